@@ -1,0 +1,105 @@
+"""The only sources of time and chance.
+
+Promises: `now()` is an aware UTC datetime; `Dice` is the one place random values come from, so a test can seed it.
+Trusts: the operating system's clock and entropy. Keeps: nothing (the movable clock keeps its offset). Refuses: naive
+datetimes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware UTC time."""
+        ...
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class MovableClock:
+    """Runs from `start` only when told to, or along with real time when `running`; for tests and the demo country."""
+
+    def __init__(self, start: datetime | None = None, *, running: bool = False) -> None:
+        if start is not None and start.tzinfo is None:
+            raise ValueError("the clock needs an aware datetime")
+        real = datetime.now(UTC)
+        self._running = running
+        self._at = start if start is not None else real
+        self._offset = self._at - real
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._offset if self._running else self._at
+
+    def advance(self, delta: timedelta | None = None, **parts: float) -> None:
+        """Move on by `delta`, or by timedelta keywords: `advance(days=3)`."""
+        by = delta if delta is not None else timedelta(**parts)
+        self._at += by
+        self._offset += by
+
+    def set(self, at: datetime) -> None:
+        self.advance(at - self.now())
+
+
+class Dice(Protocol):
+    def bytes(self, n: int) -> bytes: ...
+
+    def token(self, n: int = 32) -> str:
+        """Base64url, no padding, of n random bytes."""
+        ...
+
+    def below(self, limit: int) -> int:
+        """A uniform integer in [0, limit)."""
+        ...
+
+    def digits(self, n: int) -> str: ...
+
+
+class _FromBytes:
+    def bytes(self, n: int) -> bytes:
+        raise NotImplementedError
+
+    def token(self, n: int = 32) -> str:
+        return urlsafe_b64encode(self.bytes(n)).rstrip(b"=").decode()
+
+    def below(self, limit: int) -> int:
+        if limit < 1:
+            raise ValueError("limit must be positive")
+        width = ((limit - 1).bit_length() + 7) // 8 or 1
+        ceiling = (256**width // limit) * limit  # reject the uneven tail
+        while True:
+            value = int.from_bytes(self.bytes(width), "big")
+            if value < ceiling:
+                return value % limit
+
+    def digits(self, n: int) -> str:
+        return str(self.below(10**n)).zfill(n)
+
+
+class SystemDice(_FromBytes):
+    def bytes(self, n: int) -> bytes:
+        return secrets.token_bytes(n)
+
+
+class SeededDice(_FromBytes):
+    """Repeatable: SHA-256 in counter mode over a seed. For tests and generated people, never for keys or codes."""
+
+    def __init__(self, seed: int | str) -> None:
+        self._seed = str(seed).encode()
+        self._block = 0
+        self._buffer = b""
+
+    def bytes(self, n: int) -> bytes:
+        while len(self._buffer) < n:
+            self._buffer += hashlib.sha256(self._seed + b"|" + self._block.to_bytes(8, "big")).digest()
+            self._block += 1
+        taken, self._buffer = self._buffer[:n], self._buffer[n:]
+        return taken
