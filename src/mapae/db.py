@@ -18,13 +18,13 @@ import re
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 
 from .errors import Code, Refused
 
@@ -108,16 +108,21 @@ class _SqliteTx(Tx):
         self._connection = connection
         self._failed = False
 
-    def _execute(self, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
+    @contextlib.contextmanager
+    def _statement(self) -> Iterator[sqlite3.Connection]:
         if self._failed:  # PostgreSQL would say the same
             raise RuntimeError("this transaction has already failed; let the exception end it")
         try:
-            return self._connection.execute(_numbered(sql), args)
+            yield self._connection
         except sqlite3.IntegrityError as error:
             self._failed = True
             if "UNIQUE" in str(error):
                 raise Duplicate(str(error)) from None
             raise
+
+    def _execute(self, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
+        with self._statement() as connection:
+            return connection.execute(_numbered(sql), args)
 
     async def all(self, sql: str, *args: Value) -> list[Row]:
         return self._execute(sql, args).fetchall()
@@ -130,7 +135,8 @@ class _SqliteTx(Tx):
         return self._execute(sql, args).rowcount
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        self._connection.executemany(_numbered(sql), rows)
+        with self._statement() as connection:
+            connection.executemany(_numbered(sql), rows)
 
     async def serial(self, name: str) -> None:
         """Nothing to do: there is one writer."""
@@ -147,10 +153,10 @@ def _drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a transaction body awaited something other than its tx")
 
 
-_Job = tuple[Body[Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+_Job = tuple[Body[Any], asyncio.Future[Any], asyncio.AbstractEventLoop]
 
 
-def _settle(done: list[tuple["asyncio.Future[Any]", Any, BaseException | None]]) -> None:
+def _settle(done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
     for future, result, error in done:
         if future.cancelled():
             continue
@@ -235,7 +241,7 @@ class Sqlite(Db):
             for body, _, _ in batch:
                 outcomes.append(self._one_body(body))
             self._writer.execute("COMMIT")
-        except BaseException as error:  # must not escape: the writer's thread serves everybody, and they wait
+        except BaseException as error:  # noqa: BLE001 must not escape: the writer's thread serves everybody, and they wait
             with contextlib.suppress(sqlite3.Error):
                 self._writer.execute("ROLLBACK")
             outcomes = [(None, error)] * len(batch)
@@ -250,7 +256,7 @@ class Sqlite(Db):
         self._writer.execute("SAVEPOINT body")
         try:
             result = _drive(body(_SqliteTx(self._writer)))
-        except BaseException as error:  # must not escape: it belongs to the one caller whose body it was
+        except BaseException as error:  # noqa: BLE001 must not escape: it belongs to the one caller whose body it was
             self._writer.execute("ROLLBACK TO body")
             self._writer.execute("RELEASE body")
             return None, error
@@ -289,7 +295,7 @@ class _PostgresTx(Tx):
 
 
 @contextlib.contextmanager
-def _duplicates() -> Any:
+def _duplicates() -> Iterator[None]:
     try:
         yield
     except asyncpg.UniqueViolationError as error:
