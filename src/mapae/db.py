@@ -339,7 +339,10 @@ class Postgres(Db):
 
 
 async def connect(url: str) -> Db:
-    """Open `sqlite:///relative/or//absolute/path.db` or `postgresql://...`. Raises Refused(BAD_CONFIG) on another URL."""
+    """Open `sqlite:///path` (a relative or absolute path after it) or `postgresql://...`.
+
+    Raises Refused(BAD_CONFIG) on another URL.
+    """
     if url.startswith("sqlite:///"):
         return Sqlite(url.removeprefix("sqlite:///"))
     if url.startswith(("postgresql://", "postgres://")):

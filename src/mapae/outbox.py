@@ -58,7 +58,8 @@ class Outbox:
         for item in due:
             if await self._try(item["id"], item["kind"], item["payload"], item["tries"], now):
                 finished += 1
-        await self._db.run("DELETE FROM outbox_item WHERE done_at < $1", now - KEEP_DONE)
+        if finished:
+            await self._db.run("DELETE FROM outbox_item WHERE done_at < $1", now - KEEP_DONE)
         return finished
 
     async def run_forever(self) -> None:

@@ -1,0 +1,114 @@
+"""TOML in, frozen settings out.
+
+Promises: a settings file or a country pack is read once, whole, and either every key is known and of the right type
+or nothing starts. Trusts: the file system. Keeps: nothing. Refuses: unknown keys, wrong types, a missing pack.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import Code, Refused
+
+T = TypeVar("T")
+
+ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one installation decides. Every field has a default that runs the demo country on a laptop."""
+
+    base_url: str = "http://localhost:8080"
+    """Where the public reaches this installation; no slash at the end."""
+
+    country: str = "kr"
+    """A pack that ships with mapae, or a path to a folder of TOML files."""
+
+    data: str = "var"
+    """Folder for SQLite files and encrypted keys."""
+
+    database: str = ""
+    """URL with {role} in it, for PostgreSQL; empty: one SQLite file a role below `data`."""
+
+    roles: tuple[str, ...] = ROLES
+    """The roles this process runs."""
+
+    role_urls: dict[str, str] = {}
+    """Where roles of other processes answer; a role not named here answers under base_url."""
+
+    demo: bool = False
+    """Run as the demo country: seeded people, simulators, software authenticator. Never for real people."""
+
+    workers: int = 1
+
+    def database_url(self, role: str) -> str:
+        return self.database.replace("{role}", role) if self.database else f"sqlite:///{self.data}/{role}.db"
+
+    def url_of(self, role: str) -> str:
+        return self.role_urls.get(role, self.base_url)
+
+
+def load_toml(path: Path, type_: type[T]) -> T:
+    """Read one TOML file into a msgspec type. Raises Refused(BAD_CONFIG) naming the file and the field."""
+    try:
+        return msgspec.convert(read_toml(path), type_)
+    except msgspec.ValidationError as error:
+        raise Refused(Code.BAD_CONFIG, f"{path.name}: {error}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises Refused(BAD_CONFIG) when the file is missing or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refused(Code.BAD_CONFIG, f"there is no file {path.name}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused(Code.BAD_CONFIG, f"{path.name} is not TOML: {error}") from None
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Settings from `path`, or from the file MAPAE_CONFIG names, or the defaults."""
+    chosen = path or (Path(os.environ["MAPAE_CONFIG"]) if os.environ.get("MAPAE_CONFIG") else None)
+    return load_toml(chosen, Settings) if chosen is not None else Settings()
+
+
+def country_tree(name: str) -> dict[str, Any]:
+    """A pack as one tree: each TOML file under its stem, each folder as a dict of its files.
+
+    Raises Refused(BAD_CONFIG) when there is no such pack.
+    """
+    shipped = Path(__file__).parent / "country" / name
+    root = shipped if shipped.is_dir() else Path(name)
+    if not (root / "country.toml").is_file():
+        raise Refused(Code.BAD_CONFIG, "there is no such country pack: a pack is a folder with a country.toml")
+    return _tree(root)
+
+
+def _tree(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            found[path.name] = _tree(path)
+        elif path.suffix == ".toml":
+            found[path.stem] = read_toml(path)
+    return found
+
+
+def passphrase(data: Path) -> bytes:
+    """What the key files are encrypted under: MAPAE_PASSPHRASE, or a secret made once in the data folder."""
+    given = os.environ.get("MAPAE_PASSPHRASE")
+    if given:
+        return given.encode()
+    path = data / "passphrase"
+    if not path.exists():
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_bytes()
