@@ -1,0 +1,79 @@
+"""What every test may use: both database engines, and no network but this machine's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import postgres
+from mapae.db import Db, connect
+
+settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("MAPAE_HYPOTHESIS", "quick"))
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+_serial = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """A test that reaches beyond loopback is a bug in the test."""
+    real = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and str(address[0]) not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        real(self, address)  # type: ignore[arg-type]
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = real  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """One private PostgreSQL cluster for this worker."""
+    bin = postgres.binaries()
+    if bin is None:
+        pytest.fail("PostgreSQL is not installed; `make setup` installs it or says how (apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="mapae-pg-"))
+    running = postgres.Cluster(folder, bin)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A URL template with {role} in it, for each engine in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/{{role}}.db"
+        return
+    running: postgres.Cluster = request.getfixturevalue("cluster")
+    name = f"t{next(_serial)}"
+    yield running.create(name)
+    running.drop(name)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Db]:
+    """An empty database on each engine; `migrate` it for the role the test is about."""
+    opened = await connect(database_url.replace("{role}", "plain"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    """Public test vectors beside the project; tests that need them skip, saying so, where the folder is absent."""
+    folder = SHARED / "vectors"
+    if not folder.is_dir():
+        pytest.skip("the public vectors are not beside this checkout")
+    return folder
