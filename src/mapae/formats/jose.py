@@ -1,0 +1,350 @@
+"""JOSE as far as mapae speaks it: strict base64url and JSON, ES256 compact JWS, P-256 keys and their thumbprints.
+
+Promises: a `Jws` or `PublicKey` that exists is well-formed, in the one spelling we read; `encode()` gives the bytes
+that were parsed. Trusts: `cryptography` for ECDSA. Keeps: a bounded cache of protected headers already parsed (an
+issuer's header is the same on every credential). Refuses: padding, spare bits and foreign characters in base64url,
+duplicate JSON members, algorithms other than ES256, `crit`, and types (`typ`) the caller did not name. Encryption is
+next door, in `jwe.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import orjson
+import pybase64
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from mapae.errors import Code, Refused
+
+T = TypeVar("T")
+
+MAX_JSON = 65_536
+MAX_DEPTH = 16
+MAX_JWS = 65_536
+MAX_HEADER = 16_384  # base64url characters; an x5c of three certificates is about 5,000
+MAX_CHAIN = 4  # certificates in one x5c
+
+_P256 = ec.SECP256R1()
+_ES256 = ec.ECDSA(hashes.SHA256())  # one object: building it for each call costs 3 % of a verify
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# The last character of an unpadded block of 2 (of 3) characters carries 4 (2) bits that must be zero: RFC 4648 3.5.
+_LAST_OF_TWO = b"AQgw"
+_LAST_OF_THREE = b"AEIMQUYcgkosw048"
+
+
+class Signing(Protocol):
+    """Whoever holds a P-256 private key: mapae.keys.Signer, a phone, a test."""
+
+    @property
+    def kid(self) -> str: ...
+
+    @property
+    def jwk(self) -> Mapping[str, str]: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """ES256 over message: 64 bytes, r then s."""
+        ...
+
+
+# --- base64url and JSON -------------------------------------------------------------------------------------------
+
+
+def b64u(raw: bytes) -> str:
+    return pybase64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def unb64u(text: str | bytes) -> bytes:
+    """Base64url without padding (RFC 7515 2), in its one spelling."""
+    try:
+        raw = text.encode("ascii") if isinstance(text, str) else text
+    except UnicodeEncodeError:
+        raise Refused(Code.MALFORMED, "base64url has a foreign character") from None
+    tail = len(raw) & 3
+    if tail == 1:
+        raise Refused(Code.MALFORMED, "base64url has an impossible length")
+    if b"=" in raw or b"+" in raw or b"/" in raw:  # pybase64 reads the standard alphabet and padding as well
+        raise Refused(Code.MALFORMED, "base64url has a foreign character")
+    if (tail == 2 and raw[-1] not in _LAST_OF_TWO) or (tail == 3 and raw[-1] not in _LAST_OF_THREE):
+        raise Refused(Code.MALFORMED, "base64url has spare bits that are not zero")
+    try:
+        return pybase64.b64decode(raw + b"===="[tail:] if tail else raw, altchars=b"-_", validate=True)
+    except ValueError:
+        raise Refused(Code.MALFORMED, "base64url has a foreign character") from None
+
+
+def encode_json(value: Any) -> bytes:
+    return orjson.dumps(value)
+
+
+def decode_json(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = MAX_DEPTH) -> dict[str, Any]:
+    """A JSON object (RFC 8259, UTF-8) without duplicate members, within limits."""
+    value = decode_json_value(raw, limit=limit, depth=depth)
+    if not isinstance(value, dict):
+        raise Refused(Code.MALFORMED, "JSON is not an object")
+    return value
+
+
+def decode_json_value(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = MAX_DEPTH) -> Any:
+    """Any JSON value, by the same rules as `decode_json`."""
+    try:
+        data = raw.encode() if isinstance(raw, str) else raw
+    except UnicodeEncodeError:
+        raise Refused(Code.MALFORMED, "JSON is not UTF-8") from None
+    if len(data) > limit:
+        raise Refused(Code.TOO_LARGE, "JSON is too large")
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise Refused(Code.MALFORMED, "not JSON") from None
+    members = _members(value, depth)
+    # A decoder drops duplicate members silently. Every member has one colon outside strings, so fewer members than
+    # colons means a name came twice. Strings are cut out only when the plain count does not already agree.
+    if data.count(b":") != members and _STRINGS.sub(b"", data).count(b":") != members:
+        raise Refused(Code.MALFORMED, "a JSON member appears twice")
+    return value
+
+
+def _members(value: Any, depth: int) -> int:
+    if isinstance(value, dict):
+        count = len(value)
+        inner: Collection[Any] = value.values()
+    elif isinstance(value, list):
+        count, inner = 0, value
+    else:
+        return 0
+    if depth <= 0:
+        raise Refused(Code.TOO_LARGE, "JSON is nested too deeply")
+    for item in inner:
+        if isinstance(item, dict | list):
+            count += _members(item, depth - 1)
+    return count
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A point on P-256. Two keys are equal when their coordinates are."""
+
+    x: bytes
+    y: bytes
+    crypto: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
+
+    @classmethod
+    def from_jwk(cls, jwk: Any) -> PublicKey:
+        """RFC 7517 and 7518 6.2.1. A private member is refused: a key that was sent around is not a key."""
+        if not isinstance(jwk, Mapping):
+            raise Refused(Code.MALFORMED, "a JWK is not an object")
+        if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+            raise Refused(Code.UNSUPPORTED, "the key is not on P-256")
+        if "d" in jwk:
+            raise Refused(Code.MALFORMED, "the key contains its private part")
+        if jwk.get("alg", "ES256") not in ("ES256", "ECDH-ES"):
+            raise Refused(Code.UNSUPPORTED, "the key is for another algorithm")
+        x, y = jwk.get("x"), jwk.get("y")
+        if not (isinstance(x, str) and isinstance(y, str) and len(x) == 43 and len(y) == 43):
+            raise Refused(Code.MALFORMED, "a coordinate is not 32 bytes")
+        return cls.from_point(b"\x04" + unb64u(x) + unb64u(y))
+
+    @classmethod
+    def from_point(cls, point: bytes) -> PublicKey:
+        """SEC 1 2.3.4: 65 bytes, or 33 compressed."""
+        if len(point) not in (33, 65):
+            raise Refused(Code.MALFORMED, "not a point on P-256")
+        try:
+            key = ec.EllipticCurvePublicKey.from_encoded_point(_P256, point)
+        except ValueError:
+            raise Refused(Code.MALFORMED, "not a point on P-256") from None
+        return cls(point[1:33], point[33:], key) if len(point) == 65 else cls.from_crypto(key)
+
+    @classmethod
+    def from_crypto(cls, key: object) -> PublicKey:
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != _P256.name:
+            raise Refused(Code.UNSUPPORTED, "the key is not on P-256")
+        point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+        return cls(point[1:33], point[33:], key)
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        return {"kty": "EC", "crv": "P-256", "x": b64u(self.x), "y": b64u(self.y)}
+
+    @property
+    def thumbprint_raw(self) -> bytes:
+        """RFC 7638: SHA-256 over the required members in order."""
+        text = '{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}' % (b64u(self.x), b64u(self.y))  # noqa: UP031
+        return hashlib.sha256(text.encode()).digest()
+
+    @property
+    def thumbprint(self) -> str:
+        return b64u(self.thumbprint_raw)
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """ES256 (RFC 7518 3.4): 64 bytes, r then s."""
+        if len(signature) != 64:
+            raise Refused(Code.BAD_SIGNATURE, "the signature is not 64 bytes")
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        try:
+            self.crypto.verify(encode_dss_signature(r, s), message, _ES256)
+        except InvalidSignature:
+            raise Refused(Code.BAD_SIGNATURE, "the signature does not fit") from None
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    return PublicKey.from_jwk(jwk).thumbprint
+
+
+# --- JWS ----------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)
+def _header(segment: str) -> Mapping[str, Any]:
+    return MappingProxyType(decode_json(unb64u(segment), limit=MAX_HEADER))
+
+
+@lru_cache(maxsize=512)
+def _chain(segment: str) -> tuple[bytes, ...]:
+    return read_x5c(_header(segment).get("x5c"))
+
+
+def read_x5c(value: Any) -> tuple[bytes, ...]:
+    """RFC 7515 4.1.6: standard base64 with padding, unlike everything else in JOSE."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_CHAIN:
+        raise Refused(Code.MALFORMED, "x5c is missing or not a short list")
+    chain = []
+    for item in value:
+        try:
+            der = pybase64.b64decode(item, validate=True) if isinstance(item, str) else b""
+        except ValueError:
+            der = b""
+        if not der or b64encode(der).decode() != item:
+            raise Refused(Code.MALFORMED, "x5c holds something that is not base64")
+        chain.append(der)
+    return tuple(chain)
+
+
+def x5c_header(chain_der: Sequence[bytes]) -> list[str]:
+    return [b64encode(der).decode() for der in chain_der]
+
+
+@dataclass(frozen=True, slots=True)
+class Jws:
+    """A compact JWS (RFC 7515 7.1) that claims to be ES256. Parsed; verified only by `verify`."""
+
+    header: Mapping[str, Any]
+    payload: bytes
+    signature: bytes
+    signing_input: bytes
+
+    @classmethod
+    def parse(cls, token: str | bytes, *, typ: str | Collection[str], limit: int = MAX_JWS) -> Jws:
+        if len(token) > limit:
+            raise Refused(Code.TOO_LARGE, "the token is too large")
+        try:
+            text = token if isinstance(token, str) else token.decode("ascii")
+            raw = text.encode("ascii")
+        except UnicodeError:
+            raise Refused(Code.MALFORMED, "the token has a foreign character") from None
+        parts = text.split(".")
+        if len(parts) != 3:
+            raise Refused(Code.MALFORMED, "a token has three parts")
+        if len(parts[0]) > MAX_HEADER:
+            raise Refused(Code.TOO_LARGE, "the token's header is too large")
+        header = _header(parts[0])
+        if header.get("alg") != "ES256":
+            raise Refused(Code.UNSUPPORTED, "only ES256 is accepted")
+        if "crit" in header or "b64" in header:  # RFC 7515 4.1.11: we understand no extension, so we must refuse
+            raise Refused(Code.UNSUPPORTED, "the token asks for an extension")
+        kind = header.get("typ")
+        if not isinstance(kind, str) or (kind != typ if isinstance(typ, str) else kind not in typ):
+            raise Refused(Code.MALFORMED, "the token is of another type")
+        signature = unb64u(parts[2])
+        return cls(header, unb64u(parts[1]), signature, raw[: len(raw) - len(parts[2]) - 1])
+
+    def encode(self) -> str:
+        return jws_complete(self.signing_input, self.signature)
+
+    def verify(self, key: PublicKey) -> None:
+        key.verify(self.signature, self.signing_input)
+
+    def claims(self) -> dict[str, Any]:
+        return decode_json(self.payload, limit=len(self.payload))  # bounded by parse already
+
+    def typed(self, type_: type[T]) -> T:
+        """The payload as a msgspec Struct: as strict as `claims`, with the members' types checked too."""
+        self.claims()
+        try:
+            return msgspec.json.decode(self.payload, type=type_)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Refused(Code.MALFORMED, "a member is missing or of the wrong type") from None
+
+    @property
+    def x5c(self) -> tuple[bytes, ...]:
+        return _chain(self.signing_input.split(b".", 1)[0].decode())
+
+    @property
+    def jwk(self) -> PublicKey:
+        return PublicKey.from_jwk(self.header.get("jwk"))
+
+    @property
+    def kid(self) -> str | None:
+        kid = self.header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise Refused(Code.MALFORMED, "kid is not a string")
+        return kid
+
+
+def jws_input(header: Mapping[str, Any], payload: bytes | Mapping[str, Any]) -> bytes:
+    """What is signed: pair with `jws_complete` where the signature comes from elsewhere."""
+    body = payload if isinstance(payload, bytes) else encode_json(payload)
+    return f"{b64u(encode_json({'alg': 'ES256', **header}))}.{b64u(body)}".encode()
+
+
+def jws_complete(signing_input: bytes, signature: bytes) -> str:
+    return f"{signing_input.decode('ascii')}.{b64u(signature)}"
+
+
+def sign_jws(signer: Signing, header: Mapping[str, Any], payload: bytes | Mapping[str, Any]) -> str:
+    message = jws_input(header, payload)
+    return jws_complete(message, signer.sign(message))
+
+
+def check_times(
+    claims: Mapping[str, Any],
+    now: datetime,
+    *,
+    skew: int = 60,
+    need: Collection[str] = (),
+    max_age: int | None = None,
+) -> None:
+    """RFC 7519 4.1.4 to 4.1.6: exp, nbf and iat against `now`; `max_age` bounds the age by iat."""
+    at = now.timestamp()
+    times: dict[str, float] = {}
+    for name in ("exp", "nbf", "iat"):
+        value = claims.get(name)
+        if value is None and name not in claims:
+            if name in need or (name == "iat" and max_age is not None):
+                raise Refused(Code.MALFORMED, f"{name} is missing")
+            continue
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise Refused(Code.MALFORMED, f"{name} is not a time")
+        times[name] = value
+    if "exp" in times and at >= times["exp"] + skew:
+        raise Refused(Code.EXPIRED, "it has expired")
+    if times.get("nbf", at) > at + skew or times.get("iat", at) > at + skew:
+        raise Refused(Code.NOT_YET_VALID, "it is not valid yet")
+    if max_age is not None and at > times["iat"] + max_age + skew:
+        raise Refused(Code.EXPIRED, "it was made too long ago")
