@@ -1,0 +1,96 @@
+"""Server-rendered pages.
+
+Promises: every page escapes what it shows, carries its language, a CSRF token for its forms and no inline script or
+style, and is never cached. Trusts: our own templates and words. Keeps: compiled templates. Refuses: an undefined name
+in a template (it raises, and the door makes an incident of it).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from mapae.errors import Refused
+from mapae.ui import csrf, files, words
+
+PACKAGE = Path(__file__).parent.parent
+
+
+@cache
+def environment() -> Environment:
+    folders = [*sorted(PACKAGE.glob("*/templates")), *sorted(PACKAGE.glob("services/*/templates"))]
+    made = Environment(
+        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters["base64"] = lambda raw: base64.b64encode(raw).decode()
+    return made
+
+
+def page(
+    request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+) -> Response:
+    """Render `template` with `values` and the names of `_given`."""
+    token, fresh = csrf.token_for_page(request)
+    given = _given(request, token)
+    text = environment().get_template(template).render(given | values)
+    answer = HTMLResponse(
+        text, status,
+        {"Cache-Control": "no-store", "Content-Language": given["lang"], "Vary": "Accept-Language, Cookie, HX-Request"}
+        | dict(headers or {}),
+    )  # fmt: skip
+    if fresh is not None:
+        csrf.set_cookie(request, answer, csrf.FORM_COOKIE, fresh, None)
+    if request.query_params.get("lang") == given["lang"]:
+        answer.set_cookie(words.LANGUAGE_COOKIE, given["lang"], max_age=31536000, path="/", samesite="lax",
+                          secure=csrf.secure(request))  # fmt: skip
+    return answer
+
+
+def refused_page(request: Request, refused: Refused, status: int, incident: str | None) -> Response:
+    """What happened and what to do next, in the person's words. To htmx: only the panel."""
+    fragment = request.headers.get("hx-request") == "true"
+    return page(
+        request, "refused_panel.html" if fragment else "refused.html", status=status,
+        headers={"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML"} if fragment else None,
+        code="incident" if incident else refused.code.value, detail=refused.detail, incident=incident,
+    )  # fmt: skip
+
+
+def _given(request: Request, token: str) -> dict[str, Any]:
+    """The names every template has."""
+    lang = words.language(request)
+    zone = getattr(request.app.state, "zone", UTC)
+    return {
+        "request": request,
+        "lang": lang,
+        "t": lambda key, **values: words.say(lang, key, **values),
+        "has_words": words.knows,
+        "pick": lambda both: both[lang],  # {"ko": .., "en": ..} from a pack or the trust list
+        "day": lambda value: words.day(lang, value, zone),
+        "moment": lambda value: words.moment(lang, value, zone),
+        "number": words.number,
+        "money": lambda amount, currency: words.money(lang, amount, currency),
+        "csrf": token,
+        "static": files.static_url,
+        "lang_url": lambda other: _lang_url(request, other),
+        "demo": bool(getattr(request.app.state, "demo", False)),
+    }
+
+
+def _lang_url(request: Request, other: str) -> str:
+    """This page in the other language; after a post, the page the form stood on."""
+    path, query = request.url.path, list(request.query_params.multi_items())
+    if request.method not in ("GET", "HEAD"):
+        came_from = urlsplit(request.headers.get("referer", ""))
+        path, query = (came_from.path, []) if came_from.netloc == request.url.netloc and came_from.path else ("/", [])
+    return f"{path}?{urlencode([*((k, v) for k, v in query if k != 'lang'), ('lang', other)])}"

@@ -1,0 +1,128 @@
+"""Doors into one ASGI application.
+
+Promises: every answer carries the security headers; an unknown path is answered in the shape the client asked for;
+HEAD has no body; `/static/` is there. Trusts: nothing. Keeps: the settings pages need, on `app.state`. Refuses: a route
+that is not a door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mapae.clock import Clock, SystemClock
+from mapae.errors import Code, Refused
+from mapae.ui.files import STATIC, send_file
+from mapae.ui.http import Answer, Caller, Door, door, json_answer, report
+from mapae.ui.pages import refused_page
+
+
+def content_policy(*, wasm: bool = False) -> str:
+    """No inline script, no inline style, no foreign origin, no frame. The wallet's Argon2id needs WebAssembly."""
+    return "; ".join((
+        "default-src 'none'",
+        "script-src 'self'" + (" 'wasm-unsafe-eval'" if wasm else ""),
+        "style-src 'self'", "img-src 'self' data: blob:", "font-src 'self'", "connect-src 'self'",
+        "media-src 'self' blob:", "manifest-src 'self'", "worker-src 'self'", "form-action 'self'",
+        "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'",
+    ))  # fmt: skip
+
+
+HEADERS = {
+    "Content-Security-Policy": content_policy(),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def permissions(camera: bool) -> str:
+    return (
+        f"camera=({'self' if camera else ''}), microphone=(), geolocation=(), usb=(), payment=(), "
+        "publickey-credentials-get=(self), publickey-credentials-create=(self)"
+    )
+
+
+def application(
+    routes: Sequence[BaseRoute],
+    *,
+    clock: Clock | None = None,
+    https: bool = False,
+    zone: tzinfo = UTC,
+    demo: bool = False,
+    rates: bool = True,
+    lifespan: Callable[[Starlette], Any] | None = None,
+) -> Starlette:
+    """`zone` is the country's time zone on pages; `rates=False` switches rate limits off (load tests)."""
+    everything = [*routes, door("GET", "/static/{name:path}", _static, caller=Caller.ANYONE, answer=Answer.PAGE)]
+    by_path: dict[str, set[str]] = {}
+    for route in everything:
+        if not isinstance(route, Door):
+            raise TypeError(f"not a door: {route!r}")
+        by_path.setdefault(route.path, set()).update(route.methods or ())
+        route.allowed = by_path[route.path]
+    app = Starlette(
+        routes=everything, middleware=[Middleware(SecurityHeaders, https=https)], lifespan=lifespan,
+        exception_handlers={HTTPException: _unknown_path, Exception: _bug},
+    )  # fmt: skip
+    app.router.redirect_slashes = False  # one spelling
+    app.state.clock = clock or SystemClock()
+    app.state.https, app.state.zone, app.state.demo, app.state.rates = https, zone, demo, rates
+    return app
+
+
+class SecurityHeaders:
+    """Adds what the answer does not set itself, and takes the body off an answer to HEAD."""
+
+    def __init__(self, app: ASGIApp, https: bool) -> None:
+        self.app = app
+        self.fixed = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        if https:
+            self.fixed.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def wrapped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                present = {name for name, _ in headers}
+                headers += [pair for pair in self.fixed if pair[0] not in present]
+                if b"permissions-policy" not in present:
+                    headers.append((b"permissions-policy", permissions(bool(scope.get("mapae.camera"))).encode()))
+                message = {**message, "headers": headers}
+            elif message["type"] == "http.response.body" and scope["method"] == "HEAD":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app(scope, receive, wrapped)
+
+
+async def _static(request: Request) -> Response:
+    return send_file(request, STATIC, request.path_params["name"])
+
+
+async def _unknown_path(request: Request, problem: Exception) -> Response:
+    """No door here. A browser gets a page, a program gets JSON."""
+    refused = Refused(Code.NOT_FOUND, "no such address")
+    if "text/html" in request.headers.get("accept", ""):
+        return refused_page(request, refused, 404, None)
+    return json_answer({"error": refused.code.value, "detail": refused.detail}, 404)
+
+
+async def _bug(request: Request, bug: Exception) -> Response:
+    """Outside every door: our own mistake all the same."""
+    return json_answer({"error": "incident", "incident": report(request.method, "-", bug)}, 500)
