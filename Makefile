@@ -1,0 +1,58 @@
+# Two commands: `make up` runs the demo country, `make test` proves the tree. Both set up what they need.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMPS := .stamps
+WALLET_SOURCES := $(shell find wallet -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+help: ## what can be typed here
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
+
+up: $(STAMPS)/run $(STAMPS)/wallet ## set everything up and run the demo country on http://localhost:8080
+	@exec $(BIN)/mapae demo up
+
+test: setup ## set everything up and run every check and test
+	@tools/check
+
+setup: $(STAMPS)/test $(STAMPS)/wallet ## everything `make test` needs
+	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
+
+screenshots: setup ## make docs/screens again
+	$(BIN)/python -m pytest -q tests/stories --screens docs/screens -k story
+
+bench: setup ## measure, print the ratios and rewrite docs/performance.md
+	$(BIN)/python -m bench
+
+soak: setup ## slow: many kills, thorough properties
+	MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
+
+reset: ## forget the demo country's data (asks first)
+	@$(BIN)/mapae demo reset
+
+lock: $(STAMPS)/run ## choose the dependencies' versions again
+	tools/lock
+
+$(STAMPS)/venv:
+	@tools/need $(notdir $(PYTHON))=python3
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/need no-such-program=python3-venv
+	@$(PYTHON) -m venv .venv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/run: $(STAMPS)/venv requirements/run.txt pyproject.toml
+	@echo "Installing the locked dependencies"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMPS)/test: $(STAMPS)/run requirements/test.txt
+	@echo "Installing the locked test dependencies"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(STAMPS)/wallet: $(STAMPS)/venv $(WALLET_SOURCES)
+	@echo "Building the wallet"
+	@cd wallet && ../tools/node npm ci --no-audit --no-fund --loglevel=error && ../tools/node npm run --silent build && ../tools/node npm run --silent vendor
+	@touch $@
+
+.PHONY: help up test setup screenshots bench soak reset lock
