@@ -1,0 +1,497 @@
+"""What a country issues, to whom, and what may be asked of it: parsed from its pack, decided by pure functions.
+
+Promises: a `Country` that parses is whole: every claim comes from a register field, a named derivation or the card's
+own dates, every purpose asks only for what may be asked, every office lies in a known municipality. Trusts: the pack's
+author for the law, its callers for `today` (`Country.today`, the civil date in the country's own time zone). Keeps:
+nothing. Refuses: unknown keys and anything that does not tie up, with BAD_CONFIG naming the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from .errors import Code, Refused
+
+Sex = Literal["male", "female"]
+ClaimValue = str | bool | date | bytes
+LeapBirthday = Literal["02-28", "03-01"]
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A frozen value read from TOML; an unknown key is refused."""
+
+
+class Words(Data, frozen=True):
+    """One text in the languages of the screens."""
+
+    ko: str
+    en: str
+
+    def pick(self, language: str) -> str:
+        return self.ko if language == "ko" else self.en
+
+
+# --- the country ------------------------------------------------------------------------------------------------------
+
+
+class Municipality(Data, frozen=True):
+    name: Words
+    authority: Words
+    """Who signs for a card of its residents (the mayor)."""
+    address: Words
+    """How an address in it begins."""
+    weight: int = 1
+    """How many of the generated people live here, relative to the others."""
+    id: str = ""
+
+
+class Office(Data, frozen=True):
+    name: Words
+    municipality: str
+    address: Words
+    id: str = ""
+
+
+class Phase(Data, frozen=True):
+    """From when to when, and for whom, applications are taken."""
+
+    name: Words
+    starts: date
+    ends: date | None = None
+    municipalities: tuple[str, ...] = ()
+    """Empty: everywhere."""
+    own_municipality_only: bool = False
+
+    def covers(self, day: date) -> bool:
+        return self.starts <= day and (self.ends is None or day <= self.ends)
+
+
+class NumberKind(Data, frozen=True):
+    """What the one digit says that tells century and sex."""
+
+    century: int
+    sex: Sex
+    citizen: bool
+    check_from: int
+
+
+class NumberScheme(Data, frozen=True):
+    """The resident number as data. `layout` spells it: y m d birth date, k kind, s serial, c check, others written."""
+
+    layout: str
+    weights: tuple[int, ...]
+    modulus: int
+    shown: int
+    """How many leading digits an officer may see; the rest is masked."""
+    check_enforced: bool
+    kinds: dict[str, NumberKind]
+
+
+class Ages(Data, frozen=True):
+    adult: int
+    leap_birthday: LeapBirthday
+    """The day on which a child of 29 February gets older in a common year."""
+
+
+class IdentityRules(Data, frozen=True):
+    """Name, number, phone, and a one-time code to that phone."""
+
+    code_digits: int
+    code_seconds: int
+    tries: int
+    assertion_seconds: int
+    window_seconds: int
+    per_person: int
+    per_phone: int
+    per_address: int
+    phone_layout: str
+    """How a phone number is written; d is a digit."""
+    sms: Words
+    """The text message; `{code}` and `{minutes}` are filled in."""
+
+
+class Issuance(Data, frozen=True):
+    offer_seconds: int
+    batch_size: int
+    copy_days: int
+
+
+class PinRules(Data, frozen=True):
+    digits: int
+    tries: int
+
+
+class Fee(Data, frozen=True):
+    amount: int
+    currency: str
+
+
+# --- documents and purposes -------------------------------------------------------------------------------------------
+
+
+class Validity(Data, frozen=True):
+    years: int
+    renewal_days: int
+
+
+class Eligibility(Data, frozen=True):
+    min_age: int
+    citizens_only: bool
+    physical_card: bool
+    photo_max_age_years: int
+
+
+class Claim(Data, frozen=True):
+    """One item of a document, and where it comes from: exactly one of `register`, `derive` and `card`."""
+
+    name: str
+    label: Words
+    kind: Literal["text", "date", "image", "yes_no", "code"]
+    may_be_asked: bool = False
+    register: str = ""
+    derive: str = ""
+    years: int = 0
+    card: str = ""
+
+
+class SdJwtFormat(Data, frozen=True):
+    configuration_id: str
+    vct: str
+
+
+class MdocFormat(Data, frozen=True):
+    configuration_id: str
+    doctype: str
+    namespace: str
+
+
+class Formats(Data, frozen=True):
+    sd_jwt: SdJwtFormat | None = None
+    mdoc: MdocFormat | None = None
+
+
+class Display(Data, frozen=True):
+    background_color: str
+    text_color: str
+    accent_color: str
+    emblem: str
+
+
+class Document(Data, frozen=True):
+    name: Words
+    description: Words
+    legal_basis: Words
+    where: Words
+    bring: tuple[Words, ...]
+    display: Display
+    order: int
+    """Place in the list of documents."""
+    issued_here: bool = False
+    fee: Fee | None = None
+    validity: Validity | None = None
+    eligibility: Eligibility | None = None
+    formats: Formats | None = None
+    claims: tuple[Claim, ...] = ()
+    id: str = ""
+
+    def claim(self, name: str) -> Claim:
+        """Raises Refused(NOT_FOUND)."""
+        for claim in self.claims:
+            if claim.name == name:
+                return claim
+        raise Refused(Code.NOT_FOUND, "the document has no such item")
+
+    @property
+    def may_be_asked(self) -> frozenset[str]:
+        return frozenset(claim.name for claim in self.claims if claim.may_be_asked)
+
+
+class Purpose(Data, frozen=True):
+    """Why a relying party may ask, for which items, on which legal basis, and how long it keeps them."""
+
+    document: str
+    name: Words
+    why: Words
+    legal_basis: Words
+    items: tuple[str, ...]
+    retention: Words
+    id: str = ""
+
+
+class Country(Data, frozen=True):
+    code: str
+    name: Words
+    languages: tuple[str, ...]
+    timezone: str
+    ages: Ages
+    phases: tuple[Phase, ...]
+    municipalities: dict[str, Municipality]
+    offices: dict[str, Office]
+    number: NumberScheme
+    identity: IdentityRules
+    issuance: Issuance
+    pin: PinRules
+    fees: dict[str, Fee]
+    documents: dict[str, Document]
+    purposes: dict[str, Purpose]
+
+    def today(self, now: datetime) -> date:
+        """The civil date in the country. Ages are counted on this one, never on the UTC date."""
+        return now.astimezone(ZoneInfo(self.timezone)).date()
+
+    def phase_on(self, today: date) -> Phase | None:
+        return next((phase for phase in self.phases if phase.covers(today)), None)
+
+
+# --- parsing and the self-check ---------------------------------------------------------------------------------------
+
+
+def parse_country(tree: Mapping[str, Any]) -> Country:
+    """Parse a pack read with tomllib: file stem -> its table, folder name -> {file stem -> table}.
+
+    Raises Refused(BAD_CONFIG) naming what is wrong.
+    """
+    rest = dict(tree)
+    head = rest.pop("country", {})
+    documents = {stem: {**table, "id": stem} for stem, table in rest.pop("credentials", {}).items()}
+    ranked = sorted(documents.items(), key=lambda item: (item[1].get("order", 0), item[0]))
+    whole = {
+        **head,
+        "documents": dict(ranked),
+        "purposes": _with_ids(rest.pop("purposes", {})),
+        "municipalities": _with_ids(head.get("municipalities", {})),
+        "offices": _with_ids(head.get("offices", {})),
+    }
+    rest.pop("generator", None)  # the demo country's people: registers.people reads these two
+    rest.pop("people", None)
+    if rest:
+        raise Refused(Code.BAD_CONFIG, f"the pack has a file that nothing reads: {sorted(rest)[0]}")
+    try:
+        country = msgspec.convert(whole, Country)
+    except msgspec.ValidationError as error:
+        raise Refused(Code.BAD_CONFIG, f"country pack: {error}") from None
+    for complaint in _complaints(country):
+        raise Refused(Code.BAD_CONFIG, f"country pack: {complaint}")
+    return country
+
+
+def _with_ids(tables: Mapping[str, Any]) -> dict[str, Any]:
+    return {id: {**table, "id": id} for id, table in tables.items()}
+
+
+# What a population register knows of a person that may enter a document; a test ties it to registers.values.ClaimSet.
+REGISTER_FIELDS: Final = frozenset(
+    {"name", "name_latin", "birth_date", "sex", "nationality", "resident_number", "address", "portrait"}
+)
+DERIVATIONS: Final = frozenset({"age_over", "adult_by_year", "issuing_authority", "issuing_country"})
+CARD_FACTS: Final = frozenset({"document_number", "issue_date", "expiry_date"})
+_AGE_TESTS: Final = frozenset({"age_over", "adult_by_year"})
+
+
+def _complaints(country: Country) -> Iterable[str]:
+    yield from _place_complaints(country)
+    yield from _number_complaints(country.number)
+    for document in country.documents.values():
+        yield from _document_complaints(document)
+    for purpose in country.purposes.values():
+        if purpose.document not in country.documents:
+            yield f"purpose {purpose.id} is about a document that is not there"
+        elif not purpose.items or not set(purpose.items) <= country.documents[purpose.document].may_be_asked:
+            yield f"purpose {purpose.id} asks for nothing, or for an item that may not be asked"
+
+
+def _place_complaints(country: Country) -> Iterable[str]:
+    try:
+        ZoneInfo(country.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield "there is no such time zone"
+    for office in country.offices.values():
+        if office.municipality not in country.municipalities:
+            yield f"office {office.id} lies nowhere"
+    for phase in country.phases:
+        if not set(phase.municipalities) <= set(country.municipalities):
+            yield f"phase {phase.name.en} names an unknown municipality"
+
+
+def _number_complaints(scheme: NumberScheme) -> Iterable[str]:
+    digits = [letter for letter in scheme.layout if letter.isalpha()]
+    if digits.count("c") != 1 or digits.count("k") != 1 or digits.count("y") not in (2, 4):
+        yield "the resident number needs one check digit, one kind digit and a birth year"
+    if digits.count("m") != 2 or digits.count("d") != 2 or set(digits) - set("ymdksc"):
+        yield "the resident number needs a birth month and day, and no other letters than y m d k s c"
+    if len(scheme.weights) != len(digits) - 1 or scheme.modulus < 2:
+        yield "the resident number needs one weight a digit, without the check digit, and a modulus"
+    if any(len(kind) != 1 or not kind.isdecimal() for kind in scheme.kinds):
+        yield "the kinds of resident number are single digits"
+
+
+def _document_complaints(document: Document) -> Iterable[str]:
+    if document.issued_here:
+        if not (document.validity and document.eligibility and document.formats and document.claims):
+            yield f"{document.id} is issued here and lacks validity, eligibility, formats or claims"
+        elif not (document.formats.sd_jwt or document.formats.mdoc):
+            yield f"{document.id} has no format"
+    names = [claim.name for claim in document.claims]
+    if len(set(names)) != len(names):
+        yield f"{document.id} has an item twice"
+    for claim in document.claims:
+        sources = [(claim.register, REGISTER_FIELDS), (claim.derive, DERIVATIONS), (claim.card, CARD_FACTS)]
+        named = [(source, known) for source, known in sources if source]
+        if len(named) != 1 or named[0][0] not in named[0][1]:
+            yield f"{document.id}.{claim.name} comes from no register field, derivation or card fact we know"
+        elif (claim.years > 0) != (claim.derive in _AGE_TESTS) or (claim.derive in _AGE_TESTS) != (
+            claim.kind == "yes_no"
+        ):
+            yield f"{document.id}.{claim.name}: an age test needs years and answers yes or no, nothing else does"
+
+
+# --- ages -------------------------------------------------------------------------------------------------------------
+
+
+def birthday_in(birth: date, year: int, leap_birthday: LeapBirthday) -> date:
+    """The day in `year` from whose first minute on one is a year older."""
+    try:
+        return birth.replace(year=year)
+    except ValueError:  # 29 February in a common year: the pack says which day the law takes
+        month, day = leap_birthday.split("-")
+        return date(year, int(month), int(day))
+
+
+def age_on(birth: date, today: date, leap_birthday: LeapBirthday) -> int:
+    """Whole years by the civil calendar (Korean Civil Act articles 158 and 160: the day of birth counts)."""
+    return today.year - birth.year - (today < birthday_in(birth, today.year, leap_birthday))
+
+
+def age_over(birth: date, years: int, today: date, leap_birthday: LeapBirthday) -> bool:
+    return age_on(birth, today, leap_birthday) >= years
+
+
+def adult_by_year(birth: date, years: int, today: date) -> bool:
+    """Korean Youth Protection Act article 2: from 1 January of the year in which one turns `years`."""
+    return today.year - birth.year >= years
+
+
+def _turning_day(country: Country, claim: Claim, birth: date) -> date:
+    if claim.derive == "adult_by_year":
+        return date(birth.year + claim.years, 1, 1)
+    return birthday_in(birth, birth.year + claim.years, country.ages.leap_birthday)
+
+
+def next_change(country: Country, document: Document, birth_date: date, today: date) -> date | None:
+    """The next day on which a yes/no answer of this document changes. A copy must not be valid on that day."""
+    days = (_turning_day(country, claim, birth_date) for claim in document.claims if claim.kind == "yes_no")
+    return min((day for day in days if day > today), default=None)
+
+
+# --- who may have a document, and what it says ------------------------------------------------------------------------
+
+
+class CardOnRecord(Protocol):
+    @property
+    def state(self) -> Literal["valid", "lost", "returned"]: ...
+
+
+class ApplicantFacts(Protocol):
+    """What `hindrances` reads of a person: registers.values.Person."""
+
+    @property
+    def birth_date(self) -> date: ...
+    @property
+    def citizen(self) -> bool: ...
+    @property
+    def municipality(self) -> str: ...
+    @property
+    def deceased_on(self) -> date | None: ...
+    @property
+    def card(self) -> CardOnRecord | None: ...
+    @property
+    def photo_taken(self) -> date | None: ...
+
+
+class CardFacts(msgspec.Struct, frozen=True):
+    """What the issuer decides about one card."""
+
+    document_number: str
+    issue_date: date
+    expiry_date: date
+
+
+def hindrances(
+    country: Country, document: Document, person: ApplicantFacts, today: date, office: Office | None = None
+) -> tuple[Code, ...]:
+    """Why this person cannot have the document today, the weightiest first; empty when nothing stands in the way.
+
+    1 alive  2 citizen  3 old enough  4 phase and place  5 physical card  6 photo on record
+    """
+    rule, found = document.eligibility, list[Code]()
+    if rule is None or not document.issued_here:
+        return (Code.NOT_STARTED,)
+    if person.deceased_on is not None:
+        found.append(Code.DECEASED)
+    if rule.citizens_only and not person.citizen:
+        found.append(Code.NOT_A_CITIZEN)
+    if not age_over(person.birth_date, rule.min_age, today, country.ages.leap_birthday):
+        found.append(Code.TOO_YOUNG)
+    found += _place_hindrances(country.phase_on(today), person.municipality, office)
+    if rule.physical_card:
+        if person.card is None or person.card.state == "returned":
+            found.append(Code.NO_PHYSICAL_CARD)
+        elif person.card.state == "lost":
+            found.append(Code.PHYSICAL_CARD_LOST)
+        elif person.photo_taken is None or _older(person.photo_taken, rule.photo_max_age_years, today):
+            found.append(Code.RECORD_PHOTO_TOO_OLD)
+    return tuple(found)
+
+
+def _place_hindrances(phase: Phase | None, municipality: str, office: Office | None) -> list[Code]:
+    if phase is None:
+        return [Code.NOT_STARTED]
+    if phase.municipalities and municipality not in phase.municipalities:
+        return [Code.OUTSIDE_PILOT]
+    if phase.own_municipality_only and office is not None and office.municipality != municipality:
+        return [Code.WRONG_OFFICE]
+    return []
+
+
+def _older(taken: date, years: int, today: date) -> bool:
+    return today > birthday_in(taken, taken.year + years, "02-28")
+
+
+def claim_values(
+    country: Country, document: Document, resident: Any, card: CardFacts, today: date
+) -> dict[str, ClaimValue]:
+    """Every item of the document, decided for `resident` (a registers.values.ClaimSet) as of `today`."""
+    return {claim.name: _value(country, claim, resident, card, today) for claim in document.claims}
+
+
+def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today: date) -> ClaimValue:
+    source: Any = resident if claim.register else card
+    if claim.register or claim.card:
+        value: ClaimValue = getattr(source, claim.register or claim.card)
+        return value
+    derive: dict[str, Callable[[], ClaimValue]] = {
+        "age_over": lambda: age_over(resident.birth_date, claim.years, today, country.ages.leap_birthday),
+        "adult_by_year": lambda: adult_by_year(resident.birth_date, claim.years, today),
+        "issuing_authority": lambda: country.municipalities[resident.municipality].authority.pick(country.languages[0]),
+        "issuing_country": lambda: country.code,
+    }
+    return derive[claim.derive]()
+
+
+def expiry_date(document: Document, issued: date) -> date:
+    """The last day on which a card issued on `issued` is valid."""
+    if document.validity is None:
+        raise Refused(Code.BAD_CONFIG, "the document is not issued here")
+    return birthday_in(issued, issued.year + document.validity.years, "02-28") - timedelta(days=1)
+
+
+def renewal_opens(document: Document, expiry: date) -> date:
+    """The first day on which a card that ends on `expiry` may be renewed."""
+    if document.validity is None:
+        raise Refused(Code.BAD_CONFIG, "the document is not issued here")
+    return expiry - timedelta(days=document.validity.renewal_days)

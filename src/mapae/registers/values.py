@@ -1,0 +1,138 @@
+"""What a population register knows of a person, as values.
+
+Promises: the same types on both sides of the peer doors. `Hit` and `Person` never hold a resident number, only its
+masked form; `ClaimSet` holds it, for issuance. Trusts: nobody; values only. Keeps: nothing. Refuses: by type.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..catalog import Sex
+
+CardKind = Literal["plastic", "chip"]
+CardState = Literal["valid", "lost", "returned"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen value that also travels as JSON (bytes as base64, days as YYYY-MM-DD)."""
+
+
+class ResidentNumber(Value, frozen=True):
+    """A number whose digits fit the country's scheme. Its `repr` shows nothing of it."""
+
+    written: str
+    masked: str
+    birth_date: date
+    sex: Sex
+    citizen: bool
+
+    def __repr__(self) -> str:
+        return "ResidentNumber(…)"
+
+
+class PhysicalCard(Value, frozen=True):
+    """The plastic card, or the one with a chip, as the register has it."""
+
+    number: str
+    issued: date
+    kind: CardKind
+    state: CardState
+
+
+class Hit(Value, frozen=True):
+    """One line of a search."""
+
+    person: str
+    name: str
+    birth_date: date
+    sex: Sex
+    municipality: str
+    number_masked: str
+    deceased: bool
+
+
+class Hits(Value, frozen=True):
+    hits: tuple[Hit, ...]
+    more: bool
+    """True when there are more than are shown: ask more precisely."""
+
+
+class Person(Value, frozen=True):
+    """What an officer sees, and what eligibility is decided on."""
+
+    person: str
+    name: str
+    name_latin: str
+    former_names: tuple[str, ...]
+    birth_date: date
+    sex: Sex
+    nationality: str
+    citizen: bool
+    number_masked: str
+    municipality: str
+    address: str
+    moved_in: date | None
+    deceased_on: date | None
+    guardian: str | None
+    card: PhysicalCard | None
+    photo_taken: date | None
+    photo: bytes
+
+
+class ClaimSet(Value, frozen=True):
+    """What may enter a document. Only the issuer gets it, at issuance, and keeps none of it."""
+
+    person: str
+    name: str
+    name_latin: str
+    birth_date: date
+    sex: Sex
+    nationality: str
+    resident_number: str
+    address: str
+    municipality: str
+    portrait: bytes
+    photo_taken: date | None
+
+    def __repr__(self) -> str:
+        return "ClaimSet(…)"
+
+
+class Resident(Value, frozen=True):
+    """One record for the register to take in."""
+
+    number: ResidentNumber
+    name: str
+    name_latin: str
+    former_names: tuple[str, ...] = ()
+    nationality: str
+    municipality: str
+    address: str
+    moved_in: date | None = None
+    deceased_on: date | None = None
+    guardian: ResidentNumber | None = None
+    card: PhysicalCard | None = None
+    photo_taken: date | None = None
+    photo_seed: str = ""
+    """What the portrait is drawn from when it is first asked for."""
+    phones: tuple[str, ...] = ()
+
+
+class PopulationRegister(Protocol):
+    """What other roles may ask of the register."""
+
+    async def search(self, *, name: str = "", birth_date: date | None = None, resident_number: str = "") -> Hits:
+        """By name and birth date, or by resident number. Raises Refused(MALFORMED) when neither is whole."""
+        ...
+
+    async def get(self, person: str) -> Person:
+        """Raises Refused(NOT_FOUND)."""
+        ...
+
+    async def claims(self, person: str) -> ClaimSet:
+        """Raises Refused(NOT_FOUND)."""
+        ...
