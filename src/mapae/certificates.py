@@ -1,0 +1,72 @@
+"""The X.509 certificates of one installation, made when first needed and renewed in time.
+
+Promises: `anchor` and `leaf` give the same certificate until three quarters of a leaf's life are over, or until its key
+changes. Trusts: the signers it is handed. Keeps: one DER file a certificate (public data). Refuses: nothing; a damaged
+file is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from .clock import Clock, Dice
+from .formats.jose import PublicKey
+from .formats.x509 import Profile, Subject, leaf, root, serial_number
+from .keys import Signer
+
+ANCHOR_LIFE = timedelta(days=3652)
+LEAF_LIFE = timedelta(days=365)  # ISO/IEC 18013-5 table B.3: a document signer lives 457 days at the most
+
+
+class Certificates:
+    def __init__(self, folder: Path, clock: Clock, dice: Dice) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._clock = clock
+        self._dice = dice
+
+    def anchor(self, name: str, subject: Subject, ca: Signer) -> bytes:
+        """The self-signed certificate of `ca`, DER."""
+        kept = self._kept(name, ca)
+        if kept is None:
+            now = self._clock.now().replace(microsecond=0)
+            start = now - timedelta(days=1)
+            serial = serial_number(self._dice.bytes(16))
+            kept = root(subject, ca, serial=serial, not_before=start, not_after=start + ANCHOR_LIFE)
+            self._keep(name, kept)
+        return kept
+
+    def leaf(
+        self, name: str, profile: Profile, subject: Subject, key: Signer, *, ca: Signer, ca_der: bytes, dns: Sequence[str] = ()
+    ) -> tuple[bytes, ...]:
+        """An `x5c` chain for `key`, DER, leaf first and without the anchor (HAIP 1.0)."""
+        kept = self._kept(name, key)
+        if kept is None:
+            start = self._clock.now().replace(microsecond=0) - timedelta(hours=1)
+            kept = leaf(
+                profile, subject, PublicKey.from_jwk(key.jwk), ca=ca, ca_der=ca_der,
+                serial=serial_number(self._dice.bytes(16)), not_before=start, not_after=start + LEAF_LIFE, dns=dns,
+            )  # fmt: skip
+            self._keep(name, kept)
+        return (kept,)
+
+    def _kept(self, name: str, key: Signer) -> bytes | None:
+        path = self._folder / f"{name}.der"
+        try:
+            raw = path.read_bytes()
+            certificate = x509.load_der_x509_certificate(raw)
+        except (FileNotFoundError, ValueError):
+            return None
+        if certificate.public_key() != key.public_key:
+            return None
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return raw if start <= self._clock.now() < start + (end - start) * 0.75 else None
+
+    def _keep(self, name: str, der: bytes) -> None:
+        draft = self._folder / f".{name}.new"
+        draft.write_bytes(der)
+        draft.replace(self._folder / f"{name}.der")
