@@ -1,0 +1,157 @@
+"""A wallet provider on a movable clock, and phones that sign as real ones do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mapae.clock import MovableClock, SeededDice
+from mapae.db import Db, migrate
+from mapae.errors import Refused
+from mapae.formats.jose import PublicKey, b64u, encode_json, sign_jws
+from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number
+from mapae.keys import Signer
+from mapae.peers import Gate, Peers
+from mapae.ui.site import application
+from mapae.wallet_provider import web
+from mapae.wallet_provider.attest import Attester, Urls
+from mapae.wallet_provider.devices import WalletProvider
+from mapae.wallet_provider.proofs import SignedRequest
+
+BASE = "http://localhost:8080"
+START = datetime(2027, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Registers:
+    """Says who is who; the real role's key, made here."""
+
+    clock: MovableClock
+    signer: Signer = field(default_factory=Signer.ephemeral)
+    dice: SeededDice = field(default_factory=lambda: SeededDice("registers"))
+
+    def assertion(self, person: str, **changes: Any) -> str:
+        at = int(self.clock.now().timestamp())
+        claims = {
+            "iss": "registers", "aud": "wallet_provider", "sub": person, "name": "Kim", "phone_hint": "010-****-0001",
+            "iat": at, "exp": at + 300, "jti": self.dice.token(16),
+        } | changes  # fmt: skip
+        header = {"typ": "mapae-identity+jwt", "kid": self.signer.kid}
+        return sign_jws(self.signer, header, {name: value for name, value in claims.items() if value is not None})
+
+    def key(self, kid: str | None) -> dict[str, str] | None:
+        return self.signer.jwk if kid == self.signer.kid else None
+
+
+@dataclass
+class Phone:
+    clock: MovableClock
+    signer: Signer = field(default_factory=Signer.ephemeral)
+
+    def proof(self, assertion: str, **changes: Any) -> str:
+        claims = {
+            "aud": f"{BASE}/wallet-provider",
+            "iat": int(self.clock.now().timestamp()),
+            "jti": Signer.ephemeral().kid,
+            "ath": b64u(hashlib.sha256(assertion.encode()).digest()),
+        } | changes
+        return sign_jws(self.signer, {"typ": "mapae-device-proof+jwt", "jwk": self.signer.jwk}, claims)
+
+    def header(self, method: str, path: str, body: bytes = b"", **changes: Any) -> str:
+        claims = {
+            "aud": f"{BASE}/wallet-provider", "htm": method, "htu": BASE + path,
+            "iat": int(self.clock.now().timestamp()), "jti": Signer.ephemeral().kid,
+            "bod": b64u(hashlib.sha256(body).digest()),
+        } | changes  # fmt: skip
+        return sign_jws(self.signer, {"typ": "mapae-device-request+jwt", "jwk": self.signer.jwk}, claims)
+
+    def request(
+        self, method: str = "GET", path: str = "/wallet-provider/devices/me", body: bytes = b"", **changes: Any
+    ) -> SignedRequest:
+        return SignedRequest(self.header(method, path, body, **changes), method, BASE + path, body)
+
+
+@dataclass
+class House:
+    """The role, its doors, and who knocks."""
+
+    db: Db
+    clock: MovableClock
+    provider: WalletProvider
+    registers: Registers
+    http: httpx.AsyncClient
+    issuer: Peers
+    stranger: Peers
+    anchor: bytes
+
+    def phone(self) -> Phone:
+        return Phone(self.clock)
+
+    async def register(self, phone: Phone, person: str, **changes: Any) -> Any:
+        assertion = self.registers.assertion(person, **changes)
+        return await self.provider.register(assertion, phone.proof(assertion))
+
+    async def send(self, phone: Phone, path: str, message: Any = None, **changes: Any) -> httpx.Response:
+        if message is None:
+            return await self.http.get(path, headers={"Mapae-Device": phone.header("GET", path, **changes)})
+        body = encode_json(message)
+        headers = {"Mapae-Device": phone.header("POST", path, body, **changes), "Content-Type": "application/json"}
+        return await self.http.post(path, content=body, headers=headers)
+
+
+@pytest.fixture
+async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
+    await migrate(db, "wallet_provider")
+    clock = MovableClock(START)
+    registers = Registers(clock)
+    ca, signer, dice = Signer.ephemeral(), Signer.ephemeral(), SeededDice("house")
+    day = timedelta(days=1)
+    life = {"not_before": START - day, "not_after": START + 400 * day}
+    anchor = root(Subject("Root"), ca, serial=serial_number(dice.bytes(16)), **life)
+    certificate = leaf(
+        Profile.WALLET_PROVIDER, Subject("Wallets"), PublicKey.from_jwk(signer.jwk), ca=ca, ca_der=anchor,
+        serial=serial_number(dice.bytes(16)), **life,
+    )  # fmt: skip
+    provider = WalletProvider(
+        db, clock, dice, urls=Urls(BASE), attester=Attester(signer, (certificate,)), identity_keys=registers.key
+    )
+    issuer, stranger = Signer.ephemeral(), Signer.ephemeral()
+    known = {"issuer": PublicKey.from_jwk(issuer.jwk), "verifier": PublicKey.from_jwk(stranger.jwk)}
+    app = application([*web.routes(provider, tmp_path / "static")], clock=clock, rates=False)
+    gate = Gate("wallet_provider", known.get, clock)
+
+    async def gated(scope: Any, receive: Any, send: Any) -> None:
+        """What app.py does around the peer doors: the caller's role onto the request's state."""
+        if scope["path"].startswith("/wallet-provider/peer/"):
+            message = await receive()
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            try:
+                who = gate.admit(headers.get("authorization"), scope["path"], message.get("body", b""))
+                scope.setdefault("state", {})["peer"] = who
+            except Refused:
+                pass  # the door itself refuses a caller without a role
+
+            async def again() -> Any:
+                return message
+
+            await app(scope, again, send)
+        else:
+            await app(scope, receive, send)
+
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(gated), base_url=BASE)
+    peers = [
+        Peers(name, key, lambda _: BASE, http, clock) for name, key in (("issuer", issuer), ("verifier", stranger))
+    ]
+    yield House(db, clock, provider, registers, http, peers[0], peers[1], anchor)
+    await http.aclose()
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]
