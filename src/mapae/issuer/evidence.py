@@ -24,10 +24,11 @@ class Need(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What the evidence is meant to carry: a new card, or the release of a locked one."""
+    """What the evidence is meant to carry: a new card, the release of a locked one, or the move to another phone."""
 
     ISSUE = "issue"
     RELEASE = "release"
+    MOVE = "move"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,12 @@ class OfficerCompared:
 
 Evidence = PhysicalCardSeen | OfficerCompared
 
-_LIFE: Final = timedelta(
-    hours=1
-)  # The person stands at the counter; yesterday's look is no evidence today.
+_LIFE: Final = timedelta(hours=1)  # The person stands at the counter; yesterday's look is no evidence today.
 _NEEDS: Final[dict[Purpose, tuple[Need, ...]]] = {
     Purpose.ISSUE: (Need.PHYSICAL_CARD, Need.FACE),
     # A release needs no plastic card: people lose the purse together with the phone. The face is asked again.
     Purpose.RELEASE: (Need.FACE,),
+    Purpose.MOVE: (Need.FACE,),
 }
 
 
@@ -100,20 +100,14 @@ def need_of(evidence: Evidence) -> Need:
             assert_never(evidence)
 
 
-def missing(
-    purpose: Purpose, evidence: Iterable[Evidence], now: datetime
-) -> tuple[Need, ...]:
+def missing(purpose: Purpose, evidence: Iterable[Evidence], now: datetime) -> tuple[Need, ...]:
     """The needs not yet met, in the order an officer meets them. The newest value of each need counts alone."""
     newest: dict[Need, Evidence] = {}
     for value in evidence:
         need = need_of(value)
         if need not in newest or newest[need].at <= value.at:
             newest[need] = value
-    met = {
-        need
-        for need, value in newest.items()
-        if value.good and timedelta(0) <= now - value.at <= _LIFE
-    }
+    met = {need for need, value in newest.items() if value.good and timedelta(0) <= now - value.at <= _LIFE}
     return tuple(need for need in _NEEDS[purpose] if need not in met)
 
 

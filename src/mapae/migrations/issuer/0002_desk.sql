@@ -46,6 +46,7 @@ CREATE TABLE desk_case (
     officer_id TEXT NOT NULL,
     state TEXT NOT NULL,
     applicant BYTEA NOT NULL,
+    phone TEXT NOT NULL,
     opened BIGINT NOT NULL,
     changed BIGINT NOT NULL,
     steps BIGINT NOT NULL
@@ -77,6 +78,14 @@ CREATE TABLE case_step (
     what TEXT NOT NULL,
     detail TEXT NOT NULL,
     PRIMARY KEY (case_id, n)
+);
+
+-- The text of the QR that is on the desk's screen now, sealed.
+CREATE TABLE desk_offer (
+    case_id TEXT PRIMARY KEY,
+    offer_id TEXT NOT NULL,
+    uri BYTEA NOT NULL,
+    expires BIGINT NOT NULL
 );
 
 -- Which person an officer has found, for which reason; a look without a row here is refused.

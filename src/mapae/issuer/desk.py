@@ -1,0 +1,420 @@
+"""The counter: find a person, look at card and face, file the application, hand out the one-time QR.
+
+Promises: an officer works on cases of the own office only; every look at a person has a reason and is recorded; the
+application is filed and the QR opened only on sufficient evidence and only for whom the pack's rules allow, asked
+afresh each time; two desks cannot hold two open cases for one person and document. Trusts: the population register,
+the wallet provider's word on phones, the signed-in officer's eyes. Keeps: cases, evidence, steps, looks; the
+applicant's name and the text of the QR sealed. Refuses: other offices' cases, looks without a search, stale evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from mapae.audit import Event, record
+from mapae.catalog import Country
+from mapae.clock import Clock, Dice
+from mapae.db import Db, Duplicate, Tx
+from mapae.errors import Code, Refused
+from mapae.keys import Vault
+from mapae.registers.values import Hits, Person, PopulationRegister
+
+from . import desk_store as store
+from .desk_store import Case, State, Step, Task
+from .desk_values import (
+    Calling,
+    CaseLine,
+    CaseView,
+    Found,
+    FoundPerson,
+    Issuing,
+    Live,
+    PersonView,
+    Phone,
+    Possible,
+    Reason,
+    Screen,
+)
+from .eligibility import Eligible, Facts, Ineligible, PhoneState, eligibility, must_be_eligible
+from .evidence import Evidence, OfficerCompared, PhysicalCardSeen, Purpose, missing, must_suffice
+from .officers import Officer
+from .order import Holding, OfferEvent, Order, What
+
+LOOK_LIFE: Final = timedelta(minutes=15)
+LOOK_AGAIN: Final = timedelta(minutes=5)
+LISTED: Final = 100
+PHONE: Final = "phone"  # the "document" of a release: everything on the phone
+_DONE: Final = (What.ISSUED, What.ACCEPTED)
+
+
+class Desk:
+    """Everything an officer does. Pages only ask it and show what it says."""
+
+    def __init__(
+        self,
+        db: Db,
+        clock: Clock,
+        dice: Dice,
+        vault: Vault,
+        country: Country,
+        register: PopulationRegister,
+        peers: Calling,
+        issuer: Issuing,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._dice = dice
+        self._vault = vault
+        self.country = country
+        self._register = register
+        self._peers = peers
+        self._issuer = issuer
+
+    # --- finding a person ------------------------------------------------------------------------------------------
+
+    async def find(self, officer: Officer, reason: Reason, name: str, birth_date: date) -> Found:
+        return await self._found(officer, reason, "name", await self._register.search(name=name, birth_date=birth_date))
+
+    async def find_by_number(self, officer: Officer, reason: Reason, number: str) -> Found:
+        return await self._found(officer, reason, "number", await self._register.search(resident_number=number))
+
+    async def _found(self, officer: Officer, reason: Reason, by: str, hits: Hits) -> Found:
+        now = self._clock.now()
+        found = tuple(FoundPerson(self._dice.token(16), hit) for hit in hits.hits)
+
+        async def body(tx: Tx) -> None:
+            for each in found:
+                await store.put_look(tx, each.look, officer.id, each.hit.person, reason, int(now.timestamp()))
+            facts = {"office": officer.office, "reason": reason.value, "by": by}
+            for each in found:
+                await record(tx, Event(each.hit.person, "record", "found", officer.id, facts), now)
+            if not found:
+                await record(tx, Event(officer.office, "search", "came_back_empty", officer.id, facts), now)
+
+        await self._db.write(body)
+        return Found(found, hits.more)
+
+    async def person(self, officer: Officer, look: str) -> PersonView:
+        """The record behind a search result of this officer, no older than 15 minutes."""
+        person_id, reason = await self._look(officer, look)
+        person = await self._register.get(person_id)
+        await self._looked(officer, person_id, reason)
+        phone, holdings = await self._phone(person_id), await self._issuer.holdings(person_id)
+        possible = tuple(
+            Possible(document, self._answer(officer.office, document.id, person, phone, "", holdings))
+            for document in self.country.documents.values()
+            if document.issued_here
+        )
+        cases = await store.cases_of_person(self._db, person_id, officer.office)
+        return PersonView(look, reason, person, phone, tuple(holdings), possible, tuple(cases))
+
+    async def _look(self, officer: Officer, look: str) -> tuple[str, Reason]:
+        since = int((self._clock.now() - LOOK_LIFE).timestamp())
+        found = await store.look(self._db, look, officer.id, since)
+        if found is None:
+            raise Refused(Code.NOT_FOUND, "this search is over: search again")
+        return found[0], Reason(found[1])
+
+    async def _looked(self, officer: Officer, person: str, reason: str) -> None:
+        """Record a look, once in five minutes for the same officer, person and reason."""
+        now = self._clock.now()
+        mark = "seen." + reason
+        if await store.looked(self._db, officer.id, person, mark, int((now - LOOK_AGAIN).timestamp())):
+            return
+
+        async def body(tx: Tx) -> None:
+            await store.put_look(tx, self._dice.token(16), officer.id, person, mark, int(now.timestamp()))
+            facts = {"office": officer.office, "reason": reason}
+            await record(tx, Event(person, "record", "looked_at", officer.id, facts), now)
+
+        await self._db.write(body)
+
+    # --- cases -----------------------------------------------------------------------------------------------------
+
+    async def open_case(self, officer: Officer, look: str, task: Task, kind: str) -> str:
+        """Open a case, or go to the one this office has open already."""
+        person_id, _ = await self._look(officer, look)
+        document = self.country.documents.get(kind)
+        if task is Task.ISSUE and (document is None or not document.issued_here):
+            raise Refused(Code.MALFORMED, "this document is not issued here")
+        kind = kind if task is Task.ISSUE else PHONE
+        person = await self._register.get(person_id)
+        now, case_id = self._clock.now(), self._dice.token(12)
+        at = int(now.timestamp())
+        applicant = self._vault.seal(
+            json.dumps([person.name, person.birth_date.isoformat()]).encode(), _applicant_of(case_id)
+        )
+        case = Case(case_id, person_id, task, kind, officer.office, officer.id, State.OPEN, applicant, "", at, at)
+
+        async def body(tx: Tx) -> None:
+            await store.put_case(tx, case)
+            await self._step(tx, officer, case, "opened", now=now)
+
+        try:
+            await self._db.write(body)
+        except Duplicate:
+            other = await store.open_case(self._db, person_id, task, kind)
+            if other is not None and other.office == officer.office:
+                return other.id
+            raise Refused(Code.CONFLICT, "another office has an open case for this person") from None
+        return case_id
+
+    async def cases(self, officer: Officer, *, live: bool, mine: bool) -> list[CaseLine]:
+        found = await store.cases_of_office(
+            self._db, officer.office, live=live, officer_id=officer.id if mine else "", limit=LISTED
+        )
+        return [self._line(case) for case in found]
+
+    def _line(self, case: Case) -> CaseLine:
+        name, birth_date = json.loads(self._vault.open(case.applicant, _applicant_of(case.id)))
+        return CaseLine(case, name, birth_date)
+
+    async def case(self, officer: Officer, case_id: str) -> CaseView:
+        """The whole screen of one case: what is there, what is missing, and why."""
+        case = (await self.live(officer, case_id)).case
+        person = await self._register.get(case.person)
+        await self._looked(officer, case.person, "case." + case.task)
+        phone, holdings = await self._phone(case.person), await self._issuer.holdings(case.person)
+        evidence = await store.evidence(self._db, case_id)
+        now = self._clock.now()
+        return CaseView(
+            case=case,
+            document=self.country.documents.get(case.kind),
+            person=person,
+            phone=phone,
+            holdings=tuple(holdings),
+            answer=self._case_answer(case, person, phone, holdings),
+            evidence=evidence,
+            missing=missing(_purpose(case), evidence, now),
+            steps=tuple(await store.steps(self._db, case_id)),
+            live=await self._live(case),
+        )
+
+    async def live(self, officer: Officer, case_id: str) -> Live:
+        """The moving part: the QR and what wallets did with it. Notices when the card has arrived."""
+        case = await self._own(officer, case_id)
+        if case.state is State.OFFERED:
+            events = await self._issuer.offer_events(case_id)
+            if any(event.what in _DONE for event in events):
+                await self._issued(officer, case)
+                case = await self._own(officer, case_id)
+        return await self._live(case)
+
+    async def _live(self, case: Case) -> Live:
+        events: list[OfferEvent] = [] if case.task is Task.RELEASE else await self._issuer.offer_events(case.id)
+        kept = await store.offer(self._db, case.id) if case.state is State.OFFERED else None
+        if kept is None:
+            return Live(case, None, tuple(events))
+        _, sealed, expires = kept
+        left = max(0, expires - int(self._clock.now().timestamp()))
+        uri = self._vault.open(sealed, _offer_of(case.id)).decode()
+        return Live(case, Screen(uri, datetime.fromtimestamp(expires, UTC), left), tuple(events))
+
+    async def _issued(self, officer: Officer, case: Case) -> None:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            if await store.move_case(tx, case.id, State.OFFERED, State.ISSUED, int(now.timestamp())):
+                await store.drop_offer(tx, case.id)
+                await self._step(tx, officer, case, "issued", now=now)
+
+        await self._db.write(body)
+
+    # --- evidence --------------------------------------------------------------------------------------------------
+
+    async def record_card(self, officer: Officer, case_id: str, *, number: bool, photo: bool, undamaged: bool) -> None:
+        """The officer held the plastic card in hand."""
+        seen = PhysicalCardSeen(officer.id, self._clock.now(), number, photo, undamaged)
+        await self._record_evidence(officer, case_id, seen, "card_checked", seen.good)
+
+    async def record_face(self, officer: Officer, case_id: str, *, same_person: bool) -> None:
+        """The officer compared the person at the counter with the photo on record, and says so by name."""
+        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person)
+        await self._record_evidence(officer, case_id, compared, "face_compared", same_person)
+
+    async def _record_evidence(self, officer: Officer, case_id: str, evidence: Evidence, what: str, good: bool) -> None:
+        case = await self._open(officer, case_id)
+        if case.state is not State.OPEN:
+            raise Refused(Code.CONFLICT, "the application is filed: its evidence stands")
+
+        async def body(tx: Tx) -> None:
+            if not await store.move_case(tx, case.id, State.OPEN, State.OPEN, int(evidence.at.timestamp())):
+                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
+            await store.put_evidence(tx, self._dice.token(12), case.id, evidence, officer.name)
+            await self._step(tx, officer, case, what, "good" if good else "bad", now=evidence.at)
+
+        await self._db.write(body)
+
+    # --- the application and its QR --------------------------------------------------------------------------------
+
+    async def file(self, officer: Officer, case_id: str) -> None:
+        """1 the case is open  2 the pack's rules  3 the evidence. Then the application is on record."""
+        case = await self._open(officer, case_id, Task.ISSUE)
+        await self._must_be_ready(case)
+        await self._change(officer, case, State.OPEN, State.FILED, "filed")
+
+    async def open_offer(self, officer: Officer, case_id: str) -> None:
+        """A new one-time QR; an older one of this case is worth nothing from now on."""
+        case = await self._open(officer, case_id, Task.ISSUE)
+        if case.state is State.OPEN:
+            raise Refused(Code.EVIDENCE_MISSING, "file the application first")
+        await self._must_be_ready(case)
+        evidence = await store.evidence(self._db, case_id)
+        order = Order(case.id, case.person, case.kind, case.office, officer.id, evidence)
+        offer = await self._issuer.open_offer(order)
+        now, again = self._clock.now(), case.state is State.OFFERED
+        sealed = self._vault.seal(offer.uri.encode(), _offer_of(case.id))
+
+        async def body(tx: Tx) -> None:
+            if not await store.move_case(tx, case.id, case.state, State.OFFERED, int(now.timestamp())):
+                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
+            await store.put_offer(tx, case.id, offer.id, sealed, int(offer.expires.timestamp()))
+            await self._step(tx, officer, case, "offered_again" if again else "offered", now=now)
+
+        await self._db.write(body)
+
+    async def withdraw(self, officer: Officer, case_id: str) -> None:
+        """Close without a card. An open QR dies first, so that nothing can be issued on a closed case."""
+        case = await self._open(officer, case_id)
+        if case.state is State.OFFERED:
+            await self._issuer.cancel_offer(case_id)
+            case = (await self.live(officer, case_id)).case
+            if case.state is State.ISSUED:
+                raise Refused(Code.CASE_CLOSED, "the card was issued a moment ago")
+        await self._change(officer, case, case.state, State.WITHDRAWN, "withdrawn")
+
+    async def _must_be_ready(self, case: Case) -> None:
+        person, phone = await self._register.get(case.person), await self._phone(case.person)
+        holdings = await self._issuer.holdings(case.person)
+        must_be_eligible(self._case_answer(case, person, phone, holdings))
+        must_suffice(Purpose.ISSUE, await store.evidence(self._db, case.id), self._clock.now())
+
+    # --- phones ----------------------------------------------------------------------------------------------------
+
+    async def keep_phone(self, officer: Officer, case_id: str, device: str) -> None:
+        """The person uses the phone that is active already; whatever waits stays outside."""
+        case = await self._open(officer, case_id)
+        phone = await self._phone(case.person)
+        if not device or device != phone.device:
+            raise Refused(Code.CONFLICT, "the active phone has changed: look at the case again")
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            if not await store.choose_phone(tx, case.id, device, int(now.timestamp())):
+                raise Refused(Code.CASE_CLOSED, "the case is closed")
+            await self._step(tx, officer, case, "phone_kept", now=now)
+
+        await self._db.write(body)
+
+    async def move_phone(self, officer: Officer, case_id: str, device: str, old: str, *, asked: bool) -> None:
+        """End the old phone and let the new one in. `asked`: the officer confirmed twice what it means."""
+        case = await self._open(officer, case_id)
+        if not asked:
+            raise Refused(Code.EVIDENCE_MISSING, "confirm both that the person asked and that the old phone ends")
+        must_suffice(Purpose.MOVE, await store.evidence(self._db, case_id), self._clock.now())
+        if device not in {waiting.device for waiting in (await self._phone(case.person)).waiting}:
+            raise Refused(Code.CONFLICT, "that phone no longer waits: look at the case again")
+        message = {"person": case.person, "device_id": device, "actor": officer.id}
+        await self._peers.call("wallet_provider", "/wallet-provider/peer/move", message | ({"old": old} if old else {}))
+        # The old phone's cards go with it, now and not when its end is next polled.
+        if old and any(holding.state in ("valid", "suspended") for holding in await self._issuer.holdings(case.person)):
+            await self._issuer.end(case.person, "moved", officer.id)
+        await self._note(officer, case, "phone_moved")
+
+    async def end_cards(self, officer: Officer, case_id: str) -> None:
+        """The wallet was wiped: what it held is ended, so that a new card can be issued to the same phone."""
+        case = await self._open(officer, case_id, Task.ISSUE)
+        must_suffice(Purpose.MOVE, await store.evidence(self._db, case_id), self._clock.now())
+        await self._issuer.end(case.person, "wiped", officer.id)
+        await self._note(officer, case, "cards_ended")
+
+    async def release(self, officer: Officer, case_id: str) -> None:
+        """Lift the lock, at the counter only, on a fresh comparison of the face."""
+        case = await self._open(officer, case_id, Task.RELEASE)
+        evidence = await store.evidence(self._db, case_id)
+        must_suffice(Purpose.RELEASE, evidence, self._clock.now())
+        await self._issuer.release(case.person, officer.id, evidence)
+        await self._change(officer, case, State.OPEN, State.RELEASED, "released")
+
+    async def lock(self, officer: Officer, case_id: str) -> None:
+        """The person says at the counter that the phone is gone: everything is locked at once."""
+        case = await self._open(officer, case_id)
+        await self._issuer.lock(case.person, "lost", officer.id)
+        await self._note(officer, case, "locked")
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    async def _own(self, officer: Officer, case_id: str) -> Case:
+        case = await store.case(self._db, case_id)
+        if case is None:
+            raise Refused(Code.NOT_FOUND, "there is no such case")
+        if case.office != officer.office:
+            raise Refused(Code.WRONG_OFFICE, "this case belongs to another office")
+        return case
+
+    async def _open(self, officer: Officer, case_id: str, task: Task | None = None) -> Case:
+        case = await self._own(officer, case_id)
+        if not case.live:
+            raise Refused(Code.CASE_CLOSED, "the case is closed")
+        if task is not None and case.task is not task:
+            raise Refused(Code.CONFLICT, "this is not that kind of case")
+        return case
+
+    async def _phone(self, person: str) -> Phone:
+        return Phone.read(await self._peers.call("wallet_provider", "/wallet-provider/peer/active", {"person": person}))
+
+    def _case_answer(self, case: Case, person: Person, phone: Phone, holdings: list[Holding]) -> Eligible | Ineligible:
+        if case.task is Task.ISSUE:
+            return self._answer(case.office, case.kind, person, phone, case.phone, holdings)
+        if person.deceased_on is not None:
+            return Ineligible(Code.DECEASED, "the register says this person has died")
+        if phone.state is not PhoneState.SUSPENDED and not any(holding.state == "suspended" for holding in holdings):
+            return Ineligible(Code.NOT_FOUND, "nothing is locked")
+        return Eligible()
+
+    def _answer(
+        self, office: str, kind: str, person: Person, phone: Phone, chosen: str, holdings: list[Holding]
+    ) -> Eligible | Ineligible:
+        held = [holding.expires for holding in holdings if holding.kind == kind and holding.state == "valid"]
+        facts = Facts(
+            person=person,
+            office=self.country.offices.get(office),
+            phone=phone.seen_from(chosen),
+            held_until=max(held, default=None),
+        )
+        return eligibility(kind, facts, self.country.today(self._clock.now()), self.country)
+
+    async def _change(self, officer: Officer, case: Case, seen: State, to: State, what: str) -> None:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            if not await store.move_case(tx, case.id, seen, to, int(now.timestamp())):
+                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
+            await store.drop_offer(tx, case.id)
+            await self._step(tx, officer, case, what, now=now)
+
+        await self._db.write(body)
+
+    async def _note(self, officer: Officer, case: Case, what: str) -> None:
+        now = self._clock.now()
+        await self._db.write(lambda tx: self._step(tx, officer, case, what, now=now))
+
+    async def _step(self, tx: Tx, officer: Officer, case: Case, what: str, detail: str = "", *, now: datetime) -> None:
+        """A line in the case's trail and its event in the audit chain: the last statements of a transaction."""
+        await store.add_step(tx, case.id, Step(int(now.timestamp()), officer.id, officer.name, what, detail))
+        facts = {"case": case.id, "office": case.office, "kind": case.kind} | ({"result": detail} if detail else {})
+        await record(tx, Event(case.person, "case", what, officer.id, facts), now)
+
+
+def _purpose(case: Case) -> Purpose:
+    return Purpose.ISSUE if case.task is Task.ISSUE else Purpose.RELEASE
+
+
+def _applicant_of(case_id: str) -> bytes:
+    return b"desk_case applicant " + case_id.encode()
+
+
+def _offer_of(case_id: str) -> bytes:
+    return b"desk_offer uri " + case_id.encode()
