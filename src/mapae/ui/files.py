@@ -36,8 +36,11 @@ TYPES = {
 
 
 def static_url(name: str) -> str:
-    """`/static/<name>?v=<hash>`; raises when there is no such file, so a template cannot point at nothing."""
+    """`/static/<name>?v=<hash>`. Our own files must exist (a template cannot point at nothing); `vendor/` is filled by
+    the wallet's build and may come later: pages work without it."""
     path = STATIC / name
+    if name.startswith("vendor/") and not path.is_file():
+        return f"/static/{name}"
     return f"/static/{name}?v={_digest(path, path.stat().st_mtime_ns)[:12]}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -32,7 +33,6 @@ def environment() -> Environment:
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["base64"] = lambda raw: base64.b64encode(raw).decode()
     return made
 
 
@@ -63,6 +63,7 @@ def refused_page(request: Request, refused: Refused, status: int, incident: str 
         request, "refused_panel.html" if fragment else "refused.html", status=status,
         headers={"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML"} if fragment else None,
         code="incident" if incident else refused.code.value, detail=refused.detail, incident=incident,
+        retry=_back(request),
     )  # fmt: skip
 
 
@@ -82,15 +83,29 @@ def _given(request: Request, token: str) -> dict[str, Any]:
         "money": lambda amount, currency: words.money(lang, amount, currency),
         "csrf": token,
         "static": files.static_url,
+        "qr": qr,
+        "jpeg": lambda raw: "data:image/jpeg;base64," + base64.b64encode(raw).decode(),
         "lang_url": lambda other: _lang_url(request, other),
         "demo": bool(getattr(request.app.state, "demo", False)),
     }
+
+
+def qr(text: str) -> str:
+    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet."""
+    return segno.make(text, error="m", micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
 
 
 def _lang_url(request: Request, other: str) -> str:
     """This page in the other language; after a post, the page the form stood on."""
     path, query = request.url.path, list(request.query_params.multi_items())
     if request.method not in ("GET", "HEAD"):
-        came_from = urlsplit(request.headers.get("referer", ""))
-        path, query = (came_from.path, []) if came_from.netloc == request.url.netloc and came_from.path else ("/", [])
+        path, query = _back(request), []
     return f"{path}?{urlencode([*((k, v) for k, v in query if k != 'lang'), ('lang', other)])}"
+
+
+def _back(request: Request) -> str:
+    """The page of ours the person was on."""
+    if request.method in ("GET", "HEAD"):
+        return request.url.path
+    came_from = urlsplit(request.headers.get("referer", ""))
+    return came_from.path if came_from.netloc == request.url.netloc and came_from.path else "/"
