@@ -1,0 +1,123 @@
+"""Status lists: fetched whole, kept for seconds, never asked about one person.
+
+Promises: a list handed to the check is one the issuer signed, for this address, and not older than `FRESH` when the
+issuer's server answers; so a lock is felt within five seconds of the report. Trusts: the trust list for which addresses
+are an issuer's and whose signatures count. Keeps: at most `MOST` checked lists, in memory. Refuses: any address outside
+the issuer's registered prefix (the caller has checked that, this module checks it again), a redirect, a body over
+`LIMIT`, a list that is expired or of another signer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import httpx
+
+from mapae.clock import Clock
+from mapae.errors import Code, Refused
+from mapae.formats.status import StatusRef, StatusToken
+from mapae.formats.x509 import Profile, check_chain
+from mapae.verifier.check import Issuer, Listed, must_be_of
+
+FRESH: Final = timedelta(seconds=2)  # ask again after this long
+PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standing at the till
+LIMIT: Final = 24 * 1024 * 1024  # bytes of one token: 50 million two-bit entries take about 13 MB
+MOST: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token that checked against these anchors; its signer's certificate ends at `signer_ends`."""
+
+    token: StatusToken
+    anchors: tuple[bytes, ...]
+    signer_ends: datetime
+    etag: str | None
+    asked_at: datetime
+
+
+class StatusLists:
+    """The lists this process has, each asked for again when it is older than `FRESH`."""
+
+    def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._asking: dict[str, asyncio.Lock] = {}
+
+    async def listed(self, reference: StatusRef, issuer: Issuer) -> Mapping[str, Listed]:
+        """The list of this reference, for `check.conclude`. Raises Refused(STATUS_UNKNOWN) when there is none."""
+        must_be_of(reference, issuer)
+        uri = reference.uri
+        lock = self._asking.setdefault(uri, asyncio.Lock())
+        async with lock:  # one request on the wire a list, however many tills wait for it
+            now = self._clock.now()
+            held = self._held.get(uri)
+            if held is not None and held.anchors != tuple(issuer.anchors.ders):
+                held = None  # the trust list has changed: what checked yesterday is asked for anew
+            if held is None or not timedelta(0) <= now - held.asked_at < FRESH:
+                held = await self._ask(uri, held, issuer, now) or held
+        if held is None:
+            raise Refused(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached")
+        self._keep(uri, held)
+        return {uri: Listed(held.token.list, _good_until(held))}
+
+    async def _ask(self, uri: str, held: _Held | None, issuer: Issuer, now: datetime) -> _Held | None:
+        """A newer list, the same one confirmed, or None when the issuer cannot be reached.
+
+        A list that arrives but does not check is refused, not replaced by the old one: somebody is lying.
+        """
+        headers = {"Accept": "application/statuslist+jwt"}
+        if held is not None and held.etag is not None:
+            headers["If-None-Match"] = held.etag
+        try:
+            async with asyncio.timeout(PATIENCE):
+                async with self._http.stream("GET", uri, headers=headers, follow_redirects=False) as answer:
+                    if answer.status_code == 304 and held is not None:
+                        return replace(held, asked_at=now)
+                    if answer.status_code != 200:
+                        return None
+                    raw = await _within_limit(answer)
+                    etag = answer.headers.get("etag")
+        except (httpx.HTTPError, TimeoutError):
+            return None
+        try:
+            token = StatusToken.parse(raw, limit=LIMIT)
+            # Token Status List section 8.3: chain, signature, sub, exp.
+            signer = check_chain(token.x5c, issuer.anchors, now, Profile.STATUS_SIGNER)
+            token.check(signer.key, uri, now)
+        except Refused as refused:
+            raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None
+        etag = etag if etag and len(etag) <= 256 else None
+        return _Held(token, tuple(issuer.anchors.ders), signer.not_after, etag, now)
+
+    def _keep(self, uri: str, held: _Held) -> None:
+        self._held[uri] = held
+        self._held.move_to_end(uri)
+        while len(self._held) > MOST:
+            forgotten, _ = self._held.popitem(last=False)
+            self._asking.pop(forgotten, None)
+
+
+async def _within_limit(answer: httpx.Response) -> bytes:
+    parts, size = [], 0
+    async for part in answer.aiter_bytes():  # counted after decompression
+        size += len(part)
+        if size > LIMIT:
+            raise httpx.DecodingError("the status list is too large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _good_until(held: _Held) -> datetime:
+    """How long to rely on a list while its issuer is out of reach: its `ttl` since we last had word, and its `exp`."""
+    token = held.token
+    until = min(held.asked_at + max(timedelta(seconds=token.ttl or 0), FRESH), held.signer_ends)
+    if token.expires_at is not None:
+        until = min(until, datetime.fromtimestamp(token.expires_at, UTC))
+    return until

@@ -1,0 +1,243 @@
+"""The verifier's tables: tills, invitations to enrol one, and questions that wait for an answer.
+
+Promises: a question is answered once, whoever comes first (compare-and-swap on its state); a till has one open
+question; an invitation is good once. Trusts: unique indexes, never a read before a write. Keeps: opaque ids, times,
+outcomes; the two shown values of a name-and-birth-date check only sealed and only until `erase_at`. Refuses: nothing
+of its own; a lost race is a False or None that the caller names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from mapae.audit import Event, record
+from mapae.db import Db, Row, Tx
+
+
+class Outcome(StrEnum):
+    """How a check ended. The value is stable: the page, the tests and the audit trail key on it."""
+
+    ACCEPTED = "accepted"  # checked; every question is answered yes, or the items are here
+    NO = "no"  # checked and genuine, but the answer to the question is no: not an adult
+    REFUSED = "refused"  # a numbered step of docs/checking.md failed
+    DECLINED = "declined"  # the customer, or the wallet for the customer, said no
+    EXPIRED = "expired"  # nobody answered in time
+    CANCELLED = "cancelled"  # the clerk went back
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    id: str
+    relying_party: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known after a check. Nothing here is about the person."""
+
+    outcome: Outcome
+    step: str | None = None
+    code: str | None = None
+    note: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One question. `secret` is the sealed encryption key until the end, `shown` the sealed values until erased."""
+
+    id: str
+    till: str
+    relying_party: str
+    purpose: str
+    form: str
+    nonce: str
+    echo: str
+    secret: bytes | None
+    opened_at: datetime
+    expires_at: datetime
+    fetched: bool
+    verdict: Verdict | None
+    shown: bytes | None
+    erase_at: datetime | None
+
+
+# --- tills ------------------------------------------------------------------------------------------------------------
+
+
+async def add_invitation(db: Db, code: bytes, relying_party: str, now: datetime, expires_at: datetime) -> None:
+    async def body(tx: Tx) -> None:
+        await tx.run(
+            "INSERT INTO till_invitation (code, relying_party, expires_at) VALUES ($1, $2, $3)",
+            code, relying_party, _epoch(expires_at),
+        )  # fmt: skip
+        await record(tx, Event(relying_party, "till", "invited", "operator"), now)
+
+    await db.write(body)
+
+
+async def enrol(db: Db, code: bytes, till: Till, token: bytes, now: datetime) -> Till | None:
+    """Spend an invitation and enrol the browser that holds `token`. None: no such live invitation.
+
+    The relying party is the invitation's, whatever `till` says.
+    """
+
+    async def body(tx: Tx) -> Till | None:
+        row = await tx.one(
+            "DELETE FROM till_invitation WHERE code = $1 AND expires_at > $2 RETURNING relying_party",
+            code, _epoch(now),
+        )  # fmt: skip
+        if row is None:
+            return None
+        party = row["relying_party"]
+        await tx.run(
+            "INSERT INTO till (id, token, relying_party, enrolled_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            till.id, token, party, _epoch(now), _epoch(till.expires_at),
+        )  # fmt: skip
+        await record(tx, Event(till.id, "till", "enrolled", "till", {"relying_party": party}), now)
+        return Till(till.id, party, till.expires_at)
+
+    return await db.write(body)
+
+
+async def till_of(db: Db, token: bytes, now: datetime) -> Till | None:
+    row = await db.one("SELECT * FROM till WHERE token = $1 AND expires_at > $2", token, _epoch(now))
+    return Till(row["id"], row["relying_party"], _moment(row["expires_at"])) if row is not None else None
+
+
+async def end_till(db: Db, till: str, now: datetime) -> None:
+    async def body(tx: Tx) -> None:
+        await tx.run("DELETE FROM till WHERE id = $1", till)
+        await _end_open(tx, till, now)
+        await record(tx, Event(till, "till", "ended", "till"), now)
+
+    await db.write(body)
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+async def open_session(db: Db, session: Session) -> None:
+    """Put a question; the till's earlier open question ends as cancelled. Raises Duplicate when two race."""
+
+    async def body(tx: Tx) -> None:
+        await _end_open(tx, session.till, session.opened_at)
+        await tx.run(
+            "INSERT INTO check_session (id, till, relying_party, purpose, form, nonce, echo, secret, state, opened_at,"
+            " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10)",
+            session.id, session.till, session.relying_party, session.purpose, session.form, session.nonce,
+            session.echo, session.secret, _epoch(session.opened_at), _epoch(session.expires_at),
+        )  # fmt: skip
+        facts = {"purpose": session.purpose, "relying_party": session.relying_party}
+        await record(tx, Event(session.id, "check", "opened", session.till, facts), session.opened_at)
+
+    await db.write(body)
+
+
+async def session(db: Db, id: str) -> Session | None:
+    row = await db.one("SELECT * FROM check_session WHERE id = $1", id)
+    return _session(row) if row is not None else None
+
+
+async def mark_fetched(db: Db, id: str, now: datetime) -> None:
+    """A wallet has read the question: the page says so. The first time counts."""
+    await db.run("UPDATE check_session SET fetched_at = $2 WHERE id = $1 AND fetched_at IS NULL", id, _epoch(now))
+
+
+async def end(db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, erase_at: datetime) -> bool:
+    """End an open question with its verdict and erase its key. False: it had ended already."""
+
+    async def body(tx: Tx) -> bool:
+        ended = await tx.run(
+            "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = $3, step = $4,"
+            " code = $5, note = $6, format = $7, shown = $8, erase_at = $9 WHERE id = $1 AND state = 'open'",
+            id, _epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
+            _epoch(erase_at),
+        )  # fmt: skip
+        if ended == 0:
+            return False
+        facts: dict[str, str | int] = {"outcome": verdict.outcome.value}
+        facts |= {key: value for key in ("step", "code", "format") if (value := getattr(verdict, key)) is not None}
+        await record(tx, Event(id, "check", "ended", "verifier", facts), now)
+        return True
+
+    return await db.write(body)
+
+
+async def hasten_erasure(db: Db, id: str, erase_at: datetime) -> None:
+    """The page has shown the values: bring their end forward (never back)."""
+    at = _epoch(erase_at)
+    await db.run("UPDATE check_session SET erase_at = $2 WHERE id = $1 AND shown IS NOT NULL AND erase_at > $2", id, at)
+
+
+async def erase(db: Db, id: str) -> None:
+    await db.run("UPDATE check_session SET shown = NULL WHERE id = $1 AND shown IS NOT NULL", id)
+
+
+async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
+    """End what nobody answered, erase shown values that are due, forget ended questions and dead tills."""
+
+    async def body(tx: Tx) -> None:
+        at = _epoch(now)
+        await tx.run("UPDATE check_session SET shown = NULL WHERE shown IS NOT NULL AND erase_at <= $1", at)
+        rows = await tx.all(
+            "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $1, outcome = 'expired'"
+            " WHERE state = 'open' AND expires_at <= $1 RETURNING id",
+            at,
+        )
+        await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", _epoch(forget_before))
+        await tx.run("DELETE FROM till_invitation WHERE expires_at <= $1", at)
+        await tx.run("DELETE FROM till WHERE expires_at <= $1", at)
+        for row in rows:
+            await record(tx, Event(row["id"], "check", "ended", "verifier", {"outcome": "expired"}), now)
+
+    if await _anything_due(db, now, forget_before):
+        await db.write(body)
+
+
+async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
+    """A poll each second must not cost a durable write each second."""
+    at = _epoch(now)
+    row = await db.one(
+        "SELECT 1 AS due FROM check_session WHERE (shown IS NOT NULL AND erase_at <= $1)"
+        " OR (state = 'open' AND expires_at <= $1) OR (state = 'ended' AND ended_at <= $2)"
+        " UNION ALL SELECT 1 FROM till_invitation WHERE expires_at <= $1"
+        " UNION ALL SELECT 1 FROM till WHERE expires_at <= $1 LIMIT 1",
+        at, _epoch(forget_before),
+    )  # fmt: skip
+    return row is not None
+
+
+async def _end_open(tx: Tx, till: str, now: datetime) -> None:
+    await tx.run(
+        "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = 'cancelled'"
+        " WHERE till = $1 AND state = 'open'",
+        till, _epoch(now),
+    )  # fmt: skip
+
+
+def _session(row: Row) -> Session:
+    outcome = row["outcome"]
+    verdict = (
+        Verdict(Outcome(outcome), row["step"], row["code"], row["note"], row["format"]) if outcome is not None else None
+    )
+    return Session(
+        row["id"], row["till"], row["relying_party"], row["purpose"], row["form"], row["nonce"], row["echo"],
+        _bytes(row["secret"]), _moment(row["opened_at"]), _moment(row["expires_at"]), row["fetched_at"] is not None,
+        verdict, _bytes(row["shown"]), _moment(row["erase_at"]) if row["erase_at"] is not None else None,
+    )  # fmt: skip
+
+
+def _bytes(value: bytes | None) -> bytes | None:
+    return bytes(value) if value is not None else None
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _moment(epoch: int) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)

@@ -1,0 +1,226 @@
+"""The checker's pages for a till, and the two doors a wallet knocks at.
+
+Promises: every page works without script and by keyboard; a till's browser sees only its own questions; a wallet gets
+the protocol's own errors. Trusts: the till cookie, whose hash the store keeps. Keeps: nothing. Refuses: a till that is
+not enrolled (it is sent to enrol), a form from another site, a body over its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from mapae.errors import Code, Refused
+from mapae.ui import csrf
+from mapae.ui.http import Answer, Caller, Csrf, Rate, door, form, json_answer, raw_body, see_other
+from mapae.ui.pages import page
+from mapae.ui.words import knows
+from mapae.verifier.ask import Form
+from mapae.verifier.kiosk import ENROLMENT, Ended, Verifier, Waiting
+from mapae.verifier.oid4vp import REQUEST_TYPE, RESPONSE_LIMIT
+from mapae.verifier.store import Outcome, Till, Verdict
+
+COOKIE: Final = "mapae_till"
+START: Final = "/checker/"
+_STEPS: Final = ("issuer", "seal", "holder", "dates", "standing", "request")
+# Which of the panel's three looks an outcome has. Words and shape say the same as the colour.
+_LOOK: Final = {
+    Outcome.ACCEPTED: "yes", Outcome.NO: "no", Outcome.REFUSED: "no",
+    Outcome.DECLINED: "open", Outcome.EXPIRED: "open", Outcome.CANCELLED: "open",
+}  # fmt: skip
+
+_TillHandler = Callable[[Request, Till], Awaitable[Response]]
+
+
+def routes(verifier: Verifier) -> list[BaseRoute]:
+    checker = _Checker(verifier)
+    wallet = _Wallet(verifier)
+    see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
+    do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
+    public = partial(door, caller=Caller.WALLET, answer=Answer.OAUTH, cors=True)
+    return [
+        see("/checker/", checker.start),
+        do("/checker/till", checker.enrol, rate=Rate(60, 60)),
+        do("/checker/till/end", checker.enrolled(checker.end)),
+        do("/checker/checks", checker.enrolled(checker.open)),
+        see("/checker/checks/{id}", checker.enrolled(checker.show)),
+        see("/checker/checks/{id}/panel", checker.enrolled(checker.panel)),
+        do("/checker/checks/{id}/cancel", checker.enrolled(checker.cancel)),
+        do("/checker/checks/{id}/done", checker.enrolled(checker.done)),
+        public("GET", "/verifier/requests/{id}", wallet.request),
+        public("POST", "/verifier/requests/{id}", wallet.request_with_nonce, limit=16384),
+        # An answer is urlencoded base64url and dots, so nothing grows on the way.
+        public("POST", "/verifier/responses/{id}", wallet.answer, limit=RESPONSE_LIMIT + 4096),
+    ]
+
+
+class _Checker:
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def enrolled(self, handler: _TillHandler) -> Callable[[Request], Awaitable[Response]]:
+        """Only for a till; any other browser goes to the start, where it can enrol."""
+
+        async def guarded(request: Request) -> Response:
+            till = await self._till(request)
+            if till is not None:
+                return await handler(request, till)
+            return _go(request, START)
+
+        return guarded
+
+    async def _till(self, request: Request) -> Till | None:
+        return await self._verifier.till(csrf.session_token(request, COOKIE))
+
+    async def start(self, request: Request) -> Response:
+        till = await self._till(request)
+        if till is None:
+            return page(request, "checker/enrol.html", code=request.query_params.get("code", "")[:40], wrong=False)
+        purposes = [
+            {
+                "id": purpose.id,
+                "name": msgspec.to_builtins(purpose.name),
+                "why": msgspec.to_builtins(purpose.why),
+                "legal_basis": msgspec.to_builtins(purpose.legal_basis),
+                "yes_or_no": self._verifier.yes_or_no(purpose),
+            }
+            for purpose in await self._verifier.purposes(till)
+        ]
+        shop = msgspec.to_builtins(await self._verifier.shop(till))
+        return page(request, "checker/start.html", shop=shop, purposes=purposes)
+
+    async def enrol(self, request: Request) -> Response:
+        typed = (await form(request)).get("code", "")
+        try:
+            _, token = await self._verifier.enrol(typed)
+        except Refused as refused:
+            if refused.code is not Code.CODE_SPENT:
+                raise
+            return page(request, "checker/enrol.html", status=422, code=typed[:40], wrong=True)
+        answer = see_other(START)
+        csrf.start_session(request, answer, COOKIE, token, int(ENROLMENT.total_seconds()))
+        return answer
+
+    async def end(self, request: Request, till: Till) -> Response:
+        await self._verifier.end_till(till)
+        answer = see_other(START)
+        csrf.end_session(request, answer, COOKIE)
+        return answer
+
+    async def open(self, request: Request, till: Till) -> Response:
+        fields = await form(request)
+        try:
+            wanted = Form(fields.get("form", Form.EITHER.value))
+        except ValueError:
+            raise Refused(Code.UNSUPPORTED, "there is no such format") from None
+        id = await self._verifier.open(till, fields.get("purpose", ""), wanted)
+        return see_other(f"/checker/checks/{id}")
+
+    async def show(self, request: Request, till: Till) -> Response:
+        look = await self._verifier.look(till, request.path_params["id"])
+        shop = msgspec.to_builtins(await self._verifier.shop(till))
+        if isinstance(look, Waiting):
+            return page(request, "checker/waiting.html", shop=shop, **_waiting(look))
+        # A clerk may keep a verdict on the screen, but not a customer's name.
+        keep = request.query_params.get("keep") == "1" and not look.shown
+        return page(request, "checker/verdict.html", shop=shop, keep=keep, fragment=False, **_ended(look))
+
+    async def panel(self, request: Request, till: Till) -> Response:
+        """The moving part of a waiting page: the countdown, and once there is a verdict, that."""
+        look = await self._verifier.look(till, request.path_params["id"])
+        seen = request.query_params.get("seen")
+        if isinstance(look, Waiting):
+            values = _waiting(look)
+            return page(request, "checker/live.html", news=values["phase"] != seen, **values)
+        headers = {"HX-Retarget": "#panel", "HX-Reswap": "outerHTML"}
+        return page(request, "checker/panel.html", headers=headers, keep=False, fragment=True, **_ended(look))
+
+    async def cancel(self, request: Request, till: Till) -> Response:
+        await self._verifier.cancel(till, request.path_params["id"])
+        return _go(request, START)
+
+    async def done(self, request: Request, till: Till) -> Response:
+        await self._verifier.done(till, request.path_params["id"])
+        return _go(request, START)
+
+
+class _Wallet:
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def request(self, request: Request) -> Response:
+        return _signed(await self._verifier.request_object(request.path_params["id"]))
+
+    async def request_with_nonce(self, request: Request) -> Response:
+        """OpenID4VP 1.0 section 5.10. `wallet_metadata` is read past: what we ask for is the same for every wallet."""
+        fields = await form(request) if await raw_body(request) else {}
+        return _signed(await self._verifier.request_object(request.path_params["id"], fields.get("wallet_nonce")))
+
+    async def answer(self, request: Request) -> Response:
+        await self._verifier.answer(request.path_params["id"], await form(request))
+        # Section 8.2: no redirect_uri, for the till that asked is another device.
+        return json_answer({})
+
+
+def _signed(text: str) -> Response:
+    return Response(text, media_type=REQUEST_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def _go(request: Request, path: str) -> Response:
+    """To another page, also from inside an htmx request."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=200, headers={"HX-Redirect": path, "Cache-Control": "no-store"})
+    return see_other(path)
+
+
+def _waiting(look: Waiting) -> dict[str, Any]:
+    return {
+        "id": look.id,
+        "purpose": msgspec.to_builtins(look.purpose.name),
+        "items": [msgspec.to_builtins(label) for label in look.items],
+        "legal_basis": msgspec.to_builtins(look.purpose.legal_basis),
+        "qr_text": look.qr,
+        "seconds_left": look.seconds_left,
+        "seconds": look.seconds,
+        "phase": "opened" if look.fetched else "waiting",
+    }
+
+
+def _ended(look: Ended) -> dict[str, Any]:
+    verdict = look.verdict
+    return {
+        "id": look.id,
+        "purpose": msgspec.to_builtins(look.purpose.name),
+        "items": [msgspec.to_builtins(label) for label in look.items],
+        "outcome": verdict.outcome.value,
+        "look": _LOOK[verdict.outcome],
+        "reason": _reason(verdict),
+        "step": verdict.step,
+        "step_number": _STEPS.index(verdict.step) + 1 if verdict.step in _STEPS else None,
+        "code": verdict.code,
+        "renew": verdict.note == "renew",
+        "format": verdict.format,
+        "shown": [(msgspec.to_builtins(label), name, value) for label, name, value in look.shown],
+        "erased": look.erased,
+        "seconds": look.seconds,
+    }
+
+
+def _reason(verdict: Verdict) -> str:
+    """Which words say why: `checker.reason.<this>`."""
+    match verdict.outcome:
+        case Outcome.EXPIRED:
+            return "nobody"
+        case Outcome.DECLINED:
+            return "access_denied" if verdict.code == Code.ACCESS_DENIED else "declined"
+        case Outcome.REFUSED if verdict.code == Code.EXPIRED:
+            return "document_expired"
+        case _:
+            reason = verdict.code or verdict.outcome.value
+            return reason if knows(f"checker.reason.{reason}") else "malformed"
