@@ -39,7 +39,7 @@ MAX_CHAIN = 4  # certificates in one x5c
 
 _P256 = ec.SECP256R1()
 _ES256 = ec.ECDSA(hashes.SHA256())  # one object: building it for each call costs 3 % of a verify
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 # The last character of an unpadded block of 2 (of 3) characters carries 4 (2) bits that must be zero: RFC 4648 3.5.
 _LAST_OF_TWO = b"AQgw"
 _LAST_OF_THREE = b"AEIMQUYcgkosw048"

@@ -379,7 +379,7 @@ def _selects(value: Any, path: Sequence[Step]) -> bool:
     step, rest = path[0], path[1:]
     if isinstance(step, str):
         return isinstance(value, dict) and step in value and _selects(value[step], rest)
-    if not isinstance(value, list):
+    if not isinstance(value, list) or (step is not None and step < 0):
         return False
     return any(_selects(item, rest) for item in (value if step is None else value[step : step + 1]))
 
