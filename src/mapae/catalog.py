@@ -98,6 +98,14 @@ class Ages(Data, frozen=True):
     """The day on which a child of 29 February gets older in a common year."""
 
 
+class KnockLimit(Data, frozen=True):
+    """So many checks may be started for one person, to one phone or from one address, within the window."""
+
+    subject: Literal["person", "phone", "address"]
+    seconds: int
+    most: int
+
+
 class IdentityRules(Data, frozen=True):
     """Name, number, phone, and a one-time code to that phone."""
 
@@ -105,10 +113,7 @@ class IdentityRules(Data, frozen=True):
     code_seconds: int
     tries: int
     assertion_seconds: int
-    window_seconds: int
-    per_person: int
-    per_phone: int
-    per_address: int
+    limits: tuple[KnockLimit, ...]
     phone_layout: str
     """How a phone number is written; d is a digit."""
     sms: Words
@@ -313,6 +318,10 @@ def _place_complaints(country: Country) -> Iterable[str]:
     for office in country.offices.values():
         if office.municipality not in country.municipalities:
             yield f"office {office.id} lies nowhere"
+    if not country.identity.limits or any(
+        "{code}" not in text for text in (country.identity.sms.ko, country.identity.sms.en)
+    ):
+        yield "the identity check needs limits, and a text message with {code} in it"
     for phase in country.phases:
         if not set(phase.municipalities) <= set(country.municipalities):
             yield f"phase {phase.name.en} names an unknown municipality"

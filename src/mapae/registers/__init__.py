@@ -1,1 +1,1 @@
-"""What the state already knows: the population register, the identity check by text message, and the carrier simulator."""
+"""What the state already knows: the population register, the identity check, and the simulated carrier."""

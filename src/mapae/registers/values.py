@@ -21,7 +21,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen value that also travels as JSON (bytes as base64, days as YYYY-MM-DD)."""
 
 
-class ResidentNumber(Value, frozen=True):
+class ResidentNumber(Value, frozen=True, kw_only=True):
     """A number whose digits fit the country's scheme. Its `repr` shows nothing of it."""
 
     written: str
@@ -34,7 +34,7 @@ class ResidentNumber(Value, frozen=True):
         return "ResidentNumber(…)"
 
 
-class PhysicalCard(Value, frozen=True):
+class PhysicalCard(Value, frozen=True, kw_only=True):
     """The plastic card, or the one with a chip, as the register has it."""
 
     number: str
@@ -43,7 +43,7 @@ class PhysicalCard(Value, frozen=True):
     state: CardState
 
 
-class Hit(Value, frozen=True):
+class Hit(Value, frozen=True, kw_only=True):
     """One line of a search."""
 
     person: str
@@ -55,13 +55,13 @@ class Hit(Value, frozen=True):
     deceased: bool
 
 
-class Hits(Value, frozen=True):
+class Hits(Value, frozen=True, kw_only=True):
     hits: tuple[Hit, ...]
     more: bool
     """True when there are more than are shown: ask more precisely."""
 
 
-class Person(Value, frozen=True):
+class Person(Value, frozen=True, kw_only=True):
     """What an officer sees, and what eligibility is decided on."""
 
     person: str
@@ -83,7 +83,7 @@ class Person(Value, frozen=True):
     photo: bytes
 
 
-class ClaimSet(Value, frozen=True):
+class ClaimSet(Value, frozen=True, kw_only=True):
     """What may enter a document. Only the issuer gets it, at issuance, and keeps none of it."""
 
     person: str
@@ -102,7 +102,7 @@ class ClaimSet(Value, frozen=True):
         return "ClaimSet(…)"
 
 
-class Resident(Value, frozen=True):
+class Resident(Value, frozen=True, kw_only=True):
     """One record for the register to take in."""
 
     number: ResidentNumber

@@ -2,13 +2,12 @@
 
 CREATE TABLE message (
     id TEXT PRIMARY KEY,
-    seq BIGINT NOT NULL,
     phone TEXT NOT NULL,
     body TEXT NOT NULL,
     at BIGINT NOT NULL,
     visible_at BIGINT NOT NULL
 );
-CREATE INDEX message_phone ON message (phone, seq);
+CREATE INDEX message_phone ON message (phone, visible_at);
 CREATE INDEX message_at ON message (at);
 
 CREATE TABLE fault (

@@ -6,6 +6,7 @@ CREATE TABLE resident (
     number_sealed BYTEA NOT NULL,
     number_masked TEXT NOT NULL,
     name TEXT NOT NULL,
+    name_key TEXT NOT NULL,
     name_latin TEXT NOT NULL,
     former_names TEXT NOT NULL,
     birth_date TEXT NOT NULL,
@@ -26,7 +27,7 @@ CREATE TABLE resident (
     photo BYTEA
 );
 CREATE UNIQUE INDEX resident_number ON resident (number_index);
-CREATE INDEX resident_name ON resident (name, birth_date);
+CREATE INDEX resident_name ON resident (name_key, birth_date);
 
 -- Which phone numbers are a person's; both numbers only as keyed hash and sealed.
 CREATE TABLE phone_line (

@@ -1,0 +1,107 @@
+"""The registers' doors: for the issuer the population register, for everybody the identity check.
+
+Promises: only the issuer gets past the register's doors, and only signed; the identity check answers any wallet or
+page. Trusts: the gate in front of peer doors for `request.state.peer`. Keeps: nothing. Refuses: other roles, other
+shapes of message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ..errors import Code, Refused
+from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_body
+from .identity import Ask, IdentityCheck, WrongCode
+from .population import Population
+
+READERS: Mapping[str, frozenset[str]] = {
+    "search": frozenset({"issuer"}),
+    "get": frozenset({"issuer"}),
+    "claims": frozenset({"issuer"}),
+}
+
+
+class Search(msgspec.Struct):
+    name: str = ""
+    birth_date: date | None = None
+    resident_number: str = ""
+
+
+class Which(msgspec.Struct):
+    person: str
+
+
+class StartCheck(msgspec.Struct):
+    name: str
+    resident_number: str
+    phone: str
+    audience: str
+    language: str = "ko"
+
+
+class EnterCode(msgspec.Struct):
+    code: str
+
+
+def routes(population: Population, identity: IdentityCheck) -> list[BaseRoute]:
+    return [*_register_doors(population), *_identity_doors(identity)]
+
+
+def _register_doors(population: Population) -> list[BaseRoute]:
+    async def search(request: Request) -> Response:
+        reader = _reader(request, "search")
+        ask = await json_body(request, Search)
+        found = await population.search(
+            name=ask.name, birth_date=ask.birth_date, resident_number=ask.resident_number, asked_by=reader
+        )
+        return json_answer(found)
+
+    async def get(request: Request) -> Response:
+        reader = _reader(request, "get")
+        return json_answer(await population.get((await json_body(request, Which)).person, asked_by=reader))
+
+    async def claims(request: Request) -> Response:
+        reader = _reader(request, "claims")
+        return json_answer(await population.claims((await json_body(request, Which)).person, asked_by=reader))
+
+    found = {"search": search, "get": get, "claims": claims}
+    return [
+        door("POST", f"/registers/persons/{name}", handler, caller=Caller.PEER, answer=Answer.JSON)
+        for name, handler in found.items()
+    ]
+
+
+def _reader(request: Request, what: str) -> str:
+    role = str(getattr(request.state, "peer", ""))
+    if role not in READERS[what]:
+        raise Refused(Code.NOT_ALLOWED, "this role may not look into the register")
+    return role
+
+
+def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
+    async def start(request: Request) -> Response:
+        sent = await json_body(request, StartCheck)
+        client = request.client.host if request.client else ""
+        ask = Ask(sent.name, sent.resident_number, sent.phone, sent.audience, sent.language)
+        return json_answer(await identity.start(ask, client), status=201)
+
+    async def confirm(request: Request) -> Response:
+        sent = await json_body(request, EnterCode)
+        try:
+            return json_answer(await identity.confirm(request.path_params["id"], sent.code))
+        except WrongCode as wrong:  # the page must say how many tries are left
+            answer = {"error": wrong.code.value, "detail": wrong.detail, "tries_left": wrong.tries_left}
+            return json_answer(answer, status=PROTOCOL[wrong.code][0])
+
+    return [
+        door(
+            "POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True
+        )
+        for path, handler in {"/identity/checks": start, "/identity/checks/{id}/code": confirm}.items()
+    ]  # fmt: skip
