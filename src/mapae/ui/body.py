@@ -1,8 +1,9 @@
 """Reading what arrives: counted while it streams, then parsed one way only.
 
 Promises: no body over the door's limit is ever held in memory or parsed; JSON has one reading (`formats.jose`: no
-duplicate member, no NaN, no lone surrogate, bounded depth) and fits the declared type; a form field appears once. Trusts: nothing that
-arrives. Keeps: the body, for the life of the request. Refuses: other content types, unknown members, NUL characters.
+duplicate member, no NaN, no lone surrogate, bounded depth) and fits the declared type; a form field appears once.
+Trusts: nothing that arrives. Keeps: the body, for the life of the request. Refuses: other content types, unknown
+members, NUL characters.
 """
 
 from __future__ import annotations

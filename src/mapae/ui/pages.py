@@ -29,11 +29,10 @@ PACKAGE = Path(__file__).parent.parent
 @cache
 def environment() -> Environment:
     folders = [*sorted(PACKAGE.glob("*/templates")), *sorted(PACKAGE.glob("services/*/templates"))]
-    made = Environment(
+    return Environment(
         loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return made
 
 
 def page(
@@ -76,7 +75,7 @@ def _given(request: Request, token: str) -> dict[str, Any]:
         "lang": lang,
         "t": lambda key, **values: words.say(lang, key, **values),
         "has_words": words.knows,
-        "pick": lambda both: both[lang],  # {"ko": .., "en": ..} from a pack or the trust list
+        "pick": lambda both: both[lang] if isinstance(both, Mapping) else getattr(both, lang),  # {"ko": .., "en": ..}
         "day": lambda value: words.day(lang, value, zone),
         "moment": lambda value: words.moment(lang, value, zone),
         "number": words.number,

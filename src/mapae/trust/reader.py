@@ -1,0 +1,91 @@
+"""Reading the trust list from elsewhere: fetched now and then, kept always.
+
+Promises: the list is at most `fresh` old while the registry answers, and the last good one serves while it does not,
+until that list itself is over; an unchanged list is the same object. Trusts: the pinned key and nothing the network
+says. Keeps: the last good list and its ETag. Refuses: a list older than the one we have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import httpx
+import structlog
+
+from mapae.clock import Clock
+from mapae.errors import Code, Refused
+from mapae.formats.jose import PublicKey
+from mapae.trust.publish import LIMIT, TrustList
+
+
+class TrustReader:
+    """`await reader()` is today's list. One per process; share it."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        key: PublicKey | Mapping[str, str],
+        clock: Clock,
+        *,
+        fresh: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._http, self._url, self._clock, self._fresh = http, url, clock, fresh
+        self._key = key if isinstance(key, PublicKey) else PublicKey.from_jwk(key)
+        self._list: TrustList | None = None
+        self._etag: str | None = None
+        self._asked: datetime | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __call__(self) -> TrustList:
+        """Raises Refused(UNAVAILABLE) when there is no list in date to be had."""
+        if (held := self._held()) is not None and self._is_fresh():
+            return held
+        async with self._one_at_a_time:
+            if not self._is_fresh():  # else somebody fetched while we waited
+                await self._refresh()
+        held = self._held()
+        if held is None:
+            raise Refused(Code.UNAVAILABLE, "the trust list cannot be had now")
+        return held
+
+    def _held(self) -> TrustList | None:
+        if self._list is None or self._list.exp <= self._clock.now().timestamp():
+            return None
+        return self._list
+
+    def _is_fresh(self) -> bool:
+        return self._asked is not None and abs(self._clock.now() - self._asked) < self._fresh
+
+    async def _refresh(self) -> None:
+        try:
+            got = await self._fetch()
+        except (httpx.HTTPError, Refused) as failed:
+            # The copy we hold stays good until its own end; without one the caller is refused.
+            structlog.get_logger("mapae.trust").warning("trust list not refreshed", kind=type(failed).__name__)
+            self._asked = self._clock.now() if self._held() is not None else None
+            return
+        if got is not None:
+            self._list, self._etag = got
+        self._asked = self._clock.now()
+
+    async def _fetch(self) -> tuple[TrustList, str | None] | None:
+        asked = {"Accept": "application/jwt"}
+        if self._etag is not None and self._held() is not None:
+            asked["If-None-Match"] = self._etag
+        async with self._http.stream("GET", self._url, headers=asked) as answer:
+            if answer.status_code == 304:
+                return None
+            if answer.status_code != 200:
+                raise Refused(Code.UNAVAILABLE, "the registry did not give its list")
+            raw = bytearray()
+            async for part in answer.aiter_bytes():
+                raw += part
+                if len(raw) > LIMIT:
+                    raise Refused(Code.TOO_LARGE, "the trust list is too large")
+        read = TrustList.parse(bytes(raw), self._key, self._clock.now())
+        if self._list is not None and (read.seq, read.iat) < (self._list.seq, self._list.iat):
+            raise Refused(Code.CONFLICT, "the list is older than the one we have")
+        return read, answer.headers.get("etag")
