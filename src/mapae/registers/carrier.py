@@ -55,7 +55,12 @@ class SimulatedCarrier:
 
     async def take(self, post: Post) -> str:
         """Take a message; its id. Raises Refused(UNAVAILABLE) when told to fail."""
-        if not post.to or not post.text or len(post.text) > LONGEST_TEXT or not 1 <= len(post.id) <= 100:
+        if (
+            not 1 <= len(post.to) <= 30
+            or not post.text
+            or len(post.text) > LONGEST_TEXT
+            or not 1 <= len(post.id) <= 100
+        ):
             raise Refused(Code.MALFORMED, "a message needs a number, a text of at most 1000 characters and an id")
         now = int(self._clock.now().timestamp())
 
@@ -69,7 +74,7 @@ class SimulatedCarrier:
                 return False
             delay = fault.seconds if fault is not None and mode == "delay" else 0
             if mode != "lose":
-                await add_message(tx, Message(post.id, plain(post.to), post.text, now, now + delay))
+                await add_message(tx, Message(post.id, plain(post.to), post.to, post.text, now, now + delay))
             return True
 
         if not await self._db.write(body):

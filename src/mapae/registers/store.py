@@ -297,6 +297,9 @@ def _check(row: Row) -> Check:
 class Message:
     id: str
     phone: str
+    """Digits only, to find it by."""
+    written: str
+    """As the sender wrote it."""
     body: str
     at: int
     visible_at: int
@@ -329,8 +332,8 @@ async def use_fault(tx: Tx) -> Fault | None:
 async def add_message(tx: Tx, message: Message) -> bool:
     """False when a message of this id is there already."""
     added = await tx.run(
-        "INSERT INTO message (id, phone, body, at, visible_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        message.id, message.phone, message.body, message.at, message.visible_at,
+        "INSERT INTO message (id, phone, written, body, at, visible_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        message.id, message.phone, message.written, message.body, message.at, message.visible_at,
     )  # fmt: skip
     return added == 1
 
@@ -350,4 +353,5 @@ async def visible_messages(db: Db, now: int, since: int, phone: str | None, limi
         " ORDER BY visible_at DESC, id LIMIT $4",
         now, since, phone or "", limit,
     )  # fmt: skip
-    return [Message(row["id"], row["phone"], row["body"], row["at"], row["visible_at"]) for row in rows]
+    columns = ("id", "phone", "written", "body", "at", "visible_at")
+    return [Message(*(row[column] for column in columns)) for row in rows]

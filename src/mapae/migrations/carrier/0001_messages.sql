@@ -3,6 +3,7 @@
 CREATE TABLE message (
     id TEXT PRIMARY KEY,
     phone TEXT NOT NULL,
+    written TEXT NOT NULL,
     body TEXT NOT NULL,
     at BIGINT NOT NULL,
     visible_at BIGINT NOT NULL
