@@ -1,0 +1,103 @@
+"""CBOR (RFC 8949) as ISO mdoc and COSE need it.
+
+Promises: `dumps` writes the deterministic encoding; what `loads` returns was the whole input, without indefinite
+lengths or duplicate keys, and tags are still `Tag`. Trusts: cbor2 for the grammar. Keeps: nothing. Refuses: input over
+its limits in size or depth, keys that are not text, bytes or integers, and cbor2's own objects (dates, fractions,
+sets, shared references): what a tag means is decided by the format that expects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any, Final
+
+import cbor2
+
+from mapae.errors import Code, Refused
+
+Tag = cbor2.CBORTag
+
+MAX_CBOR: Final = 262_144
+MAX_DEPTH: Final = 16
+ENCODED: Final = 24  # RFC 8949 3.4.5.1: the bytes are CBOR themselves
+
+
+def _keep(tag: int) -> Callable[[Any, bool], Any]:
+    return lambda value, immutable: Tag(tag, value)
+
+
+# Every tag cbor2 6 would turn into an object of its own. A test walks all small tags to keep this list whole.
+_AS_TAGS = {
+    tag: _keep(tag)
+    for tag in (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+}
+_KEYS = (str, int, bytes)
+
+
+def _plain_keys(value: Mapping[Any, Any], immutable: bool) -> Any:
+    for key in value:
+        if type(key) not in _KEYS:
+            raise ValueError
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Shortest heads, definite lengths, sorted keys. For the maps we write (text keys; small integers and COSE labels)
+    the order of RFC 8949 4.2.1 and the older one of 4.2.3 are the same."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def loads(raw: bytes, *, limit: int = MAX_CBOR, depth: int = MAX_DEPTH, deterministic: bool = False) -> Any:
+    """One data item and nothing after it; `deterministic` asks for our own spelling, byte for byte."""
+    if len(raw) > limit:
+        raise Refused(Code.TOO_LARGE, "the CBOR is too large")
+    source = BytesIO(raw)
+    try:
+        value = cbor2.load(
+            source,
+            semantic_decoders=_AS_TAGS,
+            object_hook=_plain_keys,
+            max_depth=depth,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError, EOFError):
+        raise Refused(Code.MALFORMED, "not the CBOR we read") from None
+    if source.tell() != len(raw):
+        raise Refused(Code.MALFORMED, "something follows the CBOR")
+    if deterministic and dumps(value) != raw:
+        raise Refused(Code.MALFORMED, "the CBOR is not in its deterministic encoding")
+    return value
+
+
+def embedded(value: Any) -> bytes:
+    """The bytes inside an encoded data item (tag 24)."""
+    if type(value) is not Tag or value.tag != ENCODED or type(value.value) is not bytes:
+        raise Refused(Code.MALFORMED, "not CBOR inside CBOR")
+    return value.value
+
+
+def embed(raw: bytes) -> bytes:
+    """The encoding of tag 24 around these bytes: what ISO/IEC 18013-5 hashes and signs."""
+    return b"\xd8\x18" + head(2, len(raw)) + raw
+
+
+def head(major: int, length: int) -> bytes:
+    """RFC 8949 3: the shortest initial bytes for a major type and a length or integer."""
+    kind = major << 5
+    if length < 24:
+        return bytes((kind | length,))
+    for code, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+        if length < 1 << (8 * size):
+            return bytes((kind | code,)) + length.to_bytes(size, "big")
+    raise Refused(Code.TOO_LARGE, "a number does not fit CBOR")
+
+
+def text(value: str) -> bytes:
+    raw = value.encode()
+    return head(3, len(raw)) + raw
+
+
+def bstr(value: bytes) -> bytes:
+    return head(2, len(value)) + value
