@@ -72,6 +72,9 @@ class Desk:
         self._peers = peers
         self._issuer = issuer
 
+    def now(self) -> datetime:
+        return self._clock.now()
+
     # --- finding a person ------------------------------------------------------------------------------------------
 
     async def find(self, officer: Officer, reason: Reason, name: str, birth_date: date) -> Found:
@@ -319,7 +322,7 @@ class Desk:
         message = {"person": case.person, "device_id": device, "actor": officer.id}
         await self._peers.call("wallet_provider", "/wallet-provider/peer/move", message | ({"old": old} if old else {}))
         # The old phone's cards go with it, now and not when its end is next polled.
-        if old and any(holding.state in ("valid", "suspended") for holding in await self._issuer.holdings(case.person)):
+        if old:
             await self._issuer.end(case.person, "moved", officer.id)
         await self._note(officer, case, "phone_moved")
 

@@ -101,8 +101,7 @@ CREATE TABLE portal_session (
     token_hash BYTEA PRIMARY KEY,
     person TEXT NOT NULL,
     who BYTEA NOT NULL,
-    created BIGINT NOT NULL,
-    seen BIGINT NOT NULL
+    created BIGINT NOT NULL
 );
 
 CREATE TABLE portal_assertion (

@@ -1,0 +1,365 @@
+"""The desk's doors: pages for officers, by keyboard, with and without script.
+
+Promises: every page but sign-in needs a live session; whatever changes something is a post with a token of that
+session; a search never puts a name or number into an address. Trusts: `Officers` for who asks, `Desk` for what may be
+done. Keeps: nothing but two cookies (the session, and a passkey ceremony's knock). Refuses: answers it cannot read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mapae.catalog import Country
+from mapae.errors import Code, Refused
+from mapae.ui import csrf
+from mapae.ui.http import Answer, Caller, Csrf, Door, Rate, answer_header, door, form, see_other
+from mapae.ui.pages import page
+
+from .authenticator_client import DemoAuthenticator
+from .desk import Desk
+from .desk_store import State, Task
+from .desk_values import CaseView, Live, Reason
+from .eligibility import PhoneState, terms
+from .evidence import OfficerCompared, PhysicalCardSeen
+from .officers import WORKING_DAY, Officer, Officers
+from .order import What
+
+__all__ = ["DemoAuthenticator", "routes"]
+
+SESSION: Final = csrf.COOKIES["officer"]
+KNOCK: Final = "mapae_knock"
+_SIGN_IN_RATE: Final = Rate(60, 60)
+
+Act = Callable[[Officer, str, dict[str, str]], Awaitable[None]]
+
+
+def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None) -> list[Door]:
+    door_, cases = _SignIn(officers, desk.country, demo), _Cases(desk, officers)
+    anyone, mine = Caller.ANYONE, Caller.OFFICER
+
+    def get(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
+        return door("GET", path, handler, caller=caller, answer=Answer.PAGE)
+
+    def post(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
+        rate = _SIGN_IN_RATE if caller is anyone else None
+        return door("POST", path, handler, caller=caller, answer=Answer.PAGE, csrf=Csrf.TOKEN, rate=rate)
+
+    case = "/desk/cases/{case}"
+    acts: dict[str, Act] = {
+        "card": cases.card,
+        "face": cases.face,
+        "file": lambda officer, id, sent: desk.file(officer, id),
+        "offer": lambda officer, id, sent: desk.open_offer(officer, id),
+        "withdraw": lambda officer, id, sent: desk.withdraw(officer, id),
+        "keep-phone": lambda officer, id, sent: desk.keep_phone(officer, id, sent.get("device", "")),
+        "move": cases.move,
+        "release": lambda officer, id, sent: desk.release(officer, id),
+        "lock": lambda officer, id, sent: desk.lock(officer, id),
+        "end-cards": lambda officer, id, sent: desk.end_cards(officer, id),
+    }
+    return [
+        get("/desk/sign-in", door_.ask, anyone),
+        post("/desk/sign-in", door_.enter, anyone),
+        post("/desk/sign-in/demo", door_.enter_demo, anyone),
+        post("/desk/sign-out", door_.leave),
+        get("/desk/passkeys", door_.passkeys),
+        post("/desk/passkeys", door_.add),
+        post("/desk/passkeys/end", door_.end),
+        get("/desk/", cases.list),
+        get("/desk/search", cases.search),
+        post("/desk/search", cases.found),
+        get("/desk/people/{look}", cases.person),
+        post("/desk/cases", cases.open),
+        get(case, cases.show),
+        get(case + "/live", cases.live),
+        get(case + "/move", cases.confirm_move),
+        *(post(f"{case}/{name}", cases.act(act)) for name, act in acts.items()),
+    ]
+
+
+class _SignIn:
+    """Signing in and out, and an officer's own passkeys."""
+
+    def __init__(self, officers: Officers, country: Country, demo: DemoAuthenticator | None) -> None:
+        self._officers = officers
+        self._country = country
+        self._demo = demo
+
+    async def ask(self, request: Request) -> Response:
+        knock, options = await self._officers.begin_sign_in()
+        known = await self._officers.all() if self._demo else []
+        answer = page(
+            request,
+            "desk/sign_in.html",
+            options=options,
+            officers=known,
+            offices=self._country.offices,
+            authenticator=self._demo.url if self._demo else "",
+        )
+        csrf.set_cookie(request, answer, KNOCK, knock, 300)
+        return answer
+
+    async def enter(self, request: Request) -> Response:
+        sent = await form(request)
+        return await self._enter(request, csrf.read_cookie(request, KNOCK) or "", sent.get("answer", ""))
+
+    async def enter_demo(self, request: Request) -> Response:
+        """The simulator's answer fetched by the server: for pages without script, and for scripts without pages."""
+        if self._demo is None:
+            raise Refused(Code.NOT_FOUND, "there is no software authenticator here")
+        sent = await form(request)
+        knock, options = await self._officers.begin_sign_in()
+        answer = await self._demo.assert_(sent.get("officer", ""), options, self._officers.site.origin)
+        return await self._enter(request, knock, answer)
+
+    async def _enter(self, request: Request, knock: str, assertion: str) -> Response:
+        token, _ = await self._officers.sign_in(knock, assertion)
+        answer = see_other("/desk/")
+        csrf.start_session(request, answer, SESSION, token, int(WORKING_DAY.total_seconds()))
+        csrf.end_session(request, answer, KNOCK)
+        return answer
+
+    async def leave(self, request: Request) -> Response:
+        await self._officers.sign_out(csrf.session_token(request, SESSION) or "")
+        answer = see_other("/desk/sign-in")
+        csrf.end_session(request, answer, SESSION)
+        return answer
+
+    async def passkeys(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        knock, options = await self._officers.begin_passkey(officer.id)
+        held = await self._officers.passkeys(officer.id)
+        answer = page(request, "desk/passkeys.html", officer=officer, passkeys=held, options=options)
+        csrf.set_cookie(request, answer, KNOCK, knock, 300)
+        return answer
+
+    async def add(self, request: Request) -> Response:
+        officer = await _must_be_officer(request, self._officers)
+        sent = await form(request)
+        knock = csrf.read_cookie(request, KNOCK) or ""
+        await self._officers.add_passkey(officer.id, knock, sent.get("answer", ""), sent.get("label", ""))
+        return see_other("/desk/passkeys")
+
+    async def end(self, request: Request) -> Response:
+        officer = await _must_be_officer(request, self._officers)
+        await self._officers.end_passkey(officer.id, (await form(request)).get("passkey", ""))
+        return see_other("/desk/passkeys")
+
+
+class _Cases:
+    """The list, the search, the record and the one screen of a case."""
+
+    def __init__(self, desk: Desk, officers: Officers) -> None:
+        self._desk = desk
+        self._officers = officers
+
+    async def list(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        show = "closed" if request.query_params.get("show") == "closed" else "open"
+        mine = request.query_params.get("mine") == "yes"
+        found = await self._desk.cases(officer, live=show == "open", mine=mine)
+        return self._page(request, "desk/list.html", officer, lines=found, show=show, mine=mine)
+
+    async def search(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        return self._page(request, "desk/search.html", officer, found=None, sent={}, wrong={})
+
+    async def found(self, request: Request) -> Response:
+        officer = await _must_be_officer(request, self._officers)
+        sent = await form(request)
+        wrong = _wrong_search(sent)
+        if wrong:
+            return self._page(
+                request, "desk/search.html", officer, status=400, found=None, sent=_shown(sent), wrong=wrong
+            )
+        reason = Reason.parse(sent["reason"])
+        try:
+            if sent.get("resident_number", "").strip():
+                found = await self._desk.find_by_number(officer, reason, sent["resident_number"].strip())
+            else:
+                day = date.fromisoformat(sent["birth_date"].strip())
+                found = await self._desk.find(officer, reason, sent["name"].strip(), day)
+        except Refused as refused:
+            if refused.code is not Code.MALFORMED:
+                raise
+            wrong = {"resident_number" if sent.get("resident_number", "").strip() else "name": "malformed"}
+            return self._page(
+                request, "desk/search.html", officer, status=400, found=None, sent=_shown(sent), wrong=wrong
+            )
+        return self._page(request, "desk/search.html", officer, found=found, sent=_shown(sent), wrong={})
+
+    async def person(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        view = await self._desk.person(officer, request.path_params["look"])
+        locked = view.phone.state is PhoneState.SUSPENDED or any(each.state == "suspended" for each in view.holdings)
+        return self._page(request, "desk/person.html", officer, view=view, locked=locked)
+
+    async def open(self, request: Request) -> Response:
+        officer = await _must_be_officer(request, self._officers)
+        sent = await form(request)
+        try:
+            task = Task(sent.get("task", ""))
+        except ValueError:
+            raise Refused(Code.MALFORMED, "choose what the person came for") from None
+        case_id = await self._desk.open_case(officer, sent.get("look", ""), task, sent.get("kind", ""))
+        return see_other(f"/desk/cases/{case_id}")
+
+    async def show(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        view = await self._desk.case(officer, request.path_params["case"])
+        return self._page(
+            request,
+            "desk/case.html",
+            officer,
+            view=view,
+            live=view.live,
+            case=view.case,
+            stage=stage(view.live),
+            step=_step_now(view),
+            card=view.last_of(PhysicalCardSeen),
+            face=view.last_of(OfficerCompared),
+        )
+
+    async def live(self, request: Request) -> Response:
+        """What htmx asks every second. It does not keep the session alive; a new stage reloads the page."""
+        officer = await _officer(request, self._officers, active=False)
+        if officer is None:
+            answer_header(request, "HX-Redirect", "/desk/sign-in")
+            raise Refused(Code.NOT_SIGNED_IN, "sign in with your passkey")
+        live = await self._desk.live(officer, request.path_params["case"])
+        now = stage(live)
+        headers = {"HX-Refresh": "true"} if request.query_params.get("stage") != now else None
+        return page(request, "desk/live.html", headers=headers, live=live, case=live.case, stage=now)
+
+    async def confirm_move(self, request: Request) -> Response:
+        officer = await _officer(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        view = await self._desk.case(officer, request.path_params["case"])
+        device = request.query_params.get("device", "")
+        waiting = next((each for each in view.phone.waiting if each.device == device), None)
+        if waiting is None:
+            raise Refused(Code.CONFLICT, "that phone no longer waits: look at the case again")
+        return self._page(request, "desk/move.html", officer, view=view, case=view.case, waiting=waiting)
+
+    def act(self, act: Act) -> Callable[[Request], Awaitable[Response]]:
+        async def handler(request: Request) -> Response:
+            officer = await _must_be_officer(request, self._officers)
+            case_id = request.path_params["case"]
+            await act(officer, case_id, await form(request))
+            return see_other(f"/desk/cases/{case_id}")
+
+        return handler
+
+    async def card(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
+        await self._desk.record_card(
+            officer,
+            case_id,
+            number=_said(sent, "number"),
+            photo=_said(sent, "photo"),
+            undamaged=_said(sent, "undamaged"),
+        )
+
+    async def face(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
+        await self._desk.record_face(officer, case_id, same_person=_said(sent, "same"))
+
+    async def move(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
+        twice = sent.get("asked") == "yes" and sent.get("ends") == "yes"
+        await self._desk.move_phone(officer, case_id, sent.get("device", ""), sent.get("old", ""), asked=twice)
+
+    def _page(self, request: Request, template: str, officer: Officer, *, status: int = 200, **values: Any) -> Response:
+        country = self._desk.country
+        return page(
+            request,
+            template,
+            status=status,
+            officer=officer,
+            office=country.offices.get(officer.office),
+            country=country,
+            today=country.today(self._desk.now()),
+            terms_of=terms,
+            **values,
+        )
+
+
+def stage(live: Live) -> str:
+    """Where the QR stands. The page is drawn anew when this word changes."""
+    if live.case.state is not State.OFFERED or live.screen is None:
+        return live.case.state.value
+    since_opened: list[str] = []
+    for event in live.events:
+        since_opened = [] if event.what == What.OPENED else [*since_opened, event.what]
+    if What.REDEEMED in since_opened:
+        return "redeemed"
+    if What.SCANNED in since_opened:
+        return "scanned" if live.screen.left else "over"
+    return "shown" if live.screen.left else "over"
+
+
+def _step_now(view: CaseView) -> int:
+    """1 may he  2 card and face  3 file  4 QR  5 issued. What the officer does next."""
+    match view.case.state:
+        case State.OPEN:
+            return 1 if view.blocked else 2 if view.missing else 3
+        case State.FILED | State.OFFERED:
+            return 4
+        case State.ISSUED | State.RELEASED | State.WITHDRAWN:
+            return 6
+
+
+def _wrong_search(sent: dict[str, str]) -> dict[str, str]:
+    """Field name -> which words say what is wrong."""
+    wrong: dict[str, str] = {}
+    if sent.get("reason", "") not in set(Reason):
+        wrong["reason"] = "reason"
+    if sent.get("resident_number", "").strip():
+        return wrong
+    if not sent.get("name", "").strip():
+        wrong["name"] = "name"
+    raw = sent.get("birth_date", "").strip()
+    try:
+        if date.fromisoformat(raw).isoformat() != raw:
+            raise ValueError
+    except ValueError:
+        wrong["birth_date"] = "birth_date"
+    return wrong
+
+
+def _shown(sent: dict[str, str]) -> dict[str, str]:
+    """What goes back into the form: all but the resident number."""
+    return {name: sent.get(name, "") for name in ("reason", "name", "birth_date")}
+
+
+def _said(sent: dict[str, str], name: str) -> bool:
+    said = sent.get(name)
+    if said not in ("yes", "no"):
+        raise Refused(Code.MALFORMED, "answer every question with yes or no")
+    return said == "yes"
+
+
+async def _officer(request: Request, officers: Officers, *, active: bool = True) -> Officer | None:
+    try:
+        return await officers.signed_in(csrf.session_token(request, SESSION) or "", active=active)
+    except Refused as refused:
+        if refused.code is Code.NOT_SIGNED_IN:
+            return None
+        raise
+
+
+async def _must_be_officer(request: Request, officers: Officers) -> Officer:
+    return await officers.signed_in(csrf.session_token(request, SESSION) or "")

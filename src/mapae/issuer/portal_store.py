@@ -1,0 +1,42 @@
+"""The portal's short sessions and the identity assertions it has taken.
+
+Promises: an assertion opens one session; tokens are kept as hashes, names only sealed. Trusts: its only caller,
+`portal.py`. Keeps: tables portal_session and portal_assertion, both for minutes. Refuses: nothing; Duplicate says so.
+"""
+
+from __future__ import annotations
+
+from mapae.db import Db, Tx
+
+
+async def put_session(tx: Tx, token_hash: bytes, person: str, who: bytes, now: int, begun_since: int) -> None:
+    await tx.run("DELETE FROM portal_session WHERE created <= $1", begun_since)
+    await tx.run(
+        "INSERT INTO portal_session (token_hash, person, who, created) VALUES ($1, $2, $3, $4)",
+        token_hash,
+        person,
+        who,
+        now,
+    )
+
+
+async def take_assertion(tx: Tx, jti: str, expires: int, now: int) -> bool:
+    """False when it was taken before."""
+    await tx.run("DELETE FROM portal_assertion WHERE expires <= $1", now)
+    taken = await tx.run(
+        "INSERT INTO portal_assertion (jti, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING", jti, expires
+    )
+    return taken == 1
+
+
+async def session(db: Db, token_hash: bytes, begun_since: int) -> tuple[str, bytes, int] | None:
+    row = await db.one(
+        "SELECT person, who, created FROM portal_session WHERE token_hash = $1 AND created > $2",
+        token_hash,
+        begun_since,
+    )
+    return (row["person"], bytes(row["who"]), row["created"]) if row else None
+
+
+async def end_session(tx: Tx, token_hash: bytes) -> None:
+    await tx.run("DELETE FROM portal_session WHERE token_hash = $1", token_hash)
