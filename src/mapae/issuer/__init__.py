@@ -1,0 +1,1 @@
+"""From "who are you" to a signed credential, and the counter where it happens."""

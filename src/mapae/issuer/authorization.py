@@ -1,0 +1,257 @@
+"""Who may fetch a card: the rules for attested wallets, DPoP proofs, nonces and redemptions. No I/O.
+
+Promises: each check runs its numbered steps in order and a refusal names the step; what must be used once comes back
+as a `Spend` for the caller's transaction. Trusts: the anchors of the trust list's wallet providers, the vault's key.
+Keeps: nothing. Refuses: in the codes of OAuth 2.0 (RFC 6749), RFC 9449 and attestation-based client authentication
+(draft-07 as OpenID4VCI 1.0 pins it; `iss` may be absent, as from draft-08 on).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from mapae.clock import Clock, Dice
+from mapae.errors import Code, Refused, step
+from mapae.formats.jose import Jws, PublicKey, b64u, check_times, unb64u
+from mapae.formats.x509 import Anchors, Profile, check_chain
+from mapae.issuer.order import What
+from mapae.issuer.store import OfferRow
+from mapae.keys import Vault
+
+PROOF_AGE = 300  # seconds a proof of possession may be old
+NONCE_LIFE = timedelta(minutes=5)
+SPENT_FOR = timedelta(minutes=15)  # longer than any proof or nonce is accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What a request brought to prove who sends it. `url` is the endpoint's own address, never the caller's idea."""
+
+    method: str
+    url: str
+    authorization: str = ""
+    dpop: tuple[str, ...] = ()
+    attestation: tuple[str, ...] = ()
+    attestation_pop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Something used once: `kind` and hash, remembered until `expires`."""
+
+    kind: str
+    hash: bytes
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An attested wallet instance."""
+
+    id: str
+    key: PublicKey
+    spend: Spend
+
+    @property
+    def jkt(self) -> str:
+        return self.key.thumbprint
+
+
+@dataclass(frozen=True, slots=True)
+class Dpop:
+    jkt: str
+    spend: Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the wallet provider says of the phone behind an attested key."""
+
+    person: str
+    device: str
+    state: str
+
+
+@contextmanager
+def as_code(code: Code, *kept: Code) -> Iterator[None]:
+    """Whatever is refused inside is refused as `code`, the reason kept."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.code in (code, *kept):
+            raise
+        reason = refused.detail or refused.code.value.replace("_", " ")
+        raise Refused(code, reason, step=refused.step) from None
+
+
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def text_claim(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise Refused(Code.MALFORMED, f"{name} is missing")
+    return value
+
+
+# --- nonces -----------------------------------------------------------------------------------------------------------
+
+
+class Nonces:
+    """Server nonces that need no memory: time, chance and a keyed tag."""
+
+    def __init__(self, vault: Vault, clock: Clock, dice: Dice) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._dice = dice
+
+    def make(self, purpose: str) -> str:
+        head = int(self._clock.now().timestamp()).to_bytes(6, "big") + self._dice.bytes(16)
+        return b64u(head + self._tag(head, purpose))
+
+    def good(self, nonce: str, purpose: str) -> bool:
+        """Ours, for this purpose, and younger than `NONCE_LIFE`."""
+        try:
+            raw = unb64u(nonce)
+        except Refused:
+            return False
+        head, tag = raw[:22], raw[22:]
+        if len(raw) != 38 or not hmac.compare_digest(tag, self._tag(head, purpose)):
+            return False
+        age = self._clock.now() - datetime.fromtimestamp(int.from_bytes(head[:6], "big"), UTC)
+        return timedelta(seconds=-1) <= age <= NONCE_LIFE
+
+    def _tag(self, head: bytes, purpose: str) -> bytes:
+        return self._vault.index(b64u(head), b"nonce " + purpose.encode())[:16]
+
+
+def nonce_spend(nonce: str, now: datetime) -> Spend:
+    return Spend("c_nonce", digest(nonce), now + SPENT_FOR)
+
+
+# --- the wallet -------------------------------------------------------------------------------------------------------
+
+
+def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime) -> Client:
+    """1 one attestation and one proof  2 trusted wallet provider  3 its seal  4 in date  5 the instance's own key
+    6 meant for us  7 fresh.
+    """
+    with as_code(Code.INVALID_CLIENT):
+        with step("client_shape"):
+            if len(knock.attestation) != 1 or len(knock.attestation_pop) != 1:
+                raise Refused(Code.INVALID_CLIENT, "one client attestation and one proof of possession are needed")
+            attestation = Jws.parse(knock.attestation[0], typ="oauth-client-attestation+jwt")
+            proof = Jws.parse(knock.attestation_pop[0], typ="oauth-client-attestation-pop+jwt")
+        with step("client_provider"):
+            provider = check_chain(attestation.x5c, anchors, now, Profile.WALLET_PROVIDER)
+        with step("client_seal"):
+            attestation.verify(provider.key)
+        claims = attestation.claims()
+        with step("client_dates"):
+            check_times(claims, now, need=("exp",))
+        with step("client_key"):
+            client_id = text_claim(claims, "sub")
+            confirmation = claims.get("cnf")
+            if not isinstance(confirmation, dict) or not isinstance(confirmation.get("jwk"), dict):
+                raise Refused(Code.MALFORMED, "the attestation confirms no key")
+            key = PublicKey.from_jwk(confirmation["jwk"])
+            proof.verify(key)
+        shown = proof.claims()
+        with step("client_audience"):
+            # draft-07 section 5.2: aud is the authorization server's issuer identifier; RFC 7519 allows a list of one.
+            if shown.get("aud") not in (audience, [audience]):
+                raise Refused(Code.WRONG_AUDIENCE, "the proof of possession is meant for somebody else")
+            if "iss" in shown and shown["iss"] != client_id:
+                raise Refused(Code.MALFORMED, "the proof of possession comes from another client")
+        with step("client_fresh"):
+            check_times(shown, now, need=("iat",), max_age=PROOF_AGE)
+            jti = text_claim(shown, "jti")
+    return Client(client_id, key, Spend("attestation_pop", digest(key.thumbprint + "." + jti), now + SPENT_FOR))
+
+
+def check_dpop(
+    knock: Knock, *, nonce_good: Callable[[str], bool], now: datetime, access_token: str | None = None
+) -> Dpop:
+    """RFC 9449 section 4.3: 1 one proof  2 its own key's seal  3 this method and address  4 our nonce  5 fresh
+    6 this token.
+    """
+    with as_code(Code.INVALID_DPOP_PROOF, Code.USE_DPOP_NONCE):
+        with step("dpop_shape"):
+            if len(knock.dpop) != 1:
+                raise Refused(Code.INVALID_DPOP_PROOF, "exactly one DPoP proof is needed")
+            proof = Jws.parse(knock.dpop[0], typ="dpop+jwt", limit=8192)
+            key = proof.jwk
+        with step("dpop_seal"):
+            proof.verify(key)
+        claims = proof.claims()
+        with step("dpop_target"):
+            if text_claim(claims, "htm") != knock.method or _bare(text_claim(claims, "htu")) != _bare(knock.url):
+                raise Refused(Code.INVALID_DPOP_PROOF, "the proof is for another method or address")
+        with step("dpop_nonce"):
+            nonce = claims.get("nonce")
+            if not isinstance(nonce, str) or not nonce_good(nonce):
+                raise Refused(Code.USE_DPOP_NONCE, "use the nonce of the DPoP-Nonce header")
+        with step("dpop_fresh"):
+            check_times(claims, now, need=("iat",), max_age=PROOF_AGE)
+            jti = text_claim(claims, "jti")
+        with step("dpop_token"):
+            if access_token is not None and claims.get("ath") != b64u(digest(access_token)):
+                raise Refused(Code.INVALID_DPOP_PROOF, "the proof is for another access token")
+    return Dpop(key.thumbprint, Spend("dpop", digest(key.thumbprint + "." + jti), now + SPENT_FOR))
+
+
+def _bare(url: str) -> tuple[str, str, str]:
+    """RFC 9449 4.3 step 9: without query and fragment; scheme and host compare without case, a default port is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise Refused(Code.INVALID_DPOP_PROOF, "htu is not a URL") from None
+    scheme = parts.scheme.lower()
+    if port is None or (scheme, port) in (("https", 443), ("http", 80)):
+        return scheme, (parts.hostname or "").lower(), parts.path or "/"
+    return scheme, f"{(parts.hostname or '').lower()}:{port}", parts.path or "/"
+
+
+def dpop_token(authorization: str) -> str:
+    """The access token of `Authorization: DPoP ..` (RFC 9449 section 7.1)."""
+    if not authorization:
+        raise Refused(Code.NOT_SIGNED_IN, "an access token is needed")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "dpop" or not token or " " in token or len(token) > 512:
+        raise Refused(Code.INVALID_TOKEN, "the access token must be sent as DPoP")
+    return token
+
+
+# --- redemption -------------------------------------------------------------------------------------------------------
+
+
+def redeemable(offer: OfferRow, dpop_jkt: str, standing: Standing, now: datetime) -> What | None:
+    """Why this wallet may not have this offer, or None when it may.
+
+    Raises Refused(INVALID_GRANT) where nothing is to be told the officer.
+    """
+    if offer.state == "cancelled" or offer.card.state not in ("open", "held"):
+        raise Refused(Code.INVALID_GRANT, "this offer has been withdrawn")
+    if offer.state == "redeemed" and offer.redeemed_by != dpop_jkt:
+        return What.REFUSED_SECOND_SCAN
+    if now.timestamp() >= offer.expires:
+        return What.REFUSED_EXPIRED
+    if standing.state != "active" or standing.person != offer.card.person:
+        return What.REFUSED_OTHER_WALLET
+    return None
+
+
+REDEMPTION_WORDS = {
+    What.REFUSED_SECOND_SCAN: "this offer has been used by another wallet",
+    What.REFUSED_EXPIRED: "this offer has expired",
+    What.REFUSED_OTHER_WALLET: "this offer is for the active phone of another person",
+}

@@ -1,0 +1,287 @@
+"""Batches, tickets and status lists, in SQL.
+
+Promises: a ticket's status and its list's version change together, so a reader that knows version v asks only for what
+changed since. Trusts: its caller to be inside one transaction. Keeps: tables batch, ticket, status_list.
+Refuses: a status index or a holder's key twice (unique indexes say so, `Taken` tells which).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from mapae.db import Tx
+from mapae.formats.status import INVALID
+from mapae.issuer.store import Reader, seconds
+
+
+class Taken(Exception):
+    """Something that must be unique is not: a status index somebody else drew, or a key that was seen before."""
+
+    class Why(Enum):
+        INDEX = "index"
+        KEY = "key"
+
+    def __init__(self, why: Taken.Why) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRow:
+    id: str
+    list_id: str
+    index: int
+    key_thumbprint: str
+    draft_digest: bytes
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    id: str
+    order_id: str
+    configuration: str
+    state: str
+
+
+# --- status lists -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    id: str
+    size: int
+    room: int
+    used: int
+    version: int
+
+
+def _list(row: object) -> ListRow:
+    return ListRow(row["id"], row["size"], row["room"], row["used"], row["version"])  # type: ignore[index]
+
+
+async def lists_with_room(reader: Reader, needed: int) -> list[ListRow]:
+    rows = await reader.all(
+        "SELECT id, size, room, used, version FROM status_list WHERE used + $1 <= room ORDER BY opened, id", needed
+    )
+    return [_list(row) for row in rows]
+
+
+async def list_row(reader: Reader, id: str) -> ListRow | None:
+    row = await reader.one("SELECT id, size, room, used, version FROM status_list WHERE id = $1", id)
+    return None if row is None else _list(row)
+
+
+async def list_ids(reader: Reader) -> list[str]:
+    return [row["id"] for row in await reader.all("SELECT id FROM status_list ORDER BY opened, id")]
+
+
+async def add_list(tx: Tx, id: str, size: int, room: int, now: datetime) -> None:
+    await tx.run(
+        "INSERT INTO status_list (id, size, room, used, version, opened) VALUES ($1, $2, $3, 0, 0, $4)",
+        id, size, room, seconds(now),
+    )  # fmt: skip
+
+
+async def taken_indexes(reader: Reader, list_id: str, candidates: Sequence[int]) -> set[int]:
+    places = ", ".join(f"${n}" for n in range(2, len(candidates) + 2))
+    query = f"SELECT idx FROM ticket WHERE list_id = $1 AND idx IN ({places})"  # noqa: S608 placeholders only
+    rows = await reader.all(query, list_id, *candidates)
+    return {row["idx"] for row in rows}
+
+
+async def changed_since(reader: Reader, list_id: str, version: int, until: int) -> list[tuple[int, int]]:
+    rows = await reader.all(
+        "SELECT idx, status FROM ticket WHERE list_id = $1 AND touched > $2 AND touched <= $3", list_id, version, until
+    )
+    return [(row["idx"], row["status"]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Which tickets of $1 change, and how. In the SQL: 0 valid, 1 invalid, 2 suspended, 3 renew."""
+
+    lists: str
+    update: str  # $2 the list, $3 its new version
+
+
+async def _change(tx: Tx, change: _Change, of: str) -> int:
+    """Change the status of tickets, and step the version of each list they stand in.
+
+    Lists are stepped in the order of their ids, so that two transactions never wait for each other in a circle.
+    """
+    count = 0
+    for row in await tx.all(change.lists, of):
+        stepped = await tx.one(
+            "UPDATE status_list SET version = version + 1 WHERE id = $1 RETURNING version", row["list_id"]
+        )
+        if stepped is None:
+            raise RuntimeError("a ticket stands in a status list that is not there")
+        count += await tx.run(change.update, of, row["list_id"], stepped["version"])
+    return count
+
+
+_SUSPEND = _Change(
+    "SELECT DISTINCT list_id FROM ticket WHERE order_id = $1 AND status IN (0, 3) ORDER BY list_id",
+    "UPDATE ticket SET beneath = status, status = 2, touched = $3"
+    " WHERE order_id = $1 AND list_id = $2 AND status IN (0, 3)",
+)
+_RELEASE = _Change(
+    "SELECT DISTINCT list_id FROM ticket WHERE order_id = $1 AND status = 2 ORDER BY list_id",
+    "UPDATE ticket SET status = beneath, touched = $3 WHERE order_id = $1 AND list_id = $2 AND status = 2",
+)
+_RENEW = _Change(
+    "SELECT DISTINCT list_id FROM ticket WHERE order_id = $1 AND status = 0 ORDER BY list_id",
+    "UPDATE ticket SET status = 3, touched = $3 WHERE order_id = $1 AND list_id = $2 AND status = 0",
+)
+_END_ORDER = _Change(
+    "SELECT DISTINCT list_id FROM ticket WHERE order_id = $1 AND status <> 1 ORDER BY list_id",
+    "UPDATE ticket SET status = 1, state = CASE state WHEN 'open' THEN 'void' ELSE state END, touched = $3"
+    " WHERE order_id = $1 AND list_id = $2 AND status <> 1",
+)
+_END_BATCH = _Change(
+    "SELECT DISTINCT list_id FROM ticket WHERE batch_id = $1 AND status <> 1 ORDER BY list_id",
+    "UPDATE ticket SET status = 1, state = CASE state WHEN 'open' THEN 'void' ELSE state END, touched = $3"
+    " WHERE batch_id = $1 AND list_id = $2 AND status <> 1",
+)
+
+
+async def suspend_order(tx: Tx, order_id: str) -> int:
+    return await _change(tx, _SUSPEND, order_id)
+
+
+async def release_order(tx: Tx, order_id: str) -> int:
+    return await _change(tx, _RELEASE, order_id)
+
+
+async def renew_order(tx: Tx, order_id: str) -> int:
+    """Copies under a suspension will ask for renewal once they are released."""
+    asked = await _change(tx, _RENEW, order_id)
+    return asked + await tx.run("UPDATE ticket SET beneath = 3 WHERE order_id = $1 AND status = 2", order_id)
+
+
+async def end_order(tx: Tx, order_id: str, now: datetime) -> int:
+    await tx.run(
+        "UPDATE batch SET state = CASE state WHEN 'acknowledged' THEN 'retired' ELSE 'void' END, changed = $2"
+        " WHERE order_id = $1 AND state IN ('intended', 'signed', 'acknowledged')",
+        order_id, seconds(now),
+    )  # fmt: skip
+    return await _change(tx, _END_ORDER, order_id)
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+async def void_batches(tx: Tx, order_id: str, configuration: str | None, before: tuple[str, ...], now: datetime) -> int:
+    """Batches on their way that will never be acknowledged: their copies are invalid from here on."""
+    rows = await tx.all(
+        "SELECT id FROM batch WHERE order_id = $1 AND state IN ($3, $4) AND ($2 = '' OR configuration = $2)",
+        order_id, configuration or "", before[0], before[-1],
+    )  # fmt: skip
+    count = 0
+    for row in rows:
+        count += await end_batch(tx, row["id"], before, "void", now)
+    return count
+
+
+async def end_batch(tx: Tx, batch_id: str, before: tuple[str, ...], state: str, now: datetime) -> int:
+    """`before`: the one or two states it may be in."""
+    moved = await tx.run(
+        "UPDATE batch SET state = $2, changed = $3 WHERE id = $1 AND state IN ($4, $5)",
+        batch_id, state, seconds(now), before[0], before[-1],
+    )  # fmt: skip
+    if moved:
+        await _change(tx, _END_BATCH, batch_id)
+    return moved
+
+
+async def add_batch(tx: Tx, batch: BatchRow, access_hash: bytes, now: datetime) -> None:
+    await tx.run(
+        "INSERT INTO batch (id, order_id, configuration, state, access_hash, opened, changed)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $6)",
+        batch.id, batch.order_id, batch.configuration, batch.state, access_hash, seconds(now),
+    )  # fmt: skip
+
+
+async def add_tickets(tx: Tx, batch: BatchRow, tickets: Sequence[TicketRow]) -> None:
+    """Raises Taken, which ends the transaction."""
+    for place, ticket in enumerate(tickets):
+        added = await tx.run(
+            "INSERT INTO ticket (id, batch_id, order_id, place, list_id, idx, key_thumbprint, draft_digest,"
+            " signed_digest, state, status, beneath, touched, expires)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 'open', 0, 0, 0, $9) ON CONFLICT DO NOTHING",
+            ticket.id, batch.id, batch.order_id, place, ticket.list_id, ticket.index, ticket.key_thumbprint,
+            ticket.draft_digest, seconds(ticket.expires),
+        )  # fmt: skip
+        if not added:
+            seen = await tx.one("SELECT 1 AS found FROM ticket WHERE key_thumbprint = $1", ticket.key_thumbprint)
+            raise Taken(Taken.Why.INDEX if seen is None else Taken.Why.KEY)
+    lists = sorted({ticket.list_id for ticket in tickets})
+    for list_id in lists:
+        here = sum(1 for ticket in tickets if ticket.list_id == list_id)
+        await tx.run("UPDATE status_list SET used = used + $2 WHERE id = $1", list_id, here)
+
+
+async def close_tickets(tx: Tx, batch_id: str, digests: Sequence[tuple[str, bytes]], now: datetime) -> bool:
+    """Write down what was signed. False when the batch was voided meanwhile: then nothing may leave the house."""
+    moved = await tx.run(
+        "UPDATE batch SET state = 'signed', changed = $2 WHERE id = $1 AND state = 'intended'", batch_id, seconds(now)
+    )
+    if not moved:
+        return False
+    for ticket_id, digest in digests:
+        closed = await tx.run(
+            "UPDATE ticket SET state = 'signed', signed_digest = $2 WHERE id = $1 AND state = 'open'", ticket_id, digest
+        )
+        if not closed:
+            raise RuntimeError("a ticket of an intended batch is not open")
+    return True
+
+
+async def batch(reader: Reader, id: str) -> BatchRow | None:
+    row = await reader.one("SELECT id, order_id, configuration, state FROM batch WHERE id = $1", id)
+    return None if row is None else BatchRow(row["id"], row["order_id"], row["configuration"], row["state"])
+
+
+async def intended_batches(reader: Reader) -> list[BatchRow]:
+    rows = await reader.all("SELECT id, order_id, configuration, state FROM batch WHERE state = 'intended' ORDER BY id")
+    return [BatchRow(row["id"], row["order_id"], row["configuration"], row["state"]) for row in rows]
+
+
+async def has_done_its_work(reader: Reader, access_hash: bytes, configuration: str) -> bool:
+    """Whether a batch fetched with this access token has been acknowledged."""
+    row = await reader.one(
+        "SELECT 1 AS found FROM batch WHERE access_hash = $1 AND configuration = $2"
+        " AND state IN ('acknowledged', 'retired') LIMIT 1",
+        access_hash, configuration,
+    )  # fmt: skip
+    return row is not None
+
+
+async def acknowledge(tx: Tx, batch: BatchRow, now: datetime) -> bool:
+    """The wallet has stored it: the batches it replaces are retired."""
+    moved = await tx.run(
+        "UPDATE batch SET state = 'acknowledged', changed = $2 WHERE id = $1 AND state = 'signed'",
+        batch.id,
+        seconds(now),
+    )
+    if not moved:
+        return False
+    older = await tx.all(
+        "SELECT id FROM batch WHERE order_id = $1 AND configuration = $2 AND state = 'acknowledged' AND id <> $3",
+        batch.order_id, batch.configuration, batch.id,
+    )  # fmt: skip
+    for row in older:
+        await end_batch(tx, row["id"], ("acknowledged",), "retired", now)
+    return True
+
+
+async def copies_live(reader: Reader, order_id: str, now: datetime) -> int:
+    row = await reader.one(
+        "SELECT COUNT(*) AS n FROM ticket WHERE order_id = $1 AND state = 'signed' AND status <> $2 AND expires > $3",
+        order_id, INVALID, seconds(now),
+    )  # fmt: skip
+    return 0 if row is None else int(row["n"])

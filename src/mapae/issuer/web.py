@@ -1,0 +1,110 @@
+"""The issuer's protocol doors: OpenID4VCI 1.0, OAuth 2.0 and the status lists.
+
+Promises: each door reads its message, calls one use case and renders the answer; a fresh DPoP nonce goes out with
+every answer that may need one. Trusts: the doors of mapae.ui for sizes and refusals. Keeps: nothing.
+Refuses: an access token in the query (RFC 9449 section 7.1), a repeated header.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mapae.errors import Code, Refused
+from mapae.issuer.authorization import Knock
+from mapae.issuer.issue import Issuer
+from mapae.issuer.metadata import authorization_metadata, issuer_metadata
+from mapae.issuer.oid4vci import CredentialRequest, NotificationRequest
+from mapae.ui.http import Answer, Caller, Door, Rate, answer_header, door, form, json_answer, json_body
+
+# Generous: a whole counter hall may stand behind one address.
+_RATE = Rate(1200, 60)
+_PUBLIC = {"Cache-Control": "public, max-age=300"}
+
+
+class IssuerDoors:
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+
+    async def token(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        return json_answer(await self._issuer.grants.token(self._knock(request), await form(request)))
+
+    async def nonce(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        return json_answer({"c_nonce": self._issuer.grants.nonces.make("c_nonce")})
+
+    async def credential(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        body = await json_body(request, CredentialRequest, extra=True)
+        return json_answer(await self._issuer.issue(self._knock(request), body))
+
+    async def notification(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        body = await json_body(request, NotificationRequest, extra=True)
+        await self._issuer.notify(self._knock(request), body)
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    async def offer(self, request: Request) -> Response:
+        return json_answer(await self._issuer.grants.scan(request.path_params["id"]))
+
+    async def documents(self, request: Request) -> Response:
+        return json_answer({"documents": await self._issuer.documents(self._knock(request))})
+
+    async def status(self, request: Request) -> Response:
+        published = await self._issuer.lists.token(request.path_params["id"])
+        # no-cache: keep it, but ask each time whether it is still the one; the answer to that is 304 and costs nothing.
+        headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
+        if published.etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+            return Response(status_code=304, headers=headers)
+        return Response(published.token, headers=headers, media_type="application/statuslist+jwt")
+
+    async def statuses(self, request: Request) -> Response:
+        return json_answer({"status_lists": await self._issuer.lists.all()}, headers={"Cache-Control": "no-cache"})
+
+    async def issuer_metadata(self, request: Request) -> Response:
+        return json_answer(issuer_metadata(self._issuer.country, self._issuer.base), headers=_PUBLIC)
+
+    async def authorization_metadata(self, request: Request) -> Response:
+        return json_answer(authorization_metadata(self._issuer.country, self._issuer.base), headers=_PUBLIC)
+
+    def _dpop_nonce(self, request: Request) -> None:
+        answer_header(request, "DPoP-Nonce", self._issuer.grants.nonces.make("dpop"))
+
+    def _knock(self, request: Request) -> Knock:
+        if "access_token" in request.query_params:
+            raise Refused(Code.INVALID_REQUEST, "an access token never travels in the address")
+        headers = request.headers
+        authorizations = headers.getlist("authorization")
+        if len(authorizations) > 1:
+            raise Refused(Code.INVALID_REQUEST, "more than one Authorization header")
+        return Knock(
+            method=request.method,
+            url=self._issuer.base + request.url.path,
+            authorization=authorizations[0] if authorizations else "",
+            dpop=tuple(headers.getlist("dpop")),
+            attestation=tuple(headers.getlist("oauth-client-attestation")),
+            attestation_pop=tuple(headers.getlist("oauth-client-attestation-pop")),
+        )
+
+
+def routes(issuer: Issuer) -> list[Door]:
+    doors = IssuerDoors(issuer)
+    wallet: dict[str, Any] = {"caller": Caller.WALLET, "answer": Answer.OAUTH, "cors": True, "rate": _RATE}
+    anyone: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.JSON, "cors": True}
+    credential, notification = Code.INVALID_CREDENTIAL_REQUEST, Code.INVALID_NOTIFICATION_REQUEST
+    return [
+        door("POST", "/issuer/token", doors.token, malformed=Code.INVALID_REQUEST, **wallet),
+        door("POST", "/issuer/nonce", doors.nonce, limit=1024, **wallet),
+        door("POST", "/issuer/credential", doors.credential, challenge="DPoP", malformed=credential, **wallet),
+        door("POST", "/issuer/notification", doors.notification, challenge="DPoP", malformed=notification,
+             limit=4096, **wallet),
+        door("GET", "/issuer/offers/{id}", doors.offer, rate=_RATE, **anyone),
+        door("GET", "/issuer/documents", doors.documents, **wallet),
+        door("GET", "/issuer/status", doors.statuses, **anyone),
+        door("GET", "/issuer/status/{id}", doors.status, **anyone),
+        door("GET", "/.well-known/openid-credential-issuer/issuer", doors.issuer_metadata, **anyone),
+        door("GET", "/.well-known/oauth-authorization-server/issuer", doors.authorization_metadata, **anyone),
+    ]  # fmt: skip

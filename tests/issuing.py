@@ -1,0 +1,278 @@
+"""An issuer with everything around it, small enough to see through: a register of a few people, a wallet provider that
+vouches for phones, and phones that speak OpenID4VCI over the real doors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from mapae.catalog import Country, parse_country
+from mapae.clock import MovableClock, SeededDice
+from mapae.config import country_tree
+from mapae.db import Db
+from mapae.errors import Code, Refused
+from mapae.formats.jose import PublicKey, b64u, sign_jws, x5c_header
+from mapae.formats.x509 import Anchors, Profile, Subject, leaf, root
+from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
+from mapae.issuer.issue import Issuer, Seal
+from mapae.issuer.oid4vci import PRE_AUTHORIZED
+from mapae.issuer.order import Offer, Order
+from mapae.issuer.web import routes
+from mapae.keys import Signer, Vault
+from mapae.registers.values import ClaimSet, Hits, Person, PhysicalCard
+from mapae.ui.site import application
+
+BASE = "http://mapae.test"
+START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # noon in Seoul
+JPEG = b"\xff\xd8\xff\xe0" + bytes(200) + b"\xff\xd9"
+SD_JWT, MDOC = "resident_card_sd_jwt", "resident_card_mdoc"
+
+
+def korea() -> Country:
+    tree = country_tree("kr")
+    return parse_country({name: tree[name] for name in ("country", "credentials", "purposes")})
+
+
+@dataclass
+class Register:
+    """The population register as the issuer sees it."""
+
+    country: Country
+    people: dict[str, ClaimSet] = field(default_factory=dict)
+    gone: dict[str, date] = field(default_factory=dict)
+
+    def add(self, person: str, name: str, born: date) -> None:
+        self.people[person] = ClaimSet(
+            person=person, name=name, name_latin="HONG JISOO", birth_date=born, sex="female", nationality="KOR",
+            resident_number=born.strftime("%y%m%d") + "-4234567", address="세종특별자치시 도움6로 11",
+            municipality=next(iter(self.country.municipalities)), portrait=JPEG, photo_taken=date(2024, 5, 1),
+        )  # fmt: skip
+
+    async def search(self, *, name: str = "", birth_date: date | None = None, resident_number: str = "") -> Hits:
+        return Hits(hits=(), more=False)
+
+    async def get(self, person: str) -> Person:
+        known = await self.claims(person)
+        return Person(
+            person=person, name=known.name, name_latin=known.name_latin, former_names=(), birth_date=known.birth_date,
+            sex=known.sex, nationality="KOR", citizen=True, number_masked="******-*******",
+            municipality=known.municipality, address=known.address, moved_in=None, deceased_on=self.gone.get(person),
+            guardian=None, card=PhysicalCard(number="1", issued=date(2024, 5, 1), kind="plastic", state="valid"),
+            photo_taken=known.photo_taken, photo=JPEG,
+        )  # fmt: skip
+
+    async def claims(self, person: str) -> ClaimSet:
+        if person not in self.people:
+            raise Refused(Code.NOT_FOUND, "no such person")
+        return self.people[person]
+
+
+class Provider:
+    """A wallet provider: attests keys, knows phones, can be asked by peers."""
+
+    def __init__(self, clock: MovableClock, authority: Signer | None = None) -> None:
+        self.clock = clock
+        self.ca = authority or Signer.ephemeral()
+        self.signer = Signer.ephemeral()
+        begin, end = START - timedelta(days=30), START + timedelta(days=3650)
+        self.anchor = root(Subject("Wallet CA"), self.ca, serial=1, not_before=begin, not_after=end)
+        key = PublicKey.from_jwk(self.signer.jwk)
+        self.leaf = leaf(
+            Profile.WALLET_PROVIDER, Subject("Wallet"), key, ca=self.ca, ca_der=self.anchor, serial=2,
+            not_before=begin, not_after=end,
+        )  # fmt: skip
+        self.phones: dict[str, dict[str, Any]] = {}
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.ended: list[dict[str, Any]] = []
+
+    async def call(self, role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        assert role == "wallet_provider"
+        self.asked.append((path, dict(message)))
+        if path.endswith("/standing"):
+            if message["jkt"] not in self.phones:
+                raise Refused(Code.NOT_FOUND, "no such phone")
+            return self.phones[message["jkt"]]
+        if path.endswith("/ended"):
+            return {"devices": [one for one in self.ended if one["since"] >= message["since"]]}
+        return {"state": "done"}
+
+    def attest(self, client: Signer, **changed: Any) -> str:
+        now = int(self.clock.now().timestamp())
+        claims = {
+            "iss": f"{BASE}/wallet-provider", "sub": f"{BASE}/wallet/", "cnf": {"jwk": client.jwk},
+            "iat": now, "exp": now + 3600, **changed,
+        }  # fmt: skip
+        return self.sign("oauth-client-attestation+jwt", claims)
+
+    def attest_keys(self, keys: list[Signer], nonce: str | None, **changed: Any) -> str:
+        now = int(self.clock.now().timestamp())
+        claims: dict[str, Any] = {
+            "attested_keys": [key.jwk for key in keys], "key_storage": ["iso_18045_basic"],
+            "user_authentication": ["iso_18045_basic"], "iat": now, "exp": now + 300, **changed,
+        }  # fmt: skip
+        if nonce is not None:
+            claims["nonce"] = nonce
+        return self.sign("key-attestation+jwt", claims)
+
+    def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        return sign_jws(self.signer, {"typ": typ, "x5c": x5c_header([self.leaf])}, claims)
+
+
+class Phone:
+    """A wallet at the protocol's level: each step can be taken alone, changed or repeated."""
+
+    def __init__(self, hall: Hall, person: str, state: str = "active", device: str = "") -> None:
+        self.hall = hall
+        self.client, self.dpop_key = Signer.ephemeral(), Signer.ephemeral()
+        self.nonce = ""
+        self.access = self.refresh = ""
+        self.serial = 0
+        self.standing = {"person": person, "device_id": device or f"device-{person}", "state": state}
+        hall.provider.phones[self.client.kid] = self.standing
+
+    def _stamp(self) -> dict[str, Any]:
+        self.serial += 1
+        return {"iat": int(self.hall.clock.now().timestamp()), "jti": f"{self.client.kid}{self.serial}"}
+
+    def attestation(self, **changed: Any) -> dict[str, str]:
+        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", **self._stamp(), **changed}
+        return {
+            "OAuth-Client-Attestation": self.hall.provider.attest(self.client),
+            "OAuth-Client-Attestation-PoP": sign_jws(
+                self.client, {"typ": "oauth-client-attestation-pop+jwt"}, claims
+            ),
+        }  # fmt: skip
+
+    def dpop(self, path: str, token: str | None = None, method: str = "POST", **changed: Any) -> dict[str, str]:
+        claims = {"htm": method, "htu": BASE + path, "nonce": self.nonce, **self._stamp()}
+        headers = {}
+        if token is not None:
+            claims["ath"] = b64u(hashlib.sha256(token.encode()).digest())
+            headers["Authorization"] = f"DPoP {token}"
+        header = {"typ": "dpop+jwt", "jwk": self.dpop_key.jwk}
+        return {**headers, "DPoP": sign_jws(self.dpop_key, header, {**claims, **changed})}
+
+    async def c_nonce(self) -> str:
+        answer = await self.hall.http.post("/issuer/nonce")
+        self.nonce = answer.headers["dpop-nonce"]
+        return str(answer.json()["c_nonce"])
+
+    async def scan(self, offer: Offer) -> str:
+        answer = await self.hall.http.get(f"/issuer/offers/{offer.id}")
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["grants"][PRE_AUTHORIZED]["pre-authorized_code"])
+
+    async def ask_token(self, form: Mapping[str, str], **headers: str) -> httpx.Response:
+        if not self.nonce:
+            await self.c_nonce()
+        sent = {**self.attestation(), **self.dpop("/issuer/token"), **headers}
+        answer = await self.hall.http.post("/issuer/token", data=dict(form), headers=sent)
+        if answer.status_code == 200:
+            self.access, self.refresh = answer.json()["access_token"], answer.json()["refresh_token"]
+        return answer
+
+    async def redeem(self, code: str) -> httpx.Response:
+        return await self.ask_token({"grant_type": PRE_AUTHORIZED, "pre-authorized_code": code})
+
+    async def renew(self, token: str = "") -> httpx.Response:
+        return await self.ask_token({"grant_type": "refresh_token", "refresh_token": token or self.refresh})
+
+    async def proofs(self, keys: list[Signer], nonce: str | None = None) -> dict[str, list[str]]:
+        nonce = nonce if nonce is not None else await self.c_nonce()
+        attestation = self.hall.provider.attest_keys(keys, nonce)
+        header = {"typ": "openid4vci-proof+jwt", "jwk": keys[0].jwk, "key_attestation": attestation}
+        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", "nonce": nonce, "iat": self._stamp()["iat"]}
+        return {"jwt": [sign_jws(keys[0], header, claims)]}
+
+    async def fetch(
+        self, configuration: str = SD_JWT, keys: list[Signer] | int = 2, body: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        if isinstance(keys, int):
+            keys = [Signer.ephemeral() for _ in range(keys)]
+        if body is None:
+            body = {"credential_configuration_id": configuration, "proofs": await self.proofs(keys)}
+        headers = self.dpop("/issuer/credential", self.access)
+        return await self.hall.http.post("/issuer/credential", json=body, headers=headers)
+
+    async def tell(self, notification_id: str, event: str = "credential_accepted") -> httpx.Response:
+        headers = self.dpop("/issuer/notification", self.access)
+        message = {"notification_id": notification_id, "event": event}
+        return await self.hall.http.post("/issuer/notification", json=message, headers=headers)
+
+
+class Hall:
+    """The counter hall: one issuer and whoever comes."""
+
+    def __init__(
+        self, db: Db, clock: MovableClock | None = None, checkpoint: Callable[[str], None] = lambda name: None,
+        list_size: int = 1024, vault: bytes = b"hall",
+    ) -> None:  # fmt: skip
+        self.db = db
+        self.clock = clock or MovableClock(START)
+        self.country = korea()
+        self.provider = Provider(self.clock)
+        self.register = Register(self.country)
+        self.register.add("jisoo", "홍지수", date(2001, 3, 9))
+        self.register.add("minho", "김민호", date(1990, 7, 1))
+        ca = Signer.ephemeral()
+        begin, end = START - timedelta(days=30), START + timedelta(days=3650)
+        self.anchor = root(Subject("Issuing CA"), ca, serial=1, not_before=begin, not_after=end)
+        seals = []
+        for serial, profile in ((2, Profile.DOCUMENT_SIGNER), (3, Profile.STATUS_SIGNER)):
+            signer = Signer.ephemeral()
+            der = leaf(
+                profile, Subject(profile.name), PublicKey.from_jwk(signer.jwk), ca=ca, ca_der=self.anchor,
+                serial=serial, not_before=begin, not_after=end,
+            )  # fmt: skip
+            seals.append(Seal(signer, (der,)))
+        self.seals = seals
+        anchors = Anchors([self.provider.anchor])
+
+        async def wallet_anchors() -> Anchors:
+            return anchors
+
+        self.wallet_anchors = wallet_anchors
+        self.dice = SeededDice(7)
+        self.list_size = list_size
+        self.issuer = self.opened(db, checkpoint)
+
+    def opened(self, db: Db, checkpoint: Callable[[str], None] = lambda name: None) -> Issuer:
+        """An issuing process on this database; a second one is what comes after a power cut."""
+        self.issuer = Issuer(
+            db=db, clock=self.clock, dice=self.dice, vault=Vault(b"a secret of thirty-two bytes ok!"), base=BASE,
+            country=self.country, documents=self.seals[0], statuses=self.seals[1], register=self.register,
+            peers=self.provider, wallet_anchors=self.wallet_anchors, list_size=self.list_size, checkpoint=checkpoint,
+        )  # fmt: skip
+        app = application(routes(self.issuer), clock=self.clock)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
+        return self.issuer
+
+    def evidence(self) -> tuple[PhysicalCardSeen, OfficerCompared]:
+        now = self.clock.now()
+        return (
+            PhysicalCardSeen("officer-1", now, number_matches=True, photo_matches=True, undamaged=True),
+            OfficerCompared("officer-1", "박주무관", now, same_person=True),
+        )
+
+    def order(self, person: str = "jisoo", case: str = "case-1") -> Order:
+        return Order(case, person, "resident_card", "office-1", "officer-1", self.evidence())
+
+    async def offer(self, person: str = "jisoo", case: str = "case-1") -> Offer:
+        return await self.issuer.open_offer(self.order(person, case))
+
+    async def told(self, case: str = "case-1") -> list[str]:
+        return [event.what for event in await self.issuer.offer_events(case)]
+
+    async def carded(self, person: str = "jisoo", case: str = "case-1", copies: int = 2) -> Phone:
+        """A phone with an accepted batch of SD-JWT copies."""
+        phone = Phone(self, person)
+        assert (await phone.redeem(await phone.scan(await self.offer(person, case)))).status_code == 200
+        answer = await phone.fetch(keys=copies)
+        assert answer.status_code == 200, answer.text
+        assert (await phone.tell(answer.json()["notification_id"])).status_code == 204
+        return phone
