@@ -1,8 +1,8 @@
 """The signed trust list: what the registry says today, in one JWT that anybody can check and keep.
 
 Promises: `TrustList.parse` gives a list only when the pinned key signed it and it is in date; `sign` writes exactly
-what `parse` reads. Trusts: the pinned public key. Keeps: nothing. Refuses: another type, another key, a list that is over,
-an authority or a certificate hash that is none, the same relying party or certificate twice.
+what `parse` reads. Trusts: the pinned public key. Keeps: nothing. Refuses: another type, another key, a list that is
+over, an authority or a certificate hash that is none, the same relying party or certificate twice.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
         entries: tuple[Entry, ...] = (*read.issuers, *read.wallet_providers, *read.relying_parties)
         for entry in entries:
             must_be_sound(entry)
-        _must_be_anchors(read.access_ca)
+        Anchors(read.access_ca)  # none at all is a country that nobody may ask yet
         _require(len({p.id for p in read.relying_parties}) == len(read.relying_parties), "a relying party twice")
         _require(len({p.x509_hash for p in read.relying_parties}) == len(read.relying_parties), "a certificate twice")
         return read

@@ -295,12 +295,11 @@ def doors(routes: Iterable[BaseRoute]) -> list[Door]:
 def report(method: str, path: str, bug: Exception) -> str:
     """Log where our code broke, without the message or any value (either may hold somebody's name), and number it."""
     incident = SystemDice().token(6)
-    where = [
-        f"{f.filename.rsplit('/mapae/', 1)[-1]}:{f.lineno} {f.name}" for f in traceback.extract_tb(bug.__traceback__)
-    ]
+    frames = traceback.extract_tb(bug.__traceback__)[-8:]
+    where = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
     code = {"code": bug.code.value} if isinstance(bug, Refused) else {}
     structlog.get_logger("mapae.ui").error(
-        "incident", incident=incident, method=method, door=path, kind=type(bug).__name__, where=where[-8:], **code
+        "incident", incident=incident, method=method, door=path, kind=type(bug).__name__, where=where, **code
     )
     return incident
 
