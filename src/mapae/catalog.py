@@ -74,10 +74,11 @@ class Phase(Data, frozen=True):
 class NumberKind(Data, frozen=True):
     """What the one digit says that tells century and sex."""
 
-    century: int
     sex: Sex
     citizen: bool
     check_from: int
+    century: int = 0
+    """For layouts that write two digits of the year."""
 
 
 class NumberScheme(Data, frozen=True):
@@ -256,6 +257,9 @@ class Country(Data, frozen=True):
 # --- parsing and the self-check ---------------------------------------------------------------------------------------
 
 
+READ_ELSEWHERE: Final = frozenset({"generator", "people", "shops"})  # the demo country: registers.people and demo
+
+
 def parse_country(tree: Mapping[str, Any]) -> Country:
     """Parse a pack read with tomllib: file stem -> its table, folder name -> {file stem -> table}.
 
@@ -272,10 +276,9 @@ def parse_country(tree: Mapping[str, Any]) -> Country:
         "municipalities": _with_ids(head.get("municipalities", {})),
         "offices": _with_ids(head.get("offices", {})),
     }
-    rest.pop("generator", None)  # the demo country's people: registers.people reads these two
-    rest.pop("people", None)
-    if rest:
-        raise Refused(Code.BAD_CONFIG, f"the pack has a file that nothing reads: {sorted(rest)[0]}")
+    surplus = set(rest) - READ_ELSEWHERE
+    if surplus:
+        raise Refused(Code.BAD_CONFIG, f"the pack has a file that nothing reads: {min(surplus)}")
     try:
         country = msgspec.convert(whole, Country)
     except msgspec.ValidationError as error:

@@ -67,9 +67,10 @@ def make_number(scheme: NumberScheme, birth_date: date, sex: Sex, citizen: bool,
 
 
 def kind_digit(scheme: NumberScheme, birth_date: date, sex: Sex, citizen: bool) -> str:
-    century = birth_date.year // 100 * 100
+    """Where the layout writes the year in full, the kind digit says nothing about the century."""
+    full_year, century = scheme.layout.count("y") == 4, birth_date.year // 100 * 100
     for digit, kind in scheme.kinds.items():
-        if (kind.century, kind.sex, kind.citizen) == (century, sex, citizen):
+        if (kind.sex, kind.citizen) == (sex, citizen) and (full_year or kind.century == century):
             return digit
     raise Refused(Code.MALFORMED, "the scheme has no number for such a person")
 

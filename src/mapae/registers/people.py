@@ -93,8 +93,10 @@ class NamedPerson(Data, frozen=True):
     guardian: str = ""
     deceased: str = ""
     moved_in: str = ""
+    face: str = ""
+    """Who shares a face with whom; empty: a face of one's own."""
     story: str = ""
-    """What the demo does with this person's wallet: locked, expired, waiting, held; empty: nothing."""
+    """What the demo does with this person's wallet: locked, expired, renewal, waiting, held; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def _named_resident(
         guardian=numbers[person.guardian] if person.guardian else None,
         card=card,
         photo_taken=photo_taken,
-        photo_seed=f"named {person.key}" if photo_taken is not None else "",
+        photo_seed=f"named {person.face or person.key}" if photo_taken is not None else "",
         phones=person.phones or (_spell(rules.phone_layout, at),),
     )
 

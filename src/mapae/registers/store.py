@@ -332,7 +332,8 @@ async def use_fault(tx: Tx) -> Fault | None:
 async def add_message(tx: Tx, message: Message) -> bool:
     """False when a message of this id is there already."""
     added = await tx.run(
-        "INSERT INTO message (id, phone, written, body, at, visible_at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        "INSERT INTO message (id, phone, written, body, at, visible_at) VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT DO NOTHING",
         message.id, message.phone, message.written, message.body, message.at, message.visible_at,
     )  # fmt: skip
     return added == 1
