@@ -42,11 +42,10 @@ class Words(Data, frozen=True):
 class Municipality(Data, frozen=True):
     name: Words
     authority: Words
-    """Who signs for a card of its residents (the mayor)."""
+    """Who signs for its residents' cards (the mayor)."""
     address: Words
-    """How an address in it begins."""
     weight: int = 1
-    """How many of the generated people live here, relative to the others."""
+    """How many of the made-up people live here, relative to the others."""
     id: str = ""
 
 
@@ -66,9 +65,6 @@ class Phase(Data, frozen=True):
     municipalities: tuple[str, ...] = ()
     """Empty: everywhere."""
     own_municipality_only: bool = False
-
-    def covers(self, day: date) -> bool:
-        return self.starts <= day and (self.ends is None or day <= self.ends)
 
 
 class NumberKind(Data, frozen=True):
@@ -196,7 +192,6 @@ class Document(Data, frozen=True):
     bring: tuple[Words, ...]
     display: Display
     order: int
-    """Place in the list of documents."""
     issued_here: bool = False
     fee: Fee | None = None
     validity: Validity | None = None
@@ -251,7 +246,7 @@ class Country(Data, frozen=True):
         return now.astimezone(ZoneInfo(self.timezone)).date()
 
     def phase_on(self, today: date) -> Phase | None:
-        return next((phase for phase in self.phases if phase.covers(today)), None)
+        return next((one for one in self.phases if one.starts <= today <= (one.ends or date.max)), None)
 
 
 # --- parsing and the self-check ---------------------------------------------------------------------------------------
@@ -388,6 +383,10 @@ def adult_by_year(birth: date, years: int, today: date) -> bool:
     return today.year - birth.year >= years
 
 
+def _years_after(day: date, years: int) -> date:
+    return birthday_in(day, day.year + years, "02-28")
+
+
 def _turning_day(country: Country, claim: Claim, birth: date) -> date:
     if claim.derive == "adult_by_year":
         return date(birth.year + claim.years, 1, 1)
@@ -403,13 +402,8 @@ def next_change(country: Country, document: Document, birth_date: date, today: d
 # --- who may have a document, and what it says ------------------------------------------------------------------------
 
 
-class CardOnRecord(Protocol):
-    @property
-    def state(self) -> Literal["valid", "lost", "returned"]: ...
-
-
 class ApplicantFacts(Protocol):
-    """What `hindrances` reads of a person: registers.values.Person."""
+    """What `hindrances` reads of a person: registers.values.Person, whose card is a registers.values.PhysicalCard."""
 
     @property
     def birth_date(self) -> date: ...
@@ -420,7 +414,7 @@ class ApplicantFacts(Protocol):
     @property
     def deceased_on(self) -> date | None: ...
     @property
-    def card(self) -> CardOnRecord | None: ...
+    def card(self) -> Any: ...
     @property
     def photo_taken(self) -> date | None: ...
 
@@ -455,7 +449,7 @@ def hindrances(
             found.append(Code.NO_PHYSICAL_CARD)
         elif person.card.state == "lost":
             found.append(Code.PHYSICAL_CARD_LOST)
-        elif person.photo_taken is None or _older(person.photo_taken, rule.photo_max_age_years, today):
+        elif person.photo_taken is None or today > _years_after(person.photo_taken, rule.photo_max_age_years):
             found.append(Code.RECORD_PHOTO_TOO_OLD)
     return tuple(found)
 
@@ -470,10 +464,6 @@ def _place_hindrances(phase: Phase | None, municipality: str, office: Office | N
     return []
 
 
-def _older(taken: date, years: int, today: date) -> bool:
-    return today > birthday_in(taken, taken.year + years, "02-28")
-
-
 def claim_values(
     country: Country, document: Document, resident: Any, card: CardFacts, today: date
 ) -> dict[str, ClaimValue]:
@@ -482,9 +472,8 @@ def claim_values(
 
 
 def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today: date) -> ClaimValue:
-    source: Any = resident if claim.register else card
     if claim.register or claim.card:
-        value: ClaimValue = getattr(source, claim.register or claim.card)
+        value: ClaimValue = getattr(resident if claim.register else card, claim.register or claim.card)
         return value
     derive: dict[str, Callable[[], ClaimValue]] = {
         "age_over": lambda: age_over(resident.birth_date, claim.years, today, country.ages.leap_birthday),
@@ -496,14 +485,16 @@ def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today
 
 
 def expiry_date(document: Document, issued: date) -> date:
-    """The last day on which a card issued on `issued` is valid."""
-    if document.validity is None:
-        raise Refused(Code.BAD_CONFIG, "the document is not issued here")
-    return birthday_in(issued, issued.year + document.validity.years, "02-28") - timedelta(days=1)
+    """The last day on which a card issued on `issued` is valid. The document must be one that is issued here."""
+    return _years_after(issued, _validity(document).years) - timedelta(days=1)
 
 
 def renewal_opens(document: Document, expiry: date) -> date:
     """The first day on which a card that ends on `expiry` may be renewed."""
+    return expiry - timedelta(days=_validity(document).renewal_days)
+
+
+def _validity(document: Document) -> Validity:
     if document.validity is None:
         raise Refused(Code.BAD_CONFIG, "the document is not issued here")
-    return expiry - timedelta(days=document.validity.renewal_days)
+    return document.validity

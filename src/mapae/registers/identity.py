@@ -12,6 +12,7 @@ Refuses: a knock too many, a wrong, late or used code.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -215,7 +216,7 @@ def parse_phone(layout: str, raw: str) -> str:
 
 
 def phone_hint(phone: str) -> str:
-    """The phone with its middle hidden: enough to recognise one's own."""
-    groups = phone.split("-")
-    hidden = ["*" * len(group) if 0 < at < len(groups) - 1 else group for at, group in enumerate(groups)]
-    return "-".join(hidden)
+    """The phone with its middle groups hidden, or its first where there are two: enough to recognise one's own."""
+    groups = re.split(r"([^0-9])", phone)
+    hidden = range(2, len(groups) - 1) if len(groups) > 3 else range(1)
+    return "".join("*" * len(group) if at in hidden and group.isdigit() else group for at, group in enumerate(groups))
