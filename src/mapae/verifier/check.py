@@ -285,7 +285,7 @@ def _standing(examined: Examined, lists: Mapping[str, Listed], now: datetime) ->
         raise Refused(Code.SUSPENDED, "the document is locked")
     if value not in (VALID, RENEW):
         raise Refused(Code.STATUS_UNKNOWN, "the status list says something we do not know")
-    return value == RENEW
+    return bool(value == RENEW)
 
 
 def _exactly(wanted: tuple[Item, ...], shown: Mapping[str, Any]) -> dict[str, ItemValue]:

@@ -27,7 +27,7 @@ from mapae.errors import Code, Refused, step
 from mapae.formats import jose, jwe
 from mapae.formats.x509 import Anchors, x509_hash
 from mapae.keys import Signer, Vault
-from mapae.trust.registry import RelyingParty, TrustList
+from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier import oid4vp, store
 from mapae.verifier.ask import Form, Question, question
 from mapae.verifier.check import Ask, Issuer, Shown, Trusted, Verified, conclude, examine
@@ -108,6 +108,15 @@ class Verifier:
         self._access = dict(access)
         self._lists = StatusLists(http, clock)
         self._known: tuple[TrustList, tuple[Issuer, ...]] | None = None
+
+    @property
+    def shops(self) -> tuple[str, ...]:
+        """The relying parties this process asks for."""
+        return tuple(self._access)
+
+    def client_id(self, shop: str) -> str:
+        """Under which client_id this shop asks."""
+        return oid4vp.client_id(self._access[shop].x5c[0])
 
     # --- tills --------------------------------------------------------------------------------------------------------
 
@@ -305,25 +314,22 @@ class Verifier:
 
     def _party(self, trusted: TrustList, id: str) -> RelyingParty:
         """The shop as the trust list has it, with the very certificate we sign with."""
-        party = next((party for party in trusted.relying_parties if party.id == id), None)
+        party = trusted.relying_party(id)
         access = self._access.get(id)
-        if party is None or access is None or party.x509_hash != x509_hash(access.x5c[0]):
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this shop and its certificate")
+        if access is None or party.x509_hash != x509_hash(access.x5c[0]):
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this shop's certificate")
         return party
 
     def _question(self, trusted: TrustList, party: str, purpose: str, form: Form) -> Question:
         return question(self._country, _registered(self._party(trusted, party)), purpose, form)
 
     def _qr(self, session: Session) -> str:
-        return oid4vp.qr_text(self._client_id(session), f"{self._base}/verifier/requests/{session.id}")
-
-    def _client_id(self, session: Session) -> str:
-        return oid4vp.client_id(self._access[session.relying_party].x5c[0])
+        return oid4vp.qr_text(self.client_id(session.relying_party), f"{self._base}/verifier/requests/{session.id}")
 
     def _ask(self, session: Session, asked: Question, key: Mapping[str, str]) -> Ask:
         """The one question: what is signed for the wallet is what its answer is held against."""
         return asked.ask(
-            client_id=self._client_id(session), nonce=session.nonce,
+            client_id=self.client_id(session.relying_party), nonce=session.nonce,
             response_uri=f"{self._base}/verifier/responses/{session.id}",
             key_thumbprint=jose.PublicKey.from_jwk(jwe.public_jwk(key)).thumbprint_raw,
         )  # fmt: skip
