@@ -37,11 +37,24 @@ class Certificates:
             start = now - timedelta(days=1)
             serial = serial_number(self._dice.bytes(16))
             kept = root(subject, ca, serial=serial, not_before=start, not_after=start + ANCHOR_LIFE)
-            self._keep(name, kept)
+            self.keep(name, kept)
         return kept
 
+    def given(self, name: str, key: Signer) -> tuple[bytes, ...] | None:
+        """The chain somebody else's authority made for `key`, or None when there is none or it needs renewing."""
+        kept = self._kept(name, key)
+        return None if kept is None else (kept,)
+
     def leaf(
-        self, name: str, profile: Profile, subject: Subject, key: Signer, *, ca: Signer, ca_der: bytes, dns: Sequence[str] = ()
+        self,
+        name: str,
+        profile: Profile,
+        subject: Subject,
+        key: Signer,
+        *,
+        ca: Signer,
+        ca_der: bytes,
+        dns: Sequence[str] = (),
     ) -> tuple[bytes, ...]:
         """An `x5c` chain for `key`, DER, leaf first and without the anchor (HAIP 1.0)."""
         kept = self._kept(name, key)
@@ -51,7 +64,7 @@ class Certificates:
                 profile, subject, PublicKey.from_jwk(key.jwk), ca=ca, ca_der=ca_der,
                 serial=serial_number(self._dice.bytes(16)), not_before=start, not_after=start + LEAF_LIFE, dns=dns,
             )  # fmt: skip
-            self._keep(name, kept)
+            self.keep(name, kept)
         return (kept,)
 
     def _kept(self, name: str, key: Signer) -> bytes | None:
@@ -66,7 +79,8 @@ class Certificates:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         return raw if start <= self._clock.now() < start + (end - start) * 0.75 else None
 
-    def _keep(self, name: str, der: bytes) -> None:
+    def keep(self, name: str, der: bytes) -> None:
+        """Keep a certificate, also one another authority made."""
         draft = self._folder / f".{name}.new"
         draft.write_bytes(der)
         draft.replace(self._folder / f"{name}.der")

@@ -42,10 +42,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role_urls: dict[str, str] = {}
     """Where roles of other processes answer; a role not named here answers under base_url."""
 
+    relying_parties: tuple[str, ...] = ()
+    """Ids of the trust registry on whose behalf this process's verifier asks."""
+
+    sms_url: str = ""
+    """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
+
     demo: bool = False
     """Run as the demo country: seeded people, simulators, software authenticator. Never for real people."""
-
-    workers: int = 1
 
     def database_url(self, role: str) -> str:
         return self.database.replace("{role}", role) if self.database else f"sqlite:///{self.data}/{role}.db"
@@ -102,13 +106,18 @@ def _tree(folder: Path) -> dict[str, Any]:
 
 def passphrase(data: Path) -> bytes:
     """What the key files are encrypted under: MAPAE_PASSPHRASE, or a secret made once in the data folder."""
-    given = os.environ.get("MAPAE_PASSPHRASE")
-    if given:
-        return given.encode()
-    path = data / "passphrase"
+    return (os.environ.get("MAPAE_PASSPHRASE") or _secret(data / "passphrase")).encode()
+
+
+def sms_key(data: Path) -> str:
+    """What the carrier knows us by: MAPAE_SMS_KEY, or a secret made once in the data folder."""
+    return os.environ.get("MAPAE_SMS_KEY") or _secret(data / "sms-key")
+
+
+def _secret(path: Path) -> str:
     if not path.exists():
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32))
-    return path.read_bytes()
+    return path.read_text(encoding="ascii")

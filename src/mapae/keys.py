@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from .errors import Code, Refused
 
 _ES256: Final = ec.ECDSA(SHA256())
-_NAME: Final = re.compile(r"file:([a-z0-9][a-z0-9-]{0,62})")
+_NAME: Final = re.compile(r"file:([a-z0-9][a-z0-9_-]{0,62})")
 
 
 class Ticket:
@@ -148,7 +148,7 @@ class KeyStore:
     def _path(self, uri: str, kind: str) -> Path:
         match = _NAME.fullmatch(uri)
         if match is None:
-            raise Refused(Code.BAD_CONFIG, "a key URI looks like file:name (lower-case letters, digits and hyphens)")
+            raise Refused(Code.BAD_CONFIG, "a key URI looks like file:name (lower-case letters, digits, _ and -)")
         return self._folder / f"{match[1]}.{kind}"
 
     def _store(self, uri: str, kind: str, secret: bytes) -> None:

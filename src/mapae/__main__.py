@@ -1,0 +1,5 @@
+"""`python -m mapae`."""
+
+from .cli import main
+
+main()

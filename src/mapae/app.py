@@ -1,0 +1,244 @@
+"""The only wiring: settings in, a running house out.
+
+Promises: every role is built here once, with all its collaborators; roles in this process reach each other through the
+same HTTP interfaces as roles elsewhere. Trusts: the settings. Keeps: nothing (the house keeps it). Refuses: to start
+with an unreadable pack, key or certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from starlette.routing import BaseRoute
+
+from .clock import Clock, Dice, SystemClock, SystemDice
+from .config import Settings, sms_key
+from .errors import Code, Refused
+from .formats.x509 import Anchors, Profile, Subject
+from .house import Foundation, House, Role
+from .issuer import desk_web, portal_web
+from .issuer.desk import Desk
+from .issuer.issue import Issuer
+from .issuer.officers import Officers, Site
+from .issuer.portal import Portal
+from .issuer.status import Seal
+from .issuer.web import routes as issuer_routes
+from .registers.carrier import SimulatedCarrier
+from .registers.carrier_web import carrier_routes
+from .registers.identity import Carrier, IdentityCheck
+from .registers.population import Population, PopulationClient
+from .registers.web import routes as registers_routes
+from .trust import publish as trusted
+from .trust.publish import Entry, TrustList
+from .trust.reader import TrustReader
+from .trust.registry import AccessCa, Registry
+from .trust.web import routes as trust_routes
+from .verifier.kiosk import Access, Verifier
+from .verifier.web import routes as verifier_routes
+from .wallet_provider.attest import Attester, Urls
+from .wallet_provider.devices import WalletProvider
+from .wallet_provider.web import routes as wallet_routes
+
+More = Callable[[House], Sequence[BaseRoute]]
+Founding = Callable[[House], Awaitable[None]]
+
+
+async def open_house(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    dice: Dice | None = None,
+    founding: Founding | None = None,
+    more: More = lambda house: (),
+    rates: bool = True,
+) -> House:
+    """Build every role the settings name and put their doors into one application (`house.site`).
+
+    `founding` runs once trust is there and before anybody relies on it (the demo registers its shops); `more` adds
+    doors of its own (the demo's start page); `rates=False` switches rate limits off, for load tests.
+    """
+    house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice()))
+    build = {
+        "registers": _registers, "trust": _trust, "wallet_provider": _wallet_provider, "issuer": _issuer,
+        "verifier": _verifier,
+    }  # fmt: skip
+    unknown = set(settings.roles) - set(build)
+    if unknown:
+        raise Refused(Code.BAD_CONFIG, f"there is no role {sorted(unknown)[0]}; the roles are {', '.join(build)}")
+    for role in build:
+        if role in settings.roles:
+            house.foundation.publish_key(role, house.foundation.signer(role, "peer").jwk)
+            await build[role](house)
+        if role == "trust" and founding is not None:
+            await founding(house)
+    house.open(more(house), rates=rates)
+    return house
+
+
+async def _registers(house: House) -> None:
+    f = house.foundation
+    db, vault = await f.database("registers"), f.keys("registers").vault("file:resident-numbers")
+    house.population = Population(db, vault, f.clock, f.country.number)
+    key = sms_key(f.data)
+    carrier = Carrier(f.http, f.settings.sms_url or f"{f.settings.base_url}/carrier/messages", key)
+    house.identity = IdentityCheck(
+        db, vault, f.clock, f.dice, scheme=f.country.number, rules=f.country.identity,
+        signer=f.signer("registers", "peer"), carrier=carrier,
+    )  # fmt: skip
+    await house.add("registers", Role(registers_routes(house.population, house.identity)))
+    if not f.settings.sms_url:
+        house.carrier = SimulatedCarrier(await f.database("carrier"), f.clock, f.dice, key=key)
+        await house.add("carrier", Role(carrier_routes(house.carrier)))
+
+
+async def _trust(house: House) -> None:
+    f = house.foundation
+    signer = f.signer("trust", "list")
+    f.publish_key("trust-list", signer.jwk)
+    askable = {item for document in f.country.documents.values() for item in document.may_be_asked}
+    house.registry = Registry(
+        db=await f.database("trust"), signer=signer, clock=f.clock, dice=f.dice, may_be_asked=askable,
+        access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f)),
+    )  # fmt: skip
+    labels = {c.name: c.label for document in f.country.documents.values() for c in document.claims}
+    await house.add("trust", Role(trust_routes(house.registry, labels)))
+    await house.registry.ensure(_founding_entries(f), "founder:1", "founder:2")
+
+
+def _founding_entries(f: Foundation) -> list[Entry]:
+    """Who is trusted from the first day: our own issuer, wallet provider and access authority."""
+    documents = [document.formats for document in f.country.documents.values() if document.formats is not None]
+    name = f.country.name
+    return [
+        trusted.Issuer(
+            id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.url_of('issuer')}/issuer/status/",
+            vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
+            doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
+        ),
+        trusted.WalletProvider(id="wallet-provider", name=name, ca=(_wallet_ca(f),)),
+        trusted.AccessAuthority(id="access-ca", name=name, ca=(_access_ca(f),)),
+    ]  # fmt: skip
+
+
+def _subject(f: Foundation, name: str) -> Subject:
+    return Subject(f"{f.country.name.en} {name}", organization="mapae", country=f.country.code)
+
+
+def _issuing_ca(f: Foundation) -> bytes:
+    return f.certificates.anchor("issuing-ca", _subject(f, "Issuing CA"), f.signer("issuer", "issuing-ca"))
+
+
+def _wallet_ca(f: Foundation) -> bytes:
+    return f.certificates.anchor(
+        "wallet-ca", _subject(f, "Wallet Provider CA"), f.signer("wallet_provider", "wallet-ca")
+    )
+
+
+def _access_ca(f: Foundation) -> bytes:
+    return f.certificates.anchor("access-ca", _subject(f, "Access CA"), f.signer("trust", "access-ca"))
+
+
+def _trust_reader(house: House) -> TrustReader:
+    f = house.foundation
+    if f.trust is None:
+        key = f.public_key("trust-list")
+        if key is None:
+            raise Refused(Code.BAD_CONFIG, "the trust list's key is not known here: start the trust role first")
+        f.trust = TrustReader(f.http, f"{f.settings.url_of('trust')}/trust/list", key, f.clock)
+    return f.trust
+
+
+async def _wallet_provider(house: House) -> None:
+    f = house.foundation
+    key = f.signer("wallet_provider", "attester")
+    ca = f.signer("wallet_provider", "wallet-ca")
+    x5c = f.certificates.leaf(
+        "attester", Profile.WALLET_PROVIDER, _subject(f, "Wallet Provider"), key, ca=ca, ca_der=_wallet_ca(f)
+    )
+    house.wallet_provider = WalletProvider(
+        await f.database("wallet_provider"), f.clock, f.dice, urls=Urls(f.settings.base_url),
+        attester=Attester(key, x5c), identity_keys=_identity_keys(f),
+    )  # fmt: skip
+    role = Role(wallet_routes(house.wallet_provider), rounds=[(300, house.wallet_provider.prune)])
+    await house.add("wallet_provider", role)
+
+
+def _identity_keys(f: Foundation) -> Callable[[str | None], Mapping[str, str] | None]:
+    """The registers role signs identity assertions with its peer key."""
+
+    def lookup(kid: str | None) -> Mapping[str, str] | None:
+        key = f.public_key("registers")
+        return key.jwk if key is not None and kid in (None, "", key.thumbprint) else None
+
+    return lookup
+
+
+async def _issuer(house: House) -> None:
+    f, base = house.foundation, house.settings.base_url
+    db, peers = await f.database("issuer"), f.peers("issuer")
+    register = PopulationClient(peers)
+    keys = f.keys("issuer")
+    trust = _trust_reader(house)
+    anchors = _WalletAnchors(trust)
+    house.issuer = Issuer(
+        db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:issuer"), base=base, country=f.country,
+        documents=_seal(f, "document-signer", Profile.DOCUMENT_SIGNER),
+        statuses=_seal(f, "status-signer", Profile.STATUS_SIGNER),
+        register=register, peers=peers, wallet_anchors=anchors,
+    )  # fmt: skip
+    await house.issuer.recover()
+    house.officers = Officers(db, f.clock, f.dice, Site(_host(base), f"mapae {f.country.name.en}", base))
+    house.desk = Desk(db, f.clock, f.dice, keys.vault("file:desk"), f.country, register, peers, house.issuer)
+    identity_url = f"{f.settings.url_of('registers')}/identity"
+    house.portal = Portal(
+        db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer,
+        identity_keys=_identity_keys(f), http=f.http, identity_url=identity_url,
+    )  # fmt: skip
+    demo = desk_web.DemoAuthenticator(f"{base}/demo/authenticator", f.http) if f.settings.demo else None
+    desk_doors = desk_web.routes(house.desk, house.officers, demo)
+    routes = [*issuer_routes(house.issuer), *desk_doors, *portal_web.routes(house.portal)]
+    rounds = [(300, house.issuer.prune), (10, house.issuer.follow_devices)]
+    await house.add("issuer", Role(routes, house.issuer.promises(), rounds))
+
+
+def _seal(f: Foundation, name: str, profile: Profile) -> Seal:
+    key, ca = f.signer("issuer", name), f.signer("issuer", "issuing-ca")
+    subject = _subject(f, name.replace("-", " ").title())
+    return Seal(key, f.certificates.leaf(name, profile, subject, key, ca=ca, ca_der=_issuing_ca(f)))
+
+
+class _WalletAnchors:
+    """Whose wallet attestations count, from the trust list; parsed again only when the list changes."""
+
+    def __init__(self, trust: TrustReader) -> None:
+        self._trust = trust
+        self._of: TrustList | None = None
+        self._anchors = Anchors(())
+
+    async def __call__(self) -> Anchors:
+        current = await self._trust()
+        if current is not self._of:
+            self._of = current
+            self._anchors = Anchors([der for provider in current.wallet_providers for der in provider.ca])
+        return self._anchors
+
+
+async def _verifier(house: House) -> None:
+    f = house.foundation
+    access = {}
+    for shop in f.settings.relying_parties:
+        key = f.signer("verifier", f"access-{shop}")
+        x5c = f.certificates.given(f"access-{shop}", key)
+        if x5c is None:
+            raise Refused(Code.BAD_CONFIG, f"relying party {shop} has no access certificate here")
+        access[shop] = Access(key, x5c)
+    house.verifier = Verifier(
+        db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,
+        http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
+    )  # fmt: skip
+    await house.add("verifier", Role(verifier_routes(house.verifier), rounds=[(5, house.verifier.sweep)]))
+
+
+def _host(base: str) -> str:
+    return urlsplit(base).hostname or "localhost"

@@ -1,0 +1,221 @@
+"""A house: the roles of one process, what they stand on, and the work they do in the background.
+
+Promises: every role is built here once, with all its collaborators; roles in this process reach each other through the
+same HTTP interfaces as roles elsewhere. Trusts: the settings. Keeps: open databases, background loops, the HTTP client;
+`close()` ends them in order. Refuses: to start with an unreadable pack, key or certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+
+from .catalog import Country, parse_country
+from .certificates import Certificates
+from .clock import Clock, Dice
+from .config import Settings, country_tree, passphrase
+from .db import Db, connect, migrate
+from .errors import Refused
+from .formats.jose import PublicKey
+from .issuer.desk import Desk
+from .issuer.issue import Issuer
+from .issuer.officers import Officers
+from .issuer.portal import Portal
+from .keys import KeyStore, Signer
+from .outbox import Handler, Outbox
+from .peers import Gate, Peers
+from .registers.carrier import SimulatedCarrier
+from .registers.identity import IdentityCheck
+from .registers.population import Population
+from .trust.reader import TrustReader
+from .trust.registry import Registry
+from .ui.http import Caller, Door, doors, raw_body
+from .ui.site import application
+from .verifier.kiosk import Verifier
+from .wallet_provider.devices import WalletProvider
+
+_WORD = re.compile(r"[a-z_-]{1,64}")
+_log = structlog.get_logger("mapae.app")
+
+
+class Foundation:
+    """What every role stands on: settings, time, chance, the pack, keys, the HTTP client and the way to its peers."""
+
+    def __init__(self, settings: Settings, clock: Clock, dice: Dice) -> None:
+        self.settings, self.clock, self.dice = settings, clock, dice
+        self.country: Country = parse_country(country_tree(settings.country))
+        self.zone = ZoneInfo(self.country.timezone)
+        self.data = Path(settings.data)
+        self.site: Starlette | None = None
+        self.trust: TrustReader | None = None
+        self.databases: dict[str, Db] = {}
+        self._keys: dict[str, KeyStore] = {}
+        self._public: dict[str, PublicKey] = {}
+        self._passphrase = passphrase(self.data)
+        self.certificates = Certificates(self.data / "certificates", clock, dice)
+        inside = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
+        self.http = httpx.AsyncClient(
+            mounts={settings.base_url: inside}, timeout=10, follow_redirects=False, trust_env=False
+        )
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.site is None:
+            raise RuntimeError("the house is not open yet")
+        await self.site(scope, receive, send)
+
+    def keys(self, role: str) -> KeyStore:
+        if role not in self._keys:
+            self._keys[role] = KeyStore(self.data / "keys" / role, self._passphrase)
+        return self._keys[role]
+
+    def signer(self, role: str, name: str) -> Signer:
+        """The role's key of this name, made on first use."""
+        uri = f"file:{name}"
+        self.keys(role).create(uri)
+        return self.keys(role).signer(uri)
+
+    async def database(self, role: str) -> Db:
+        if role not in self.databases:
+            db = await connect(self.settings.database_url(role))
+            await migrate(db, role)
+            self.databases[role] = db
+        return self.databases[role]
+
+    def peers(self, role: str) -> Peers:
+        return Peers(role, self.signer(role, "peer"), self.settings.url_of, self.http, self.clock)
+
+    def publish_key(self, name: str, jwk: Mapping[str, str]) -> None:
+        """Let the other roles of this installation know a public key."""
+        folder = self.data / "public"
+        folder.mkdir(parents=True, exist_ok=True)
+        path, wanted = folder / f"{name}.jwk", msgspec.json.encode(jwk)
+        if not path.exists() or path.read_bytes() != wanted:
+            path.write_bytes(wanted)
+            self._public.pop(name, None)
+
+    def public_key(self, name: str) -> PublicKey | None:
+        """A published key of this installation, or None."""
+        if name not in self._public:
+            path = self.data / "public" / f"{name}.jwk"
+            if not _WORD.fullmatch(name) or not path.is_file():
+                return None
+            self._public[name] = PublicKey.from_jwk(msgspec.json.decode(path.read_bytes(), type=dict[str, str]))
+        return self._public[name]
+
+
+Round = tuple[float, Callable[[], Awaitable[object]]]
+
+
+@dataclass
+class Role:
+    """One role as `open_house` builds it: its doors, what its outbox must do, what it does every so many seconds."""
+
+    routes: Sequence[BaseRoute]
+    promises: dict[str, Handler] = field(default_factory=dict)
+    rounds: Sequence[Round] = ()
+
+
+class House:
+    """Every role of this process, running. The roles below are there when the settings name them."""
+
+    population: Population
+    identity: IdentityCheck
+    carrier: SimulatedCarrier
+    registry: Registry
+    wallet_provider: WalletProvider
+    issuer: Issuer
+    officers: Officers
+    desk: Desk
+    portal: Portal
+    verifier: Verifier
+
+    def __init__(self, foundation: Foundation) -> None:
+        self.foundation = foundation
+        self.settings, self.clock = foundation.settings, foundation.clock
+        self.country = foundation.country
+        self.roles: dict[str, Role] = {}
+        self.outboxes: dict[str, Outbox] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def site(self) -> Starlette:
+        if self.foundation.site is None:
+            raise RuntimeError("the house is not open yet")
+        return self.foundation.site
+
+    async def add(self, name: str, role: Role) -> None:
+        self.roles[name] = role
+        for route in doors(role.routes):
+            if route.caller is Caller.PEER:
+                _guard(route, Gate(name, self.foundation.public_key, self.clock))
+        if role.promises:
+            self.outboxes[name] = Outbox(await self.foundation.database(name), self.clock, role.promises)
+
+    def open(self, more: Sequence[BaseRoute] = (), *, rates: bool = True) -> None:
+        """Put all doors into one application."""
+        routes = [route for role in self.roles.values() for route in role.routes]
+        self.foundation.site = application(
+            [*routes, *more],
+            clock=self.clock,
+            https=self.settings.base_url.startswith("https:"),
+            zone=self.foundation.zone,
+            demo=self.settings.demo,
+            rates=rates,
+        )
+
+    def start(self) -> None:
+        """Begin the background work: outboxes and rounds."""
+        for outbox in self.outboxes.values():
+            self._tasks.append(asyncio.create_task(outbox.run_forever()))
+        for name, role in self.roles.items():
+            for seconds, work in role.rounds:
+                self._tasks.append(asyncio.create_task(_every(name, seconds, work)))
+
+    async def settle(self) -> None:
+        """Do all promised work that is due now; tests call this instead of `start`."""
+        for _ in range(5):
+            if not sum([await outbox.run_once() for outbox in self.outboxes.values()]):
+                return
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.foundation.http.aclose()
+        for db in self.foundation.databases.values():
+            await db.close()
+
+
+def _guard(route: Door, gate: Gate) -> None:
+    inner = route.handler
+
+    async def guarded(request: Request) -> Response:
+        body = await raw_body(request)
+        request.state.peer = gate.admit(request.headers.get("authorization"), request.url.path, body)
+        return await inner(request)
+
+    route.handler = guarded
+
+
+async def _every(role: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Refused as refused:
+            _log.warning("round refused", role=role, code=refused.code.value)
+        except Exception:  # noqa: BLE001 must not escape: the next round may succeed, and the role serves meanwhile
+            _log.exception("round failed", role=role)
