@@ -160,7 +160,7 @@ async def test_an_unsound_entry_is_not_even_a_proposal(registry: Registry, entry
 
 
 async def test_setting_up_twice_changes_nothing(registry: Registry) -> None:
-    entries = [ISSUER, PROVIDER, ACCESS, shop()]
+    entries: list[Entry] = [ISSUER, PROVIDER, ACCESS, shop()]
     assert await registry.ensure(entries, "kim", "lee") == 4
     assert await registry.ensure(entries, "kim", "lee") == 0
 
@@ -172,9 +172,9 @@ async def test_the_signed_list_says_what_holds(registry: Registry, clock: Movabl
     assert (read.issuers, read.wallet_providers, read.relying_parties) == ((ISSUER,), (PROVIDER,), (shop(),))
     assert (read.access_ca, read.seq) == ((CA,), 4)
     assert read.relying_party("shop") == read.asker(b64u(bytes(32))) == shop()
-    for unknown in (lambda: read.relying_party("bank"), lambda: read.asker("x")):
+    for lookup in (read.relying_party, read.asker):
         with pytest.raises(Refused) as caught:
-            unknown()
+            lookup("bank")
         assert caught.value.code is Code.UNKNOWN_RELYING_PARTY
 
 

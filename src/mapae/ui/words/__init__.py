@@ -18,7 +18,7 @@ from starlette.requests import Request
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 LANGUAGE_COOKIE = "mapae_lang"
-FOLDER = Path(__file__).parent / "words"
+FOLDER = Path(__file__).parent
 _ENGLISH_MONTHS = [
     "January",
     "February",
