@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 
 import postgres
 from mapae.db import Db, connect
+from town import Town
 
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
@@ -77,3 +79,13 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip("the public vectors are not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def town(database_url: str, tmp_path: Path) -> Iterator[Town]:
+    """A whole country on each engine; SQLite files or a PostgreSQL database of its own."""
+    database = "" if database_url.startswith("sqlite") else database_url
+    with start_blocking_portal() as portal:
+        opened = Town.open(portal, tmp_path / "var", database=database)
+        yield opened
+        opened.close()
