@@ -243,9 +243,11 @@ class Verifier:
         asked = self._question(trusted, session.relying_party, session.purpose, Form(session.form))
         key = self._key(session)
         shown: bytes | None = None
+        format: str | None = None
         try:
             answered = oid4vp.read_answer(fields, key, state=session.echo, asked=asked.formats)
             if isinstance(answered, Shown):
+                format = answered.format.value
                 verified = await self._check(answered, self._ask(session, asked, key), trusted)
                 verdict, shown = self._conclusion(session, asked, verified)
             else:
@@ -253,7 +255,7 @@ class Verifier:
         except Refused as refused:
             if refused.step is None:
                 raise
-            verdict = Verdict(Outcome.REFUSED, refused.step, refused.code.value)
+            verdict = Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=format)
         now = self._clock.now()
         if not await store.end(self._db, id, verdict, now, shown=shown, erase_at=now + UNSEEN):
             raise Refused(Code.SESSION_SPENT, "this question has been answered")

@@ -155,8 +155,8 @@ async def test_rubbish_changes_nothing(shop: Shop) -> None:
     request = await shop.request(id)
     state = request["state"]
     for fields in (
-        {}, {"response": ""}, {"response": "a.b.c.d.e"}, {"response": "x" * 300_000}, {"vp_token": "{}", "state": state},
-        {"error": "access_denied"}, {"error": "access_denied", "state": "another"},
+        {}, {"response": ""}, {"response": "a.b.c.d.e"}, {"response": "x" * 300_000},
+        {"vp_token": "{}", "state": state}, {"error": "access_denied"}, {"error": "access_denied", "state": "another"},
         {"response": sealed(request, {"vp_token": {"sd_jwt": ["x"]}})},
         {"response": sealed(request, {"vp_token": {"sd_jwt": ["x"]}, "state": "another"})},
         {"response": sealed(request, [1])},
