@@ -10,13 +10,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from mapae.audit import first_broken_link
 from mapae.catalog import Country, parse_country
 from mapae.clock import MovableClock, SeededDice
 from mapae.config import country_tree
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u, sign_jws, x5c_header
+from mapae.formats.status import StatusToken
 from mapae.formats.x509 import Anchors, Profile, Subject, leaf, root
 from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
 from mapae.issuer.issue import Issuer, Seal
@@ -205,12 +208,26 @@ class Phone:
         return await self.hall.http.post("/issuer/notification", json=message, headers=headers)
 
 
+class Recorder(Signer):
+    """A document signer that remembers what it signed: in the tests nothing else may know."""
+
+    __slots__ = ("signed",)
+
+    def __init__(self) -> None:
+        super().__init__(ec.generate_private_key(ec.SECP256R1()))
+        self.signed: list[bytes] = []
+
+    def sign(self, message: bytes) -> bytes:
+        self.signed.append(hashlib.sha256(message).digest())
+        return super().sign(message)
+
+
 class Hall:
     """The counter hall: one issuer and whoever comes."""
 
     def __init__(
         self, db: Db, clock: MovableClock | None = None, checkpoint: Callable[[str], None] = lambda name: None,
-        list_size: int = 1024, vault: bytes = b"hall",
+        list_size: int = 1024,
     ) -> None:  # fmt: skip
         self.db = db
         self.clock = clock or MovableClock(START)
@@ -223,8 +240,11 @@ class Hall:
         begin, end = START - timedelta(days=30), START + timedelta(days=3650)
         self.anchor = root(Subject("Issuing CA"), ca, serial=1, not_before=begin, not_after=end)
         seals = []
-        for serial, profile in ((2, Profile.DOCUMENT_SIGNER), (3, Profile.STATUS_SIGNER)):
-            signer = Signer.ephemeral()
+        self.pen = Recorder()
+        for serial, profile, signer in (
+            (2, Profile.DOCUMENT_SIGNER, self.pen),
+            (3, Profile.STATUS_SIGNER, Signer.ephemeral()),
+        ):
             der = leaf(
                 profile, Subject(profile.name), PublicKey.from_jwk(signer.jwk), ca=ca, ca_der=self.anchor,
                 serial=serial, not_before=begin, not_after=end,
@@ -276,3 +296,37 @@ class Hall:
         assert answer.status_code == 200, answer.text
         assert (await phone.tell(answer.json()["notification_id"])).status_code == 204
         return phone
+
+
+async def must_be_whole(hall: Hall, db: Db) -> None:
+    """Everything that must hold of the whole store, whatever happened."""
+    tickets = await db.all("SELECT * FROM ticket")
+    batches = {row["id"]: row for row in await db.all("SELECT * FROM batch")}
+    lists = await db.all("SELECT * FROM status_list")
+    assert len({(row["list_id"], row["idx"]) for row in tickets}) == len(tickets)
+    meant = {bytes(row["draft_digest"]) for row in tickets}
+    assert set(hall.pen.signed) <= meant, "a copy was signed without a ticket"
+    assert len(set(hall.pen.signed)) == len(hall.pen.signed), "a ticket was signed for twice"
+    on_the_way = [(row["order_id"], row["configuration"]) for row in batches.values() if row["state"] == "signed"]
+    assert len(on_the_way) == len(set(on_the_way)), "two live unacknowledged batches"
+    for row in tickets:
+        state = batches[row["batch_id"]]["state"]
+        assert (row["state"] == "open") == (state == "intended")
+        assert (row["status"] == 1) == (state in ("void", "retired")), (row["status"], state)
+        if row["state"] == "signed":
+            assert row["signed_digest"] is not None
+    for row in lists:
+        mine = [ticket for ticket in tickets if ticket["list_id"] == row["id"]]
+        assert row["used"] == len(mine)
+        published = StatusToken.parse((await hall.issuer.lists.token(row["id"])).token)
+        published.check(
+            PublicKey.from_jwk(hall.seals[1].signer.jwk), hall.issuer.lists.uri(row["id"]), hall.clock.now()
+        )
+        for ticket in mine:
+            assert published.list.read(ticket["idx"]) == ticket["status"]
+    assert await first_broken_link(db) is None
+
+
+async def live_batches(db: Db) -> int:
+    rows = await db.all("SELECT DISTINCT batch_id FROM ticket WHERE state = 'signed' AND status = 0")
+    return len(rows)
