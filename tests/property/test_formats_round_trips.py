@@ -1,0 +1,301 @@
+"""Whatever a format module takes, it gives back byte for byte; whatever it does not take, it refuses by name."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from hands import NOW, Hand
+from mapae.clock import SeededDice
+from mapae.errors import Refused
+from mapae.formats import cbor, jose, jwe, mdoc, sd_jwt, status, x509
+from mapae.formats.jose import Jws
+from mapae.formats.mdoc import DeviceResponse, IssuerSigned
+from mapae.formats.sd_jwt import Hidden, SdJwt
+from mapae.formats.status import StatusList, StatusRef, StatusToken
+
+EARLIEST = datetime(1000, 1, 1)  # noqa: DTZ001  hypothesis adds the zone itself
+ISSUER, HOLDER, CA = Hand("issuer"), Hand("holder"), Hand("ca")
+quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+names = st.text(min_size=1, max_size=8).filter(lambda name: name not in ("_sd", "...", "_sd_alg"))
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(max_size=20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+def marked(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    inner = children | children.map(lambda value: value if isinstance(value, Hidden) else Hidden(value))
+    return st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4)
+
+
+trees = st.dictionaries(names, st.recursive(scalars | scalars.map(Hidden), marked, max_leaves=12), max_size=6)
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Hidden):
+        return plain(value.value)
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+@quick
+@given(st.binary(max_size=200))
+def test_base64url_of_any_bytes_comes_back(raw):
+    assert jose.unb64u(jose.b64u(raw)) == raw
+
+
+@given(st.text(alphabet="AQgw_-b0=+/ \n", max_size=9))
+@example("QR")
+def test_base64url_that_is_taken_has_no_other_spelling(text):
+    try:
+        raw = jose.unb64u(text)
+    except Refused:
+        return
+    assert jose.b64u(raw) == text
+
+
+@quick
+@given(st.binary(max_size=60) | st.text(max_size=60))
+def test_any_bytes_are_json_or_refused(raw):
+    with contextlib.suppress(Refused):
+        assert isinstance(jose.decode_json(raw), dict)
+
+
+@quick
+@given(
+    st.dictionaries(
+        st.text(max_size=6),
+        st.recursive(
+            scalars,
+            lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=4), c, max_size=3),
+            max_leaves=8,
+        ),
+        max_size=5,
+    )
+)
+def test_json_comes_back_and_a_repeated_member_never_does(value):
+    raw = jose.encode_json(value)
+    assert jose.decode_json(raw) == value
+    if value:
+        name = jose.encode_json(next(iter(value)))
+        twice = b"{" + name + b":0," + raw[1:]
+        try:
+            jose.decode_json(twice)
+        except Refused:
+            return
+        raise AssertionError("a repeated member was taken")
+
+
+@quick
+@given(trees, st.integers(0, 3))
+def test_an_sd_jwt_of_any_shape_opens_to_its_claims(claims, decoys):
+    draft = sd_jwt.draft({"typ": "t"}, claims, entropy=SeededDice(1).bytes, decoys=decoys)
+    text = draft.complete(ISSUER.sign(draft.signing_input))
+    card = SdJwt.parse(text, typ="t")
+    assert card.encode() == text
+    assert card.open(ISSUER.key) == plain(claims)
+    assert card.disclose([[name] for name in claims]).peek().keys() >= {
+        name for name, value in claims.items() if isinstance(value, Hidden)
+    }
+    for path in card.paths():
+        alone = card.disclose([path]).peek()
+        assert alone is not None
+
+
+VC = sd_jwt.draft(
+    {"typ": "dc+sd-jwt"},
+    {"vct": "urn:x", "cnf": {"jwk": HOLDER.jwk}, "a": Hidden({"b": Hidden(1)}), "c": [Hidden(1), 2]},
+    entropy=SeededDice(2).bytes,
+)
+CARD = SdJwt.parse(VC.complete(ISSUER.sign(VC.signing_input)))
+SHOWN = CARD.bind(HOLDER, nonce="n", audience="a", now=NOW)
+
+
+def bent(raw: bytes, at: int, by: int, cut: int) -> bytes:
+    copy = bytearray(raw)
+    copy[at % len(copy)] ^= by
+    return bytes(copy[: len(copy) - cut])
+
+
+places, changes, cuts = st.integers(0, 100_000), st.integers(1, 255), st.sampled_from([0, 0, 0, 1, 7])
+
+
+@settings(max_examples=400, deadline=None)
+@given(places, changes, cuts)
+def test_a_bent_presentation_is_refused(at, by, cut):
+    try:
+        text = bent(SHOWN.encode(), at, by, cut).decode()
+        seen = SdJwt.parse(text)
+        assert seen.encode() == text
+        claims = seen.open(ISSUER.key)
+        seen.check_binding(sd_jwt.holder_key(claims), nonce="n", audience="a", now=NOW)
+    except (Refused, UnicodeDecodeError):
+        return
+    raise AssertionError("a bent presentation was taken")
+
+
+@quick
+@given(st.text(alphabet="eyJ.~AQ", max_size=40))
+def test_any_text_is_a_token_or_refused(text):
+    for parse in (
+        lambda: Jws.parse(text, typ="t"),
+        lambda: SdJwt.parse(text),
+        lambda: StatusToken.parse(text),
+        lambda: jwe.jwe_header(text),
+    ):
+        try:
+            parse()
+        except Refused:
+            continue
+
+
+elements = st.dictionaries(
+    st.text(min_size=1, max_size=8),
+    st.recursive(
+        st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.text(max_size=10)
+        | st.binary(max_size=40)
+        | st.dates(min_value=date(1000, 1, 1))
+        | st.datetimes(min_value=EARLIEST, timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=0)),
+        lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=4), c, max_size=3),
+        max_leaves=6,
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def issued(namespaces: dict[str, dict[str, Any]]) -> bytes:
+    draft = mdoc.draft(
+        "x.y",
+        namespaces,
+        device_key=HOLDER.key,
+        validity=mdoc.Validity(NOW, NOW, NOW + timedelta(days=1)),
+        x5chain=[b"\x30\x00"],
+        status=StatusRef("u", 1),
+        entropy=SeededDice(3).bytes,
+    )
+    return draft.complete(ISSUER.sign(draft.signing_input))
+
+
+@quick
+@given(st.dictionaries(st.text(min_size=1, max_size=6), elements, max_size=3))
+def test_an_mdoc_of_any_shape_opens_to_its_elements(namespaces):
+    raw = issued(namespaces)
+    card = IssuerSigned.parse(raw)
+    assert card.encode() == raw
+    assert card.open(ISSUER.key) == namespaces
+    assert cbor.loads(raw, deterministic=True) is not None
+    assert card.disclose({name: list(some) for name, some in namespaces.items()}) == card
+
+
+TRANSCRIPT = mdoc.openid4vp_transcript(client_id="c", nonce="n", response_uri="r", thumbprint=None)
+MDOC = mdoc.present(IssuerSigned.parse(issued({"n": {"a": 1, "b": "x"}})), session_transcript=TRANSCRIPT, holder=HOLDER)
+
+
+@settings(max_examples=400, deadline=None)
+@given(places, changes, cuts)
+def test_a_bent_device_response_is_refused(at, by, cut):
+    raw = bent(MDOC, at, by, cut)
+    try:
+        response = DeviceResponse.parse(raw)
+        assert response.encode() == raw
+        (document,) = response.documents
+        shown = document.issuer_signed.open(ISSUER.key)
+        document.check_device(TRANSCRIPT)
+    except Refused:
+        return
+    # Only the certificate chain, which is checked apart, is outside the signatures; the elements are not.
+    assert shown == {"n": {"a": 1, "b": "x"}}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=40))
+def test_any_bytes_are_cbor_or_refused(raw):
+    try:
+        value = cbor.loads(raw, deterministic=True)
+    except Refused:
+        value = Refused
+    if value is not Refused:
+        assert cbor.dumps(value) == raw
+    for parse in (cbor.loads, IssuerSigned.parse, DeviceResponse.parse):
+        try:
+            parse(raw)
+        except Refused:
+            continue
+
+
+@quick
+@given(st.sampled_from([1, 2, 4, 8]), st.dictionaries(st.integers(0, 999), st.integers(0, 255), max_size=30))
+def test_a_status_list_keeps_every_entry(bits, entries):
+    entries = {at: value & ((1 << bits) - 1) for at, value in entries.items()}
+    packed = StatusList.of(bits, 1000, entries.items())
+    assert StatusList.decode(bits, packed.lst()) == packed
+    assert [packed.read(at) for at in range(1000)] == [entries.get(at, 0) for at in range(1000)]
+
+
+@quick
+@given(st.integers(0, 4), st.text(max_size=12), places, changes)
+def test_any_compressed_text_is_a_list_or_refused(bits, text, at, by):
+    good = StatusList.of(2, 40, [(1, 1)]).lst().encode()
+    for lst in (text, bent(good, at, by, 0).decode("latin-1")):
+        try:
+            StatusList.decode(bits, lst)
+        except Refused:
+            continue
+
+
+ROOT = x509.root(x509.Subject("R"), CA, serial=1, not_before=NOW, not_after=NOW + timedelta(days=9))
+LEAF = x509.leaf(
+    x509.Profile.ACCESS,
+    x509.Subject("L"),
+    ISSUER.key,
+    ca=CA,
+    ca_der=ROOT,
+    serial=2,
+    not_before=NOW,
+    not_after=NOW + timedelta(days=9),
+)
+ANCHORS = x509.Anchors([ROOT])
+
+
+@settings(max_examples=400, deadline=None)
+@given(places, changes, cuts)
+def test_a_bent_certificate_is_refused(at, by, cut):
+    try:
+        x509.check_chain([bent(LEAF, at, by, cut)], ANCHORS, NOW, x509.Profile.ACCESS)
+    except Refused:
+        return
+    raise AssertionError("a bent certificate was taken")
+
+
+PRIVATE = jwe.private_jwk(bytes(range(48)), "k")
+ENCRYPTED = jwe.encrypt(b'{"vp_token":{}}', jwe.public_jwk(PRIVATE)).encode()
+
+
+@settings(max_examples=400, deadline=None)
+@given(places, changes, cuts)
+def test_a_bent_encrypted_response_is_refused(at, by, cut):
+    try:
+        jwe.decrypt(bent(ENCRYPTED, at, by, cut).decode("latin-1"), PRIVATE)
+    except Refused:
+        return
+    raise AssertionError("a bent encrypted response was taken")
+
+
+def test_what_is_published_as_a_status_list_comes_back():
+    text = status.publish(
+        StatusList.of(2, 8, [(1, 2)]), ISSUER, [LEAF], uri="u", now=NOW, life=timedelta(hours=1), ttl=5
+    )
+    assert StatusToken.parse(text).encode() == text
