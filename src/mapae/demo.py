@@ -206,7 +206,7 @@ class Demo:
             "phones": list(who.phones),
             "municipality": who.municipality,
             "odd": {"ko": named.odd.ko, "en": named.odd.en},
-            "portrait": f"{self._base}/demo/portraits/{named.key}",
+            "portrait": f"{self._base}/demo/portraits/{named.key}" if who.photo_seed else None,
         }
 
     async def _portrait(self, request: Request) -> Response:
