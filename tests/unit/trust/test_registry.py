@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from mapae.audit import events_about, first_broken_link
 from mapae.catalog import Words
 from mapae.clock import MovableClock, SeededDice
-from mapae.db import Db, migrate
+from mapae.db import Body, Db, Row, Value, migrate
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.formats.x509 import Anchors, Profile, Subject, check_chain, root, x509_hash
@@ -28,6 +30,7 @@ from mapae.trust.registry import (
     WalletProvider,
 )  # fmt: skip
 
+T = TypeVar("T")
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
 
@@ -203,3 +206,71 @@ async def test_a_registry_without_an_authority_certifies_nobody(registry: Regist
     registry._access = None
     key = PublicKey.from_jwk(Signer.ephemeral().jwk)
     assert await refusal(registry.certify("shop", key, Subject("Shop"), "kim")) is Code.UNSUPPORTED
+
+
+class FailingDb(Db):
+    """Fails one write, before it or after it was kept."""
+
+    def __init__(self, real: Db, kept: bool) -> None:
+        self._real, self._kept = real, kept
+
+    async def write(self, body: Body[T]) -> T:
+        if self._kept:
+            await self._real.write(body)
+        raise ConnectionError("the database went away")
+
+    async def all(self, sql: str, *args: Value) -> list[Row]:
+        return await self._real.all(sql, *args)
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        return await self._real.one(sql, *args)
+
+    async def close(self) -> None:
+        await self._real.close()
+
+
+async def failing(registry: Registry, kept: bool, deed: Awaitable[object]) -> None:
+    real = registry._db
+    registry._db = FailingDb(real, kept)
+    with pytest.raises(ConnectionError):
+        await deed
+    registry._db = real
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_proposal_that_failed_can_be_made_again(registry: Registry, db: Db, kept: bool) -> None:
+    """Kept or not, a second proposal is harmless: only one of the two can be approved."""
+    await failing(registry, kept, registry.propose(shop(), "kim"))
+    assert len(await registry.waiting()) == kept
+    await registry.propose(shop(), "kim")
+    outcomes = [await _approval(registry, p.id) for p in await registry.waiting()]
+    assert outcomes == ([1, Code.CONFLICT] if kept else [1])
+    assert (await registry.entries(), await first_broken_link(db)) == ((shop(),), None)
+
+
+async def _approval(registry: Registry, id: str) -> int | Code:
+    try:
+        return await registry.approve(id, "lee")
+    except Refused as refused:
+        return refused.code
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_an_approval_that_failed_can_be_given_again(registry: Registry, db: Db, kept: bool) -> None:
+    """Kept, the second approval says so and changes nothing."""
+    proposal = await registry.propose(shop(), "kim")
+    await failing(registry, kept, registry.approve(proposal, "lee"))
+    assert len((await registry.published()).list.relying_parties) == kept
+    assert await _approval(registry, proposal) == (Code.CONFLICT if kept else 1)
+    assert (await registry.published()).list.relying_parties == (shop(),)
+    assert await first_broken_link(db) is None
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_certificate_that_failed_counts_for_nothing(registry: Registry, db: Db, kept: bool) -> None:
+    """No entry names its hash, so nobody may ask with it; another is issued."""
+    key = PublicKey.from_jwk(Signer.ephemeral().jwk)
+    await failing(registry, kept, registry.certify("shop", key, Subject("Shop"), "kim"))
+    assert len(await db.all("SELECT x509_hash FROM access_certificate")) == kept
+    assert (await registry.published()).list.relying_parties == ()
+    assert await registry.certify("shop", key, Subject("Shop"), "kim")
