@@ -13,10 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mapae.errors import Code, Refused
-from mapae.ui import csrf
+from mapae.ui import csrf, words
 from mapae.ui.http import Answer, Caller, Csrf, Door, Rate, door, form, see_other
 from mapae.ui.pages import page
-from mapae.ui.words import language
 
 from .portal import SESSION_LIFE, Citizen, Portal
 
@@ -71,7 +70,7 @@ class _Pages:
         if wrong:
             return page(request, "portal/check.html", status=400, sent=shown, wrong=wrong, trouble="")
         try:
-            started = await self._portal.start(name, number, phone, language(request))
+            started = await self._portal.start(name, number, phone, words.language(request))
         except Refused as refused:
             if refused.code not in _WRONG_PERSON:
                 raise

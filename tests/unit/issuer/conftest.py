@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from mapae.db import Db, connect, migrate
+from unit.issuer.desk_world import DeskWorld
 
 
 @pytest.fixture
@@ -15,3 +16,11 @@ async def issuer_db(database_url: str) -> AsyncIterator[Db]:
     await migrate(opened, "issuer")
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def desk_world(issuer_db: Db) -> DeskWorld:
+    """Two offices with officers who can sign in, one citizen with card and phone."""
+    world = DeskWorld(issuer_db)
+    await world.enrol()
+    return world
