@@ -1,0 +1,271 @@
+/**
+ * The frame around the screens: which one is shown, what may not be shown, links from outside, offline, language.
+ * Promises: a phone that may not be used shows why and nothing else; a locked wallet shows nothing of its holder; after each change of
+ * screen the heading has the focus. Keeps: the route, and a link opened before the unlock.
+ */
+import { html, LitElement, nothing, type TemplateResult } from "lit";
+import { keyed } from "lit/directives/keyed.js";
+import { fromHash } from "./links.ts";
+import { asProblem, Problem } from "./problem.ts";
+import "./screens/ask.ts";
+import "./screens/history.ts";
+import "./screens/home.ts";
+import type { Blocked } from "./screens/locks.ts";
+import "./screens/locks.ts";
+import "./screens/onboarding.ts";
+import "./screens/scan.ts";
+import { type Host, icon, type Route, trouble } from "./screens/screen.ts";
+import "./screens/settings.ts";
+import type { Wallet } from "./wallet.ts";
+import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
+
+const AWAY_MS = 120_000;
+const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
+const TABS = ["home", "scan", "history", "settings"] as const;
+
+export class App extends LitElement implements Host {
+  wallet!: Wallet;
+  avoid: string[] = [];
+  private route: Route = { name: "unlock" };
+  private visit = 0;
+  private spokenWords = "";
+  private waitingLink: string | null = null;
+  private linkProblem: Problem | null = null;
+  private awaySince = 0;
+  private update2 = false;
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  async start(wallet: Wallet): Promise<void> {
+    this.wallet = wallet;
+    speak(firstLanguage(await wallet.store.meta("language"), navigator.languages));
+    document.documentElement.lang = spoken();
+    this.waitingLink = fromHash(location.hash);
+    window.addEventListener("popstate", (event) => this.popped(event.state as Route | null));
+    window.addEventListener("hashchange", () => this.hashed());
+    window.addEventListener("online", () => this.online());
+    window.addEventListener("offline", () => this.requestUpdate());
+    document.addEventListener("visibilitychange", () => this.seen());
+    if (wallet.device) await Promise.race([wallet.obey(), new Promise((resume) => setTimeout(resume, 4000))]);
+    this.wallet.addEventListener("change", () => void this.guard());
+    if (!(await this.retire())) this.go(await this.firstRoute(), true);
+  }
+
+  private async firstRoute(): Promise<Route> {
+    const phase = await this.wallet.phase();
+    return phase === "ready" ? { name: "unlock" } : { name: phase };
+  }
+
+  /** When the phone or the PIN may not be used, shows that and returns true. */
+  async retire(): Promise<boolean> {
+    const { device } = this.wallet;
+    const erased = await this.wallet.erased();
+    const why: Blocked | null =
+      erased && (!device || device.state === "suspended") && (erased.why === "lost" || erased.why === "ended" || erased.why === "unknown")
+        ? erased.why
+        : device?.state === "suspended"
+          ? "suspended"
+          : (await this.wallet.vault.hasPin()) && (await this.wallet.vault.triesLeft()) === 0
+            ? "pin"
+            : null;
+    if (!why) return false;
+    if (this.route.name !== "blocked" || this.route.with !== why) this.go({ name: "blocked", with: why }, true);
+    return true;
+  }
+
+  /** News while the wallet is open: lost, ended, locked. */
+  private async guard(): Promise<void> {
+    if (OPEN_ROUTES.has(this.route.name)) return;
+    if (await this.retire()) return;
+    if (!this.wallet.vault.open && this.route.name !== "passkey") this.go(await this.firstRoute(), true);
+    this.requestUpdate();
+  }
+
+  go(route: Route, replace = false): void {
+    this.route = route;
+    this.visit += 1;
+    this.linkProblem = null;
+    // What a route carries (a request, an offer) is not put into the browser's history.
+    const kept = "with" in route ? { name: "home" } : route;
+    history[replace ? "replaceState" : "pushState"](kept, "", `#/${route.name}`);
+    this.requestUpdate();
+    void this.updateComplete.then(() => this.settle());
+  }
+
+  private async settle(): Promise<void> {
+    await new Promise(requestAnimationFrame);
+    window.scrollTo(0, 0);
+    const heading = this.querySelector<HTMLElement>("#heading");
+    document.title = `${heading?.textContent?.trim() ?? ""} – ${t("app.name")}`;
+    if (!this.querySelector("#pin:focus")) heading?.focus({ preventScroll: true });
+  }
+
+  private popped(state: Route | null): void {
+    if (fromHash(location.hash)) return;
+    if (OPEN_ROUTES.has(this.route.name) && !this.wallet.vault.open) {
+      if (this.route.name === "blocked" && this.route.with === "forgot") this.go({ name: "unlock" }, true);
+      else history.pushState(state, "", `#/${this.route.name}`); // no way round the lock by going back
+      return;
+    }
+    const route = state && !OPEN_ROUTES.has(state.name) ? state : ({ name: "home" } as const);
+    this.go(route, true);
+  }
+
+  private hashed(): void {
+    const text = fromHash(location.hash);
+    if (!text) return;
+    history.replaceState({ name: "home" }, "", "#/home");
+    if (!this.wallet.vault.open) {
+      this.waitingLink = text;
+      return;
+    }
+    void this.openLink(text);
+  }
+
+  private async openLink(text: string): Promise<void> {
+    this.waitingLink = null;
+    try {
+      await this.open(text);
+    } catch (thrown) {
+      this.go({ name: "home" }, true);
+      this.linkProblem = asProblem(thrown);
+      this.requestUpdate();
+    }
+  }
+
+  /** Reads a code and shows what it asks. Throws what the wallet refuses. */
+  async open(text: string): Promise<void> {
+    const meant = await this.wallet.understand(text);
+    if ("offered" in meant) {
+      if (this.wallet.device?.state === "waiting") throw new Problem("phone_already_active");
+      this.go({ name: "offer", with: meant.offered });
+    } else this.go({ name: "ask", with: meant.presentation });
+  }
+
+  async afterUnlock(): Promise<void> {
+    if (await this.retire()) return;
+    const link = this.waitingLink;
+    this.go({ name: "home" }, true);
+    if (link) await this.openLink(link);
+    await this.wallet.tend().catch(asProblem);
+    await this.guard();
+  }
+
+  announce(words: string): void {
+    this.spokenWords = words;
+    this.requestUpdate();
+  }
+
+  async speak(language: "ko" | "en"): Promise<void> {
+    speak(language);
+    document.documentElement.lang = language;
+    await this.wallet.store.setMeta("language", language);
+    this.wallet.dispatchEvent(new Event("change"));
+    this.requestUpdate();
+    void this.updateComplete.then(() => {
+      document.title = `${this.querySelector("#heading")?.textContent?.trim() ?? ""} – ${t("app.name")}`;
+    });
+  }
+
+  updateReady(): void {
+    this.update2 = true;
+    this.requestUpdate();
+  }
+
+  private online(): void {
+    this.requestUpdate();
+    void this.wallet.tend().catch(asProblem);
+  }
+
+  /** Left alone for two minutes: lock. Back: ask how the phone stands. */
+  private seen(): void {
+    if (document.visibilityState === "hidden") {
+      this.awaySince = Date.now();
+      return;
+    }
+    const away = this.awaySince ? Date.now() - this.awaySince : 0;
+    this.awaySince = 0;
+    if (this.wallet.vault.open && away > AWAY_MS && !OPEN_ROUTES.has(this.route.name)) {
+      this.wallet.lock();
+      this.go({ name: "unlock" }, true);
+    }
+    void this.wallet.obey().then(() => this.guard());
+  }
+
+  protected override render(): TemplateResult {
+    if (!this.wallet) return html``;
+    const name = this.route.name;
+    const inside = this.wallet.vault.open && !OPEN_ROUTES.has(name) && name !== "passkey";
+    return html`<a class="skip" href="#heading" @click=${(event: Event) => { event.preventDefault(); this.querySelector<HTMLElement>("#heading")?.focus(); }}>${t("app.skip")}</a>
+      <header class="top">
+        <p class="brand"><img src="/wallet/icon.svg" alt="" width="28" height="28" />${t("app.name")}</p>
+        <button class="language" id="language" data-testid="language" lang=${spoken() === "ko" ? "en" : "ko"} @click=${() => this.speak(spoken() === "ko" ? "en" : "ko")}>
+          ${spoken() === "ko" ? "English" : "한국어"}
+        </button>
+      </header>
+      ${navigator.onLine ? nothing : html`<p class="offline" role="status" data-testid="offline">${t("app.offline")}</p>`}
+      ${this.update2 ? html`<p class="offline update" role="status">${t("app.update")}</p>` : nothing}
+      <main id="main" class=${inside ? "inside" : ""}>
+        ${this.linkProblem ? trouble(this.linkProblem) : nothing}
+        ${keyed(this.visit, this.screen())}
+      </main>
+      ${inside ? this.tabs() : nothing}
+      <p class="visually-hidden" role="status" aria-live="polite" id="announce">${this.spokenWords}</p>`;
+  }
+
+  private tabs(): TemplateResult {
+    const current = this.route.name === "record" ? "history" : this.route.name;
+    return html`<nav class="tabs" aria-label=${t("nav.label")}>
+      ${TABS.map((tab) => html`<a href="#/${tab}" id="tab-${tab}" data-testid="tab-${tab}" aria-current=${current === tab ? "page" : "false"}
+        @click=${(event: Event) => { event.preventDefault(); this.go({ name: tab }); }}>
+        <span class="tab-mark">${icon(tab)}</span><span>${t(`nav.${tab}` as Key)}</span></a>`)}
+    </nav>`;
+  }
+
+  private screen(): TemplateResult {
+    const { route } = this;
+    switch (route.name) {
+      case "welcome":
+        return html`<s-welcome .host=${this}></s-welcome>`;
+      case "identity":
+        return html`<s-identity .host=${this}></s-identity>`;
+      case "pin":
+        return html`<s-pin .host=${this}></s-pin>`;
+      case "passkey":
+        return html`<s-passkey .host=${this}></s-passkey>`;
+      case "unlock":
+        return html`<s-unlock .host=${this} .with=${this.waitingLink}></s-unlock>`;
+      case "home":
+        return html`<s-home .host=${this}></s-home>`;
+      case "documents":
+        return html`<s-documents .host=${this}></s-documents>`;
+      case "scan":
+        return html`<s-scan .host=${this}></s-scan>`;
+      case "offer":
+        return html`<s-offer .host=${this} .with=${route.with}></s-offer>`;
+      case "progress":
+        return html`<s-progress .host=${this} .with=${route.with}></s-progress>`;
+      case "card":
+        return html`<s-card .host=${this} .with=${{ order: route.order }}></s-card>`;
+      case "ask":
+        return html`<s-ask .host=${this} .with=${route.with}></s-ask>`;
+      case "history":
+        return html`<s-history .host=${this}></s-history>`;
+      case "record":
+        return html`<s-record .host=${this} .with=${{ id: route.id }}></s-record>`;
+      case "settings":
+        return html`<s-settings .host=${this}></s-settings>`;
+      case "change-pin":
+        return html`<s-change-pin .host=${this}></s-change-pin>`;
+      case "add-passkey":
+        return html`<s-add-passkey .host=${this}></s-add-passkey>`;
+      case "blocked":
+        return html`<s-blocked .host=${this} .with=${route.with}></s-blocked>`;
+      default:
+        return route satisfies never;
+    }
+  }
+}
+customElements.define("mapae-wallet", App);

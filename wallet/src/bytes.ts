@@ -1,0 +1,45 @@
+/**
+ * Bytes, text and digests.
+ * Promises: one spelling each way (base64url without padding). Trusts: WebCrypto. Keeps nothing.
+ * Refuses: base64 that is not base64, by a `Problem`.
+ */
+import { base64url } from "jose";
+import { Problem } from "./problem.ts";
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+export const utf8 = (text: string): Bytes => new TextEncoder().encode(text) as Bytes;
+export const text = (bytes: Uint8Array): string => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+export const b64u = (bytes: Uint8Array): string => base64url.encode(bytes);
+
+export function unb64u(raw: string): Bytes {
+  if (!/^[A-Za-z0-9_-]*$/.test(raw)) throw new Problem("malformed", "not base64url");
+  return base64url.decode(raw) as Bytes;
+}
+
+/** Standard base64, as in `x5c` and in a portrait claim. */
+export function unb64(raw: string): Bytes {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(raw)) throw new Problem("malformed", "not base64");
+  return base64url.decode(raw.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")) as Bytes;
+}
+
+export const random = (length: number): Bytes => crypto.getRandomValues(new Uint8Array(length));
+export const token = (): string => b64u(random(16));
+
+export async function sha256(bytes: Uint8Array): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Bytes));
+}
+
+export function same(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}
+
+export function join(...parts: Uint8Array[]): Bytes {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

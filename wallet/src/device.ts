@@ -1,0 +1,147 @@
+/**
+ * This phone, before the wallet provider and before the register.
+ * Promises: the phone is the same phone through one instance key; every call is signed over its body and address.
+ * Trusts: the wallet provider of our own base address. Keeps: the device id and the last state heard.
+ * Refuses: nothing; refusals come from the other side.
+ */
+import { b64u, sha256, token, utf8 } from "./bytes.ts";
+import { keepKey, signJwt } from "./keys.ts";
+import type { Net } from "./net.ts";
+import type { KeyRow, PublicJwk, Store } from "./store.ts";
+
+export type DeviceState = "active" | "waiting" | "suspended" | "ended";
+export interface Device {
+  readonly id: string;
+  readonly state: DeviceState;
+  readonly reason?: string;
+  readonly since?: number;
+  /** When we last heard it. */
+  readonly heard: number;
+}
+export interface Check {
+  readonly check_id: string;
+  readonly expires_in: number;
+  readonly tries: number;
+  readonly phone_hint: string;
+}
+export interface Identified {
+  readonly assertion: string;
+  readonly person_name: string;
+}
+
+export class Phone {
+  private attested = new Map<string, { jwt: string; until: number }>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly net: Net,
+    private readonly base: string,
+    private readonly now: () => number,
+  ) {}
+
+  startCheck(name: string, residentNumber: string, phone: string, language: string): Promise<Check> {
+    const body = { name, resident_number: residentNumber, phone, audience: "wallet_provider", language };
+    return this.net.json<Check>("POST", `${this.base}/identity/checks`, body);
+  }
+
+  answerCheck(id: string, code: string): Promise<Identified> {
+    return this.net.json<Identified>("POST", `${this.base}/identity/checks/${encodeURIComponent(id)}/code`, { code });
+  }
+
+  instanceKey(): Promise<KeyRow> {
+    return keepKey(this.store, "phone", "instance");
+  }
+
+  device(): Promise<Device | undefined> {
+    return this.store.meta<Device>("device");
+  }
+
+  /** Binds this phone to the person the assertion names. */
+  async register(identified: Identified): Promise<Device> {
+    const key = await this.instanceKey();
+    const proof = await signJwt(
+      key.key,
+      { typ: "mapae-device-proof+jwt", jwk: key.jwk },
+      {
+        aud: `${this.base}/wallet-provider`,
+        iat: this.seconds(),
+        jti: token(),
+        ath: b64u(await sha256(utf8(identified.assertion))),
+      },
+    );
+    const url = `${this.base}/wallet-provider/devices`;
+    const answer = await this.net.json<{ device_id: string; state: DeviceState }>("POST", url, {
+      assertion: identified.assertion,
+      proof,
+    });
+    return this.keep({ id: answer.device_id, state: answer.state, heard: this.now() });
+  }
+
+  /** Asks how this phone stands. Heard states are kept, so a suspended phone stays suspended offline. */
+  async standing(): Promise<Device> {
+    const answer = await this.call<{ state: DeviceState; reason?: string; since?: number }>("GET", "/devices/me");
+    const known = await this.device();
+    const { state, reason, since } = answer;
+    return this.keep({
+      id: known?.id ?? "",
+      state,
+      ...(reason ? { reason } : {}),
+      ...(since ? { since } : {}),
+      heard: this.now(),
+    });
+  }
+
+  /** A wallet attestation for one authorization server's client key; kept in memory until shortly before it ends. */
+  async attestation(authorizationServer: string, client: PublicJwk): Promise<string> {
+    const known = this.attested.get(authorizationServer);
+    if (known && known.until > this.now()) return known.jwt;
+    const answer = await this.call<{ wallet_attestation: string; expires_in: number }>("POST", "/attestations", {
+      client_jwk: client,
+    });
+    const until = this.now() + Math.max(0, answer.expires_in - 120) * 1000;
+    this.attested.set(authorizationServer, { jwt: answer.wallet_attestation, until });
+    return answer.wallet_attestation;
+  }
+
+  async keyAttestation(keys: readonly PublicJwk[], nonce: string): Promise<string> {
+    const answer = await this.call<{ key_attestation: string }>("POST", "/key-attestations", { keys, nonce });
+    return answer.key_attestation;
+  }
+
+  /** The holder gives this phone up. */
+  async end(): Promise<void> {
+    await this.call<unknown>("POST", "/devices/me/end", {});
+  }
+
+  forget(): void {
+    this.attested.clear();
+  }
+
+  private async keep(device: Device): Promise<Device> {
+    await this.store.setMeta("device", device);
+    return device;
+  }
+
+  private async call<T>(method: string, path: string, message?: unknown): Promise<T> {
+    const url = `${this.base}/wallet-provider${path}`;
+    const body = message === undefined ? "" : JSON.stringify(message);
+    const key = await this.instanceKey();
+    const signed = await signJwt(
+      key.key,
+      { typ: "mapae-device-request+jwt", jwk: key.jwk },
+      {
+        aud: `${this.base}/wallet-provider`,
+        htm: method,
+        htu: url,
+        iat: this.seconds(),
+        jti: token(),
+        bod: b64u(await sha256(utf8(body))),
+      },
+    );
+    return this.net.json<T>(method, url, message === undefined ? undefined : body, { "Mapae-Device": signed });
+  }
+
+  private seconds(): number {
+    return Math.floor(this.now() / 1000);
+  }
+}

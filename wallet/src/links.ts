@@ -1,0 +1,85 @@
+/**
+ * What a QR code or a link can ask of the wallet.
+ * Promises: one text becomes one `Link` or a Problem. Trusts nothing. Keeps nothing.
+ * Refuses: other schemes, both or neither of value and reference, unsigned requests, addresses that are not http(s).
+ */
+import { Problem } from "./problem.ts";
+
+export type Link =
+  | { readonly kind: "offer"; readonly text: string }
+  | { readonly kind: "request"; readonly clientId: string; readonly requestUri: string; readonly method: "get" | "post" };
+
+const OFFER = ["openid-credential-offer:", "haip-vci:"];
+const REQUEST = ["openid4vp:", "haip-vp:"];
+const MAX = 16_384;
+
+function once(query: URLSearchParams, name: string): string | null {
+  const all = query.getAll(name);
+  if (all.length > 1) throw new Problem("bad_link", `${name} is there twice`);
+  return all[0] ?? null;
+}
+
+/** https everywhere; http only on the wallet's own machine (development, the demo country). */
+export function allowedUrl(raw: string, base: string): URL {
+  let url: URL;
+  try {
+    url = new URL(raw);
+  } catch {
+    throw new Problem("bad_link", "not an address");
+  }
+  const local = url.protocol === "http:" && url.origin === new URL(base).origin;
+  if (url.protocol !== "https:" && !local) throw new Problem("insecure_address", url.origin);
+  if (url.username || url.password || url.hash) throw new Problem("bad_link", "address with sign-in or fragment");
+  return url;
+}
+
+export function parseLink(raw: string, base: string): Link {
+  const text = raw.trim();
+  if (text.length === 0 || text.length > MAX) throw new Problem("bad_link", "empty or too long");
+  const scheme = /^([a-z][a-z0-9+.-]*:)/i.exec(text)?.[1]?.toLowerCase() ?? "";
+  if (scheme === "http:" || scheme === "https:") return wrapped(text, base);
+  const at = text.indexOf("?");
+  const query = new URLSearchParams(at < 0 ? "" : text.slice(at + 1));
+  if (OFFER.includes(scheme)) return offer(query, base);
+  if (REQUEST.includes(scheme)) return request(query, base);
+  throw new Problem("bad_link", "not a code for this wallet");
+}
+
+/** A link to this wallet: <base>/wallet/#offer=... or #request=... holding the text of the code. */
+function wrapped(text: string, base: string): Link {
+  const url = new URL(text);
+  const home = new URL("/wallet/", base);
+  if (url.origin !== home.origin || url.pathname !== home.pathname) throw new Problem("bad_link", "not a code for this wallet");
+  const inner = fromHash(url.hash);
+  if (!inner) throw new Problem("bad_link", "nothing in the link");
+  return parseLink(inner, base);
+}
+
+/** The code held in a fragment, or null. */
+export function fromHash(hash: string): string | null {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const found = query.get("offer") ?? query.get("request");
+  return found && /^(openid-credential-offer|haip-vci|openid4vp|haip-vp):/i.test(found) ? found : null;
+}
+
+function offer(query: URLSearchParams, base: string): Link {
+  const value = once(query, "credential_offer");
+  const reference = once(query, "credential_offer_uri");
+  // OpenID4VCI 1.0 section 4.1: exactly one of the two.
+  if ((value === null) === (reference === null)) throw new Problem("bad_link", "one of credential_offer and credential_offer_uri");
+  if (reference !== null) allowedUrl(reference, base);
+  return { kind: "offer", text: `openid-credential-offer://?${query.toString()}` };
+}
+
+function request(query: URLSearchParams, base: string): Link {
+  const clientId = once(query, "client_id");
+  const requestUri = once(query, "request_uri");
+  // HAIP 1.0 section 5.1: signed requests by request_uri only.
+  if (requestUri === null) throw new Problem("unsigned_request", "no request_uri");
+  if (clientId === null) throw new Problem("bad_link", "no client_id");
+  if (!clientId.startsWith("x509_hash:")) throw new Problem("unsupported", "client_id is not x509_hash");
+  allowedUrl(requestUri, base);
+  const method = once(query, "request_uri_method") ?? "get";
+  if (method !== "get" && method !== "post") throw new Problem("bad_link", "request_uri_method");
+  return { kind: "request", clientId, requestUri, method };
+}

@@ -1,0 +1,73 @@
+/**
+ * The only door to the network.
+ * Promises: a server's refusal arrives as a `Problem` with the server's own code; no answer is `offline`; no redirect is followed
+ * (OpenID4VP 1.0 errata: a wallet follows none from request_uri or response_uri). Trusts: TLS of the browser. Keeps: nothing.
+ * Refuses: answers over 4 MiB, answers that are not what was asked for.
+ */
+import { Problem } from "./problem.ts";
+
+export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
+
+const LIMIT = 4 * 1024 * 1024;
+const PATIENCE_MS = 20_000;
+
+export class Net {
+  constructor(private readonly raw: Fetch) {}
+
+  /** A fetch for the protocol libraries: ours in every way but that it hands the answer back unread. */
+  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    const url = input instanceof Request ? input.url : String(input);
+    let response: Response;
+    try {
+      response = await this.raw(url, {
+        ...init,
+        redirect: "error",
+        credentials: "omit",
+        referrerPolicy: "no-referrer",
+        cache: "no-store",
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      });
+    } catch {
+      throw new Problem("offline", new URL(url, "http://wallet.invalid").host);
+    }
+    if (Number(response.headers.get("content-length") ?? 0) > LIMIT) throw new Problem("too_large");
+    return response;
+  };
+
+  async json<T>(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+    const init: RequestInit = { method, headers: { Accept: "application/json", ...headers } };
+    if (body !== undefined) {
+      init.body = typeof body === "string" ? body : JSON.stringify(body);
+      init.headers = { ...init.headers, "Content-Type": "application/json" };
+    }
+    const response = await this.fetch(url, init);
+    if (!response.ok) throw await refusal(response);
+    if (response.status === 204) return undefined as T;
+    return (await response.json().catch(() => {
+      throw new Problem("malformed", "the answer is not JSON");
+    })) as T;
+  }
+
+  async text(url: string, accept: string): Promise<string> {
+    const response = await this.fetch(url, { headers: { Accept: accept } });
+    if (!response.ok) throw await refusal(response);
+    const type = (response.headers.get("content-type") ?? "").split(";")[0]?.trim();
+    if (type !== accept) throw new Problem("malformed", `expected ${accept}`);
+    const answer = await response.text();
+    if (answer.length > LIMIT) throw new Problem("too_large");
+    return answer;
+  }
+}
+
+/** The error body of OAuth (error, error_description) and of our own doors (the same two members, and facts). */
+export async function refusal(response: Response): Promise<Problem> {
+  const body: unknown = await response
+    .clone()
+    .json()
+    .catch(() => null);
+  const facts = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+  const code = [facts["error"], facts["code"]].find((value): value is string => typeof value === "string");
+  const detail = [facts["error_description"], facts["detail"]].find((value) => typeof value === "string");
+  const byStatus = response.status === 413 ? "too_large" : response.status === 429 ? "too_often" : "unavailable";
+  return new Problem(code ?? byStatus, String(detail ?? `HTTP ${response.status}`), { ...facts, status: response.status });
+}

@@ -1,0 +1,91 @@
+/**
+ * Reads QR codes from the camera.
+ * Promises: fires `code` with the text of the first code seen; the camera is off as soon as the element leaves the page.
+ * Trusts: zxing (its WebAssembly is served beside the wallet). Keeps: no picture. Fires `denied` when there is no camera.
+ */
+import { html, LitElement, type TemplateResult } from "lit";
+import { prepareZXingModule, readBarcodes } from "zxing-wasm/reader";
+import wasm from "zxing-wasm/reader/zxing_reader.wasm?url";
+import { t } from "../words.ts";
+
+const PAUSE_MS = 120;
+const WIDEST = 960;
+
+export class Scanner extends LitElement {
+  private stream: MediaStream | null = null;
+  private live = false;
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.live = true;
+    void this.start();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.live = false;
+    this.stop();
+  }
+
+  private stop(): void {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = null;
+  }
+
+  private async start(): Promise<void> {
+    try {
+      prepareZXingModule({ overrides: { locateFile: (path: string, prefix: string) => (path.endsWith(".wasm") ? wasm : prefix + path) } });
+      this.stream = await navigator.mediaDevices.getUserMedia({
+        audio: false,
+        video: { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 720 } },
+      });
+    } catch {
+      this.dispatchEvent(new CustomEvent("denied"));
+      return;
+    }
+    if (!this.live) return this.stop();
+    await this.updateComplete;
+    const video = this.querySelector("video");
+    if (!video) return;
+    video.srcObject = this.stream;
+    await video.play().catch(() => undefined);
+    this.dispatchEvent(new CustomEvent("ready"));
+    await this.watch(video);
+  }
+
+  private async watch(video: HTMLVideoElement): Promise<void> {
+    const canvas = document.createElement("canvas");
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    while (this.live && pen) {
+      if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0) {
+        const scale = Math.min(1, WIDEST / video.videoWidth);
+        canvas.width = Math.round(video.videoWidth * scale);
+        canvas.height = Math.round(video.videoHeight * scale);
+        pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+        const found = await readBarcodes(pen.getImageData(0, 0, canvas.width, canvas.height), {
+          formats: ["QRCode"],
+          maxNumberOfSymbols: 1,
+          tryHarder: true,
+        }).catch(() => []);
+        const [first] = found;
+        if (first?.isValid && this.live) {
+          this.dispatchEvent(new CustomEvent("code", { detail: first.text }));
+          return;
+        }
+      }
+      await new Promise((resume) => setTimeout(resume, PAUSE_MS));
+    }
+  }
+
+  protected override render(): TemplateResult {
+    return html`<div class="viewfinder">
+      <video playsinline muted aria-label=${t("scan.video")}></video>
+      <div class="viewfinder-frame" aria-hidden="true"><i></i><i></i><i></i><i></i></div>
+    </div>`;
+  }
+}
+customElements.define("m-scanner", Scanner);

@@ -1,0 +1,90 @@
+/**
+ * The sealed records of the wallet, as values, and reading them back.
+ * Promises: one type a kind. Keeps nothing. Refuses nothing.
+ */
+import type { Format } from "./formats/held.ts";
+import type { Standing } from "./status.ts";
+import type { SealedKind, Store } from "./store.ts";
+import type { Words } from "./trust.ts";
+import type { Vault } from "./vault.ts";
+
+/** One configuration of a card (one format) and what its newest copies say. */
+export interface Part {
+  readonly configuration: string;
+  readonly format: Format;
+  readonly type: string;
+  readonly namespace: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+  readonly authorities: readonly string[];
+  /** When the newest copies end, in seconds. */
+  readonly copiesUntil: number;
+}
+
+export interface Order {
+  readonly id: string;
+  readonly issuer: string;
+  readonly authorizationServer: string;
+  readonly issuerName: Words;
+  readonly name: Words;
+  readonly colors: { readonly background: string; readonly text: string };
+  readonly labels: Readonly<Record<string, Words>>;
+  readonly refreshToken: string | null;
+  readonly parts: readonly Part[];
+  readonly received: number;
+  readonly standing: Standing;
+  readonly standingHeard: number;
+}
+
+export interface Copy {
+  readonly id: string;
+  readonly order: string;
+  readonly configuration: string;
+  readonly raw: string;
+  readonly key: string;
+  readonly until: number;
+  readonly status: { readonly uri: string; readonly idx: number } | null;
+}
+
+export interface Shown {
+  readonly id: string;
+  readonly at: number;
+  readonly party: Words;
+  readonly purpose: Words;
+  readonly why: Words;
+  readonly legalBasis: Words;
+  readonly retention: Words;
+  readonly card: Words;
+  readonly format: Format | null;
+  readonly items: readonly { readonly name: string; readonly value: unknown }[];
+  /** sending: on its way when the app stopped, so it may or may not have arrived. */
+  readonly result: "sending" | "sent" | "declined" | "refused" | "failed";
+  readonly code: string | null;
+}
+
+/** An issuance under way. Written before every step that the other side can notice. */
+export interface Pending {
+  readonly id: string;
+  readonly order: string;
+  readonly renewal: boolean;
+  readonly issuer: string;
+  readonly offer: Record<string, unknown> | null;
+  readonly started: number;
+  readonly configurations: readonly string[];
+  readonly stored: readonly string[];
+  readonly access: string | null;
+  readonly refresh: string | null;
+  readonly notify: readonly { readonly id: string; readonly event: "credential_accepted" | "credential_failure" }[];
+  readonly failed: string | null;
+}
+
+export async function readAll<T>(store: Store, vault: Vault, kind: SealedKind): Promise<T[]> {
+  const rows = await store.rows(kind);
+  return Promise.all(rows.map((row) => vault.unseal<T>(row)));
+}
+
+export async function writeOne(store: Store, vault: Vault, kind: SealedKind, parent: string, value: { id: string }): Promise<void> {
+  const row = await vault.seal(kind, value.id, parent, value);
+  await store.write(async (tx) => {
+    await tx.objectStore("sealed").put(row);
+  });
+}

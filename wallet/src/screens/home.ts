@@ -1,0 +1,197 @@
+/** My cards, one card, and the documents one could get. */
+import { html, nothing, type TemplateResult } from "lit";
+import "../parts/card_face.ts";
+import { claimsOf, faceOf } from "../parts/card_face.ts";
+import { type Problem, asProblem } from "../problem.ts";
+import type { Order } from "../records.ts";
+import { wordsOf } from "../trust.ts";
+import type { DocumentOffer } from "../wallet.ts";
+import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, t } from "../words.ts";
+import { heading, icon, Screen } from "./screen.ts";
+
+class Home extends Screen {
+  protected view(): TemplateResult {
+    const { orders, pending, device } = this.wallet;
+    return html`${heading(t("home.title"))}
+      ${this.trouble()}
+      ${device?.state === "waiting"
+        ? html`<section class="panel warn" data-testid="waiting"><h2>${t("home.waiting")}</h2><p>${t("home.waiting.lead")}</p></section>`
+        : nothing}
+      ${pending.filter((item) => !item.renewal).map((item) => item.failed ? this.failed(item.id, item.failed) : this.underway(item.id))}
+      ${orders.length > 0
+        ? html`<ul class="cards">
+            ${orders.map((order) => html`<li>
+              <button class="card-button" data-testid="open-card" aria-label=${t("home.open", { card: pickWords(order.name) })}
+                @click=${() => this.host.go({ name: "card", order: order.id })}>
+                <m-card-face .order=${order} .now=${() => this.wallet.now()} .small=${true}></m-card-face>
+              </button></li>`)}
+          </ul>`
+        : html`<section class="empty-card" data-testid="no-cards">
+            <span class="empty-mark">${icon("home")}</span>
+            <h2>${t("home.empty")}</h2><p>${t("home.empty.lead")}</p>
+            <button class="button" id="home-scan" data-testid="home-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("home.scan")}</button>
+          </section>`}
+      <a class="row-link" href="#/documents" id="open-documents" data-testid="open-documents"
+        @click=${(event: Event) => { event.preventDefault(); this.host.go({ name: "documents" }); }}>
+        <span class="row-mark">${icon("pin")}</span>
+        <span class="row-words"><b>${t("home.documents")}</b><span>${t("home.documents.lead")}</span></span>
+        ${icon("next")}
+      </a>`;
+  }
+
+  private underway(id: string): TemplateResult {
+    return html`<section class="panel" data-testid="pending">
+      <h2>${t("home.pending")}</h2><p>${t("home.pending.lead")}</p>
+      <button class="button small" data-testid="continue-pending" @click=${() => this.host.go({ name: "progress", with: { pending: id } })}>${t("home.pending.go")}</button>
+    </section>`;
+  }
+
+  private failed(id: string, code: string): TemplateResult {
+    return html`<section class="panel warn" data-testid="pending-failed" data-code=${code}>
+      <h2>${t("home.failed")}</h2><p>${problemWords(code)} ${t("home.failed.lead")}</p>
+      <p class="fine">${t("problem.code")}: <code>${code}</code></p>
+      <button class="button small secondary" data-testid="dismiss-pending" @click=${() => this.attempt(() => this.wallet.dismissPending(id))}>${t("home.failed.drop")}</button>
+    </section>`;
+  }
+}
+
+class Documents extends Screen {
+  private list: readonly DocumentOffer[] | null = null;
+  private heard = 0;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.load();
+  }
+
+  private load(): Promise<void> {
+    return this.attempt(async () => {
+      const { list, heard } = await this.wallet.documents();
+      this.list = list;
+      this.heard = heard;
+    });
+  }
+
+  protected view(): TemplateResult {
+    const { list } = this;
+    return html`${back(this)} ${heading(t("documents.title"))}
+      ${this.trouble()}
+      ${this.problem ? html`<button class="button secondary small" data-testid="retry" @click=${() => this.load()}>${t("do.retry")}</button>` : nothing}
+      ${this.busy && !list ? html`<p class="lead" role="status">${t("documents.loading")}</p>` : nothing}
+      ${list ? html`<ul class="documents" data-testid="documents">${list.map((item) => this.entry(item))}</ul>` : nothing}
+      ${list?.length === 0 ? html`<p class="lead">${t("documents.none")}</p>` : nothing}
+      ${list ? html`<p class="fine">${t("documents.heard", { time: moment(this.heard) })}</p>` : nothing}`;
+  }
+
+  private entry(item: DocumentOffer): TemplateResult {
+    const reason = item.reason ? problemWords(item.reason) : "";
+    const detail = item.detail ? pickWords(wordsOf(item.detail)) : "";
+    return html`<li class="document" data-testid="document-${item.id}" data-state=${item.state}>
+      <div class="document-head">
+        <h2>${pickWords(wordsOf(item.name))}</h2>
+        <span class="badge ${item.state}">${t(`documents.state.${item.state}`)}</span>
+      </div>
+      ${reason || detail ? html`<p class="document-reason" data-code=${item.reason ?? ""}>${reason || detail}</p>` : nothing}
+      <dl>
+        <div><dt>${icon("pin")}${t("documents.where")}</dt><dd>${pickWords(wordsOf(item.where))}</dd></div>
+        ${item.bring.length > 0
+          ? html`<div><dt>${icon("bag")}${t("documents.bring")}</dt><dd>${item.bring.map((one) => pickWords(wordsOf(one))).join(", ")}</dd></div>`
+          : nothing}
+        <div><dt>${t("documents.fee")}</dt><dd>${fee(item.fee)}</dd></div>
+      </dl>
+    </li>`;
+  }
+}
+
+function fee(raw: unknown): string {
+  const { amount, currency } = (typeof raw === "object" && raw !== null ? raw : { amount: raw }) as { amount?: unknown; currency?: string };
+  const value = Number(amount ?? 0);
+  if (!value) return t("documents.free");
+  return new Intl.NumberFormat(undefined, { style: "currency", currency: currency ?? "KRW" }).format(value);
+}
+
+class Card extends Screen {
+  private details = false;
+  private whole = false;
+  private copies: number | null = null;
+  private fresh = false;
+  private trouble2: Problem | null = null;
+
+  private get order(): Order | undefined {
+    const { order } = this.with as { order: string };
+    return this.wallet.orders.find((item) => item.id === order);
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.count();
+  }
+
+  private async count(): Promise<void> {
+    if (!this.order || !this.wallet.vault.open) return;
+    const left = await this.wallet.presenter.copiesLeft(this.order).catch(asProblem);
+    this.copies = left instanceof Map ? Math.min(...left.values()) : null;
+    this.requestUpdate();
+  }
+
+  private readonly refresh = (): Promise<void> =>
+    this.attempt(async () => {
+      if (!this.order) return;
+      await this.wallet.finish(await this.wallet.issuance.renew(this.order), () => undefined);
+      this.fresh = true;
+      this.host.announce(t("card.refreshed"));
+      await this.count();
+    });
+
+  protected view(): TemplateResult {
+    const { order } = this;
+    if (!order) return html`${back(this)} ${heading(t("home.title"))}<p class="lead">${t("home.empty")}</p>`;
+    const face = faceOf(order, this.wallet.now());
+    const usable = face === "valid" || face === "renew";
+    return html`${back(this)}
+      <h1 tabindex="-1" id="heading" class="visually-hidden">${pickWords(order.name)}</h1>
+      <m-card-face .order=${order} .now=${() => this.wallet.now()}></m-card-face>
+      <p class="fine centre">${t("card.live")}</p>
+      ${this.trouble(this.trouble2)} ${this.trouble()}
+      <div class="actions">
+        ${usable ? html`<button class="button" data-testid="card-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("card.show")}</button>` : nothing}
+        <button class="button secondary" id="details" data-testid="details" aria-expanded=${this.details} aria-controls="card-details"
+          @click=${() => { this.details = !this.details; this.whole = false; this.requestUpdate(); }}>
+          ${t(this.details ? "card.hide" : "card.details")}
+        </button>
+      </div>
+      <section id="card-details" class="panel" ?hidden=${!this.details} data-testid="card-details">
+        ${this.details ? this.facts(order) : nothing}
+      </section>
+      <dl class="meta">
+        <div><dt>${t("card.heard", { time: moment(order.standingHeard) })}</dt></div>
+        ${this.copies === null ? nothing : html`<div><dt>${t("card.copies")}</dt><dd data-testid="copies" data-count=${this.copies}>${t("card.copies.n", { n: this.copies })}</dd></div>`}
+      </dl>
+      ${usable ? html`<button class="button quiet small" id="refresh" data-testid="refresh" ?disabled=${this.busy} @click=${this.refresh}>${t(this.fresh ? "card.refreshed" : "card.refresh")}</button>` : nothing}`;
+  }
+
+  private facts(order: Order): TemplateResult {
+    const claims = Object.entries(claimsOf(order)).filter(([name]) => name !== "portrait");
+    return html`<dl class="facts">
+        ${claims.map(([name, value]) => {
+          const secret = name === "resident_number" && !this.whole;
+          return html`<div><dt>${claimLabel(name, order.labels)}</dt>
+            <dd data-testid="claim-${name}">${secret ? maskNumber(String(value)) : claimValue(name, value)}
+              ${secret ? html`<span class="visually-hidden">(${t("card.masked")})</span>` : nothing}</dd></div>`;
+        })}
+      </dl>
+      ${"resident_number" in claimsOf(order) && !this.whole
+        ? html`<button class="button quiet small" data-testid="reveal" @click=${() => { this.whole = true; this.requestUpdate(); }}>${t("card.reveal")}</button>`
+        : nothing}`;
+  }
+}
+
+export function back(screen: Screen, words: Key = "do.back"): TemplateResult {
+  const { host } = screen;
+  return html`<button class="back" id="back" data-testid="back" @click=${() => (history.length > 1 ? history.back() : host.go({ name: "home" }))}>
+    ${icon("back")}<span>${t(words)}</span>
+  </button>`;
+}
+customElements.define("s-home", Home);
+customElements.define("s-documents", Documents);
+customElements.define("s-card", Card);

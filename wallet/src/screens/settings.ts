@@ -1,0 +1,80 @@
+/** Language, locks, this phone, what to do when it is lost, and erasing the wallet. */
+import { html, nothing, type TemplateResult } from "lit";
+import { passkeySupported } from "../passkey.ts";
+import { moment, spoken, t } from "../words.ts";
+import { heading, icon, Screen } from "./screen.ts";
+
+class Settings extends Screen {
+  private hasPasskey = false;
+  private supported = false;
+  private persisted: boolean | null = null;
+  private sure = false;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.look();
+  }
+
+  private async look(): Promise<void> {
+    this.hasPasskey = (await this.wallet.vault.passkey()) !== undefined;
+    this.supported = await passkeySupported();
+    this.persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? null;
+    this.requestUpdate();
+  }
+
+  private readonly dropPasskey = (): Promise<void> =>
+    this.attempt(async () => {
+      await this.wallet.vault.removePasskey();
+      this.host.announce(t("passkey.disabled"));
+      await this.look();
+    });
+
+  private readonly erase = (): Promise<void> =>
+    this.attempt(async () => {
+      await this.wallet.giveUp();
+      this.host.go({ name: "welcome" }, true);
+    });
+
+  private language(code: "ko" | "en", words: string): TemplateResult {
+    return html`<button class="segment" lang=${code} data-testid="language-${code}" aria-pressed=${spoken() === code} @click=${() => this.host.speak(code)}>${words}</button>`;
+  }
+
+  protected view(): TemplateResult {
+    const { device } = this.wallet;
+    const state = device?.state ?? "active";
+    return html`${heading(t("settings.title"))}
+      ${this.trouble()}
+      <section class="panel"><h2>${t("settings.language")}</h2>
+        <div class="segments" role="group" aria-label=${t("settings.language")}>${this.language("ko", "한국어")}${this.language("en", "English")}</div>
+      </section>
+      <section class="panel"><h2>${t("settings.security")}</h2>
+        <div class="stack">
+          <button class="row-button" id="change-pin" data-testid="change-pin" @click=${() => this.host.go({ name: "change-pin" })}>${icon("lock")}<span>${t("settings.pin")}</span>${icon("next")}</button>
+          ${this.supported || this.hasPasskey
+            ? html`<button class="row-button" id="passkey" data-testid="passkey" ?disabled=${this.busy}
+                @click=${() => (this.hasPasskey ? this.dropPasskey() : this.host.go({ name: "add-passkey" }))}>
+                ${icon("finger")}<span>${t("settings.passkey")}</span><b>${t(this.hasPasskey ? "passkey.off" : "passkey.on")}</b></button>`
+            : html`<p class="fine" data-testid="passkey-unsupported">${t("settings.passkey")}: ${t("passkey.unsupported")}</p>`}
+          <button class="row-button" id="lock" data-testid="lock" @click=${() => { this.wallet.lock(); this.host.go({ name: "unlock" }, true); }}>${icon("shield")}<span>${t("settings.lock")}</span>${icon("next")}</button>
+        </div>
+      </section>
+      <section class="panel"><h2>${t("settings.phone")}</h2>
+        <dl class="facts">
+          <div><dt>${t("settings.phone.state")}</dt><dd data-testid="device-state" data-state=${state}>${t(`settings.phone.${state}`)}
+            ${device ? html`<span class="fine">(${t("settings.phone.heard", { time: moment(device.heard) })})</span>` : nothing}</dd></div>
+          ${this.persisted === null ? nothing : html`<div><dt>${t("settings.phone.stored")}</dt><dd>${t(this.persisted ? "settings.phone.stored.yes" : "settings.phone.stored.no")}</dd></div>`}
+        </dl>
+      </section>
+      <section class="panel"><h2>${t("settings.lost")}</h2><p>${t("settings.lost.lead")}</p>
+        <a class="button secondary small" id="lost" data-testid="lost" href="/portal/lost">${t("settings.lost.link")}</a>
+      </section>
+      <section class="panel"><h2>${t("settings.erase")}</h2>
+        <p>${this.sure ? t("settings.erase.sure") : t("settings.erase.lead")}</p>
+        ${this.sure
+          ? html`<div class="actions"><button class="button danger" id="erase-yes" data-testid="erase-yes" ?disabled=${this.busy} @click=${this.erase}>${t("settings.erase.yes")}</button>
+              <button class="button secondary" id="erase-no" data-testid="erase-no" @click=${() => { this.sure = false; this.requestUpdate(); }}>${t("do.cancel")}</button></div>`
+          : html`<button class="button danger small" id="erase" data-testid="erase" @click=${() => { this.sure = true; this.requestUpdate(); }}>${t("settings.erase")}</button>`}
+      </section>`;
+  }
+}
+customElements.define("s-settings", Settings);

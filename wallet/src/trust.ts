@@ -1,0 +1,144 @@
+/**
+ * The trust list: who may issue what, and who may ask for what.
+ * Promises: a list is used only when it was signed by the pinned trust key and is in date. Trusts: the key served beside the wallet's
+ * own code at first start (whoever could change it could change the code), never replaced silently afterwards.
+ * Keeps: the key and the last good list, so that both work offline. Refuses: an unsigned, expired or older list.
+ */
+import { b64u, type Bytes, sha256, unb64 } from "./bytes.ts";
+import { type Claims, openByKey } from "./jws.ts";
+import type { Net } from "./net.ts";
+import { Problem } from "./problem.ts";
+import type { PublicJwk, Store } from "./store.ts";
+
+export interface Words {
+  readonly ko: string;
+  readonly en: string;
+}
+export interface Purpose {
+  readonly id: string;
+  readonly name: Words;
+  readonly why: Words;
+  readonly legal_basis: Words;
+  readonly items: readonly string[];
+  readonly retention: Words;
+}
+export interface RelyingParty {
+  readonly id: string;
+  readonly name: Words;
+  readonly x509_hash: string;
+  readonly purposes: readonly Purpose[];
+}
+export interface TrustedIssuer {
+  readonly id: string;
+  readonly name: Words;
+  readonly ca: readonly string[];
+  readonly vcts: readonly string[];
+  readonly doctypes: readonly string[];
+  readonly status_prefix: string;
+}
+export interface TrustList {
+  readonly iat: number;
+  readonly exp: number;
+  readonly issuers: readonly TrustedIssuer[];
+  readonly access_ca: readonly string[];
+  readonly relying_parties: readonly RelyingParty[];
+}
+
+interface Kept {
+  readonly list: TrustList;
+  readonly fetched: number;
+}
+const FRESH_MS = 60_000;
+
+/** Names come as {ko, en}; a plain string counts for both languages. */
+export function wordsOf(value: unknown): Words {
+  if (typeof value === "string") return { ko: value, en: value };
+  const named = (value ?? {}) as Partial<Words>;
+  return { ko: named.ko ?? named.en ?? "", en: named.en ?? named.ko ?? "" };
+}
+
+export const anchors = (raw: readonly string[]): Bytes[] => raw.map((item) => unb64(item));
+
+export class Trust {
+  constructor(
+    private readonly store: Store,
+    private readonly net: Net,
+    private readonly base: string,
+    private readonly now: () => number,
+  ) {}
+
+  /** A list no older than a minute when there is a network, the last good one when there is none. */
+  async list(freshest = false): Promise<TrustList> {
+    const kept = await this.store.meta<Kept>("trust-list");
+    const good = kept && kept.list.exp * 1000 > this.now() ? kept : undefined;
+    if (good && !freshest && this.now() - good.fetched < FRESH_MS) return good.list;
+    try {
+      return await this.fetchList(good?.list);
+    } catch (thrown) {
+      if (good && thrown instanceof Problem && thrown.code === "offline") return good.list;
+      throw thrown;
+    }
+  }
+
+  private async fetchList(known: TrustList | undefined): Promise<TrustList> {
+    const raw = await this.net.text(`${this.base}/trust/list`, "application/jwt");
+    const { claims } = await openByKey(raw, "mapae-trust-list+jwt", await this.key(), this.now());
+    const list = parseList(claims);
+    if (known && list.iat < known.iat) throw new Problem("untrusted_list", "older than the one we have");
+    await this.store.setMeta("trust-list", { list, fetched: this.now() } satisfies Kept);
+    return list;
+  }
+
+  private async key(): Promise<PublicJwk> {
+    const pinned = await this.store.meta<PublicJwk>("trust-key");
+    if (pinned) return pinned;
+    const answer = await this.net.json<Claims>("GET", `${this.base}/trust/key`);
+    const jwk = (Array.isArray(answer["keys"]) ? answer["keys"][0] : (answer["key"] ?? answer)) as Claims;
+    const { kty, crv, x, y } = jwk;
+    if (kty !== "EC" || crv !== "P-256" || typeof x !== "string" || typeof y !== "string") {
+      throw new Problem("untrusted_list", "the trust key is not P-256");
+    }
+    const key: PublicJwk = { kty, crv, x, y };
+    await this.store.setMeta("trust-key", key);
+    return key;
+  }
+}
+
+function parseList(claims: Claims): TrustList {
+  const { iat, exp, issuers, access_ca, relying_parties } = claims;
+  if (typeof iat !== "number" || typeof exp !== "number") throw new Problem("untrusted_list", "no dates");
+  if (![issuers, access_ca, relying_parties].every(Array.isArray)) throw new Problem("untrusted_list", "members missing");
+  const named = (entries: unknown): Claims[] => entries as Claims[];
+  return {
+    iat,
+    exp,
+    access_ca: access_ca as string[],
+    issuers: named(issuers).map((issuer) => ({ ...issuer, name: wordsOf(issuer["name"]) }) as unknown as TrustedIssuer),
+    relying_parties: named(relying_parties).map((party) => ({
+      ...(party as unknown as RelyingParty),
+      name: wordsOf(party["name"]),
+      purposes: named(party["purposes"] ?? []).map((purpose) => ({
+        ...(purpose as unknown as Purpose),
+        name: wordsOf(purpose["name"]),
+        why: wordsOf(purpose["why"]),
+        legal_basis: wordsOf(purpose["legal_basis"]),
+        retention: wordsOf(purpose["retention"]),
+      })),
+    })),
+  };
+}
+
+/** The trusted issuer of this type; `type` is a vct or a doctype. */
+export function issuerOf(list: TrustList, format: "dc+sd-jwt" | "mso_mdoc", type: string): TrustedIssuer {
+  const found = list.issuers.find((issuer) => (format === "dc+sd-jwt" ? issuer.vcts : issuer.doctypes).includes(type));
+  if (!found) throw new Problem("untrusted_issuer", "nobody may issue this type");
+  return found;
+}
+
+/** The relying party whose registered certificate this is. */
+export async function partyOf(list: TrustList, leaf: Bytes): Promise<RelyingParty> {
+  const hash = b64u(await sha256(leaf));
+  const found = list.relying_parties.find((party) => party.x509_hash === hash);
+  if (!found) throw new Problem("unknown_relying_party");
+  return found;
+}

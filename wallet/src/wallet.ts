@@ -1,0 +1,332 @@
+/**
+ * The wallet: everything the screens may do, in one place.
+ * Promises: screens never touch keys, storage or the network themselves; what the phone was told (lost, ended) is obeyed before
+ * anything else. Trusts: its parts, each for what its own file says. Keeps: the unlocked session, in memory only.
+ * Refuses: every deed on a locked wallet.
+ */
+import type { Pick } from "./dcql.ts";
+import { type Device, Phone } from "./device.ts";
+import { type Offered, Issuance, type Step } from "./issue.ts";
+import { parseLink } from "./links.ts";
+import { Net, type Fetch } from "./net.ts";
+import { enrolPasskey, passkeySecret } from "./passkey.ts";
+import { LOW, Presenter } from "./present.ts";
+import { asProblem, Problem } from "./problem.ts";
+import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
+import { type Asked, openRequest, pick } from "./request.ts";
+import { standingOf } from "./status.ts";
+import { Store } from "./store.ts";
+import { anchors, Trust, type Words } from "./trust.ts";
+import { type Cost, Vault } from "./vault.ts";
+
+export interface DocumentOffer {
+  readonly id: string;
+  readonly name: Words;
+  readonly where: Words;
+  readonly bring: readonly Words[];
+  readonly fee: unknown;
+  readonly state: "available" | "held" | "not_eligible" | "elsewhere";
+  readonly reason?: string | null;
+  readonly detail?: Words | string | null;
+}
+export interface Presentation {
+  readonly asked: Asked;
+  readonly picks: readonly Pick[];
+}
+export type Phase = "welcome" | "identity" | "pin" | "ready";
+export interface Erased {
+  readonly why: "lost" | "ended" | "unknown" | "forgot_pin";
+  readonly at: number;
+}
+
+export interface World {
+  readonly base: string;
+  readonly fetch: Fetch;
+  readonly now: () => number;
+  readonly cost?: Cost;
+  readonly database?: string;
+}
+
+export class Wallet extends EventTarget {
+  readonly vault: Vault;
+  readonly phone: Phone;
+  readonly trust: Trust;
+  readonly issuance: Issuance;
+  readonly presenter: Presenter;
+  readonly net: Net;
+  orders: readonly Order[] = [];
+  pending: readonly Pending[] = [];
+  device: Device | undefined;
+
+  private constructor(
+    readonly store: Store,
+    private readonly world: World,
+  ) {
+    super();
+    const { base, now } = world;
+    this.net = new Net(world.fetch);
+    this.vault = new Vault(store, world.cost);
+    this.phone = new Phone(store, this.net, base, now);
+    this.trust = new Trust(store, this.net, base, now);
+    this.issuance = new Issuance(store, this.vault, this.net, this.phone, this.trust, base, now);
+    this.presenter = new Presenter(store, this.vault, this.net, this.issuance, now);
+  }
+
+  static async open(world: World): Promise<Wallet> {
+    const wallet = new Wallet(await Store.open(world.database), world);
+    wallet.device = await wallet.phone.device();
+    return wallet;
+  }
+
+  get base(): string {
+    return this.world.base;
+  }
+
+  now(): number {
+    return this.world.now();
+  }
+
+  async phase(): Promise<Phase> {
+    if (!this.device) return (await this.store.meta("welcomed")) ? "identity" : "welcome";
+    return (await this.vault.hasPin()) ? "ready" : "pin";
+  }
+
+  erased(): Promise<Erased | undefined> {
+    return this.store.meta<Erased>("erased");
+  }
+
+  /** Asks how this phone stands and obeys. Without a network the last answer holds. */
+  async obey(): Promise<Device | undefined> {
+    if (!this.device) return undefined;
+    try {
+      this.device = await this.phone.standing();
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      if (problem.code === "unknown_device" || problem.code === "device_ended") {
+        await this.eraseAll(problem.code === "device_ended" ? "ended" : "unknown");
+      }
+      return this.device;
+    }
+    if (this.device.state === "ended") await this.eraseAll("ended");
+    else if (this.device.state === "suspended" && this.device.reason === "lost") await this.eraseCards("lost");
+    else if (this.device.state === "active" && (await this.erased())?.why === "lost") await this.store.dropMeta("erased");
+    this.changed();
+    return this.device;
+  }
+
+  async unlock(pin: string): Promise<void> {
+    await this.vault.unlock(pin);
+    await this.read();
+  }
+
+  async unlockByPasskey(): Promise<void> {
+    await this.vault.unlockByPasskey(await passkeySecret(this.vault));
+    await this.read();
+  }
+
+  async addPasskey(pin: string, label: string): Promise<void> {
+    await enrolPasskey(this.vault, pin, label);
+  }
+
+  lock(): void {
+    this.vault.lock();
+    this.orders = [];
+    this.pending = [];
+    this.changed();
+  }
+
+  async read(): Promise<void> {
+    this.orders = (await readAll<Order>(this.store, this.vault, "order")).toSorted((a, b) => a.received - b.received);
+    this.pending = await this.issuance.pending();
+    this.changed();
+  }
+
+  /** What needs doing after an unlock: finish what was begun, hear how the cards stand, fetch fresh copies. */
+  async tend(): Promise<void> {
+    await this.obey();
+    if (!this.vault.open) return;
+    for (const pending of this.pending.filter((item) => !item.failed)) {
+      await this.issuance.run(pending.id).catch(asProblem);
+    }
+    await this.read();
+    for (const order of this.orders) await this.tendCard(order).catch(asProblem);
+    if (this.vault.open) await this.read();
+  }
+
+  private async tendCard(order: Order): Promise<void> {
+    const heard = await this.hearStanding(order);
+    const left = await this.presenter.copiesLeft(heard);
+    const low = [...left.values()].some((count) => count <= LOW);
+    const mayRenew = heard.standing === "valid" || heard.standing === "renew";
+    if (mayRenew && (low || heard.standing === "renew")) await this.issuance.run(await this.issuance.renew(heard));
+  }
+
+  private async hearStanding(order: Order): Promise<Order> {
+    const status = await this.presenter.statusOf(order);
+    if (!status) return order;
+    const list = await this.trust.list();
+    const issuer = list.issuers.find((item) => status.uri.startsWith(item.status_prefix));
+    if (!issuer) return order;
+    const standing = await standingOf(status, issuer.status_prefix, anchors(issuer.ca), this.net, this.now());
+    const heard: Order = { ...order, standing, standingHeard: this.now() };
+    await writeOne(this.store, this.vault, "order", "", heard);
+    return heard;
+  }
+
+  /** The documents this person could get, and where. The last answer is kept for when there is no network. */
+  async documents(): Promise<{ list: readonly DocumentOffer[]; heard: number }> {
+    const id = "documents";
+    try {
+      const line = await this.issuance.line(`${this.base}/issuer`);
+      const url = `${this.base}/issuer/documents`;
+      const answer = await this.net.json<DocumentOffer[] | { documents: DocumentOffer[] }>("GET", url, undefined, await line.attestationHeaders());
+      const list = Array.isArray(answer) ? answer : answer.documents;
+      const kept = { id, list, heard: this.now() };
+      if (this.vault.open) await writeOne(this.store, this.vault, "person", "", kept);
+      return kept;
+    } catch (thrown) {
+      const row = await this.store.row(id);
+      if (!row || !this.vault.open || asProblem(thrown).code !== "offline") throw thrown;
+      return this.vault.unseal(row);
+    }
+  }
+
+  /** Reads a scanned code or an opened link. */
+  async understand(text: string): Promise<{ offered: Offered } | { presentation: Presentation }> {
+    const link = parseLink(text, this.base);
+    if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
+    const list = await this.trust.list();
+    const asked = await openRequest(link, this.net, list, this.base, this.now()).catch(async (thrown: unknown) => {
+      const problem = asProblem(thrown);
+      // A shop registered a moment ago is not in the list we have.
+      if (!["unknown_relying_party", "bad_certificate"].includes(problem.code)) throw await this.recordRefusal(problem);
+      return openRequest(link, this.net, await this.trust.list(true), this.base, this.now()).catch(async (again: unknown) => {
+        throw await this.recordRefusal(asProblem(again));
+      });
+    });
+    const orders = this.orders.filter((order) => order.standing === "valid" || order.standing === "renew");
+    if (orders.length === 0 && this.orders.length > 0) throw new Problem("card_not_valid");
+    return { presentation: { asked, picks: pick(asked, this.presenter.holdings(orders)) } };
+  }
+
+  /** The holder should find in the history what the wallet turned down for her. */
+  private async recordRefusal(problem: Problem): Promise<Problem> {
+    if (!["over_asking", "unknown_relying_party"].includes(problem.code)) return problem;
+    const none = { ko: "", en: "" };
+    const items = Array.isArray(problem.facts["items"]) ? (problem.facts["items"] as string[]) : [];
+    await this.presenter.record({
+      id: crypto.randomUUID(),
+      at: this.now(),
+      party: (problem.facts["party"] as Words | undefined) ?? none,
+      purpose: none,
+      why: none,
+      legalBasis: none,
+      retention: none,
+      card: none,
+      format: null,
+      items: items.map((name) => ({ name, value: null })),
+      result: "refused",
+      code: problem.code,
+    });
+    return problem;
+  }
+
+  async acceptOffer(offered: Offered, onStep: (step: Step) => void): Promise<string> {
+    const id = await this.issuance.accept(offered);
+    await this.read();
+    return this.finish(id, onStep);
+  }
+
+  async finish(id: string, onStep: (step: Step) => void): Promise<string> {
+    try {
+      return await this.issuance.run(id, onStep);
+    } finally {
+      if (this.vault.open) await this.read();
+    }
+  }
+
+  async dismissPending(id: string): Promise<void> {
+    await this.issuance.forget(id);
+    await this.read();
+  }
+
+  /** `pin` null means the passkey is to confirm. */
+  async present(presentation: Presentation, pin: string | null): Promise<Shown> {
+    if (pin === null) await this.vault.unlockByPasskey(await passkeySecret(this.vault));
+    else await this.vault.confirm(pin);
+    return this.presenter.show(presentation.asked, presentation.picks, this.orders);
+  }
+
+  decline({ asked, picks }: Presentation): Promise<void> {
+    return this.presenter.decline(asked, picks, this.orders);
+  }
+
+  async deleteShown(id: string): Promise<void> {
+    await this.store.write(async (tx) => {
+      await tx.objectStore("sealed").delete(id);
+    });
+  }
+
+  async clearHistory(): Promise<void> {
+    await this.store.write(async (tx) => {
+      for (const id of await tx.objectStore("sealed").index("kind").getAllKeys("history")) await tx.objectStore("sealed").delete(id);
+    });
+  }
+
+  /** Cards, copies, their keys and the history go; the phone stays registered, so that it can hear of a release. */
+  async eraseCards(why: Erased["why"]): Promise<void> {
+    if ((await this.erased())?.why === why) return;
+    await this.store.write(async (tx) => {
+      await tx.objectStore("sealed").clear();
+      for (const key of await tx.objectStore("keys").getAll()) {
+        if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
+      }
+      await tx.objectStore("meta").delete("trust-list");
+      await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
+    });
+    this.phone.forget();
+    this.lock();
+  }
+
+  /** Everything goes. Only the language and the reason stay. */
+  async eraseAll(why: Erased["why"] | null): Promise<void> {
+    const language = await this.store.meta("language");
+    await this.store.write(async (tx) => {
+      await tx.objectStore("sealed").clear();
+      await tx.objectStore("keys").clear();
+      await tx.objectStore("meta").clear();
+      if (language !== undefined) await tx.objectStore("meta").put(language, "language");
+      if (why) await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
+    });
+    this.device = undefined;
+    this.phone.forget();
+    this.lock();
+  }
+
+  /** After five wrong PINs: cards go (only the PIN could open them), the phone stays; an identity check sets a new PIN. */
+  async forgetPin(): Promise<void> {
+    await this.store.write(async (tx) => {
+      await tx.objectStore("sealed").clear();
+      for (const key of await tx.objectStore("keys").getAll()) {
+        if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
+      }
+      for (const name of ["pin", "pin-failures", "passkey", "device"]) await tx.objectStore("meta").delete(name);
+      await tx.objectStore("meta").put(true, "welcomed");
+    });
+    this.device = undefined;
+    this.lock();
+  }
+
+  /** The holder gives this phone up: the wallet provider is told first, so that another phone can follow at once. */
+  async giveUp(): Promise<void> {
+    await this.phone.end().catch((thrown: unknown) => {
+      const problem = asProblem(thrown);
+      if (!["offline", "unknown_device", "device_ended", "device_suspended"].includes(problem.code)) throw problem;
+    });
+    await this.eraseAll(null);
+  }
+
+  private changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Words, dates and values in the holder's language.
+ * Promises: every key exists in both languages (the type checker says so). Keeps: nothing but the language now in use.
+ */
+import type { Words } from "./trust.ts";
+import { en } from "./words/en.ts";
+import { ko } from "./words/ko.ts";
+
+export type Language = "ko" | "en";
+export type Key = keyof typeof ko;
+
+let language: Language = "ko";
+
+export function speak(next: Language): void {
+  language = next;
+}
+export const spoken = (): Language => language;
+
+export function firstLanguage(kept: unknown, offered: readonly string[]): Language {
+  if (kept === "ko" || kept === "en") return kept;
+  return offered.find((tag) => tag.startsWith("ko") || tag.startsWith("en"))?.startsWith("en") ? "en" : "ko";
+}
+
+export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
+  const phrase: string = (language === "ko" ? ko : en)[key];
+  return phrase.replace(/\{(\w+)\}/g, (hole, name: string) => String(values[name] ?? hole));
+}
+
+export const has = (key: string): key is Key => Object.hasOwn(ko, key);
+export const pickWords = (words: Words): string => words[language] || words.ko || words.en;
+
+/** What a problem means, in words; an unknown code gets the general sentence, and the code is printed beside it. */
+export function problemWords(code: string): string {
+  const key = `problem.${code}`;
+  return has(key) ? t(key) : t("problem.other");
+}
+
+const locale = (): string => (language === "ko" ? "ko-KR" : "en-GB");
+
+/** YYYY-MM-DD is a civil date and must not shift with the time zone. */
+export function day(raw: string): string {
+  const date = new Date(`${raw}T00:00:00Z`);
+  if (Number.isNaN(date.getTime())) return raw;
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "long", timeZone: "UTC" }).format(date);
+}
+
+export const moment = (ms: number): string =>
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(ms);
+
+export const clock = (ms: number): string =>
+  new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+
+export function minutes(seconds: number): string {
+  const left = Math.max(0, Math.ceil(seconds));
+  return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+}
+
+export function claimLabel(name: string, labels: Readonly<Record<string, Words>> = {}): string {
+  const own = labels[name];
+  if (own && pickWords(own) !== name) return pickWords(own);
+  const key = `claim.${name}`;
+  return has(key) ? t(key) : name;
+}
+
+export function claimValue(name: string, value: unknown): string {
+  if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
+  if (value === null || value === undefined) return t("value.hidden");
+  if (name === "sex") {
+    const sex = String(value).toLowerCase();
+    if (["1", "m", "male"].includes(sex)) return t("value.male");
+    if (["2", "f", "female"].includes(sex)) return t("value.female");
+  }
+  if (typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value)) return day(value);
+  return String(value);
+}
+
+export const maskNumber = (raw: string): string => raw.replace(/^(\d{6}-?\d)\d+$/, "$1••••••");

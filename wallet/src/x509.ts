@@ -1,0 +1,215 @@
+/**
+ * X.509 certificates, as much as a wallet needs.
+ * Promises: a chain is accepted only when each signature verifies up to a pinned anchor, each certificate is in date, every issuer
+ * is a CA, and the anchor itself is not in the chain (HAIP 1.0). Trusts: the anchors handed in. Keeps: nothing.
+ * Refuses: anything but ECDSA P-256 with SHA-256, BER, unknown critical extensions, self-signed leaves.
+ */
+import { type Bytes, same } from "./bytes.ts";
+import { Problem } from "./problem.ts";
+
+interface Node {
+  readonly tag: number;
+  readonly body: Bytes;
+  readonly whole: Bytes;
+}
+
+export interface Certificate {
+  readonly der: Bytes;
+  readonly tbs: Bytes;
+  readonly signature: Bytes;
+  readonly issuer: Bytes;
+  readonly subject: Bytes;
+  readonly serial: Bytes;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly spki: Bytes;
+  readonly isCa: boolean;
+  readonly pathLength: number | null;
+  readonly mayCertify: boolean;
+  readonly maySign: boolean;
+  /** Subject key identifier, or null. */
+  readonly ski: Bytes | null;
+}
+
+const bad = (detail: string): never => {
+  throw new Problem("bad_certificate", detail);
+};
+
+function read(bytes: Bytes, at: number): Node {
+  const tag = bytes[at];
+  const first = bytes[at + 1];
+  if (tag === undefined || first === undefined) return bad("cut short");
+  let length = first;
+  let start = at + 2;
+  if (first >= 0x80) {
+    const count = first & 0x7f;
+    if (count === 0 || count > 3) return bad("length not DER");
+    length = 0;
+    for (let i = 0; i < count; i++) length = length * 256 + (bytes[start + i] ?? 0);
+    start += count;
+    if (length < 0x80 || length < 256 ** (count - 1)) return bad("length not minimal");
+  }
+  const end = start + length;
+  if (end > bytes.length) return bad("cut short");
+  return { tag, body: bytes.subarray(start, end), whole: bytes.subarray(at, end) };
+}
+
+function children(node: Node): Node[] {
+  const found: Node[] = [];
+  for (let at = 0; at < node.body.length; ) {
+    const child = read(node.body, at);
+    found.push(child);
+    at += child.whole.length;
+  }
+  return found;
+}
+
+function need(nodes: Node[], at: number, tag: number): Node {
+  const node = nodes[at];
+  return node && node.tag === tag ? node : bad(`unexpected structure at ${at}`);
+}
+
+const hex = (bytes: Bytes): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const ECDSA_SHA256 = "2a8648ce3d040302";
+const EC_KEY = "2a8648ce3d0201";
+const P256 = "2a8648ce3d030107";
+const BASIC_CONSTRAINTS = "551d13";
+const KEY_USAGE = "551d0f";
+const SUBJECT_KEY_ID = "551d0e";
+const READ_OR_HARMLESS = new Set([BASIC_CONSTRAINTS, KEY_USAGE, "551d25", "551d11", "551d20"]);
+
+function time(node: Node): Date {
+  const raw = new TextDecoder().decode(node.body);
+  const year = node.tag === 0x17 ? (Number(raw.slice(0, 2)) < 50 ? "20" : "19") + raw.slice(0, 2) : raw.slice(0, 4);
+  const rest = node.tag === 0x17 ? raw.slice(2) : raw.slice(4);
+  if (!/^\d{4}$/.test(year) || !/^\d{10}Z$/.test(rest)) return bad("time not DER");
+  const [month, day, hour, minute, second] = rest.match(/\d{2}/g) ?? [];
+  return new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+}
+
+export function parseCertificate(der: Bytes): Certificate {
+  const outer = read(der, 0);
+  if (outer.tag !== 0x30 || outer.whole.length !== der.length) return bad("not one certificate");
+  const top = children(outer);
+  const tbs = need(top, 0, 0x30);
+  algorithm(need(top, 1, 0x30));
+  const bits = need(top, 2, 0x03).body;
+  if (bits[0] !== 0) return bad("signature bits");
+  const fields = children(tbs);
+  if (fields[0]?.tag !== 0xa0 || hex(fields[0].body) !== "020102") return bad("not version 3");
+  algorithm(need(fields, 2, 0x30));
+  const dates = children(need(fields, 4, 0x30));
+  const [begin, end] = dates;
+  if (!begin || !end) return bad("validity");
+  const spki = need(fields, 6, 0x30);
+  const kind = children(need(children(spki), 0, 0x30)).map((oid) => hex(oid.body));
+  if (kind[0] !== EC_KEY || kind[1] !== P256) return bad("not a P-256 key");
+  const extensions = fields.slice(7).find((field) => field.tag === 0xa3);
+  return {
+    der,
+    tbs: tbs.whole,
+    signature: rawSignature(bits.subarray(1)),
+    serial: need(fields, 1, 0x02).body,
+    issuer: need(fields, 3, 0x30).whole,
+    subject: need(fields, 5, 0x30).whole,
+    notBefore: time(begin),
+    notAfter: time(end),
+    spki: spki.whole,
+    ...uses(extensions),
+  };
+}
+
+function algorithm(node: Node): void {
+  if (hex(need(children(node), 0, 0x06).body) !== ECDSA_SHA256) bad("not ECDSA with SHA-256");
+}
+
+type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "ski">;
+
+function uses(extensions: Node | undefined): Uses {
+  let isCa = false;
+  let pathLength: number | null = null;
+  let usage: number | null = null;
+  let ski: Bytes | null = null;
+  const list = extensions ? children(need(children(extensions), 0, 0x30)) : [];
+  for (const extension of list) {
+    const parts = children(extension);
+    const oid = hex(need(parts, 0, 0x06).body);
+    const critical = parts[1]?.tag === 0x01 && parts[1].body[0] === 0xff;
+    const value = parts.at(-1);
+    if (!value || value.tag !== 0x04) return bad("extension");
+    if (critical && !READ_OR_HARMLESS.has(oid)) return bad("unknown critical extension");
+    if (oid === BASIC_CONSTRAINTS) {
+      const constraints = children(read(value.body, 0));
+      isCa = constraints[0]?.tag === 0x01 && constraints[0].body[0] === 0xff;
+      const length = constraints.find((part) => part.tag === 0x02);
+      pathLength = length ? (length.body[0] ?? 0) : null;
+    }
+    if (oid === SUBJECT_KEY_ID) ski = read(value.body, 0).body;
+    if (oid === KEY_USAGE) usage = read(value.body, 0).body[1] ?? 0;
+  }
+  const has = (bit: number): boolean => usage === null || (usage & bit) !== 0;
+  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), ski };
+}
+
+/** ECDSA-Sig-Value (DER) to the raw r||s that WebCrypto reads. */
+function rawSignature(der: Bytes): Bytes {
+  const parts = children(read(der, 0));
+  const raw = new Uint8Array(64);
+  [0, 1].forEach((which) => {
+    const number = need(parts, which, 0x02).body;
+    const trimmed = number[0] === 0 ? number.subarray(1) : number;
+    if (trimmed.length > 32) bad("signature number too long");
+    raw.set(trimmed, which * 32 + 32 - trimmed.length);
+  });
+  return raw;
+}
+
+export function publicKey(certificate: Certificate): Promise<CryptoKey> {
+  return crypto.subtle.importKey("spki", certificate.spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+}
+
+async function signedBy(child: Certificate, parent: Certificate): Promise<boolean> {
+  const key = await publicKey(parent);
+  return crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, child.signature, child.tbs);
+}
+
+/**
+ * 1 at least one certificate, at most four  2 each in date  3 the leaf may sign, is no CA and not self-signed
+ * 4 each is signed by the next, which is a CA  5 the last is signed by an anchor, which is not itself in the chain.
+ * Returns the leaf.
+ */
+export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], now: Date): Promise<Certificate> {
+  if (chain.length === 0 || chain.length > 4) bad("chain length");
+  const certificates = chain.map((der) => parseCertificate(der));
+  const roots = anchors.map((der) => parseCertificate(der));
+  const leaf = certificates[0] ?? bad("no leaf");
+  for (const certificate of certificates) inDate(certificate, now);
+  if (!leaf.maySign || leaf.isCa) bad("leaf may not sign");
+  if (same(leaf.issuer, leaf.subject)) bad("self-signed");
+  for (const [at, child] of certificates.slice(0, -1).entries()) {
+    const parent = certificates[at + 1] ?? bad("chain");
+    await mustHaveIssued(parent, child, at);
+  }
+  const last = certificates.at(-1) ?? leaf;
+  for (const root of roots) {
+    if (certificates.some((certificate) => same(certificate.der, root.der))) bad("the anchor is in the chain");
+  }
+  for (const root of roots) {
+    if (!same(root.subject, last.issuer) || !(await signedBy(last, root))) continue;
+    inDate(root, now);
+    await mustHaveIssued(root, last, certificates.length - 1);
+    return leaf;
+  }
+  return bad("no anchor we trust signed it");
+}
+
+function inDate(certificate: Certificate, now: Date): void {
+  if (now < certificate.notBefore || now > certificate.notAfter) bad("out of date");
+}
+
+async function mustHaveIssued(parent: Certificate, child: Certificate, below: number): Promise<void> {
+  if (!same(child.issuer, parent.subject)) bad("issuer name");
+  if (!parent.isCa || !parent.mayCertify) bad("issuer is no CA");
+  if (parent.pathLength !== null && below > parent.pathLength) bad("path too long");
+  if (!(await signedBy(child, parent))) bad("signature");
+}
