@@ -20,20 +20,32 @@ from mapae.formats.jose import decode_json_value
 T = TypeVar("T")
 
 FIELDS = 200
+DRAIN = 2 * 1024 * 1024
 
 
 async def read_within(request: Request, limit: int) -> bytes:
-    """Read the body once, refusing at the first byte over the limit; `raw_body` gives it again."""
+    """Read the body once, keeping nothing over the limit; `raw_body` gives it again.
+
+    A little of what is too much is read and thrown away: a client that is still sending when the connection is closed
+    would otherwise get a reset instead of the 413.
+    """
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
+    too_large = declared.isascii() and declared.isdigit() and (len(declared) > 12 or int(declared) > limit)
+    if too_large and "expect" in request.headers:  # RFC 9110 10.1.1: the client has not sent it yet, and need not
         raise Refused(Code.TOO_LARGE, f"at most {limit} bytes")
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > limit:
-            raise Refused(Code.TOO_LARGE, f"at most {limit} bytes")
-        parts.append(part)
+        too_large = too_large or size > limit
+        if not too_large:
+            parts.append(part)
+        elif size > limit + DRAIN:
+            break
+        else:
+            parts.clear()
+    if too_large:
+        raise Refused(Code.TOO_LARGE, f"at most {limit} bytes")
     raw = b"".join(parts)
     request.state.raw = raw
     return raw

@@ -97,15 +97,19 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_parsed() -> None:
         nonlocal read
         for _ in range(1000):
             read += 1
-            yield b"x" * 100
+            yield b"x" * 100_000
 
     async with client(json_door("/echo", echo, limit=1000)) as web:
         assert (await web.post("/echo", content=b"x" * 1000)).json() == {"size": 1000}
         declared = await web.post("/echo", content=b"x" * 1001)
         streamed = await web.post("/echo", content=endless())
         lying = await web.post("/echo", content=endless(), headers={"Content-Length": "9" * 30})
+        asking = {"Content-Length": "1001", "Expect": "100-continue"}
+        waiting = await web.post("/echo", content=endless(), headers=asking)
     assert [a.status_code for a in (declared, streamed, lying)] == [413, 413, 413]
-    assert streamed.json()["error"] == "too_large"
+    assert streamed.json()["error"] == "too_large" and streamed.headers["connection"] == "close"
+    assert waiting.status_code == 413
+    assert read < 50  # of 2000 parts: a little is thrown away, then nobody reads on
 
 
 @pytest.mark.parametrize(
