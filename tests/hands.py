@@ -19,6 +19,8 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 PUBLIC_VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors"
 OUR_VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 
+_REPEATABLE = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # RFC 6979: the same vector every time
+
 
 class Hand:
     def __init__(self, word: str) -> None:
@@ -30,11 +32,11 @@ class Hand:
         self.jwk = self.key.jwk
 
     def sign(self, message: bytes) -> bytes:
-        r, s = decode_dss_signature(self._private.sign(message, ec.ECDSA(hashes.SHA256())))
+        r, s = decode_dss_signature(self._private.sign(message, _REPEATABLE))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
     def certify(self, builder: x509.CertificateBuilder) -> x509.Certificate:
-        return builder.sign(self._private, hashes.SHA256())
+        return builder.sign(self._private, hashes.SHA256(), ecdsa_deterministic=True)
 
 
 def public_vectors(path: str) -> Path:

@@ -1,0 +1,113 @@
+"""The cases of vectors/, which the wallet's tests run as well: each is read, or refused at the step it names."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from hands import OUR_VECTORS
+from mapae.errors import Refused, step
+from mapae.formats import jose, sd_jwt, x509
+from mapae.formats.jose import Jws, PublicKey
+from mapae.formats.mdoc import DeviceResponse
+from mapae.formats.sd_jwt import SdJwt
+from mapae.formats.status import StatusToken
+
+NAMES = ("base64url", "json", "jws", "jwk", "sd_jwt", "mdoc", "status", "x509")
+FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
+CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
+
+
+def now(file: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(file["now"], UTC)
+
+
+def read_base64url(file: dict[str, Any], raw: Any) -> Any:
+    with step("base64url"):
+        return jose.unb64u(raw).hex()
+
+
+def read_json(file: dict[str, Any], raw: Any) -> Any:
+    with step("json"):
+        return jose.decode_json(raw)
+
+
+def read_jws(file: dict[str, Any], raw: Any) -> Any:
+    with step("parse"):
+        jws = Jws.parse(raw, typ=file["typ"])
+    with step("signature"):
+        jws.verify(PublicKey.from_jwk(file["issuer_jwk"]))
+    return jws.claims()
+
+
+def read_jwk(file: dict[str, Any], raw: Any) -> Any:
+    with step("key"):
+        return PublicKey.from_jwk(raw).thumbprint
+
+
+def read_sd_jwt(file: dict[str, Any], raw: Any) -> Any:
+    with step("parse"):
+        shown = SdJwt.parse(raw)
+    with step("seal"):
+        claims = shown.open(PublicKey.from_jwk(file["issuer_jwk"]))
+    with step("holder"):
+        key = sd_jwt.holder_key(claims)
+        shown.check_binding(key, nonce=file["nonce"], audience=file["audience"], now=now(file))
+    return claims
+
+
+def read_mdoc(file: dict[str, Any], raw: Any) -> Any:
+    with step("parse"):
+        (document,) = DeviceResponse.parse(bytes.fromhex(raw)).documents
+    with step("seal"):
+        opened = document.issuer_signed.open(PublicKey.from_jwk(file["issuer_jwk"]))
+    with step("holder"):
+        document.check_device(bytes.fromhex(file["session_transcript"]))
+
+    def readable(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return {"hex": value.hex()}
+        return value.isoformat() if isinstance(value, date) else value
+
+    return {namespace: {name: readable(value) for name, value in some.items()} for namespace, some in opened.items()}
+
+
+def read_status(file: dict[str, Any], raw: Any) -> Any:
+    with step("parse"):
+        token = StatusToken.parse(raw)
+    with step("standing"):
+        token.check(PublicKey.from_jwk(file["issuer_jwk"]), file["uri"], now(file))
+    return {index: token.list.read(int(index)) for index in ("1", "2", "3", "4", "63")}
+
+
+def read_x509(file: dict[str, Any], raw: Any) -> Any:
+    anchors = x509.Anchors(jose.read_x5c(file["anchors"]))
+    with step("issuer"):
+        chain = jose.read_x5c(raw)
+        return x509.check_chain(chain, anchors, now(file), x509.Profile[file["profile"]]).key.jwk
+
+
+READ: dict[str, Callable[[dict[str, Any], Any], Any]] = {name: globals()[f"read_{name}"] for name in NAMES}
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}: {case['name']}" for name, case in CASES])
+def test_each_case_is_read_or_refused_at_the_step_it_names(name, case):
+    if "expected" in case:
+        assert READ[name](FILES[name], case["input"]) == case["expected"]
+        return
+    with pytest.raises(Refused) as refusal:
+        READ[name](FILES[name], case["input"])
+    assert {"step": refusal.value.step, "code": refusal.value.code.value} == case["refused"], refusal.value.detail
+
+
+def test_the_cases_are_what_make_py_writes():
+    spec = importlib.util.spec_from_file_location("vectors_make", OUR_VECTORS / "make.py")
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    for name, content in make.everything().items():
+        assert make.written(content) == (OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8"), name

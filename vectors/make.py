@@ -1,0 +1,339 @@
+"""Writes the JSON cases of this folder: what must be read, and what must be refused at which step.
+
+Both languages run them: tests/unit/formats/test_vectors.py here, the wallet's tests in TypeScript. Everything is
+repeatable (named keys, RFC 6979 signatures, seeded salts), so a second run changes nothing; a test checks that.
+
+    .venv/bin/python vectors/make.py
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from hands import NOW, Hand  # noqa: E402
+from mapae.clock import SeededDice  # noqa: E402
+from mapae.formats import cbor, cose, jose, mdoc, sd_jwt, status, x509  # noqa: E402
+from mapae.formats.sd_jwt import Hidden, SdJwt  # noqa: E402
+from mapae.formats.status import StatusList, StatusRef  # noqa: E402
+
+ISSUER, HOLDER, THIEF, CA = Hand("issuer"), Hand("holder"), Hand("thief"), Hand("ca")
+AT = int(NOW.timestamp())
+NONCE, AUDIENCE = "exc7gBkxjx1rdc9udRrveKvSsJIq80avlXeLHhGwqtA", "x509_hash:uwXjyMHMSrh3HM8I1zHRNg"
+Case = dict[str, Any]
+
+
+def refused(name: str, input_: Any, step: str, code: str) -> Case:
+    return {"name": name, "input": input_, "refused": {"step": step, "code": code}}
+
+
+def taken(name: str, input_: Any, expected: Any) -> Case:
+    return {"name": name, "input": input_, "expected": expected}
+
+
+# --- jose ---------------------------------------------------------------------------------------------------------
+
+
+def base64url() -> Iterator[Case]:
+    yield taken("nothing", "", "")
+    yield taken("one byte", "_w", "ff")
+    yield taken("two bytes", "-_8", "fbff")
+    yield taken("three bytes", "AAEC", "000102")
+    yield refused("padding", "_w==", "base64url", "malformed")
+    yield refused("standard alphabet", "+/8", "base64url", "malformed")
+    yield refused("spare bits after one byte", "_x", "base64url", "malformed")
+    yield refused("spare bits after two bytes", "-_9", "base64url", "malformed")
+    yield refused("one character left over", "AAECA", "base64url", "malformed")
+    yield refused("white space", "AA EC", "base64url", "malformed")
+    yield refused("line end", "AAEC\n", "base64url", "malformed")
+
+
+def json_objects() -> Iterator[Case]:
+    yield taken("plain", '{"a":[1,{"b":"c:d"}]}', {"a": [1, {"b": "c:d"}]})
+    yield taken("escaped quote and colon", '{"a\\":b":1}', {'a":b': 1})
+    yield refused("member twice", '{"a":1,"a":1}', "json", "malformed")
+    yield refused("member twice, escaped", '{"a":1,"\\u0061":2}', "json", "malformed")
+    yield refused("member twice, inside", '{"x":[{"a":1,"a":2}]}', "json", "malformed")
+    yield refused("not an object", "[1]", "json", "malformed")
+    yield refused("not a number", '{"a":NaN}', "json", "malformed")
+    yield refused("half a surrogate pair", '{"a":"\\ud800"}', "json", "malformed")
+    yield refused("too deep", '{"a":' + "[" * 20 + "]" * 20 + "}", "json", "too_large")
+
+
+def tokens() -> Iterator[Case]:
+    good = jose.sign_jws(ISSUER, {"typ": "vector+jwt"}, {"iss": "x"})
+    head, body, signature = good.split(".")
+    short = jose.b64u(jose.unb64u(signature)[:63])
+    yield taken("good", good, {"iss": "x"})
+    other = jose.sign_jws(THIEF, {"typ": "vector+jwt"}, {"iss": "x"})
+    yield refused("signed by another key", other, "signature", "bad_signature")
+    yield refused("another payload", f"{head}.{jose.b64u(b'{}')}.{signature}", "signature", "bad_signature")
+    yield refused("signature cut", f"{head}.{body}.{short}", "signature", "bad_signature")
+    yield refused("no signature", f"{head}.{body}.", "signature", "bad_signature")
+    yield refused("two parts", f"{head}.{body}", "parse", "malformed")
+    yield refused("padded", f"{head}.{body}=.{signature}", "parse", "malformed")
+    for name, header, code in [
+        ("alg none", {"alg": "none", "typ": "vector+jwt"}, "unsupported"),
+        ("alg HS256", {"alg": "HS256", "typ": "vector+jwt"}, "unsupported"),
+        ("alg missing", {"typ": "vector+jwt"}, "unsupported"),
+        ("crit", {"alg": "ES256", "typ": "vector+jwt", "crit": ["exp"]}, "unsupported"),
+        ("typ of another token", {"alg": "ES256", "typ": "other+jwt"}, "malformed"),
+        ("typ missing", {"alg": "ES256"}, "malformed"),
+    ]:
+        message = f"{jose.b64u(jose.encode_json(header))}.{body}".encode()
+        yield refused(name, jose.jws_complete(message, ISSUER.sign(message)), "parse", code)
+
+
+def keys() -> Iterator[Case]:
+    good = dict(HOLDER.jwk)
+    yield taken("plain", good, HOLDER.key.thumbprint)
+    yield taken("with members that do not matter", good | {"kid": "1", "use": "sig"}, HOLDER.key.thumbprint)
+    yield refused("another curve", good | {"crv": "P-384"}, "key", "unsupported")
+    yield refused("another kind", good | {"kty": "OKP"}, "key", "unsupported")
+    yield refused("private part", good | {"d": good["x"]}, "key", "malformed")
+    yield refused("not on the curve", good | {"y": good["x"]}, "key", "malformed")
+    yield refused("coordinate too long", good | {"x": "AA" + good["x"]}, "key", "malformed")
+    yield refused("coordinate padded", good | {"x": good["x"][:-1] + "="}, "key", "malformed")
+
+
+# --- SD-JWT VC ----------------------------------------------------------------------------------------------------
+
+CLAIMS: dict[str, Any] = {
+    "iss": "https://issuer.example/issuer",
+    "vct": "urn:mapae:kr:resident-card:1",
+    "exp": AT + 86_400,
+    "cnf": {"jwk": dict(HOLDER.jwk)},
+    "status": StatusRef("https://issuer.example/status/1", 7).claim(),
+    "name": Hidden("한지수"),
+    "birth_date": Hidden("2001-03-09"),
+    "age_over_19": Hidden(True),
+    "address": Hidden({"city": "세종", "street": Hidden("한누리대로 2130")}),
+    "nationality": [Hidden("KR"), Hidden("XM")],
+}
+
+
+def card(decoys: int = 2) -> SdJwt:
+    draft = sd_jwt.draft({"typ": "dc+sd-jwt"}, CLAIMS, entropy=SeededDice("card").bytes, decoys=decoys)
+    return SdJwt.parse(draft.complete(ISSUER.sign(draft.signing_input)))
+
+
+def handmade(payload: dict[str, Any], *items: Any) -> SdJwt:
+    body = {"vct": "urn:x", "cnf": {"jwk": dict(HOLDER.jwk)}} | payload
+    token = jose.sign_jws(ISSUER, {"typ": "dc+sd-jwt"}, body)
+    return SdJwt.parse("~".join((token, *(jose.b64u(jose.encode_json(item)) for item in items), "")))
+
+
+def digest(item: Any) -> str:
+    return sd_jwt._hash(jose.b64u(jose.encode_json(item)))
+
+
+def bound(shown: SdJwt, holder: Hand = HOLDER, **change: Any) -> str:
+    options = {"nonce": NONCE, "audience": AUDIENCE, "now": NOW} | change
+    return shown.bind(holder, **options)
+
+
+def sd_jwts() -> Iterator[Case]:
+    whole = card()
+    for name, paths in [
+        ("everything", [[claim] for claim in CLAIMS]),
+        ("nothing", []),
+        ("one claim", [["age_over_19"]]),
+        ("a nested claim", [["address", "street"]]),
+        ("one element of an array", [["nationality", 1]]),
+    ]:
+        shown = whole.disclose(paths)
+        yield taken(name, bound(shown), shown.peek())
+    shown = whole.disclose([["name"]])
+    good = bound(shown)
+    token, disclosure, proof = good.split("~")
+    more = whole.disclose([["birth_date"]]).disclosures[0]
+    yield refused("no tilde", token, "parse", "malformed")
+    yield refused("an empty disclosure", f"{token}~~{proof}", "parse", "malformed")
+    yield refused("a disclosure that is not an array", f"{token}~{jose.b64u(b'{}')}~{proof}", "parse", "malformed")
+    bad = jose.jws_complete(whole.jws.signing_input, THIEF.sign(whole.jws.signing_input))
+    yield refused("issued by another key", f"{bad}~{disclosure}~{proof}", "seal", "bad_signature")
+    name_, element = ["salt", "name", "x"], ["salt", "x"]
+    for name, forged, code in [
+        ("a digest twice", handmade({"_sd": [digest(name_)] * 2}, name_), "malformed"),
+        ("a disclosure twice", handmade({"_sd": [digest(name_)]}, name_, name_), "malformed"),
+        ("a disclosure nobody signed", handmade({}, name_), "bad_digest"),
+        ("the name of another claim", handmade({"_sd": [digest(name_)], "name": 1}, name_), "malformed"),
+        ("an element in an object", handmade({"_sd": [digest(element)]}, element), "malformed"),
+        ("a member in an array", handmade({"a": [{"...": digest(name_)}]}, name_), "malformed"),
+        ("company in an array", handmade({"a": [{"...": digest(element), "b": 1}]}, element), "malformed"),
+        ("a reserved name", handmade({"_sd": [digest(["s", "_sd", []])]}, ["s", "_sd", []]), "malformed"),
+        ("another hash", handmade({"_sd_alg": "sha-512"}), "unsupported"),
+        ("exp from a disclosure", handmade({"_sd": [digest(["s", "exp", 1])]}, ["s", "exp", 1]), "malformed"),
+        ("no vct", handmade({"vct": 5}), "malformed"),
+    ]:
+        yield refused(name, bound(forged), "seal", code)
+    for name, text, code in [
+        ("no key binding", shown.encode(), "bad_holder_proof"),
+        ("bound by another key", bound(shown, THIEF), "bad_holder_proof"),
+        ("another nonce", bound(shown, nonce="another"), "wrong_nonce"),
+        ("another audience", bound(shown, audience="x509_hash:another"), "wrong_audience"),
+        ("bound long ago", bound(shown, now=NOW - timedelta(minutes=10)), "bad_holder_proof"),
+        ("bound in the future", bound(shown, now=NOW + timedelta(minutes=10)), "bad_holder_proof"),
+        ("a disclosure added", f"{token}~{disclosure}~{more}~{proof}", "bad_holder_proof"),
+        ("a disclosure taken away", f"{token}~{proof}", "bad_holder_proof"),
+    ]:
+        yield refused(name, text, "holder", code)
+
+
+# --- mdoc ---------------------------------------------------------------------------------------------------------
+
+NAMESPACE = "kr.mapae.resident.1"
+TRANSCRIPT = mdoc.openid4vp_transcript(
+    client_id=AUDIENCE,
+    nonce=NONCE,
+    response_uri="https://verifier.example/responses/1",
+    thumbprint=Hand("response encryption").key.thumbprint_raw,
+)
+
+
+def resident() -> mdoc.IssuerSigned:
+    elements = {"name": "한지수", "birth_date": date(2001, 3, 9), "age_over_19": True, "portrait": b"\xff\xd8\xff"}
+    draft = mdoc.draft(
+        "kr.mapae.resident.1",
+        {NAMESPACE: elements},
+        device_key=HOLDER.key,
+        validity=mdoc.Validity(NOW, NOW, NOW + timedelta(days=30)),
+        x5chain=[leaf(x509.Profile.DOCUMENT_SIGNER)],
+        status=StatusRef("https://issuer.example/status/1", 7),
+        entropy=SeededDice("mdoc").bytes,
+    )
+    return mdoc.IssuerSigned.parse(draft.complete(ISSUER.sign(draft.signing_input)))
+
+
+def readable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def responses() -> Iterator[Case]:
+    whole = resident()
+
+    def show(card_: mdoc.IssuerSigned, holder: Hand = HOLDER, transcript: bytes = TRANSCRIPT) -> bytes:
+        return mdoc.present(card_, session_transcript=transcript, holder=holder)
+
+    for name, wanted in [("everything", whole.names[NAMESPACE]), ("one element", ("age_over_19",)), ("nothing", ())]:
+        shown = whole.disclose({NAMESPACE: wanted})
+        opened = {space: {k: readable(v) for k, v in some.items()} for space, some in shown.peek().items()}
+        yield taken(name, show(shown).hex(), opened)
+
+    def changed(path: list[Any], value: Any) -> str:
+        raw = cbor.loads(show(whole.disclose({NAMESPACE: ["name"]})))
+        at = raw
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = value
+        return cbor.dumps(raw).hex()
+
+    first = ["documents", 0]
+    signed = [*first, "issuerSigned"]
+    item = cbor.Tag(24, cbor.dumps({"random": bytes(16), "digestID": 0, "elementIdentifier": "x", "elementValue": 1}))
+    good = show(whole).hex()
+    yield refused("something after it", good + "00", "parse", "malformed")
+    yield refused("status not 0", changed(["status"], 10), "parse", "malformed")
+    yield refused("another version", changed(["version"], "2.0"), "parse", "unsupported")
+    yield refused("another docType", changed([*first, "docType"], "org.iso.18013.5.1.mDL"), "parse", "malformed")
+    yield refused("a MAC", changed([*first, "deviceSigned", "deviceAuth"], {"deviceMac": []}), "parse", "unsupported")
+    added = cbor.Tag(24, b"\xa1\x61a\xa1\x61b\x01")
+    yield refused(
+        "elements of the device", changed([*first, "deviceSigned", "nameSpaces"], added), "parse", "unsupported"
+    )
+    yield refused("an element nobody signed", changed([*signed, "nameSpaces", NAMESPACE], [item]), "seal", "bad_digest")
+    yield refused("a namespace nobody signed", changed([*signed, "nameSpaces", "added"], [item]), "seal", "bad_digest")
+    forged = THIEF.sign(cose.to_be_signed(whole.auth.payload or b""))
+    yield refused("issued by another key", changed([*signed, "issuerAuth", 3], forged), "seal", "bad_signature")
+    yield refused("shown by another key", show(whole, THIEF).hex(), "holder", "bad_holder_proof")
+    elsewhere = mdoc.openid4vp_transcript(
+        client_id=AUDIENCE, nonce="another", response_uri="https://verifier.example/responses/1", thumbprint=None
+    )
+    yield refused("shown in another session", show(whole, transcript=elsewhere).hex(), "holder", "bad_holder_proof")
+
+
+# --- status lists and certificates --------------------------------------------------------------------------------
+
+
+def lists() -> Iterator[Case]:
+    uri = "https://issuer.example/status/1"
+    list_ = StatusList.of(2, 64, [(1, 1), (2, 2), (3, 3), (63, 2)])
+    good = status.publish(list_, ISSUER, [b"\x30\x00"], uri=uri, now=NOW, life=timedelta(hours=1), ttl=5)
+    yield taken("good", good, {"1": 1, "2": 2, "3": 3, "4": 0, "63": 2})
+    old = status.publish(list_, ISSUER, [], uri=uri, now=NOW - timedelta(hours=2), life=timedelta(hours=1), ttl=5)
+    yield refused("past its end", old, "standing", "status_unknown")
+    other = status.publish(list_, ISSUER, [], uri=uri + "2", now=NOW, life=timedelta(hours=1), ttl=5)
+    yield refused("another list", other, "standing", "status_unknown")
+    fake = status.publish(list_, THIEF, [], uri=uri, now=NOW, life=timedelta(hours=1), ttl=5)
+    yield refused("another signer", fake, "standing", "bad_signature")
+    claims = status.status_claims(list_, uri=uri, now=NOW, life=timedelta(hours=1), ttl=5)
+    for name, change in [
+        ("three bits", {"bits": 3, "lst": list_.lst()}),
+        ("not compressed", {"bits": 2, "lst": "AAAA"}),
+        ("cut", {"bits": 2, "lst": list_.lst()[:-4]}),
+    ]:
+        text = jose.sign_jws(ISSUER, {"typ": "statuslist+jwt"}, claims | {"status_list": change})
+        yield refused(name, text, "parse", "malformed")
+
+
+ROOT_OPTIONS = {"not_before": NOW - timedelta(days=1), "not_after": NOW + timedelta(days=365)}
+ROOT = x509.root(x509.Subject("Vector root"), CA, serial=17, **ROOT_OPTIONS)
+
+
+def leaf(profile: x509.Profile, **change: Any) -> bytes:
+    options: dict[str, Any] = {"ca": CA, "ca_der": ROOT, "serial": 18, **ROOT_OPTIONS} | change
+    return x509.leaf(profile, x509.Subject("Vector signer"), ISSUER.key, **options)
+
+
+def chains() -> Iterator[Case]:
+    profile = x509.Profile.DOCUMENT_SIGNER
+    good = leaf(profile)
+    yield taken("good", jose.x5c_header([good]), ISSUER.key.jwk)
+    yield refused("anchor inside", jose.x5c_header([good, ROOT]), "issuer", "bad_certificate")
+    yield refused("another purpose", jose.x5c_header([leaf(x509.Profile.ACCESS)]), "issuer", "bad_certificate")
+    false_root = x509.root(x509.Subject("Vector root"), THIEF, serial=17, **ROOT_OPTIONS)
+    fake = leaf(profile, ca=THIEF, ca_der=false_root)
+    yield refused("another authority of the same name", jose.x5c_header([fake]), "issuer", "untrusted_issuer")
+    alone = x509.root(x509.Subject("Alone"), ISSUER, serial=1, **ROOT_OPTIONS)
+    yield refused("self-signed", jose.x5c_header([alone]), "issuer", "bad_certificate")
+    yield refused(
+        "a signer as authority", jose.x5c_header([good, leaf(profile, serial=19)]), "issuer", "bad_certificate"
+    )
+    old = leaf(profile, not_after=NOW - timedelta(hours=1))
+    yield refused("expired", jose.x5c_header([old]), "issuer", "expired")
+    early = leaf(profile, not_before=NOW + timedelta(hours=1))
+    yield refused("not valid yet", jose.x5c_header([early]), "issuer", "not_yet_valid")
+
+
+def everything() -> dict[str, dict[str, Any]]:
+    issuer = {"issuer_jwk": dict(ISSUER.jwk), "now": AT}
+    asked = {"nonce": NONCE, "audience": AUDIENCE}
+    return {
+        "base64url": {"cases": list(base64url())},
+        "json": {"cases": list(json_objects())},
+        "jws": {**issuer, "typ": "vector+jwt", "cases": list(tokens())},
+        "jwk": {"cases": list(keys())},
+        "sd_jwt": {**issuer, **asked, "cases": list(sd_jwts())},
+        "mdoc": {**issuer, "session_transcript": TRANSCRIPT.hex(), "cases": list(responses())},
+        "status": {**issuer, "uri": "https://issuer.example/status/1", "cases": list(lists())},
+        "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
+    }
+
+
+def written(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    for name, content in everything().items():
+        (HERE / f"{name}.json").write_text(written(content), encoding="utf-8")
+        print(f"{name}.json: {len(content['cases'])} cases", file=sys.stderr)
