@@ -1,0 +1,1 @@
+"""The web edge and the look of every server-rendered page."""
