@@ -14,11 +14,12 @@ import pytest
 
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db, migrate
-from mapae.errors import Refused
 from mapae.formats.jose import PublicKey, b64u, encode_json, sign_jws
 from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number
+from mapae.house import _guard
 from mapae.keys import Signer
 from mapae.peers import Gate, Peers
+from mapae.ui.http import Caller
 from mapae.ui.site import application
 from mapae.wallet_provider import web
 from mapae.wallet_provider.attest import Attester, Urls
@@ -124,28 +125,12 @@ async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
     )
     issuer, stranger = Signer.ephemeral(), Signer.ephemeral()
     known = {"issuer": PublicKey.from_jwk(issuer.jwk), "verifier": PublicKey.from_jwk(stranger.jwk)}
-    app = application([*web.routes(provider, tmp_path / "static")], clock=clock, rates=False)
-    gate = Gate("wallet_provider", known.get, clock)
-
-    async def gated(scope: Any, receive: Any, send: Any) -> None:
-        """What app.py does around the peer doors: the caller's role onto the request's state."""
-        if scope["path"].startswith("/wallet-provider/peer/"):
-            message = await receive()
-            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-            try:
-                who = gate.admit(headers.get("authorization"), scope["path"], message.get("body", b""))
-                scope.setdefault("state", {})["peer"] = who
-            except Refused:
-                pass  # the door itself refuses a caller without a role
-
-            async def again() -> Any:
-                return message
-
-            await app(scope, again, send)
-        else:
-            await app(scope, receive, send)
-
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(gated), base_url=BASE)
+    doors = web.routes(provider, tmp_path / "static")
+    for route in doors:
+        if route.caller is Caller.PEER:
+            _guard(route, Gate("wallet_provider", known.get, clock))
+    app = application(doors, clock=clock, rates=False)
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
     peers = [
         Peers(name, key, lambda _: BASE, http, clock) for name, key in (("issuer", issuer), ("verifier", stranger))
     ]
