@@ -44,6 +44,8 @@ from mapae.issuer.status import LIST_SIZE, Seal, StatusLists
 from mapae.keys import Ticket, Vault
 from mapae.registers.values import PopulationRegister
 
+__all__ = ["Card", "Holding", "Issuer", "Offer", "OfferEvent", "Order", "Seal"]
+
 REDRAWS = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
 KEEP_OFFERS = timedelta(days=30)
 
@@ -233,7 +235,11 @@ class Issuer:
             await store.set_order(tx, card.id, ("open", "held"), "held", now)
             await store.set_device(tx, card.id, session.device)
             await store.tell(tx, card.case_id, What.ISSUED, batch.configuration, now)
-            facts: dict[str, str | int] = {"batch": batch.id, "configuration": batch.configuration, "copies": len(signed)}
+            facts: dict[str, str | int] = {
+                "batch": batch.id,
+                "configuration": batch.configuration,
+                "copies": len(signed),
+            }
             await audit.record(tx, audit.Event(card.id, "batch", "signed", "issuer", facts), now)
 
         await self._db.write(body)

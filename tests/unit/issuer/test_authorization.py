@@ -223,6 +223,7 @@ async def test_no_code_or_token_is_at_rest(hall: Hall) -> None:
     code = await phone.scan(await hall.offer())
     await phone.redeem(code)
     everything = ""
+    row: Any
     for table in ("issue_order", "issue_offer", "wallet_session", "offer_event", "spent", "audit_event"):
         for row in await hall.db.all(f"SELECT * FROM {table}"):
             everything += repr([bytes(v) if isinstance(v, memoryview) else v for v in tuple(row)])

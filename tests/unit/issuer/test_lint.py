@@ -39,7 +39,7 @@ def drafted(configuration: str, **changed: Any) -> Draft:
     life = life_of_copies(COUNTRY, one.document, RESIDENT.birth_date, CARD.expiry_date, START)
     places = [Place(f"t{n}", key, StatusRef(f"{ISSUER}/status/l{n}", n)) for n, key in enumerate(KEYS)]
     dice = SeededDice(3)
-    made = {"values": values, "life": life, "places": places, "entropy": dice.bytes} | changed
+    made: dict[str, Any] = {"values": values, "life": life, "places": places, "entropy": dice.bytes} | changed
     return draft_batch(
         one, made["values"], made["life"], made["places"], issuer=ISSUER, x5c=[b"0"], entropy=made["entropy"]
     )
@@ -106,7 +106,7 @@ def test_copies_that_share_something_are_refused(configuration: str) -> None:
     for places in (same_key, same_index):
         assert broken(drafted(configuration, places=places)) == "lint_unlinkable"
     assert broken(replace(good, copies=(good.copies[0], good.copies[0]))) == "lint_unlinkable"
-    assert broken(drafted(configuration, entropy=lambda n: bytes(n))) == "lint_unlinkable"
+    assert broken(drafted(configuration, entropy=bytes)) == "lint_unlinkable"
 
 
 def with_claims(claims: dict[str, Any]) -> Draft:

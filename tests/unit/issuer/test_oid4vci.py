@@ -110,6 +110,7 @@ def test_too_many_keys_twice_the_same_key_and_wrong_shapes(provider: Provider) -
     assert refusal(provider, {"jwt": [jwt(provider, KEYS)]}) == (Code.INVALID_PROOF, "proof_attestation")
     assert refusal(provider, {"jwt": [jwt(provider, [KEYS[0], KEYS[0]])]}) == (Code.INVALID_PROOF, "proof_keys")
     both = provider.attest_keys(KEYS[:1], "good")
+    shape: Any
     for shape in (None, {}, {"jwt": []}, {"jwt": "x"}, {"jwt": [7]}, {"jwt": ["x"], "attestation": [both]},
                   {"jwt": ["x"] * 11}):  # fmt: skip
         assert refusal(provider, shape) == (Code.INVALID_PROOF, "proof_shape")
