@@ -26,7 +26,7 @@ from mapae.clock import SystemClock, SystemDice
 from mapae.errors import Code, Refused
 from mapae.ui import csrf as tokens
 from mapae.ui.body import form, json_body, raw_body, read_within
-from mapae.ui.pages import refused_page
+from mapae.ui.pages import refused_page, remember_language
 from mapae.ui.rate import Buckets, Rate
 
 __all__ = [
@@ -217,6 +217,8 @@ class Door(Route):
     def _finish(self, request: Request, answer: Response) -> Response:
         for name, value in getattr(request.state, "answer_headers", {}).items():
             answer.headers[name] = value
+        if self.answer is Answer.PAGE and answer.status_code == 303:
+            remember_language(request, answer)
         if self.cors:
             answer.headers.update(CORS_HEADERS)
         if self.camera:

@@ -49,10 +49,18 @@ def page(
     )  # fmt: skip
     if fresh is not None:
         csrf.set_cookie(request, answer, csrf.FORM_COOKIE, fresh, None)
-    if request.query_params.get("lang") == given["lang"]:
-        answer.set_cookie(words.LANGUAGE_COOKIE, given["lang"], max_age=31536000, path="/", samesite="lax",
-                          secure=csrf.secure(request))  # fmt: skip
+    remember_language(request, answer)
     return answer
+
+
+def remember_language(request: Request, answer: Response) -> None:
+    """The switch holds for later pages, also when it was used on an address that only leads on to another."""
+    chosen = request.query_params.get("lang")
+    if chosen in words.LANGUAGES:
+        answer.set_cookie(
+            words.LANGUAGE_COOKIE, chosen, max_age=31536000, path="/", httponly=True, samesite="lax",
+            secure=csrf.secure(request),
+        )  # fmt: skip
 
 
 def refused_page(request: Request, refused: Refused, status: int, incident: str | None) -> Response:

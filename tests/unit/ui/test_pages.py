@@ -38,6 +38,14 @@ async def test_the_language_follows_the_switch_then_the_cookie_then_the_browser(
         assert await lang_of(web, "/demo/ui?lang=ko") == "ko"
 
 
+async def test_the_switch_holds_through_a_redirect() -> None:
+    async with client() as web:
+        text = (await web.get("/demo/ui")).text
+        token = text.partition('name="csrf" value="')[2].partition('"')[0]
+        assert (await web.post("/demo/ui?lang=en", data={"csrf": token})).status_code == 303
+        assert await lang_of(web) == "en"
+
+
 @pytest.mark.parametrize(
     ("header", "lang"),
     [
