@@ -1,4 +1,9 @@
-"""The registry's tables: proposals, decisions, access certificates. Rows are added and never changed."""
+"""The registry's tables: proposals, decisions, access certificates.
+
+Promises: rows are added and never changed or removed. Trusts: the registry for every rule. Keeps: trust_proposal,
+trust_decision, access_certificate. Refuses: a second decision on one proposal and two approvals in one place, by
+unique index.
+"""
 
 from __future__ import annotations
 
