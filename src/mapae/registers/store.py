@@ -58,8 +58,9 @@ class PopulationStore:
 
     async def add(self, residents: Sequence[Resident]) -> None:
         """Take in residents in one transaction; one whose number is known already stays as it is."""
-        rows = [self._resident_row(resident) for resident in residents]
-        lines = [line for resident in residents for line in self._phone_rows(resident)]
+        known = [(self.person_id(resident.number), resident) for resident in residents]
+        rows = [self._resident_row(person, resident) for person, resident in known]
+        lines = [line for person, resident in known for line in self._phone_rows(person, resident)]
 
         async def body(tx: Tx) -> None:
             await tx.many(_INSERT_RESIDENT, rows)
@@ -67,8 +68,8 @@ class PopulationStore:
 
         await self._db.write(body)
 
-    def _resident_row(self, resident: Resident) -> tuple[Value, ...]:
-        number, card, person = resident.number, resident.card, self.person_id(resident.number)
+    def _resident_row(self, person: str, resident: Resident) -> tuple[Value, ...]:
+        number, card = resident.number, resident.card
         card_row: tuple[Value, ...] = (None, None, None, None)
         if card is not None:
             card_row = (card.number, card.issued.isoformat(), card.kind, card.state)
@@ -95,8 +96,7 @@ class PopulationStore:
             resident.photo_seed,
         )
 
-    def _phone_rows(self, resident: Resident) -> list[tuple[Value, ...]]:
-        person = self.person_id(resident.number)
+    def _phone_rows(self, person: str, resident: Resident) -> list[tuple[Value, ...]]:
         context = b"phone_line.phone " + person.encode()
         return [
             (self._vault.index(phone, b"phone_line.phone"), person, self._vault.seal(phone.encode(), context))
