@@ -89,11 +89,6 @@ async def add_certificate(
     )  # fmt: skip
 
 
-async def certificate(db: Db, x509_hash: str) -> bytes | None:
-    row = await db.one("SELECT der FROM access_certificate WHERE x509_hash = $1", x509_hash)
-    return None if row is None else bytes(row["der"])
-
-
 def _proposal(row: Row) -> Proposal:
     decided = row["decided_at"]
     return Proposal(
