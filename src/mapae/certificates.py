@@ -59,7 +59,8 @@ class Certificates:
         """An `x5c` chain for `key`, DER, leaf first and without the anchor (HAIP 1.0)."""
         kept = self._kept(name, key)
         if kept is None:
-            start = self._clock.now().replace(microsecond=0) - timedelta(hours=1)
+            # ISO/IEC 18013-5 9.3.1: `signed`, rounded down to the day, must fall into the certificate's life.
+            start = self._clock.now().replace(microsecond=0) - timedelta(days=1)
             kept = leaf(
                 profile, subject, PublicKey.from_jwk(key.jwk), ca=ca, ca_der=ca_der,
                 serial=serial_number(self._dice.bytes(16)), not_before=start, not_after=start + LEAF_LIFE, dns=dns,
