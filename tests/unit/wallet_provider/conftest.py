@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,8 +108,8 @@ class House:
         return await self.http.post(path, content=body, headers=headers)
 
 
-@pytest.fixture
-async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
+@asynccontextmanager
+async def open_house(db: Db, folder: Path) -> AsyncIterator[House]:
     await migrate(db, "wallet_provider")
     clock = MovableClock(START)
     registers = Registers(clock)
@@ -125,7 +126,7 @@ async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
     )
     issuer, stranger = Signer.ephemeral(), Signer.ephemeral()
     known = {"issuer": PublicKey.from_jwk(issuer.jwk), "verifier": PublicKey.from_jwk(stranger.jwk)}
-    doors = web.routes(provider, tmp_path / "static")
+    doors = web.routes(provider, folder / "static")
     for route in doors:
         if route.caller is Caller.PEER:
             _guard(route, Gate("wallet_provider", known.get, clock))
@@ -136,6 +137,12 @@ async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
     ]
     yield House(db, clock, provider, registers, http, peers[0], peers[1], anchor)
     await http.aclose()
+
+
+@pytest.fixture
+async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(db, tmp_path) as opened:
+        yield opened
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
