@@ -88,7 +88,9 @@ def head(major: int, length: int) -> bytes:
     kind = major << 5
     if length < 24:
         return bytes((kind | length,))
-    for code, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
+    if length < 256:
+        return bytes((kind | 24, length))
+    for code, size in ((25, 2), (26, 4), (27, 8)):
         if length < 1 << (8 * size):
             return bytes((kind | code,)) + length.to_bytes(size, "big")
     raise Refused(Code.TOO_LARGE, "a number does not fit CBOR")

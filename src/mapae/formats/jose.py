@@ -109,27 +109,38 @@ def decode_json_value(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = M
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise Refused(Code.MALFORMED, "not JSON") from None
-    members = _members(value, depth)
     # A decoder drops duplicate members silently. Every member has one colon outside strings, so fewer members than
-    # colons means a name came twice. Strings are cut out only when the plain count does not already agree.
-    if data.count(b":") != members and _STRINGS.sub(b"", data).count(b":") != members:
+    # such colons means a name came twice. Without escapes, the colons inside strings are those of the decoded ones;
+    # with escapes (a colon may hide as \u003a) the strings are cut out first.
+    plain = b"\\" not in data
+    if (data if plain else _STRINGS.sub(b"", data)).count(b":") != _colons(value, depth, plain):
         raise Refused(Code.MALFORMED, "a JSON member appears twice")
     return value
 
 
-def _members(value: Any, depth: int) -> int:
-    if isinstance(value, dict):
-        count = len(value)
-        inner: Collection[Any] = value.values()
-    elif isinstance(value, list):
-        count, inner = 0, value
-    else:
+def _colons(value: Any, depth: int, strings: bool) -> int:
+    """How many colons the text of `value` needs: one a member, and with `strings` those inside names and texts."""
+    kind = type(value)
+    if kind is str:
+        return value.count(":") if strings else 0
+    if kind is not dict and kind is not list:
         return 0
     if depth <= 0:
         raise Refused(Code.TOO_LARGE, "JSON is nested too deeply")
-    for item in inner:
-        if isinstance(item, dict | list):
-            count += _members(item, depth - 1)
+    count = 0
+    if kind is dict:
+        count = len(value)
+        if strings:
+            for name in value:
+                count += name.count(":")
+        value = value.values()
+    for item in value:
+        inner = type(item)
+        if inner is str:
+            if strings:
+                count += item.count(":")
+        elif inner is dict or inner is list:
+            count += _colons(item, depth - 1, strings)
     return count
 
 

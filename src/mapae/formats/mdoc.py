@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from mapae.errors import Code, Refused
@@ -28,6 +29,10 @@ MAX_DOCUMENTS: Final = 8
 _TDATE, _FULL_DATE = 0, 1004
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _RANDOM = 24  # bytes; ISO/IEC 18013-5 9.1.2.5 asks for at least 16
+_ISSUER_SIGNED = frozenset({"nameSpaces", "issuerAuth"})
+_DEVICE_SIGNED = frozenset({"nameSpaces", "deviceAuth"})
+_DOCUMENT = frozenset({"docType", "issuerSigned", "deviceSigned", "errors"})
+_RESPONSE = frozenset({"version", "documents", "documentErrors", "status"})
 _NO_NAMESPACES = cbor.embed(b"\xa0")
 _DEVICE_AUTH = b"\x84" + cbor.text("DeviceAuthentication")
 
@@ -85,10 +90,9 @@ def draft(
         order = sorted(range(len(elements)), key=lambda at: sha256(salts[at]).digest())
         rows: list[tuple[int, bytes]] = []
         for number, salt, (name, value) in zip(order, salts, elements.items(), strict=True):
-            item = (_ITEM_RANDOM + salt + _ITEM_ID + cbor.head(0, number) + _ITEM_VALUE + cbor.dumps(_wire(value))) + (
-                _ITEM_NAME + cbor.text(name)
-            )
-            rows.append((number, cbor.embed(item)))
+            middle = cbor.text(value) if type(value) is str else cbor.dumps(_wire(value))
+            parts = (_ITEM_RANDOM, salt, _ITEM_ID, cbor.head(0, number), _ITEM_VALUE, middle, _element_name(name))
+            rows.append((number, cbor.embed(b"".join(parts))))
         items[namespace] = [item for _, item in rows]
         digests[namespace] = {number: sha256(item).digest() for number, item in rows}
     mso: dict[str, Any] = {
@@ -104,6 +108,11 @@ def draft(
     payload = cbor.embed(cbor.dumps(mso))
     unprotected = cbor.dumps({cose.X5CHAIN: cose.x5chain_value(tuple(x5chain))})
     return Draft(cose.to_be_signed(payload), _namespaces_bytes(items), unprotected, payload)
+
+
+@lru_cache(maxsize=1024)
+def _element_name(name: str) -> bytes:
+    return _ITEM_NAME + cbor.text(name)
 
 
 def _namespaces_bytes(items: Mapping[str, Sequence[bytes]]) -> bytes:
@@ -122,8 +131,13 @@ def _validity_wire(validity: Validity) -> dict[str, Any]:
     return wire
 
 
+_SCALARS = frozenset({str, bytes, int, bool, float, type(None)})
+
+
 def _wire(value: Any) -> Any:
     """Dates as ISO/IEC 18013-5 7.2.1 tags them: tdate without fractions in UTC, full-date as tag 1004."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise Refused(Code.LINT, "a time has no time zone")
@@ -134,8 +148,6 @@ def _wire(value: Any) -> Any:
         return {name: _wire(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_wire(inner) for inner in value]
-    if value is None or isinstance(value, str | bytes | int | float):
-        return value
     raise Refused(Code.LINT, "an element's value is of a type mdoc does not have")
 
 
@@ -219,7 +231,7 @@ class IssuerSigned:
     @classmethod
     def of(cls, value: Any) -> IssuerSigned:
         """From the decoded map, as it stands inside a DeviceResponse."""
-        parts = _map(value, "issuerSigned")
+        parts = _map(value, "issuerSigned", _ISSUER_SIGNED)
         auth = cose.Sign1.parse(parts.get("issuerAuth"))
         items: dict[str, tuple[Item, ...]] = {}
         for namespace, some in _map(parts.get("nameSpaces", {}), "nameSpaces").items():
@@ -285,10 +297,10 @@ class Document:
 
     @classmethod
     def of(cls, value: Any) -> Document:
-        parts = _map(value, "a document")
+        parts = _map(value, "a document", _DOCUMENT)
         doctype = parts.get("docType")
         issuer_signed = IssuerSigned.of(parts.get("issuerSigned"))
-        device = _map(parts.get("deviceSigned"), "deviceSigned")
+        device = _map(parts.get("deviceSigned"), "deviceSigned", _DEVICE_SIGNED)
         if doctype != issuer_signed.mso.doctype:  # ISO/IEC 18013-5 9.3.1 step 4
             raise Refused(Code.MALFORMED, "the docType is not the one the issuer signed")
         if cbor.loads(cbor.embedded(device.get("nameSpaces"))) != {}:
@@ -317,7 +329,7 @@ class DeviceResponse:
 
     @classmethod
     def parse(cls, raw: bytes, *, limit: int = MAX_MDOC) -> DeviceResponse:
-        parts = _map(cbor.loads(raw, limit=limit), "the response")
+        parts = _map(cbor.loads(raw, limit=limit), "the response", _RESPONSE)
         if parts.get("version") != "1.0":
             raise Refused(Code.UNSUPPORTED, "the response is of another version")
         if parts.get("status") != 0 or type(parts["status"]) is not int:
@@ -378,9 +390,12 @@ def _transcript(handover: str, info: bytes) -> bytes:
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def _map(value: Any, what: str) -> Mapping[Any, Any]:
+def _map(value: Any, what: str, only: frozenset[str] | None = None) -> Mapping[Any, Any]:
+    """A map; where the standard lists its members, with no others, lest a misspelt one pass for one left out."""
     if not isinstance(value, Mapping):
         raise Refused(Code.MALFORMED, f"{what} is missing or not a map")
+    if only is not None and not value.keys() <= only:
+        raise Refused(Code.MALFORMED, f"{what} has a member it should not have")
     return value
 
 
@@ -415,7 +430,7 @@ def _full_date(value: Any) -> date:
 
 def _plain(value: Any) -> Any:
     """An element's value without tags: dates become dates; what we cannot name is refused."""
-    if value is None or isinstance(value, str | bytes | int | float):
+    if type(value) in _SCALARS:
         return value
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]

@@ -80,8 +80,14 @@ def draft(
     return Draft(jws_input(header, payload), tuple(hiding.disclosures))
 
 
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+
+
 def _count(value: Any) -> int:
-    if isinstance(value, Hidden):
+    kind = type(value)
+    if kind in _SCALARS:
+        return 0
+    if kind is Hidden:
         return 1 + _count(value.value)
     if isinstance(value, Mapping):
         return sum(map(_count, value.values()))
@@ -105,16 +111,19 @@ class _Hiding:
         shown: dict[str, Any] = {}
         made: list[str] = []
         for name, value in claims.items():
-            if isinstance(value, Hidden):
+            kind = type(value)
+            if kind is Hidden:
                 made.append(self._disclosure(name, self.value(value.value)))
             else:
-                shown[name] = self.value(value)
+                shown[name] = value if kind in _SCALARS else self.value(value)
         if made:
             # Sorted, so that the order says nothing about the claims (RFC 9901 4.2.4.1).
             shown["_sd"] = sorted(_digests([*(text.encode() for text in made), *self._decoy_seeds()]))
         return shown
 
     def value(self, value: Any) -> Any:
+        if type(value) in _SCALARS:
+            return value
         if isinstance(value, Mapping):
             return self.object(value)
         if isinstance(value, list | tuple):
@@ -286,21 +295,19 @@ class _Processed:
         raw = dict(raw)  # what the holder keeps is not ours to change
         digests = raw.pop("_sd", None)
         for name, value in raw.items():
-            if isinstance(value, dict):
-                raw[name] = self.object(value, (*path, name))
-            elif isinstance(value, list):
-                raw[name] = self.array(value, (*path, name))
+            kind = type(value)
+            if kind is dict or kind is list:
+                raw[name] = self._value(value, (*path, name))
         if digests is not None:
             if not isinstance(digests, list):
                 raise Refused(Code.MALFORMED, "_sd is not a list of digests")
             for digest in digests:
-                self._member(raw, digest, path)
+                index = self._take(digest)
+                if index is not None:  # otherwise a decoy, or not disclosed
+                    self._member(raw, index, path)
         return raw
 
-    def _member(self, into: dict[str, Any], digest: Any, path: Path) -> None:
-        index = self._take(digest)
-        if index is None:
-            return  # a decoy, or not disclosed
+    def _member(self, into: dict[str, Any], index: int, path: Path) -> None:
         item = self._items[index]
         if len(item) != 3:
             raise Refused(Code.MALFORMED, "a disclosure for an array stands in an object")

@@ -212,6 +212,9 @@ class _Certificate:
         # Serial numbers that are not positive exist in the field; RFC 5280 4.1.2.2 asks us to bear them.
         if self.x509.version is not x509.Version.v3 or not isinstance(hash_, _HASHES):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate is of an old make")
+        # X.690 11.2.1: the signature is whole bytes. The library overlooks this octet, which no signature covers.
+        if not der.endswith(b"\x00" + self.x509.signature):
+            raise Refused(Code.BAD_CERTIFICATE, "a certificate is not in its one encoding")
         if any(one.critical and one.oid not in _UNDERSTOOD for one in self.extensions.values()):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate has a critical extension we do not know")
         self.der = der

@@ -264,6 +264,10 @@ EMPTY = Tag(24, b"\xa0")
             "by the device alone",
         ),
         (response() + b"\x00", Code.MALFORMED, "follows"),
+        (response(surplus=1), Code.MALFORMED, "should not have"),
+        (document(surplus=1), Code.MALFORMED, "should not have"),
+        (document(issuerSigned={"namespaces": {}}), Code.MALFORMED, "should not have"),
+        (document(deviceSigned={"surplus": 1}), Code.MALFORMED, "should not have"),
     ],
 )
 def test_a_response_outside_the_profile_is_refused(raw, code, words):

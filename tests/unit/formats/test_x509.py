@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from hands import NOW, Hand, public_vectors, refuses
-from mapae.errors import Code
+from mapae.errors import Code, Refused
 from mapae.formats import x509
 from mapae.formats.x509 import Anchors, Profile, Subject
 
@@ -217,6 +217,24 @@ def test_a_signature_bit_turned_is_refused():
     bent[-1] ^= 1
     with refuses(Code.UNTRUSTED_ISSUER):
         check([bytes(bent)])
+
+
+def test_the_signature_has_no_spare_bits():
+    """One octet of a certificate is covered by no signature; it has one value all the same."""
+    signature = c.load_der_x509_certificate(LEAF).signature
+    bent = bytearray(LEAF)
+    bent[-len(signature) - 1] = 1
+    with refuses(Code.BAD_CERTIFICATE, "one encoding"):
+        check([bytes(bent)])
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number", "ignore:Attribute's length")
+def test_no_certificate_with_one_bit_turned_is_taken():
+    for at in range(len(LEAF)):
+        bent = bytearray(LEAF)
+        bent[at] ^= 1
+        with pytest.raises(Refused):
+            check([bytes(bent)])
 
 
 def test_what_is_made_has_the_profile_of_the_standard():
