@@ -26,7 +26,7 @@ from .store import PopulationStore, name_key
 from .values import ClaimSet, Hits, Person, Resident
 
 MOST_HITS = 20
-BATCH = 2000
+BATCH = 5000
 LONGEST_NAME = 100
 
 T = TypeVar("T")

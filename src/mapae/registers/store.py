@@ -59,6 +59,7 @@ class PopulationStore:
     async def add(self, residents: Sequence[Resident]) -> None:
         """Take in residents in one transaction; one whose number is known already stays as it is."""
         known = [(self.person_id(resident.number), resident) for resident in residents]
+        known.sort(key=lambda one: one[0])  # neighbours in the index are written together
         rows = [self._resident_row(person, resident) for person, resident in known]
         lines = [line for person, resident in known for line in self._phone_rows(person, resident)]
 

@@ -132,9 +132,9 @@ async def test_loading_twice_changes_nothing(office: Office) -> None:
 async def test_a_crowd_is_loaded_in_batches(office: Office) -> None:
     people = parse_people(country_tree("kr"), office.country)
     before, progress = await office.population.count(), list[int]()
-    await office.population.load(people.residents(count=2500, seed=3, today=TODAY), progress.append)
-    assert progress == [2000, 2500]
-    assert await office.population.count() == before + 2500
+    await office.population.load(people.residents(count=6000, seed=3, today=TODAY), progress.append)
+    assert progress == [5000, 6000]
+    assert await office.population.count() == before + 6000
 
 
 async def test_every_look_is_written_down(office: Office) -> None:
