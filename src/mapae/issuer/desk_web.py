@@ -24,7 +24,7 @@ from .authenticator_client import DemoAuthenticator
 from .desk import Desk
 from .desk_store import State, Task
 from .desk_values import CaseView, Live, Reason
-from .eligibility import PhoneState, terms
+from .eligibility import PhoneState
 from .evidence import OfficerCompared, PhysicalCardSeen
 from .officers import WORKING_DAY, Officer, Officers
 from .order import What
@@ -159,6 +159,13 @@ class _Cases:
     def __init__(self, desk: Desk, officers: Officers) -> None:
         self._desk = desk
         self._officers = officers
+        self._format_names = {
+            each.configuration_id: name
+            for document in desk.country.documents.values()
+            if document.formats is not None
+            for each, name in ((document.formats.sd_jwt, "SD-JWT VC"), (document.formats.mdoc, "ISO mdoc"))
+            if each is not None
+        }
 
     async def list(self, request: Request) -> Response:
         officer = await _officer(request, self._officers)
@@ -242,9 +249,11 @@ class _Cases:
             answer_header(request, "HX-Redirect", "/desk/sign-in")
             raise Refused(Code.NOT_SIGNED_IN, "sign in with your passkey")
         live = await self._desk.live(officer, request.path_params["case"])
-        now = stage(live)
-        headers = {"HX-Refresh": "true"} if request.query_params.get("stage") != now else None
-        return page(request, "desk/live.html", headers=headers, live=live, case=live.case, stage=now)
+        now, asked = stage(live), request.query_params
+        if asked.get("stage") == now and asked.get("seen") == str(len(live.events)):
+            return Response(status_code=204)  # nothing new: nothing is swapped, nothing is read aloud again
+        headers = {"HX-Refresh": "true"} if asked.get("stage") != now else None
+        return self._page(request, "desk/live.html", officer, headers=headers, live=live, case=live.case, stage=now)
 
     async def confirm_move(self, request: Request) -> Response:
         officer = await _officer(request, self._officers)
@@ -292,7 +301,7 @@ class _Cases:
             office=country.offices.get(officer.office),
             country=country,
             today=country.today(self._desk.now()),
-            terms_of=terms,
+            format_names=self._format_names,
             **values,
         )
 
@@ -301,14 +310,16 @@ def stage(live: Live) -> str:
     """Where the QR stands. The page is drawn anew when this word changes."""
     if live.case.state is not State.OFFERED or live.screen is None:
         return live.case.state.value
-    since_opened: list[str] = []
+    now = "shown"
     for event in live.events:
-        since_opened = [] if event.what == What.OPENED else [*since_opened, event.what]
-    if What.REDEEMED in since_opened:
-        return "redeemed"
-    if What.SCANNED in since_opened:
-        return "scanned" if live.screen.left else "over"
-    return "shown" if live.screen.left else "over"
+        match event.what:
+            case What.OPENED | What.REFUSED_OTHER_WALLET:
+                now = "shown" if now != "redeemed" or event.what == What.OPENED else now
+            case What.SCANNED:
+                now = "scanned"
+            case What.REDEEMED:
+                now = "redeemed"
+    return now if live.screen.left or now == "redeemed" else "over"
 
 
 def _step_now(view: CaseView) -> int:

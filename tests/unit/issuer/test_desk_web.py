@@ -78,9 +78,14 @@ async def test_the_whole_counter_story_without_script(desk_world: DeskWorld, lan
     live = await browser.get(f"{case}/live?stage=scanned", headers={"hx-request": "true"})
     assert "hx-refresh" not in live.headers
     assert 'data-event="scanned"' in live.text
+    same = await browser.get(f"{case}/live?stage=scanned&seen=2", headers={"hx-request": "true"})
+    assert same.status_code == 204
     desk_world.issuer.happen(id, "refused_other_wallet")
-    live = await browser.get(f"{case}/live?stage=scanned", headers={"hx-request": "true"})
-    assert 'data-event="refused_other_wallet" class="bad"' in live.text
+    live = await browser.get(f"{case}/live?stage=scanned&seen=2", headers={"hx-request": "true"})
+    assert live.headers["hx-refresh"] == "true"
+    page = await browser.get(case)
+    assert 'data-stage="shown"' in page.text  # the QR is still good for the right phone
+    assert 'data-event="refused_other_wallet" class="bad"' in page.text
     desk_world.issuer.happen(id, "issued")
     page = await browser.get(case)
     assert 'data-stage="issued"' in page.text
