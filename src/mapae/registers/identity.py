@@ -6,7 +6,8 @@ which part was wrong. That answer is honest, because an applicant who mistyped m
 dictionary is that it needs all three parts at once, that knocks are counted by number, by phone and by address before
 anything is looked up, and that every hit rings the phone of the person it is about. Trusts: the population register,
 the carrier to deliver. Keeps: checks for a day, the code only as a keyed hash; knocks as keyed hashes while they count.
-Refuses: a knock too many, a wrong, late or used code.
+Refuses: a knock too many, a wrong, late or used code. A stranger who knows somebody's number can use up that person's
+knocks for a while; the counter, where an officer looks at a card, is the way round that.
 """
 
 from __future__ import annotations

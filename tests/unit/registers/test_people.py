@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import tracemalloc
 from datetime import date, timedelta
-from io import BytesIO
 from itertools import islice
 
 import pytest
-from PIL import Image
 
 from mapae.catalog import age_on, hindrances, parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.registers.number import check_digit, parse_number
 from mapae.registers.people import People, day_of, parse_people
-from mapae.registers.portraits import portrait
 
 TODAY = date(2026, 11, 22)
 
@@ -138,21 +135,6 @@ def test_people_who_do_not_tie_up_do_not_load() -> None:
         with pytest.raises(Refused) as refused:
             parse_people(tree, MARU.country)
         assert refused.value.code is Code.BAD_CONFIG
-
-
-# --- faces ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_face_is_small_upright_and_repeatable() -> None:
-    sizes = []
-    for at in range(40):
-        raw = portrait(f"face {at}", age=5 + at * 2, sex="male" if at % 2 else "female")
-        image = Image.open(BytesIO(raw))
-        assert image.format == "JPEG" and image.size == (240, 320)
-        sizes.append(len(raw))
-    assert max(sizes) < 12_000
-    assert portrait("face 1", age=7, sex="male") == portrait("face 1", age=7, sex="male")
-    assert portrait("face 1", age=30, sex="male") != portrait("face 2", age=30, sex="male")
 
 
 def test_ages_are_counted_from_the_day_the_country_is_made() -> None:
