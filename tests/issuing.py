@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.audit import first_broken_link
 from mapae.catalog import Country, parse_country
-from mapae.clock import MovableClock, SeededDice
+from mapae.clock import Dice, MovableClock, SeededDice
 from mapae.config import country_tree
 from mapae.db import Db
 from mapae.errors import Code, Refused
@@ -39,6 +39,18 @@ SD_JWT, MDOC = "resident_card_sd_jwt", "resident_card_mdoc"
 def korea() -> Country:
     tree = country_tree("kr")
     return parse_country({name: tree[name] for name in ("country", "credentials", "purposes")})
+
+
+KeyOf = Callable[[str], ec.EllipticCurvePrivateKey]
+
+
+def new_key(name: str) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def known_key(name: str) -> ec.EllipticCurvePrivateKey:
+    """The same key in every process."""
+    return ec.derive_private_key(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") >> 1, ec.SECP256R1())
 
 
 @dataclass
@@ -78,10 +90,10 @@ class Register:
 class Provider:
     """A wallet provider: attests keys, knows phones, can be asked by peers."""
 
-    def __init__(self, clock: MovableClock, authority: Signer | None = None) -> None:
+    def __init__(self, clock: MovableClock, key: KeyOf = new_key) -> None:
         self.clock = clock
-        self.ca = authority or Signer.ephemeral()
-        self.signer = Signer.ephemeral()
+        self.ca = Signer(key("wallet ca"))
+        self.signer = Signer(key("wallet provider"))
         begin, end = START - timedelta(days=30), START + timedelta(days=3650)
         self.anchor = root(Subject("Wallet CA"), self.ca, serial=1, not_before=begin, not_after=end)
         key = PublicKey.from_jwk(self.signer.jwk)
@@ -213,8 +225,8 @@ class Recorder(Signer):
 
     __slots__ = ("signed",)
 
-    def __init__(self) -> None:
-        super().__init__(ec.generate_private_key(ec.SECP256R1()))
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        super().__init__(key)
         self.signed: list[bytes] = []
 
     def sign(self, message: bytes) -> bytes:
@@ -228,22 +240,23 @@ class Hall:
     def __init__(
         self, db: Db, clock: MovableClock | None = None, checkpoint: Callable[[str], None] = lambda name: None,
         list_size: int = 1024,
+        key: KeyOf = new_key,
     ) -> None:  # fmt: skip
         self.db = db
         self.clock = clock or MovableClock(START)
         self.country = korea()
-        self.provider = Provider(self.clock)
+        self.provider = Provider(self.clock, key)
         self.register = Register(self.country)
         self.register.add("jisoo", "홍지수", date(2001, 3, 9))
         self.register.add("minho", "김민호", date(1990, 7, 1))
-        ca = Signer.ephemeral()
+        ca = Signer(key("issuing ca"))
         begin, end = START - timedelta(days=30), START + timedelta(days=3650)
         self.anchor = root(Subject("Issuing CA"), ca, serial=1, not_before=begin, not_after=end)
         seals = []
-        self.pen = Recorder()
+        self.pen = Recorder(key("document signer"))
         for serial, profile, signer in (
             (2, Profile.DOCUMENT_SIGNER, self.pen),
-            (3, Profile.STATUS_SIGNER, Signer.ephemeral()),
+            (3, Profile.STATUS_SIGNER, Signer(key("status signer"))),
         ):
             der = leaf(
                 profile, Subject(profile.name), PublicKey.from_jwk(signer.jwk), ca=ca, ca_der=self.anchor,
@@ -257,7 +270,7 @@ class Hall:
             return anchors
 
         self.wallet_anchors = wallet_anchors
-        self.dice = SeededDice(7)
+        self.dice: Dice = SeededDice(7)
         self.list_size = list_size
         self.issuer = self.opened(db, checkpoint)
 

@@ -152,7 +152,7 @@ class Grants:
         await tickets.void_batches(tx, card.id, None, ("intended", "signed"), now)
 
     async def offer_events(self, case_id: str) -> list[OfferEvent]:
-        """What happened so far; an offer nobody used in time is told as expired."""
+        """What happened so far, oldest first. That nobody came in time is for the screen's own countdown to say."""
         return await store.told(self._db, case_id)
 
     # --- the wallet's side ---

@@ -62,6 +62,10 @@ class _Facts:
     values: Mapping[str, ClaimValue]
 
 
+def _about(batch: tickets.BatchRow, copies: int) -> dict[str, str | int]:
+    return {"batch": batch.id, "configuration": batch.configuration, "copies": copies}
+
+
 class Issuer:
     """The issuing role. Everything it needs comes in here; the desk calls the first and the third part."""
 
@@ -197,8 +201,7 @@ class Issuer:
             await tickets.void_batches(tx, card.id, batch.configuration, ("intended", "signed"), now)
             await tickets.add_batch(tx, batch, access.token_hash, now)
             await tickets.add_tickets(tx, batch, rows)
-            facts: dict[str, str | int] = {"batch": batch.id, "configuration": batch.configuration, "copies": len(rows)}
-            await audit.record(tx, audit.Event(card.id, "batch", "intended", "issuer", facts), now)
+            await audit.record(tx, audit.Event(card.id, "batch", "intended", "issuer", _about(batch, len(rows))), now)
 
         await self._db.write(body)
 
