@@ -10,7 +10,7 @@ import pytest
 
 from hands import NOW, Hand, public_vectors, refuses
 from mapae.errors import Code
-from mapae.formats import jose
+from mapae.formats import jose, x509
 from mapae.formats.jose import Jws, PublicKey
 
 ISSUER = Hand("issuer")
@@ -169,6 +169,16 @@ def test_a_certificate_chain_in_a_header_reads_back():
     chain = (b"\x30\x03abc", b"\x30\x04abcd")
     token = _token({"alg": "ES256", "typ": "t", "x5c": jose.x5c_header(chain)})
     assert Jws.parse(token, typ="t").x5c == chain
+
+
+def test_the_wallet_attestation_of_openid4vci_reads_and_its_self_signed_chain_does_not_pass():
+    """Its signature fits the certificate in x5c; HAIP 1.0 4.4.1 would not take that certificate."""
+    text = public_vectors("openid4vci/examples/wallet_attestation.jwt.txt").read_text()
+    jws = Jws.parse("".join(text.split()), typ="oauth-client-attestation+jwt")
+    jws.verify(x509.leaf_key(jws.x5c[0]))
+    assert jws.claims()["sub"] == "https://wallet.example.com"
+    with refuses(Code.BAD_CERTIFICATE, "self-signed"):
+        x509.check_chain(jws.x5c, x509.Anchors([]), NOW, x509.Profile.WALLET_PROVIDER)
 
 
 def test_times_are_held_against_the_clock():
