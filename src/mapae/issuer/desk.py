@@ -44,9 +44,11 @@ from .order import Holding, OfferEvent, Order, What
 
 LOOK_LIFE: Final = timedelta(minutes=15)
 LOOK_AGAIN: Final = timedelta(minutes=5)
+ABANDONED: Final = timedelta(hours=12)
 LISTED: Final = 100
 PHONE: Final = "phone"  # the "document" of a release: everything on the phone
 _DONE: Final = (What.ISSUED, What.ACCEPTED)
+_NOBODY: Final = Officer("issuer", "", "")  # the system itself, in a case's trail
 
 
 class Desk:
@@ -88,6 +90,7 @@ class Desk:
         found = tuple(FoundPerson(self._dice.token(16), hit) for hit in hits.hits)
 
         async def body(tx: Tx) -> None:
+            await store.forget_looks(tx, int((now - ABANDONED).timestamp()))
             for each in found:
                 await store.put_look(tx, each.look, officer.id, each.hit.person, reason, int(now.timestamp()))
             facts = {"office": officer.office, "reason": reason.value, "by": by}
@@ -159,16 +162,29 @@ class Desk:
             await self._db.write(body)
         except Duplicate:
             other = await store.open_case(self._db, person_id, task, kind)
+            if other is not None and await self._cleared(other):
+                return await self.open_case(officer, look, task, kind)
             if other is not None and other.office == officer.office:
                 return other.id
             raise Refused(Code.CONFLICT, "another office has an open case for this person") from None
         return case_id
 
+    async def _cleared(self, case: Case) -> bool:
+        """Whether an open case is over in truth: its card has arrived, or nobody touched it for half a day."""
+        if (await self._settled(case)).state is State.ISSUED:
+            return True
+        if self._clock.now() - datetime.fromtimestamp(case.changed, UTC) < ABANDONED:
+            return False
+        await self._issuer.cancel_offer(case.id)
+        await self._change(_NOBODY, case, case.state, State.WITHDRAWN, "abandoned")
+        return True
+
     async def cases(self, officer: Officer, *, live: bool, mine: bool) -> list[CaseLine]:
         found = await store.cases_of_office(
             self._db, officer.office, live=live, officer_id=officer.id if mine else "", limit=LISTED
         )
-        return [self._line(case) for case in found]
+        lines = [self._line(await self._settled(case)) for case in found]
+        return [line for line in lines if line.case.live == live]
 
     def _line(self, case: Case) -> CaseLine:
         name, birth_date = json.loads(self._vault.open(case.applicant, _applicant_of(case.id)))
@@ -197,13 +213,7 @@ class Desk:
 
     async def live(self, officer: Officer, case_id: str) -> Live:
         """The moving part: the QR and what wallets did with it. Notices when the card has arrived."""
-        case = await self._own(officer, case_id)
-        if case.state is State.OFFERED:
-            events = await self._issuer.offer_events(case_id)
-            if any(event.what in _DONE for event in events):
-                await self._issued(officer, case)
-                case = await self._own(officer, case_id)
-        return await self._live(case)
+        return await self._live(await self._settled(await self._own(officer, case_id)))
 
     async def _live(self, case: Case) -> Live:
         events: list[OfferEvent] = [] if case.task is Task.RELEASE else await self._issuer.offer_events(case.id)
@@ -215,15 +225,21 @@ class Desk:
         uri = self._vault.open(sealed, _offer_of(case.id)).decode()
         return Live(case, Screen(uri, datetime.fromtimestamp(expires, UTC), left), tuple(events))
 
-    async def _issued(self, officer: Officer, case: Case) -> None:
+    async def _settled(self, case: Case) -> Case:
+        """The case as it is now: closed when its card has arrived, whoever looks first."""
+        if case.state is not State.OFFERED:
+            return case
+        if not any(event.what in _DONE for event in await self._issuer.offer_events(case.id)):
+            return case
         now = self._clock.now()
 
         async def body(tx: Tx) -> None:
             if await store.move_case(tx, case.id, State.OFFERED, State.ISSUED, int(now.timestamp())):
                 await store.drop_offer(tx, case.id)
-                await self._step(tx, officer, case, "issued", now=now)
+                await self._step(tx, _NOBODY, case, "issued", now=now)
 
         await self._db.write(body)
+        return await store.case(self._db, case.id) or case
 
     # --- evidence --------------------------------------------------------------------------------------------------
 

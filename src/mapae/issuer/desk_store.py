@@ -241,6 +241,11 @@ async def put_look(tx: Tx, look_id: str, officer_id: str, person: str, reason: s
     )
 
 
+async def forget_looks(tx: Tx, before: int) -> None:
+    """A look opens a record for minutes; what must be remembered is in the audit chain."""
+    await tx.run("DELETE FROM desk_look WHERE at < $1", before)
+
+
 async def looked(db: Db, officer_id: str, person: str, reason: str, since: int) -> bool:
     row = await db.one(
         "SELECT look_id FROM desk_look WHERE officer_id = $1 AND person = $2 AND reason = $3 AND at > $4 LIMIT 1",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -47,6 +48,7 @@ WORKING_DAY: Final = timedelta(hours=10)
 CHALLENGE_LIFE: Final = timedelta(minutes=5)
 FAILURES: Final = 5
 FAILURE_WINDOW: Final = timedelta(minutes=15)
+_CREDENTIAL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,1400}")  # WebAuthn 4: at most 1023 bytes, in base64url
 _SIGN_IN: Final = "get"
 _ENROL: Final = "create"
 _ALGORITHMS: Final = [
@@ -284,7 +286,7 @@ def _credential_id(answer: str) -> str:
     except (ValueError, RecursionError):
         raise Refused(Code.BAD_PASSKEY, "the passkey's answer is not JSON") from None
     found = read.get("id") if isinstance(read, dict) else None
-    if not isinstance(found, str):
+    if not isinstance(found, str) or not _CREDENTIAL_ID.fullmatch(found):
         raise Refused(Code.BAD_PASSKEY, "the passkey's answer names no credential")
     return found
 

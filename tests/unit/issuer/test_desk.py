@@ -238,3 +238,36 @@ async def test_the_applicants_name_lies_sealed(desk_world: DeskWorld) -> None:
             whole = b"|".join(v if isinstance(v, bytes) else str(v).encode() for v in dict(row).values())
             assert "한지수".encode() not in whole
             assert b"offer_uri" not in whole
+
+
+async def test_a_card_that_arrived_unseen_does_not_block_the_next_case(desk_world: DeskWorld) -> None:
+    """The officer closed the browser before the card arrived; months later another office renews."""
+    desk, kim = desk_world.desk, desk_world.kim
+    case_id = await desk_world.checked_case(kim)
+    await desk.file(kim, case_id)
+    await desk.open_offer(kim, case_id)
+    desk_world.issuer.happen(case_id, "issued")
+    assert await desk_world.case(desk_world.park) != case_id
+    [line] = await desk.cases(kim, live=False, mine=True)
+    assert line.case.state is State.ISSUED
+
+
+async def test_the_list_notices_a_card_that_arrived(desk_world: DeskWorld) -> None:
+    desk, kim = desk_world.desk, desk_world.kim
+    case_id = await desk_world.checked_case(kim)
+    await desk.file(kim, case_id)
+    await desk.open_offer(kim, case_id)
+    desk_world.issuer.happen(case_id, "issued")
+    assert await desk.cases(kim, live=True, mine=False) == []
+
+
+async def test_an_abandoned_case_gives_way_after_half_a_day(desk_world: DeskWorld) -> None:
+    desk, kim, park = desk_world.desk, desk_world.kim, desk_world.park
+    case_id = await desk_world.checked_case(kim)
+    desk_world.clock.advance(hours=11, minutes=59)
+    assert await refusal(desk_world.case(park)) == Code.CONFLICT
+    desk_world.clock.advance(minutes=1)
+    await desk_world.case(park)
+    view = await desk.case(kim, case_id)
+    assert view.case.state is State.WITHDRAWN
+    assert view.steps[-1].what == "abandoned"

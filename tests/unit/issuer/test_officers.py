@@ -109,7 +109,9 @@ async def test_a_counter_that_stands_still_is_a_cloned_key(counter: Counter) -> 
     assert await refusal(counter.officers.sign_in(*await counter.answer())) == Code.BAD_PASSKEY
 
 
-@pytest.mark.parametrize("answer", ["", "{", "[]", "{}", '{"id": 5}', '{"id": "x"}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "answer", ["", "{", "[]", "{}", '{"id": 5}', '{"id": "x"}', '{"id": "\\u0000"}', '{"id": "\\ud800"}', "[" * 100_000]
+)
 async def test_nonsense_is_refused(counter: Counter, answer: str) -> None:
     knock, _ = await counter.officers.begin_sign_in()
     assert await refusal(counter.officers.sign_in(knock, answer)) == Code.BAD_PASSKEY
