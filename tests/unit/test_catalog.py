@@ -287,3 +287,10 @@ def test_an_unknown_item_is_not_found() -> None:
     with pytest.raises(Refused) as refused:
         CARD.claim("shoe_size")
     assert refused.value.code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("pack", ["kr", "demo"])
+def test_the_demo_shops_are_registered_for_purposes_of_their_own_country(pack: str) -> None:
+    tree = country_tree(pack)
+    purposes = parse_country(tree).purposes
+    assert tree["shops"] and all(set(shop["purposes"]) <= set(purposes) for shop in tree["shops"].values())
