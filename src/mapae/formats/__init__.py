@@ -4,4 +4,6 @@ Promises: bytes in, checked values out, and the bytes of what was parsed are kep
 Trusts: nobody; every parser bounds size, depth and count before it works. Keeps: nothing but bounded caches of what is
 the same for everyone. Refuses: a second spelling of anything, by `mapae.errors.Refused` and no other exception. No
 clock, no chance, no network, no disk: time and entropy come in as arguments.
+
+`jose` and `jwe` for JSON tokens, `cbor` and `cose` beneath `mdoc`, `sd_jwt`, `status`, `x509`.
 """

@@ -45,7 +45,10 @@ def _plain_keys(value: Mapping[Any, Any], immutable: bool) -> Any:
 def dumps(value: Any) -> bytes:
     """Shortest heads, definite lengths, sorted keys. For the maps we write (text keys; small integers and COSE labels)
     the order of RFC 8949 4.2.1 and the older one of 4.2.3 are the same."""
-    return cbor2.dumps(value, canonical=True)
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError):
+        raise Refused(Code.LINT, "a value cannot be written as CBOR") from None
 
 
 def loads(raw: bytes, *, limit: int = MAX_CBOR, depth: int = MAX_DEPTH, deterministic: bool = False) -> Any:
@@ -97,7 +100,10 @@ def head(major: int, length: int) -> bytes:
 
 
 def text(value: str) -> bytes:
-    raw = value.encode()
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError:
+        raise Refused(Code.LINT, "a text cannot be written as UTF-8") from None
     return head(3, len(raw)) + raw
 
 

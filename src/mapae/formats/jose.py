@@ -86,7 +86,10 @@ def unb64u(text: str | bytes) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    return orjson.dumps(value)
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # orjson.JSONEncodeError: bytes, half a surrogate pair, an integer over 64 bits
+        raise Refused(Code.LINT, "a value cannot be written as JSON") from None
 
 
 def decode_json(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = MAX_DEPTH) -> dict[str, Any]:

@@ -137,6 +137,8 @@ _SCALARS = frozenset({str, bytes, int, bool, float, type(None)})
 def _wire(value: Any) -> Any:
     """Dates as ISO/IEC 18013-5 7.2.1 tags them: tdate without fractions in UTC, full-date as tag 1004."""
     if type(value) in _SCALARS:
+        if type(value) is int and not -(2**63) <= value < 2**64:
+            raise Refused(Code.LINT, "a number does not fit 64 bits")
         return value
     if isinstance(value, datetime):
         if value.tzinfo is None:

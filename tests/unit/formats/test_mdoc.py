@@ -283,7 +283,7 @@ def test_a_device_signature_that_carries_its_own_payload_is_refused():
         seen.check_device(TRANSCRIPT)
 
 
-@pytest.mark.parametrize("value", [datetime(2026, 1, 1), {1, 2}, Tag(1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), {1, 2}, Tag(1, 1), 2**64, "\ud800", ["\ud800"]])  # noqa: DTZ001
 def test_a_value_mdoc_does_not_have_is_not_issued(value):
     with refuses(Code.LINT):
         issue({"x": value})

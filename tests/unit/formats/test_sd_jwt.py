@@ -239,6 +239,9 @@ def test_nesting_through_disclosures_is_bounded():
         ({"_sd": []}, "keeps for itself"),
         ({"a": {"...": 1}}, "keeps for itself"),
         ({"a": Hidden(Hidden(1))}, "hidden twice"),
+        ({"portrait": Hidden(b"jpeg")}, "as JSON"),
+        ({"name": Hidden("\ud800")}, "as JSON"),
+        ({"number": 2**70}, "as JSON"),
     ],
 )
 def test_a_draft_that_could_not_be_verified_is_not_made(claims, words):
