@@ -238,12 +238,7 @@ class Issuer:
             await store.set_order(tx, card.id, ("open", "held"), "held", now)
             await store.set_device(tx, card.id, session.device)
             await store.tell(tx, card.case_id, What.ISSUED, batch.configuration, now)
-            facts: dict[str, str | int] = {
-                "batch": batch.id,
-                "configuration": batch.configuration,
-                "copies": len(signed),
-            }
-            await audit.record(tx, audit.Event(card.id, "batch", "signed", "issuer", facts), now)
+            await audit.record(tx, audit.Event(card.id, "batch", "signed", "issuer", _about(batch, len(signed))), now)
 
         await self._db.write(body)
 
