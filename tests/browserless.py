@@ -79,9 +79,9 @@ class Page(HTMLParser):
     def handle_endtag(self, name: str) -> None:
         if name == "form":
             self._form = None
-        while self._open:
-            if self._open.pop().name == name:
-                break
+        if any(tag.name == name for tag in self._open):
+            while self._open.pop().name != name:
+                pass
 
     def handle_data(self, data: str) -> None:
         for tag in self._open:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -81,11 +82,39 @@ def vectors() -> Path:
     return folder
 
 
-@pytest.fixture
-def town(database_url: str, tmp_path: Path) -> Iterator[Town]:
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A seeded town's data folder on SQLite, made once for this worker and copied for each test."""
+    data = tmp_path_factory.mktemp("template") / "var"
+    with start_blocking_portal() as portal:
+        Town.open(portal, data).close()
+    return data
+
+
+@pytest.fixture(scope="session")
+def postgres_template(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on PostgreSQL: the data folder, and a database named `seeded` to copy."""
+    data = tmp_path_factory.mktemp("postgres-template") / "var"
+    url = cluster.create("seeded")
+    with start_blocking_portal() as portal:
+        Town.open(portal, data, database=url).close()
+    return data
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """A whole country on each engine; SQLite files or a PostgreSQL database of its own."""
-    database = "" if database_url.startswith("sqlite") else database_url
+    database, drop = "", None
+    if request.param == "postgresql":
+        running: postgres.Cluster = request.getfixturevalue("cluster")
+        shutil.copytree(request.getfixturevalue("postgres_template"), tmp_path / "var")
+        name = f"t{next(_serial)}"
+        database, drop = running.create(name, "seeded"), lambda: running.drop(name)
+    else:
+        shutil.copytree(request.getfixturevalue("template"), tmp_path / "var")
     with start_blocking_portal() as portal:
         opened = Town.open(portal, tmp_path / "var", database=database)
         yield opened
         opened.close()
+    if drop is not None:
+        drop()

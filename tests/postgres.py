@@ -40,13 +40,13 @@ class Cluster:
         durable = "-c fsync=off -c full_page_writes=off"  # this cluster dies with the test run
         options = f"-k {folder} -c listen_addresses='' -c max_connections=400 -c shared_buffers=64MB {durable}"
         self._run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-        self._run("createdb", "-h", str(folder), "-U", "mapae", "town")
+        self._run("createdb", "-h", str(folder), "-U", "mapae", "empty")
         schemas = "; ".join(f"CREATE SCHEMA {role}" for role in ROLES)
-        self._run("psql", "-h", str(folder), "-U", "mapae", "-q", "-c", schemas, "town")
+        self._run("psql", "-h", str(folder), "-U", "mapae", "-q", "-c", schemas, "empty")
 
-    def create(self, database: str) -> str:
-        """A new database with one schema a role; its URL template with {role} in it."""
-        self._run("createdb", "-h", str(self._folder), "-U", "mapae", "-T", "town", database)
+    def create(self, database: str, template: str = "empty") -> str:
+        """A copy of a database with one schema a role; its URL template with {role} in it."""
+        self._run("createdb", "-h", str(self._folder), "-U", "mapae", "-T", template, database)
         return f"postgresql://mapae@/{database}?host={self._folder}&search_path={{role}}"
 
     def drop(self, database: str) -> None:

@@ -19,6 +19,7 @@ from anyio.from_thread import BlockingPortal
 from browserless import Browser, Page
 from mapae.app import open_house
 from mapae.clock import MovableClock, SystemDice
+from mapae.config import Settings
 from mapae.demo import Demo, demo_settings, found
 from mapae.holder import MemoryStore, Person, Wallet
 from mapae.house import House
@@ -27,6 +28,10 @@ from mapae.registers.people import Named
 T = TypeVar("T")
 BASE = "http://localhost:8080"
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # noon in Seoul, after the nationwide start
+
+
+async def _build(settings: Settings, clock: MovableClock) -> House:
+    return await open_house(settings, clock=clock, founding=found, more=lambda house: Demo(house).routes(), rates=False)
 
 
 class Town:
@@ -42,21 +47,20 @@ class Town:
         residents: int = 0,
     ) -> Town:  # fmt: skip
         clock = MovableClock(start)
+        settings = demo_settings(base_url=BASE, data=str(data), database=database, country=country)
+        house = portal.call(_build, settings, clock)
 
-        async def build() -> House:
-            settings = demo_settings(base_url=BASE, data=str(data), database=database, country=country)
-            house = await open_house(
-                settings,
-                clock=clock,
-                dice=SystemDice(),
-                founding=found,
-                more=lambda house: Demo(house).routes(),
-                rates=False,
-            )
-            await Demo(house).seed(residents=residents)
-            return house
+        async def seed() -> int:
+            return await Demo(house).seed(residents=residents)
 
-        return cls(portal, portal.call(build), clock)
+        portal.call(seed)
+        return cls(portal, house, clock)
+
+    def restart(self) -> None:
+        """Every process is started again on the same data."""
+        self.call(self.house.close)
+        self.house = self.call(_build, self.house.settings, self.clock)
+        self.demo = Demo(self.house)
 
     def close(self) -> None:
         self.call(self.house.close)
@@ -156,6 +160,7 @@ class Citizen:
         assert state == "active", state
         officer = officer or self.town.officer(self.town.office_of(self))
         cards = self.receive(officer.offer_for(self))
+        officer.case()  # the officer sees it arrive
         self.town.settle()
         return cards
 
@@ -165,9 +170,10 @@ class Citizen:
 
     def report_phone_lost(self) -> Page:
         """On the citizen portal, as the pages ask it."""
+        self.town.clock.advance(seconds=2)  # so that the newest text message is the newest
         browser = self.town.browser()
         who = self.named.resident
-        start = self.town.call(browser.get, "/portal/")
+        start = self.town.call(browser.get, "/portal/check")
         sent = self.town.call(
             lambda: browser.post(
                 start, "/portal/check", name=who.name, resident_number=who.number.written, phone=self.number
@@ -272,7 +278,11 @@ class Till:
         assert self.page is not None
         page = self.go(self.page.url.removeprefix(BASE))
         tag = page["verdict"]
-        return {name.removeprefix("data-"): value for name, value in tag.attributes.items() if name.startswith("data-")}
+        return {
+            name: tag.attributes[f"data-{name}"]
+            for name in ("outcome", "step", "code")
+            if tag.attributes.get(f"data-{name}")
+        }
 
     def check(self, citizen: Citizen, purpose: str, form: str = "either") -> dict[str, str]:
         citizen.show(self.ask(purpose, form))
