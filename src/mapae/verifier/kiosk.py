@@ -263,7 +263,7 @@ class Verifier:
     # --- keeping nothing ----------------------------------------------------------------------------------------------
 
     async def sweep(self) -> None:
-        """End, erase and forget what is due; app.py calls it every second. Cheap when nothing is due."""
+        """End, erase and forget what is due. The house calls it every few seconds, and each look at a page does."""
         now = self._clock.now()
         await store.sweep(self._db, now, now - REMEMBER)
 

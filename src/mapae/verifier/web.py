@@ -80,8 +80,9 @@ class _Checker:
 
     async def start(self, request: Request) -> Response:
         till = await self._till(request)
-        if till is None:
-            return page(request, "checker/enrol.html", code=request.query_params.get("code", "")[:40], wrong=False)
+        code = request.query_params.get("code", "")[:40]
+        if till is None or code:
+            return await self._enrolment(request, till, code)
         purposes = [
             {
                 "id": purpose.id,
@@ -92,17 +93,28 @@ class _Checker:
             }
             for purpose in await self._verifier.purposes(till)
         ]
-        shop = msgspec.to_builtins(await self._verifier.shop(till))
-        return page(request, "checker/start.html", shop=shop, purposes=purposes)
+        return page(request, "checker/start.html", shop=await self._shop(till), purposes=purposes)
+
+    async def _enrolment(self, request: Request, till: Till | None, code: str, *, wrong: bool = False) -> Response:
+        """Also for a browser that is a till already: a tablet moves from one shop to another."""
+        now = await self._shop(till) if till is not None else None
+        return page(request, "checker/enrol.html", status=422 if wrong else 200, code=code, wrong=wrong, now=now)
+
+    async def _shop(self, till: Till) -> dict[str, str]:
+        name: dict[str, str] = msgspec.to_builtins(await self._verifier.shop(till))
+        return name
 
     async def enrol(self, request: Request) -> Response:
         typed = (await form(request)).get("code", "")
+        before = await self._till(request)
         try:
             _, token = await self._verifier.enrol(typed)
         except Refused as refused:
             if refused.code is not Code.CODE_SPENT:
                 raise
-            return page(request, "checker/enrol.html", status=422, code=typed[:40], wrong=True)
+            return await self._enrolment(request, before, typed[:40], wrong=True)
+        if before is not None:
+            await self._verifier.end_till(before)
         answer = see_other(START)
         csrf.start_session(request, answer, COOKIE, token, int(ENROLMENT.total_seconds()))
         return answer
@@ -124,7 +136,7 @@ class _Checker:
 
     async def show(self, request: Request, till: Till) -> Response:
         look = await self._verifier.look(till, request.path_params["id"])
-        shop = msgspec.to_builtins(await self._verifier.shop(till))
+        shop = await self._shop(till)
         if isinstance(look, Waiting):
             return page(request, "checker/waiting.html", shop=shop, **_waiting(look))
         # A clerk may keep a verdict on the screen, but not a customer's name.
@@ -133,7 +145,12 @@ class _Checker:
 
     async def panel(self, request: Request, till: Till) -> Response:
         """The moving part of a waiting page: the countdown, and once there is a verdict, that."""
-        look = await self._verifier.look(till, request.path_params["id"])
+        try:
+            look = await self._verifier.look(till, request.path_params["id"])
+        except Refused as refused:
+            if refused.code is Code.NOT_FOUND:  # forgotten while the tablet slept
+                return _go(request, START)
+            raise
         seen = request.query_params.get("seen")
         if isinstance(look, Waiting):
             values = _waiting(look)

@@ -75,6 +75,28 @@ async def test_the_code_in_the_link_is_filled_in(shop: Shop) -> None:
         assert "<script>alert" not in (await site.get("/checker/?code=%22%3E%3Cscript%3Ealert(1)")).text
 
 
+async def test_a_tablet_moves_to_another_shop(shop: Shop) -> None:
+    async with shop.site() as site:
+        await enrolled(shop, site)
+        code = (await shop.verifier.invite("rental")).code
+        page = await site.get(f"/checker/?lang=en&code={code}")
+        assert "This device is a till of Hanbit Mart Sejong now." in page.text
+        await post(site, "/checker/till", {"code": code}, page=f"/checker/?code={code}")
+        assert "Baro Car Rental" in (await site.get("/checker/")).text
+        assert len(await shop.db.all("SELECT id FROM till")) == 1
+
+
+async def test_a_tablet_that_slept_goes_back_to_the_start(shop: Shop) -> None:
+    async with shop.site() as site:
+        await enrolled(shop, site)
+        path, _ = await asked(site)
+        shop.clock.advance(minutes=3)
+        await shop.verifier.sweep()
+        shop.clock.advance(minutes=11)
+        assert (await site.get(f"{path}/panel", headers=HTMX)).headers["hx-redirect"] == "/checker/"
+        assert (await site.get(path)).status_code == 404
+
+
 async def test_a_form_from_elsewhere_does_nothing(shop: Shop) -> None:
     async with shop.site() as site:
         await enrolled(shop, site)
