@@ -81,9 +81,11 @@ class Issuance:
         return [order.id for order in self._pocket.state.orders.values() if any(t.stage != "told" for t in order.tasks)]
 
     def due(self, at: int) -> list[str]:
-        """Orders whose cards run out of unused copies, or of time."""
-        orders = []
+        """Orders whose cards run out of unused copies, or of time, and that can still be renewed."""
+        orders: list[str] = []
         for card in self._pocket.state.cards.values():
+            if self._pocket.state.orders[card.order].refresh_token is None:
+                continue
             fresh = [copy for copy in card.copies if not copy.used and copy.expires > at + 86400]
             if len(fresh) < LOW and card.order not in orders:
                 orders.append(card.order)

@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from mapae.clock import SystemDice
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
 
@@ -163,7 +164,7 @@ class FileStore:
         return self._open(raw[:16]).open(raw[16:], _CONTEXT)
 
     def save(self, raw: bytes) -> None:
-        vault = self._vault or self._open(os.urandom(16))
+        vault = self._vault or self._open(SystemDice().bytes(16))
         draft = self._path.with_name(f".{self._path.name}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -105,12 +105,21 @@ class Wallet:
         return await self._issuance.receive(offer, tx_code)
 
     async def resume(self) -> None:
-        """Finish whatever a kill interrupted: registration, orders, acknowledgements. Then nothing is pending."""
+        """Finish whatever a kill interrupted: registration, orders, acknowledgements.
+
+        An order that cannot be finished does not keep the others from it; the first refusal is raised at the end.
+        """
         self._presentation.settle()
         if self._pocket.state.assertion is not None:
             await self._device.register()
+        first: Refused | None = None
         for order in self._issuance.unfinished():
-            await self._issuance.finish(order)
+            try:
+                await self._issuance.finish(order)
+            except Refused as refused:
+                first = first or refused
+        if first is not None:
+            raise first
 
     async def renew(self, card: Card) -> list[Card]:
         """A new batch of this card and of those that came with it."""

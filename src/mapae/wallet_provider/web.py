@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -79,7 +79,7 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    since: int
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     limit: int = 100
 
 

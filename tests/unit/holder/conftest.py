@@ -92,7 +92,7 @@ class Country:
         wallet = self.wallet(store, **given)
         self.clock.advance(minutes=2)  # the newest message is the one on top
         await wallet.identify(self.typed(resident), self.read_code)
-        person = await self.house.wallet_provider._db.one(
+        person = await self.house.foundation.databases["wallet_provider"].one(
             "SELECT person FROM device WHERE device_id = $1", wallet.device_id
         )
         assert person is not None

@@ -167,7 +167,14 @@ async def test_killed_while_registering(country: Any, after: bool) -> None:
         again = country.wallet(store)
         await again.resume()
         assert (await again.standing()).state == "active"
-        assert len(await country.house.wallet_provider._db.all("SELECT * FROM device WHERE state <> 'ended'")) == 2
+        assert (
+            len(
+                await country.house.foundation.databases["wallet_provider"].all(
+                    "SELECT * FROM device WHERE state <> 'ended'"
+                )
+            )
+            == 2
+        )
 
 
 async def test_an_answer_that_may_have_arrived_is_never_sent_again(country: Any) -> None:
@@ -208,3 +215,20 @@ async def test_a_network_that_comes_back_loses_nothing(country: Any) -> None:
     await citizen.wallet.resume()
     country.line.watch = None
     await must_be_whole(country, citizen)
+
+
+async def test_a_dead_order_does_not_hold_up_the_others(country: Any) -> None:
+    """One QR was scanned and then cancelled at the counter, the next one was interrupted."""
+    citizen = await country.citizen()
+    for number in (8, 12):
+        offer = await country.offer(citizen.person)
+        kill_at(country, number, after=False)
+        with pytest.raises(Killed):
+            await citizen.wallet.receive(offer)
+        citizen = await restarted(country, citizen)
+        if number == 8:
+            await country.house.issuer.cancel_offer("case-1")
+    with pytest.raises(Refused):
+        await citizen.wallet.resume()
+    await must_be_whole(country, citizen)
+    await citizen.wallet.resume()

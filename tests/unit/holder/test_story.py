@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from mapae.errors import Code, Refused
+from mapae.formats.jose import unb64u
+from mapae.formats.mdoc import DeviceResponse
+from mapae.formats.sd_jwt import SdJwt
 from mapae.verifier.ask import Form
 from unit.holder.conftest import MDOC, SD_JWT
 
@@ -124,3 +127,26 @@ async def test_what_could_be_issued(country: Any) -> None:
     citizen = await country.citizen()
     documents = await citizen.wallet.documents()
     assert documents
+
+
+async def test_only_what_was_asked_leaves_the_wallet(country: Any) -> None:
+    wallet = (await country.carded()).wallet
+    for form in (Form.SD_JWT, Form.MDOC):
+        qr, _ = await country.asks("alcohol_tobacco", form)
+        asked = await wallet.open_request(qr)
+        match = asked.options[0][0]
+        copy = next(card for card in wallet.cards if card.id == match.card).copies[0]
+        shown = wallet._presentation._present(asked.request, match, copy)
+        if form is Form.SD_JWT:
+            assert list(SdJwt.parse(shown).paths()) == [("adult_by_year",)]
+        else:
+            (document,) = DeviceResponse.parse(unb64u(shown)).documents
+            assert document.issuer_signed.names == {"kr.mapae.resident.1": ("adult_by_year",)}
+
+
+async def test_cards_of_a_person_are_not_linkable_by_what_is_in_them(country: Any) -> None:
+    """Each copy has its own key, salts, status index and signature."""
+    wallet = (await country.carded()).wallet
+    for card in wallet.cards:
+        for part in ("key", "raw", "status_index"):
+            assert len({getattr(copy, part) for copy in card.copies}) == 10

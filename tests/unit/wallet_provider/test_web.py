@@ -186,6 +186,13 @@ async def test_an_unknown_client_key_is_nobodys(house: Any) -> None:
     assert refused.value.code is Code.NOT_FOUND
 
 
+@pytest.mark.parametrize("since", [-1, 10**30, "0", 1.5, None])
+async def test_a_time_that_is_none_is_malformed(house: Any, since: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        await house.issuer.call("wallet_provider", "/wallet-provider/peer/ended", {"since": since})
+    assert refused.value.code is Code.MALFORMED
+
+
 # --- the wallet's own files -------------------------------------------------------------------------------------------
 
 
