@@ -21,6 +21,8 @@ import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
 
 const AWAY_MS = 120_000;
 const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
+/** One question at a time: no way past it but its own buttons. */
+const ALONE = new Set(["offer", "ask", "progress", "change-pin", "add-passkey", "passkey"]);
 const TABS = ["home", "scan", "history", "settings"] as const;
 
 export class App extends LitElement implements Host {
@@ -197,7 +199,7 @@ export class App extends LitElement implements Host {
   protected override render(): TemplateResult {
     if (!this.wallet) return html``;
     const name = this.route.name;
-    const inside = this.wallet.vault.open && !OPEN_ROUTES.has(name) && name !== "passkey";
+    const inside = this.wallet.vault.open && !OPEN_ROUTES.has(name) && !ALONE.has(name);
     return html`<a class="skip" href="#heading" @click=${(event: Event) => { event.preventDefault(); this.querySelector<HTMLElement>("#heading")?.focus(); }}>${t("app.skip")}</a>
       <header class="top">
         <p class="brand"><img src="/wallet/icon.svg" alt="" width="28" height="28" />${t("app.name")}</p>

@@ -102,10 +102,9 @@ export class Issuance {
 
   /** The holder said yes: from here on the issuance survives anything. Returns its id. */
   async accept(offered: Offered): Promise<string> {
-    const id = token();
     return this.begin({
-      id,
-      order: id,
+      id: token(),
+      order: token(), // another id: both are keys of one table
       renewal: false,
       issuer: offered.offer.credential_issuer,
       offer: offered.offer as unknown as Record<string, unknown>,

@@ -164,6 +164,18 @@ function rawSignature(der: Bytes): Bytes {
   return raw;
 }
 
+const NAME_FIELDS: Readonly<Record<string, string>> = { C: "550406", ST: "550408", O: "55040a", CN: "550403" };
+
+/** The values of one field of a distinguished name. */
+export function nameField(name: Bytes, field: string): string[] {
+  return children(read(name, 0)).flatMap((set) =>
+    children(set)
+      .map((pair) => children(pair))
+      .filter(([oid]) => oid && hex(oid.body) === NAME_FIELDS[field])
+      .map(([, value]) => new TextDecoder().decode(value?.body)),
+  );
+}
+
 export function publicKey(certificate: Certificate): Promise<CryptoKey> {
   return crypto.subtle.importKey("spki", certificate.spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
 }

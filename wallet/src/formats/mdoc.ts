@@ -19,7 +19,7 @@ import { b64u, type Bytes, join, random, sha256, unb64u } from "../bytes.ts";
 import { signBytes, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
-import { checkChain, parseCertificate, publicKey } from "../x509.ts";
+import { checkChain, nameField, parseCertificate, publicKey } from "../x509.ts";
 import type { Held } from "./held.ts";
 import { statusOf } from "./sd_jwt.ts";
 
@@ -52,7 +52,7 @@ export const mdocContext: MdocContext = {
     mac0: { sign: none, verify: none },
   },
   x509: {
-    getIssuerNameField: () => [],
+    getIssuerNameField: ({ certificate, field }) => nameField(parseCertificate(certificate as Bytes).issuer, field),
     getPublicKey: async ({ certificate }) => {
       const jwk = await crypto.subtle.exportKey("jwk", await publicKey(parseCertificate(certificate as Bytes)));
       return CoseKey.fromJwk({ kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y, alg: "ES256" });

@@ -21,9 +21,9 @@ class Home extends Screen {
       ${orders.length > 0
         ? html`<ul class="cards">
             ${orders.map((order) => html`<li>
-              <button class="card-button" data-testid="open-card" aria-label=${t("home.open", { card: pickWords(order.name) })}
-                @click=${() => this.host.go({ name: "card", order: order.id })}>
-                <m-card-face .order=${order} .now=${() => this.wallet.now()} .small=${true}></m-card-face>
+              <m-card-face .order=${order} .now=${() => this.wallet.now()} .small=${true}></m-card-face>
+              <button class="card-button" data-testid="open-card" @click=${() => this.host.go({ name: "card", order: order.id })}>
+                <span class="visually-hidden">${t("home.open", { card: pickWords(order.name) })}</span>
               </button></li>`)}
           </ul>`
         : html`<section class="empty-card" data-testid="no-cards">

@@ -81,7 +81,7 @@ export abstract class Screen extends LitElement {
 
 export function trouble(problem: Problem): TemplateResult {
   const left = triesLeft(problem);
-  return html`<div class="alert" role="alert" id="problem" data-testid="problem" data-code=${problem.code}>
+  return html`<div class="alert" role="alert" id="problem" data-testid="problem" data-code=${problem.code} data-detail=${problem.detail}>
     ${icon("warn")}
     <div>
       <p class="alert-text">
