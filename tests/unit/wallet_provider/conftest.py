@@ -92,6 +92,7 @@ class House:
     issuer: Peers
     stranger: Peers
     anchor: bytes
+    faults: Any = None
 
     def phone(self) -> Phone:
         return Phone(self.clock)
