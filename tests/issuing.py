@@ -241,6 +241,7 @@ class Hall:
         self, db: Db, clock: MovableClock | None = None, checkpoint: Callable[[str], None] = lambda name: None,
         list_size: int = 1024,
         key: KeyOf = new_key,
+        seed: int = 7,
     ) -> None:  # fmt: skip
         self.db = db
         self.clock = clock or MovableClock(START)
@@ -270,7 +271,7 @@ class Hall:
             return anchors
 
         self.wallet_anchors = wallet_anchors
-        self.dice: Dice = SeededDice(7)
+        self.dice: Dice = SeededDice(seed)
         self.list_size = list_size
         self.issuer = self.opened(db, checkpoint)
 

@@ -26,6 +26,7 @@ TTL = 5  # seconds: a lost phone's copies are refused this soon by whoever is on
 LIFE = timedelta(hours=24)  # how long a checker without network may live on one list
 OPEN_LISTS = 4  # copies of one batch stand in several lists, so one list's growth tells no story
 LIST_SIZE = 1 << 17
+SMALLEST = 64  # half of it holds a batch of any size a pack allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ def pick(dice: Dice, size: int, taken: set[int], count: int, candidates: Sequenc
 
 class StatusLists:
     def __init__(self, db: Db, clock: Clock, dice: Dice, seal: Seal, prefix: str, size: int = LIST_SIZE) -> None:
-        if size < 8 or size % 8:
-            raise ValueError("a status list fills whole bytes")
+        if size < SMALLEST or size % 8:
+            raise ValueError(f"a status list fills whole bytes and has at least {SMALLEST} places")
         self._db = db
         self._clock = clock
         self._dice = dice

@@ -151,6 +151,11 @@ async def test_a_notification_about_a_replaced_or_foreign_batch_is_refused(hall:
     assert answer.json()["error"] == "invalid_notification_request"
 
 
+async def test_the_officer_sees_the_card_arrive(hall: Hall) -> None:
+    await hall.carded()
+    assert await hall.told() == ["opened", "scanned", "redeemed", "issued", "accepted"]
+
+
 async def test_a_failed_batch_is_invalid(hall: Hall) -> None:
     phone = Phone(hall, "jisoo")
     await phone.redeem(await phone.scan(await hall.offer()))
