@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from starlette.routing import BaseRoute
 
+from .catalog import Country
 from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
 from .errors import Code, Refused
@@ -49,16 +50,18 @@ async def open_house(
     *,
     clock: Clock | None = None,
     dice: Dice | None = None,
+    country: Country | None = None,
     founding: Founding | None = None,
     more: More = lambda house: (),
     rates: bool = True,
 ) -> House:
     """Build every role the settings name and put their doors into one application (`house.site`).
 
-    `founding` runs once trust is there and before anybody relies on it (the demo registers its shops); `more` adds
-    doors of its own (the demo's start page); `rates=False` switches rate limits off, for load tests.
+    `country` stands in for the pack the settings name. `founding` runs once trust is there and before anybody relies
+    on it (the demo registers its shops). `more` adds doors of its own (the demo's start page). `rates=False` switches
+    rate limits off, for load tests.
     """
-    house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice()))
+    house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice(), country))
     build = {
         "registers": _registers, "trust": _trust, "wallet_provider": _wallet_provider, "issuer": _issuer,
         "verifier": _verifier,

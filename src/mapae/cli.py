@@ -138,15 +138,13 @@ def audit_verify(config: Config = None, data: Annotated[str, typer.Option("--dat
 
 async def _serve_demo(given: dict[str, str], host: str, port: int, residents: int) -> None:
     from .app import open_house
-    from .demo import Demo, demo_settings, found
+    from .demo import Demo, demo_settings, found, prepare
 
     settings = demo_settings(**given)
+    with _progress("making the demo country", residents) as tick:
+        if await prepare(settings, residents, tick):
+            talk.print("A new demo country was made.")
     house = await open_house(settings, founding=found, more=lambda house: Demo(house).routes())
-    demo = Demo(house)
-    with _progress("seeding the demo country", residents) as tick:
-        added = await demo.seed(tick, residents=residents)
-    if added:
-        talk.print(f"{added} residents live here now.")
     _greet(settings.base_url)
     await _listen(house, host, port)
 

@@ -8,14 +8,21 @@ passkeys of the demo's officers. Refuses: to run unless the settings say `demo =
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .app import open_house
+from .catalog import parse_country
+from .clock import SystemClock
 from .config import Settings, country_tree
+from .demo_lives import lived
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
@@ -26,9 +33,11 @@ from .keys import Signer
 from .registers.people import Named, parse_people
 from .registers.portraits import portrait
 from .trust.publish import Entry, RelyingParty
+from .ui import gallery
 from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
 from .ui.pages import page
 
+MARK = "demo-country"  # holds the day the country was made
 RESIDENTS = 1500  # besides the named people; `mapae demo people --count` adds more
 SURFACES = ("wallet", "desk", "checker", "portal", "inbox")
 PATHS = {
@@ -38,6 +47,7 @@ PATHS = {
     "portal": "/portal/",
     "inbox": "/carrier/inbox",
 }
+Progress = Callable[[int], None]
 _KEY = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -85,6 +95,46 @@ async def found(house: House) -> None:
     await house.registry.ensure(entries, "demo:1", "demo:2")
 
 
+async def prepare(settings: Settings, residents: int = RESIDENTS, progress: Progress = lambda done: None) -> bool:
+    """Make a new demo country in the settings' data folder; False when it is there already.
+
+    It is built beside its place and moved there when whole, so a kill leaves nothing half made. Raises
+    Refused(BAD_CONFIG) when the folder holds something else.
+    """
+    place, building = Path(settings.data), Path(f"{settings.data}.building")
+    if (place / MARK).exists():
+        return False
+    if place.exists() and any(place.iterdir()):
+        raise Refused(Code.BAD_CONFIG, f"{place} holds something that is not a demo country: choose another --data")
+    if building.exists():
+        shutil.rmtree(building)
+    there = msgspec.structs.replace(settings, data=str(building))
+    country, now = parse_country(country_tree(settings.country)), SystemClock().now()
+    building.mkdir(parents=True, mode=0o700)
+    (building / MARK).write_text(country.today(now).isoformat(), encoding="ascii")
+
+    async def seed(house: House) -> None:
+        await Demo(house).seed(residents=0)
+
+    people = parse_people(country_tree(settings.country), country).named(country.today(now))
+    await lived(there, country, people, now, found, seed)
+    house = await open_house(there, founding=found)
+    await Demo(house).more_people(residents, "mapae", progress)
+    await house.close()
+    if place.exists():
+        place.rmdir()
+    building.rename(place)
+    return True
+
+
+def _born_on(house: House) -> date:
+    """The day the demo country was made: "turned 17 today" was true then, and numbers must not change."""
+    mark = house.foundation.data / MARK
+    if mark.exists():
+        return date.fromisoformat(mark.read_text(encoding="ascii").strip())
+    return house.country.today(house.clock.now())
+
+
 class Demo:
     """The demo country on top of a house that runs every role."""
 
@@ -93,7 +143,7 @@ class Demo:
             raise Refused(Code.BAD_CONFIG, "the demo country runs only where the settings say demo = true")
         self._house = house
         self._base = house.settings.base_url
-        self._today = house.country.today(house.clock.now())
+        self._today = _born_on(house)
         self._generator = parse_people(country_tree(house.settings.country), house.country)
         self._people = self._generator.named(self._today)
 
@@ -101,17 +151,17 @@ class Demo:
     def people(self) -> tuple[Named, ...]:
         return self._people
 
-    async def seed(self, progress: Callable[[int], None] = lambda done: None, *, residents: int = RESIDENTS) -> int:
+    async def seed(self, progress: Progress = lambda done: None, *, residents: int = RESIDENTS) -> int:
         """Load people and appoint officers; how many residents are new. Nothing happens the second time."""
-        house, before = self._house, await self._house.population.count()
-        if not before:
-            await house.population.load(named.resident for named in self._people)
+        before = await self._house.population.count()
+        if before < len(self._people):
+            await self._house.population.load(named.resident for named in self._people)
             await self.more_people(residents, "mapae", progress)
-        for office in house.country.offices.values():
+        for office in self._house.country.offices.values():
             await self._appoint(office.id)
-        return await house.population.count() - before
+        return await self._house.population.count() - before
 
-    async def more_people(self, count: int, seed: str, progress: Callable[[int], None]) -> int:
+    async def more_people(self, count: int, seed: str, progress: Progress) -> int:
         before = await self._house.population.count()
         people = self._generator.residents(count=count, seed=seed, today=self._today)
         await self._house.population.load(people, progress)
@@ -137,6 +187,7 @@ class Demo:
         anyone: dict[str, Any] = {"caller": Caller.ANYONE}
         often = Rate(120, 60)
         return [
+            *gallery.routes(),
             door("GET", "/", self._start, answer=Answer.PAGE, **anyone),
             door("GET", "/demo.json", self._json, answer=Answer.JSON, cors=True, **anyone),
             door("GET", "/demo/portraits/{key}", self._portrait, answer=Answer.JSON, **anyone),

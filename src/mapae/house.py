@@ -54,9 +54,9 @@ _log = structlog.get_logger("mapae.app")
 class Foundation:
     """What every role stands on: settings, time, chance, the pack, keys, the HTTP client and the way to its peers."""
 
-    def __init__(self, settings: Settings, clock: Clock, dice: Dice) -> None:
+    def __init__(self, settings: Settings, clock: Clock, dice: Dice, country: Country | None = None) -> None:
         self.settings, self.clock, self.dice = settings, clock, dice
-        self.country: Country = parse_country(country_tree(settings.country))
+        self.country = country or parse_country(country_tree(settings.country))
         self.zone = ZoneInfo(self.country.timezone)
         self.data = Path(settings.data)
         self.site: Starlette | None = None

@@ -1,0 +1,107 @@
+"""What the demo's people did before the demo began, through the same doors as everybody else.
+
+Promises: after `lived`, the people whose entry has a `story` have really been to the counter: one card has expired, one
+is about to, one is locked, one is held, and one person has a second phone waiting. Trusts: the pack. Keeps: nothing;
+their phones are gone, as phones of other people are. Refuses: nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from .app import Founding, open_house
+from .catalog import Country
+from .clock import MovableClock, SystemDice
+from .config import Settings
+from .holder import MemoryStore, Person, Wallet
+from .house import House
+from .issuer.desk_store import Task
+from .issuer.desk_values import Reason
+from .registers.people import Named
+
+# How long ago each story took place; the first two need a start of issuance earlier than any real one.
+LONG_AGO: Final = {"expired": timedelta(days=3 * 365 + 10), "renewal": timedelta(days=3 * 365 - 29)}
+RECENTLY: Final = {"held": timedelta(days=20), "locked": timedelta(days=9), "waiting": timedelta(days=5)}
+
+
+async def lived(
+    settings: Settings,
+    country: Country,
+    people: Sequence[Named],
+    now: datetime,
+    founding: Founding,
+    seed: Callable[[House], Awaitable[None]],
+) -> None:
+    """Let everybody with a story live it. `seed` loads people and officers into a house."""
+    for stories in (LONG_AGO, RECENTLY):
+        clock = MovableClock(now - max(stories.values()))
+        house = await open_house(
+            settings, clock=clock, country=_earlier(country, clock.now().date()), founding=founding, rates=False
+        )
+        await seed(house)
+        for story, ago in stories.items():
+            clock.set(now - ago)
+            for named in people:
+                if named.story == story:
+                    await _live(house, named, clock)
+        await house.settle()
+        await house.close()
+
+
+async def _live(house: House, named: Named, clock: MovableClock) -> None:
+    phone = await _phone(house, named, 0)
+    await _visit(house, named, phone)
+    match named.story:
+        case "locked":
+            clock.advance(days=2)
+            hits = await house.population.search(resident_number=named.resident.number.written)
+            await house.issuer.lock(hits.hits[0].person, "lost", "portal")
+        case "waiting":
+            clock.advance(days=1)
+            await _phone(house, named, 1)
+        case _:
+            pass
+
+
+async def _phone(house: House, named: Named, which: int) -> Wallet:
+    """A phone of this person, identity checked and registered."""
+    base, http = house.settings.base_url, house.foundation.http
+    number = named.resident.phones[which]
+
+    async def read_code(check: Any) -> str:
+        answer = await http.get(f"{base}/carrier/inbox.json", params={"phone": number})
+        found = re.search(r"\b(\d{6})\b", answer.json()["messages"][0]["text"])
+        return found[1] if found else ""
+
+    wallet = Wallet(http, base, store=MemoryStore(), clock=house.clock, dice=SystemDice())
+    await wallet.identify(Person(named.resident.name, named.resident.number.written, number), read_code)
+    return wallet
+
+
+async def _visit(house: House, named: Named, phone: Wallet) -> None:
+    """The counter, from finding the person to the card on the phone."""
+    offices = house.country.offices.values()
+    office = next((o for o in offices if o.municipality == named.resident.municipality), None) or next(iter(offices))
+    officer = next(one for one in await house.officers.all() if one.office == office.id)
+    desk = house.desk
+    found = await desk.find_by_number(officer, Reason.APPLICATION, named.resident.number.written)
+    case = await desk.open_case(officer, found.people[0].look, Task.ISSUE, "resident_card")
+    await desk.record_card(officer, case, number=True, photo=True, undamaged=True)
+    await desk.record_face(officer, case, same_person=True)
+    await desk.file(officer, case)
+    await desk.open_offer(officer, case)
+    screen = (await desk.live(officer, case)).screen
+    if screen is not None:
+        await phone.receive(screen.uri)
+    await desk.live(officer, case)
+
+
+def _earlier(country: Country, since: date) -> Country:
+    """The same country, whose documents have been issued everywhere since that day."""
+    phases = tuple(msgspec.structs.replace(phase, starts=since) for phase in country.phases[-1:])
+    return msgspec.structs.replace(country, phases=phases)
