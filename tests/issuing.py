@@ -37,7 +37,11 @@ SD_JWT, MDOC = "resident_card_sd_jwt", "resident_card_mdoc"
 
 
 def korea() -> Country:
-    tree = country_tree("kr")
+    return pack("kr")
+
+
+def pack(name: str) -> Country:
+    tree = country_tree(name)
     return parse_country({name: tree[name] for name in ("country", "credentials", "purposes")})
 
 

@@ -17,8 +17,10 @@ from mapae.db import Db, connect, migrate
 from mapae.errors import Code, Refused
 from mapae.issuer.order import Offer
 
-ACTS = ["open", "cancel", "scan", "redeem", "redeem_twin", "redeem_stranger", "wait", "fetch", "accept", "renew", "lock",
-        "release", "end"]  # fmt: skip
+ACTS = [
+    "open", "cancel", "scan", "redeem", "redeem_twin", "redeem_stranger", "wait",
+    "fetch", "accept", "renew", "lock", "release", "end",
+]  # fmt: skip
 _serial = itertools.count()
 
 

@@ -433,7 +433,8 @@ class Issuer:
     async def follow_devices(self) -> int:
         """Ask the wallet provider which phones ended since last time, and end the cards on them."""
         since = await store.seen_until(self._db, "devices")
-        answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", {"since": since})
+        asked = {"since": since, "limit": 1000}
+        answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
         count = 0
         for device in answer["devices"]:
             for card in await store.cards_on(self._db, str(device["device_id"])):

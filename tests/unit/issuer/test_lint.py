@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from issuing import BASE, JPEG, MDOC, SD_JWT, START, korea
-from mapae.catalog import CardFacts, claim_values
+from issuing import BASE, JPEG, MDOC, SD_JWT, START, korea, pack
+from mapae.catalog import CardFacts, claim_values, expiry_date
 from mapae.clock import SeededDice
 from mapae.errors import Code, Refused
 from mapae.formats import mdoc, sd_jwt
@@ -57,6 +58,21 @@ def broken(draft: Draft) -> str | None:
 @pytest.mark.parametrize("configuration", [SD_JWT, MDOC])
 def test_a_whole_draft_passes(configuration: str) -> None:
     lint(drafted(configuration), COUNTRY, ISSUER, START)
+
+
+@pytest.mark.parametrize("name", ["kr", "demo"])
+def test_every_document_of_every_pack_can_be_drafted(name: str) -> None:
+    """The country is data: another one, in another time zone, passes the same rules."""
+    country = pack(name)
+    resident = msgspec.structs.replace(RESIDENT, municipality=next(iter(country.municipalities)))
+    for one in configurations(country).values():
+        today = country.today(START)
+        card = CardFacts(f"{country.code}1", today, expiry_date(one.document, today))
+        values = claim_values(country, one.document, resident, card, today)
+        life = life_of_copies(country, one.document, resident.birth_date, card.expiry_date, START)
+        places = [Place(f"t{n}", key, StatusRef(f"{ISSUER}/status/l{n}", n)) for n, key in enumerate(KEYS)]
+        draft = draft_batch(one, values, life, places, issuer=ISSUER, x5c=[b"0"], entropy=SeededDice(3).bytes)
+        lint(draft, country, ISSUER, START)
 
 
 @pytest.mark.parametrize("configuration", [SD_JWT, MDOC])
