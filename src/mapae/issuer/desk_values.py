@@ -16,10 +16,15 @@ from mapae.catalog import Document
 from mapae.errors import Code, Refused
 from mapae.registers.values import Hit, Person
 
-from .desk_store import Case, Step
+from .desk_store import Case, Step, Task
 from .eligibility import Eligible, Ineligible, PhoneState
 from .evidence import Evidence, Need
 from .order import Holding, Offer, OfferEvent, Order
+
+__all__ = [
+    "Calling", "CaseLine", "CaseView", "Found", "FoundPerson", "Issuing", "Live", "PersonView", "Phone", "Possible",
+    "Reason", "Screen", "Task", "WaitingPhone",
+]  # fmt: skip
 
 
 class Reason(StrEnum):

@@ -225,7 +225,8 @@ class _Cases:
         return see_other(f"/desk/cases/{case_id}")
 
     async def show(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        # A page that reloads itself (no script, open QR) is no sign of life.
+        officer = await _officer(request, self._officers, active=request.query_params.get("auto") != "yes")
         if officer is None:
             return see_other("/desk/sign-in")
         view = await self._desk.case(officer, request.path_params["case"])
@@ -302,6 +303,8 @@ class _Cases:
             country=country,
             today=country.today(self._desk.now()),
             format_names=self._format_names,
+            minutes=country.issuance.offer_seconds // 60,
+            digits=sum(letter.isalpha() for letter in country.number.layout),
             **values,
         )
 

@@ -46,6 +46,7 @@ def _post(path: str, handler: Any, caller: Caller) -> Door:
 class _Pages:
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
+        self._digits = sum(letter.isalpha() for letter in portal.country.number.layout)
 
     async def home(self, request: Request) -> Response:
         citizen = await self._citizen(request)
@@ -56,7 +57,7 @@ class _Pages:
         return page(request, "portal/home.html", citizen=citizen, view=view, documents=documents)
 
     async def ask(self, request: Request) -> Response:
-        return page(request, "portal/check.html", sent={}, wrong={}, trouble="")
+        return page(request, "portal/check.html", digits=self._digits, sent={}, wrong={}, trouble="")
 
     async def check(self, request: Request) -> Response:
         sent = await form(request)
@@ -68,13 +69,23 @@ class _Pages:
         }
         shown = {"name": name, "phone": phone}  # the resident number is never sent back
         if wrong:
-            return page(request, "portal/check.html", status=400, sent=shown, wrong=wrong, trouble="")
+            return page(
+                request, "portal/check.html", digits=self._digits, status=400, sent=shown, wrong=wrong, trouble=""
+            )
         try:
             started = await self._portal.start(name, number, phone, words.language(request))
         except Refused as refused:
             if refused.code not in _WRONG_PERSON:
                 raise
-            return page(request, "portal/check.html", status=403, sent=shown, wrong={}, trouble=refused.code.value)
+            return page(
+                request,
+                "portal/check.html",
+                digits=self._digits,
+                status=403,
+                sent=shown,
+                wrong={},
+                trouble=refused.code.value,
+            )
         return page(request, "portal/code.html", check=started.check_id, started=started, wrong="", left=started.tries)
 
     async def code(self, request: Request) -> Response:
@@ -84,7 +95,15 @@ class _Pages:
             token = await self._portal.enter(check, sent.get("code", "").strip())
         except Refused as refused:
             if refused.code in _ENDED:
-                return page(request, "portal/check.html", status=410, sent={}, wrong={}, trouble=refused.code.value)
+                return page(
+                    request,
+                    "portal/check.html",
+                    digits=self._digits,
+                    status=410,
+                    sent={},
+                    wrong={},
+                    trouble=refused.code.value,
+                )
             if refused.code not in (Code.WRONG_CODE, Code.MALFORMED):
                 raise
             left = "".join(letter for letter in refused.detail if letter.isdigit())
