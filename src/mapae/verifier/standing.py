@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -41,31 +41,51 @@ class _Held:
     asked_at: datetime
 
 
+@dataclass(slots=True)
+class _Place:
+    """What we know of one address. `missed_at`: when its server last did not answer."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    held: _Held | None = None
+    missed_at: datetime | None = None
+
+    def must_ask(self, now: datetime) -> bool:
+        """Nothing fresh, and the server has not just let somebody wait in vain."""
+        heard_at = self.held.asked_at if self.held is not None else None
+        return not any(moment and timedelta(0) <= now - moment < FRESH for moment in (heard_at, self.missed_at))
+
+
 class StatusLists:
     """The lists this process has, each asked for again when it is older than `FRESH`."""
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
         self._http = http
         self._clock = clock
-        self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._asking: dict[str, asyncio.Lock] = {}
+        self._places: OrderedDict[str, _Place] = OrderedDict()
 
     async def listed(self, reference: StatusRef, issuer: Issuer) -> Mapping[str, Listed]:
         """The list of this reference, for `check.conclude`. Raises Refused(STATUS_UNKNOWN) when there is none."""
         must_be_of(reference, issuer)
         uri = reference.uri
-        lock = self._asking.setdefault(uri, asyncio.Lock())
-        async with lock:  # one request on the wire a list, however many tills wait for it
+        place = self._place(uri)
+        async with place.lock:  # one request on the wire a list, however many tills wait for it
             now = self._clock.now()
-            held = self._held.get(uri)
-            if held is not None and held.anchors != tuple(issuer.anchors.ders):
-                held = None  # the trust list has changed: what checked yesterday is asked for anew
-            if held is None or not timedelta(0) <= now - held.asked_at < FRESH:
-                held = await self._ask(uri, held, issuer, now) or held
+            if place.held is not None and place.held.anchors != tuple(issuer.anchors.ders):
+                place.held = None  # the trust list has changed: what checked yesterday is asked for anew
+            if place.must_ask(now):
+                answered = await self._ask(uri, place.held, issuer, now)
+                place.held, place.missed_at = answered or place.held, None if answered else now
+            held = place.held
         if held is None:
             raise Refused(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached")
-        self._keep(uri, held)
         return {uri: Listed(held.token.list, _good_until(held))}
+
+    def _place(self, uri: str) -> _Place:
+        place = self._places.setdefault(uri, _Place())
+        self._places.move_to_end(uri)
+        if len(self._places) > MOST:
+            self._places.popitem(last=False)
+        return place
 
     async def _ask(self, uri: str, held: _Held | None, issuer: Issuer, now: datetime) -> _Held | None:
         """A newer list, the same one confirmed, or None when the issuer cannot be reached.
@@ -93,15 +113,10 @@ class StatusLists:
             token.check(signer.key, uri, now)
         except Refused as refused:
             raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None
+        if held is not None and token.issued_at < held.token.issued_at:
+            return None  # a stale cache on the way: what we have is newer
         etag = etag if etag and len(etag) <= 256 else None
         return _Held(token, tuple(issuer.anchors.ders), signer.not_after, etag, now)
-
-    def _keep(self, uri: str, held: _Held) -> None:
-        self._held[uri] = held
-        self._held.move_to_end(uri)
-        while len(self._held) > MOST:
-            forgotten, _ = self._held.popitem(last=False)
-            self._asking.pop(forgotten, None)
 
 
 async def _within_limit(answer: httpx.Response) -> bytes:

@@ -81,6 +81,25 @@ async def test_without_any_list_there_is_no_standing(lists: StatusLists, server:
     assert await refusal(lists) is Code.STATUS_UNKNOWN
 
 
+async def test_an_older_list_does_not_replace_a_newer_one(lists: StatusLists, server: Lists) -> None:
+    """A cache on the way, or somebody who kept a list from before the lock."""
+    server.standing = status.SUSPENDED
+    await read(lists)
+    server.clock.advance(FRESH)
+    server.standing, server.changes = status.VALID, {"now": NOW.replace(microsecond=0) - timedelta(seconds=30)}
+    assert await read(lists) == status.SUSPENDED
+
+
+async def test_a_server_that_is_down_lets_one_till_wait_and_not_each(lists: StatusLists, server: Lists) -> None:
+    server.up = False
+    for _ in range(3):
+        assert await refusal(lists) is Code.STATUS_UNKNOWN
+    assert server.asked == 1
+    server.up = True
+    server.clock.advance(FRESH)
+    assert await read(lists) == status.VALID
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -140,5 +159,4 @@ async def test_memory_is_bounded(lists: StatusLists, server: Lists) -> None:
         uri = f"{LIST}-{n}"
         server.changes = {"uri": uri}
         await lists.listed(status.StatusRef(uri, 1), AUTHORITY.issuer())
-    assert len(lists._held) == MOST
-    assert len(lists._asking) <= MOST
+    assert len(lists._places) == MOST
