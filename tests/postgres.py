@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-ROLES = ("registers", "carrier", "trust", "wallet_provider", "issuer", "verifier", "plain")
 CANNOT_BE_ROOT = "postgres"  # the account Debian's package makes; initdb refuses to run as root
 
 
@@ -41,11 +40,9 @@ class Cluster:
         options = f"-k {folder} -c listen_addresses='' -c max_connections=400 -c shared_buffers=64MB {durable}"
         self._run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
         self._run("createdb", "-h", str(folder), "-U", "mapae", "empty")
-        schemas = "; ".join(f"CREATE SCHEMA {role}" for role in ROLES)
-        self._run("psql", "-h", str(folder), "-U", "mapae", "-q", "-c", schemas, "empty")
 
     def create(self, database: str, template: str = "empty") -> str:
-        """A copy of a database with one schema a role; its URL template with {role} in it."""
+        """A copy of a database ; its URL template with {role} in it, for one schema a role."""
         self._run("createdb", "-h", str(self._folder), "-U", "mapae", "-T", template, database)
         return f"postgresql://mapae@/{database}?host={self._folder}&search_path={{role}}"
 

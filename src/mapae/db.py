@@ -23,6 +23,7 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -33,6 +34,7 @@ Value = str | int | bytes | None
 
 BATCH = 64  # bodies committed together at the most
 _PLACEHOLDER = re.compile(r"\$(\d+)")
+_WORD = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Row(Protocol):
@@ -341,12 +343,18 @@ class Postgres(Db):
 async def connect(url: str) -> Db:
     """Open `sqlite:///path` (a relative or absolute path after it) or `postgresql://...`.
 
+    A `search_path=name` in a PostgreSQL URL names the role's schema, which is made when it is not there.
     Raises Refused(BAD_CONFIG) on another URL.
     """
     if url.startswith("sqlite:///"):
         return Sqlite(url.removeprefix("sqlite:///"))
     if url.startswith(("postgresql://", "postgres://")):
-        return Postgres(await asyncpg.create_pool(url, min_size=1, max_size=8))
+        pool = await asyncpg.create_pool(url, min_size=1, max_size=8)
+        for schema in parse_qs(urlsplit(url).query).get("search_path", []):
+            if not _WORD.fullmatch(schema):
+                raise Refused(Code.BAD_CONFIG, "the search_path of a database URL is one lower-case word")
+            await pool.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        return Postgres(pool)
     raise Refused(Code.BAD_CONFIG, "a database URL starts with sqlite:/// or postgresql://")
 
 
