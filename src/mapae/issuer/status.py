@@ -26,6 +26,7 @@ TTL = 5  # seconds: a lost phone's copies are refused this soon by whoever is on
 LIFE = timedelta(hours=24)  # how long a checker without network may live on one list
 OPEN_LISTS = 4  # copies of one batch stand in several lists, so one list's growth tells no story
 LIST_SIZE = 1 << 17
+HELD_LISTS = 512  # 16 MiB of bits in memory
 SMALLEST = 64  # half of it holds a batch of any size a pack allows
 
 
@@ -141,7 +142,10 @@ class StatusLists:
         held = _Held(version, bits, Published(token, etag), now)
         known = self._held.get(list_id)
         if known is None or known.version <= version:  # two requests may have grown the list at once
+            self._held.pop(list_id, None)
             self._held[list_id] = held
+            if len(self._held) > HELD_LISTS:  # the list nobody has asked for longest is read whole next time
+                del self._held[next(iter(self._held))]
         return held
 
     async def _open_lists(self, needed: int) -> list[tickets.ListRow]:
