@@ -1,0 +1,95 @@
+"""The stage of the stories: a running demo country for each worker, and for each test phones, desks and tills.
+
+`--screens FOLDER` writes the pictures of the documentation; with `--every-screen`, those of every page passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
+
+from stories.counter import Desk, Till, tab
+from stories.country import Country
+from stories.look import Album
+from stories.pictures import KEPT
+from stories.phone import QUIET, Phone, chromium
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screens", default="", help="folder for the pictures of the screens")
+    parser.addoption("--every-screen", action="store_true", help="not only those the documentation shows")
+
+
+@pytest.fixture(scope="session")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
+    """`mapae demo up`, seeded once for this worker. Tests keep apart by each having people of their own."""
+    running = Country(tmp_path_factory.mktemp("country"))
+    yield running
+    running.close()
+
+
+@dataclass
+class Stage:
+    """Everybody who appears in one story."""
+
+    engine: BrowserType
+    country: Country
+    folder: Path
+    album: Callable[[str], Album]
+    phones: list[Phone] = field(default_factory=list)
+    desktop: Browser | None = None
+
+    def phone(self, language: str = "en") -> Phone:
+        folder = self.folder / f"phone{len(self.phones)}"
+        folder.mkdir()
+        self.phones.append(Phone(self.engine, folder, self.country, language))
+        return self.phones[-1]
+
+    def tab(self, language: str = "en", *, script: bool = True) -> Page:
+        if self.desktop is None:
+            self.desktop = self.engine.launch(executable_path=chromium(), args=QUIET)
+        return tab(self.desktop, self.country, language, script=script)
+
+    def desk(self, language: str = "en", office: str = "goyang_juyeop", *, script: bool = True) -> Desk:
+        desk = Desk(self.tab(language, script=script))
+        desk.sign_in(office)
+        return desk
+
+    def till(self, language: str = "en", shop: str = "guest_house") -> Till:
+        till = Till(self.tab(language), self.country)
+        till.enrol(shop)
+        return till
+
+    def close(self) -> None:
+        for phone in self.phones:
+            phone.close()
+        if self.desktop is not None:
+            self.desktop.close()
+
+
+@pytest.fixture
+def album(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Album]]:
+    """Albums by language; at the end of the test, whatever was wrong on any page fails it."""
+    folder = request.config.getoption("--screens", default="")
+    every = bool(request.config.getoption("--every-screen", default=False))
+    albums: dict[str, Album] = {}
+
+    def open(language: str) -> Album:
+        return albums.setdefault(language, Album(language, Path(folder) if folder else None, KEPT, every))
+
+    yield open
+    for one in albums.values():
+        one.close()
+
+
+@pytest.fixture
+def stage(country: Country, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
+    # A driver for each test, not for the session: its event loop must not be running when an async test's turn comes.
+    with sync_playwright() as playwright:
+        stage = Stage(playwright.chromium, country, tmp_path, album)
+        yield stage
+        stage.close()
