@@ -52,9 +52,8 @@ def test_no_body_makes_a_phones_door_fail(bodies: list[tuple[str, Any]], noise: 
         await house.register(phone, "person-1")
         for path, value in bodies:
             url = f"/wallet-provider/{path}"
-            with suppress(TypeError):  # integers JSON here cannot hold
-                answer = await house.send(phone, url, value)
-                assert answer.status_code < 500, (path, value, answer.text)
+            answer = await house.send(phone, url, value)
+            assert answer.status_code < 500, (path, value, answer.text)
             answer = await house.http.post(url, content=noise, headers={"Content-Type": "application/json"})
             assert answer.status_code < 500
             header = noise.decode("latin-1").replace("\r", "").replace("\n", "")

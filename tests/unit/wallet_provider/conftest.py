@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db, migrate
-from mapae.formats.jose import PublicKey, b64u, encode_json, sign_jws
+from mapae.formats.jose import PublicKey, b64u, sign_jws
 from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number
 from mapae.house import _guard
 from mapae.keys import Signer
@@ -104,7 +105,7 @@ class House:
     async def send(self, phone: Phone, path: str, message: Any = None, **changes: Any) -> httpx.Response:
         if message is None:
             return await self.http.get(path, headers={"Mapae-Device": phone.header("GET", path, **changes)})
-        body = encode_json(message)
+        body = json.dumps(message).encode()
         headers = {"Mapae-Device": phone.header("POST", path, body, **changes), "Content-Type": "application/json"}
         return await self.http.post(path, content=body, headers=headers)
 
