@@ -41,52 +41,34 @@ def credential_id(key: PasskeyKey) -> bytes:
     return hashlib.sha256(b"mapae demo passkey" + _point(key)).digest()
 
 
-def make(
-    key: PasskeyKey, options: Mapping[str, Any], origin: str, counter: int = 0
-) -> dict[str, Any]:
+def make(key: PasskeyKey, options: Mapping[str, Any], origin: str, counter: int = 0) -> dict[str, Any]:
     """Answer `navigator.credentials.create(options)`: a credential with attestation format "none"."""
     rp_id = _rp_id(
-        options.get("rp", {}).get("id")
-        if isinstance(options.get("rp"), dict)
-        else None,
+        options.get("rp", {}).get("id") if isinstance(options.get("rp"), dict) else None,
         origin,
     )
     made = credential_id(key)
     attested = _NO_MODEL + len(made).to_bytes(2, "big") + made + _cose_key(key)
-    data = (
-        _authenticator_data(rp_id, _PRESENT | _VERIFIED | _ATTESTED, counter) + attested
-    )
+    data = _authenticator_data(rp_id, _PRESENT | _VERIFIED | _ATTESTED, counter) + attested
     response = {
         "clientDataJSON": _b64(_client_data("webauthn.create", options, origin)),
-        "attestationObject": _b64(
-            cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
-        ),
+        "attestationObject": _b64(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})),
         "transports": ["internal"],
     }
     return _credential(made, response)
 
 
-def assert_(
-    key: PasskeyKey, options: Mapping[str, Any], origin: str, counter: int = 0
-) -> dict[str, Any]:
+def assert_(key: PasskeyKey, options: Mapping[str, Any], origin: str, counter: int = 0) -> dict[str, Any]:
     """Answer `navigator.credentials.get(options)`. A counter of 0 means "does not count" (6.1.1)."""
     allowed = options.get("allowCredentials") or []
     made = credential_id(key)
-    if allowed and _b64(made) not in {
-        entry.get("id") for entry in allowed if isinstance(entry, dict)
-    }:
-        raise Refused(
-            Code.BAD_PASSKEY, "this authenticator holds none of the passkeys asked for"
-        )
+    if allowed and _b64(made) not in {entry.get("id") for entry in allowed if isinstance(entry, dict)}:
+        raise Refused(Code.BAD_PASSKEY, "this authenticator holds none of the passkeys asked for")
     client_data = _client_data("webauthn.get", options, origin)
-    data = _authenticator_data(
-        _rp_id(options.get("rpId"), origin), _PRESENT | _VERIFIED, counter
-    )
+    data = _authenticator_data(_rp_id(options.get("rpId"), origin), _PRESENT | _VERIFIED, counter)
     raw = key.sign(data + hashlib.sha256(client_data).digest())
     # WebAuthn 6.5.5: ES256 signatures travel in ASN.1 DER; our keys speak raw r||s.
-    signature = encode_dss_signature(
-        int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
-    )
+    signature = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
     response = {
         "clientDataJSON": _b64(client_data),
         "authenticatorData": _b64(data),
@@ -125,25 +107,17 @@ def _rp_id(asked: object, origin: str) -> str:
     rp_id = asked if isinstance(asked, str) and asked else host
     # WebAuthn 5.1.3 step 7: the relying party's id is the origin's domain or a suffix of it at a label's edge.
     if not host or (host != rp_id and not host.endswith("." + rp_id)):
-        raise Refused(
-            Code.BAD_PASSKEY, "the relying party id does not belong to this origin"
-        )
+        raise Refused(Code.BAD_PASSKEY, "the relying party id does not belong to this origin")
     return rp_id
 
 
 def _authenticator_data(rp_id: str, flags: int, counter: int) -> bytes:
-    return (
-        hashlib.sha256(rp_id.encode()).digest()
-        + bytes([flags])
-        + counter.to_bytes(4, "big")
-    )
+    return hashlib.sha256(rp_id.encode()).digest() + bytes([flags]) + counter.to_bytes(4, "big")
 
 
 def _cose_key(key: PasskeyKey) -> bytes:
     x, y = _coordinates(key)
-    return cbor2.dumps(
-        {1: 2, 3: _ES256, -1: 1, -2: x, -3: y}
-    )  # RFC 9052 7: EC2, ES256, P-256
+    return cbor2.dumps({1: 2, 3: _ES256, -1: 1, -2: x, -3: y})  # RFC 9052 7: EC2, ES256, P-256
 
 
 def _point(key: PasskeyKey) -> bytes:
