@@ -80,7 +80,7 @@ export class Issuance {
 
   /** What an offer would bring, before anything is asked for. */
   async read(text: string): Promise<Offered> {
-    const offer = await IssuerLine.offer(text, this.net);
+    const offer = await IssuerLine.offer(text, this.net, this.base);
     allowedUrl(offer.credential_issuer, this.base);
     const line = await this.line(offer.credential_issuer);
     const list = await this.trust.list();
@@ -300,7 +300,9 @@ export class Issuance {
       copiesUntil: held.validUntil,
     };
     const others = known?.parts.filter((item) => item.configuration !== what.id) ?? [];
-    const look = lookOf(line, what.id);
+    const fresh = lookOf(line, what.id);
+    // A configuration that says nothing about its look wears what the other format says.
+    const look = fresh.name.ko === what.id && known ? { name: known.name, colors: known.colors, labels: { ...fresh.labels, ...known.labels } } : fresh;
     return {
       id: pending.order,
       issuer: pending.issuer,

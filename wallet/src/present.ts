@@ -64,7 +64,7 @@ export class Presenter {
   }
 
   /** Shows. Resolves to the history entry; a Problem after the copy was spent leaves the entry saying so. */
-  async show(asked: Asked, picks: readonly Pick[], orders: readonly Order[]): Promise<Shown> {
+  async show(asked: Asked, picks: readonly Pick[], orders: readonly Order[]): Promise<{ entry: Shown; next: string | null }> {
     this.mustBeInTime(asked);
     const spending: { pick: Pick; copy: Spendable }[] = [];
     for (const pick of picks) spending.push({ pick, copy: await this.take(pick, orders) });
@@ -78,8 +78,9 @@ export class Presenter {
       }
       for (const row of rows) await tx.objectStore("sealed").put(row);
     });
+    let next: string | null;
     try {
-      await this.send(asked, spending);
+      next = await this.send(asked, spending);
     } catch (thrown) {
       const problem = asProblem(thrown);
       // No answer is not a no: it may have arrived. The entry keeps saying so.
@@ -89,10 +90,10 @@ export class Presenter {
     }
     const sent: Shown = { ...entry, result: "sent" };
     await this.record(sent);
-    return sent;
+    return { entry: sent, next };
   }
 
-  private async send(asked: Asked, spending: readonly { pick: Pick; copy: Spendable }[]): Promise<void> {
+  private async send(asked: Asked, spending: readonly { pick: Pick; copy: Spendable }[]): Promise<string | null> {
     const tokens: Record<string, string[]> = {};
     for (const { pick, copy } of spending) tokens[pick.query] = [await this.present(asked, pick, copy)];
     this.mustBeInTime(asked);
@@ -102,7 +103,7 @@ export class Presenter {
     const jwe = await new CompactEncrypt(utf8(JSON.stringify(payload)))
       .setProtectedHeader({ alg: "ECDH-ES", enc, ...(typeof jwk["kid"] === "string" ? { kid: jwk["kid"] } : {}) })
       .encrypt(await importJWK(jwk as never, "ECDH-ES"));
-    await this.post(asked.responseUri, new URLSearchParams({ response: jwe }));
+    return this.post(asked.responseUri, new URLSearchParams({ response: jwe }));
   }
 
   private async present(asked: Asked, pick: Pick, { copy, key }: Spendable): Promise<string> {
@@ -118,13 +119,17 @@ export class Presenter {
     });
   }
 
-  private async post(url: string, form: URLSearchParams): Promise<void> {
+  /** Returns where the verifier wants the browser to go next, if anywhere (OpenID4VP 1.0 section 8.2). */
+  private async post(url: string, form: URLSearchParams): Promise<string | null> {
     const response = await this.net.fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/x-www-form-urlencoded", Accept: "application/json" },
       body: form.toString(),
     });
     if (!response.ok) throw await refusal(response);
+    const answer = (await response.json().catch(() => ({}))) as { redirect_uri?: unknown };
+    const next = answer.redirect_uri;
+    return typeof next === "string" && /^https?:\/\//.test(next) ? next : null;
   }
 
   /** A copy to spend; when none is left, fresh ones are fetched first. */

@@ -74,7 +74,8 @@ export class IssuerLine {
     return new IssuerLine(vci, oauth, metadata, client, phone, signers, authenticate);
   }
 
-  static offer(text: string, net: Net): Promise<CredentialOfferObject> {
+  static offer(text: string, net: Net, base: string): Promise<CredentialOfferObject> {
+    setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
     return new Openid4vciClient({ callbacks: callbacks(net, new Map(), () => undefined) })
       .resolveCredentialOffer(text)
       .catch(toProblem);

@@ -251,7 +251,7 @@ export class Wallet extends EventTarget {
   }
 
   /** `pin` null means the passkey is to confirm. */
-  async present(presentation: Presentation, pin: string | null): Promise<Shown> {
+  async present(presentation: Presentation, pin: string | null): Promise<{ entry: Shown; next: string | null }> {
     if (pin === null) await this.vault.unlockByPasskey(await passkeySecret(this.vault));
     else await this.vault.confirm(pin);
     return this.presenter.show(presentation.asked, presentation.picks, this.orders);

@@ -12,7 +12,7 @@ export type Face = "valid" | "renew" | "suspended" | "revoked" | "expired";
 
 export function faceOf(order: Order, now: number): Face {
   const expiry = order.parts[0]?.claims["expiry_date"];
-  if (typeof expiry === "string" && Date.parse(`${expiry}T23:59:59+09:00`) < now) return "expired";
+  if (typeof expiry === "string" && Date.parse(`${expiry}T23:59:59`) < now) return "expired";
   return order.standing;
 }
 

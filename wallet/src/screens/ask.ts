@@ -14,6 +14,7 @@ class Ask extends Screen {
   private confirming = false;
   private hasPasskey = false;
   private sent: Shown | null = null;
+  private next: string | null = null;
   private declined = false;
   private timer: ReturnType<typeof setInterval> | undefined;
 
@@ -43,7 +44,9 @@ class Ask extends Screen {
   private show(pin: string | null): Promise<void> {
     return this.attempt(async () => {
       try {
-        this.sent = await this.wallet.present(this.presentation, pin);
+        const { entry, next } = await this.wallet.present(this.presentation, pin);
+        this.sent = entry;
+        this.next = next;
       } catch (thrown) {
         const { code } = asProblem(thrown);
         if (code === "pin_locked" && (await this.host.retire())) return;
@@ -134,7 +137,10 @@ class Ask extends Screen {
       ${heading(title)}
       <p class="lead">${words}</p>
       <div class="actions">
-        <button class="button" id="done" data-testid="done" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.done")}</button>
+        ${this.next
+          ? html`<a class="button" data-testid="return" href=${this.next} rel="noreferrer">${t("sent.return", { party: this.party })}</a>`
+          : nothing}
+        <button class="button ${this.next ? "secondary" : ""}" id="done" data-testid="done" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.done")}</button>
         ${sent ? html`<button class="button secondary" data-testid="see-record" @click=${() => this.host.go({ name: "record", id: sent.id }, true)}>${t("sent.record")}</button>` : nothing}
       </div>
     </div>`;

@@ -41,7 +41,7 @@ class History extends Screen {
             <span class="row-mark ${entry.result}">${icon(entry.result === "sent" ? "ok" : entry.result === "sending" ? "history" : "no")}</span>
             <span class="row-words"><b>${partyOf(entry)}</b>
               <span>${pickWords(entry.purpose) || (entry.code ? problemWords(entry.code) : "")}</span>
-              <span class="fine">${moment(entry.at)} · ${t(`history.result.${entry.result}`)}</span></span>
+              <span class="fine">${moment(entry.at)} · <span class="nowrap">${t(`history.result.${entry.result}`)}</span></span></span>
             ${icon("next")}</a></li>`)}
       </ul>
       ${entries && entries.length > 0

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import "../parts/card_face.ts";
 import { claimsOf, faceOf } from "../parts/card_face.ts";
-import { type Problem, asProblem } from "../problem.ts";
+import { asProblem } from "../problem.ts";
 import type { Order } from "../records.ts";
 import { wordsOf } from "../trust.ts";
 import type { DocumentOffer } from "../wallet.ts";
@@ -115,7 +115,6 @@ class Card extends Screen {
   private whole = false;
   private copies: number | null = null;
   private fresh = false;
-  private trouble2: Problem | null = null;
 
   private get order(): Order | undefined {
     const { order } = this.with as { order: string };
@@ -152,7 +151,7 @@ class Card extends Screen {
       <h1 tabindex="-1" id="heading" class="visually-hidden">${pickWords(order.name)}</h1>
       <m-card-face .order=${order} .now=${() => this.wallet.now()}></m-card-face>
       <p class="fine centre">${t("card.live")}</p>
-      ${this.trouble(this.trouble2)} ${this.trouble()}
+      ${this.trouble()}
       <div class="actions">
         ${usable ? html`<button class="button" data-testid="card-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("card.show")}</button>` : nothing}
         <button class="button secondary" id="details" data-testid="details" aria-expanded=${this.details} aria-controls="card-details"
@@ -171,7 +170,11 @@ class Card extends Screen {
   }
 
   private facts(order: Order): TemplateResult {
-    const claims = Object.entries(claimsOf(order)).filter(([name]) => name !== "portrait");
+    const sequence = Object.keys(order.labels); // the issuer's own order reads best
+    const place = (name: string): number => (sequence.includes(name) ? sequence.indexOf(name) : sequence.length);
+    const claims = Object.entries(claimsOf(order))
+      .filter(([name]) => name !== "portrait")
+      .toSorted(([a], [b]) => place(a) - place(b));
     return html`<dl class="facts">
         ${claims.map(([name, value]) => {
           const secret = name === "resident_number" && !this.whole;

@@ -228,7 +228,7 @@ class BlockedScreen extends Screen {
       ended: "blocked.ended.lead",
       unknown: "blocked.unknown.lead",
       pin: "blocked.pin.lead",
-      forgot: "blocked.pin.lead",
+      forgot: "blocked.forgot.lead",
     };
     const visit = why === "lost" || why === "suspended";
     return html`<div class="centred" data-testid="blocked" data-why=${why}>

@@ -193,6 +193,7 @@ export const en: Record<keyof typeof ko, string> = {
 
   "sent.title": "Shown",
   "sent.lead": "See the result on the screen of {party}.",
+  "sent.return": "Return to {party}",
   "sent.record": "See the record",
   "declined.title": "You refused",
   "declined.lead": "Nothing was sent.",
@@ -254,6 +255,7 @@ export const en: Record<keyof typeof ko, string> = {
   "blocked.pin.lead": "Five wrong PINs. You can prove who you are again and choose a new PIN. Only the PIN could open your cards, so they are erased and have to be issued again at a community centre.",
   "blocked.pin.go": "Prove who I am again",
   "blocked.forgot.title": "Forgot your PIN?",
+  "blocked.forgot.lead": "You can prove who you are again and choose a new PIN. Only the PIN can open your cards, so they are erased and have to be issued again at a community centre.",
   "blocked.again": "Check again",
   "blocked.restart": "Start over",
   "blocked.next": "What to do next",

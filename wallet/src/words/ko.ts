@@ -191,6 +191,7 @@ export const ko = {
 
   "sent.title": "보여 주었습니다",
   "sent.lead": "{party}의 화면에서 결과를 확인하세요.",
+  "sent.return": "{party}(으)로 돌아가기",
   "sent.record": "기록 보기",
   "declined.title": "거절했습니다",
   "declined.lead": "아무것도 보내지 않았습니다.",
@@ -252,6 +253,7 @@ export const ko = {
   "blocked.pin.lead": "비밀번호를 5번 틀렸습니다. 본인 확인을 다시 하고 새 비밀번호를 정할 수 있습니다. 카드는 비밀번호로만 열 수 있으므로 지워지며, 주민센터에서 다시 받아야 합니다.",
   "blocked.pin.go": "본인 확인 다시 하기",
   "blocked.forgot.title": "비밀번호를 잊으셨나요?",
+  "blocked.forgot.lead": "본인 확인을 다시 하고 새 비밀번호를 정할 수 있습니다. 카드는 비밀번호로만 열 수 있으므로 지워지며, 주민센터에서 다시 받아야 합니다.",
   "blocked.again": "다시 확인",
   "blocked.restart": "처음부터 시작",
   "blocked.next": "다음에 할 일",

@@ -1,0 +1,291 @@
+/**
+ * A country for the wallet's tests: certificate authorities, a wallet provider, an issuer and a relying party, all behind one `fetch`.
+ * Its credentials are made by the OWF libraries' issuing sides; what it answers can be lost on the way (`cut`).
+ */
+import "reflect-metadata";
+import { CoseKey, DeviceKey, type DigestAlgorithm, Issuer as MdocIssuer, SignatureAlgorithm } from "@owf/mdoc";
+import * as x509 from "@peculiar/x509";
+import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
+import { compactDecrypt, decodeJwt } from "jose";
+import { b64u, type Bytes, random, sha256, token, utf8 } from "../src/bytes.ts";
+import { mdocContext } from "../src/formats/mdoc.ts";
+import { signBytes, signJwt } from "../src/keys.ts";
+import type { PublicJwk } from "../src/store.ts";
+
+export const BASE = "http://wallet.test";
+export const VCT = "urn:mapae:kr:resident-card:1";
+export const DOCTYPE = "kr.mapae.resident.1";
+export const NOW = Date.UTC(2026, 10, 21, 12);
+x509.cryptoProvider.set(crypto);
+
+const EC = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+export interface Pair {
+  readonly key: CryptoKey;
+  readonly keys: CryptoKeyPair;
+  readonly jwk: PublicJwk;
+}
+export async function pair(): Promise<Pair> {
+  const keys = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+  const { x = "", y = "" } = await crypto.subtle.exportKey("jwk", keys.publicKey);
+  return { keys, key: keys.privateKey, jwk: { kty: "EC", crv: "P-256", x, y } };
+}
+
+const days = (count: number): Date => new Date(NOW + count * 86_400_000);
+
+export interface Authority extends Pair {
+  readonly name: string;
+  readonly der: Bytes;
+}
+export async function authority(name: string): Promise<Authority> {
+  const made = await pair();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name, keys: made.keys, signingAlgorithm: EC, notBefore: days(-10), notAfter: days(3000), serialNumber: "01",
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(made.keys.publicKey),
+    ],
+  });
+  return { ...made, name, der: new Uint8Array(certificate.rawData) };
+}
+export async function certify(ca: Authority, subject: string, holder: Pair, until = 300): Promise<Bytes> {
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject, issuer: ca.name, publicKey: holder.keys.publicKey, signingKey: ca.key, signingAlgorithm: EC,
+    notBefore: days(-5), notAfter: days(until), serialNumber: "02",
+    extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true)],
+  });
+  return new Uint8Array(certificate.rawData);
+}
+
+export const b64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+export const CLAIMS = {
+  name: "한지수", birth_date: "2001-03-09", resident_number: "010309-4683191", age_over_19: true, adult_by_year: true, expiry_date: "2029-11-21",
+};
+
+export interface Cut {
+  /** Which request, counted from one, and whether the server still saw it. */
+  readonly at: number;
+  readonly seen: boolean;
+}
+
+export class Country {
+  calls: string[] = [];
+  cut: Cut | null = null;
+  asked = 0;
+  readonly offers = new Map<string, { dpop: string | null; spent: boolean }>();
+  readonly batches: { configuration: string; keys: PublicJwk[]; acknowledged: boolean; id: string; live: boolean }[] = [];
+  responses: Record<string, unknown>[] = [];
+  device: Record<string, unknown> = { state: "active" };
+  access = new Set<string>();
+  refresh = new Set<string>();
+  copies = 3;
+  tamper: ((raw: string) => string) | null = null;
+  requestClaims: Record<string, unknown> = {};
+  private nonces = new Set<string>();
+
+  private constructor(
+    readonly ca: Authority, readonly ds: Pair, readonly dsDer: Bytes, readonly accessCa: Authority, public shop: Pair, public shopDer: Bytes,
+    readonly trustKey: Pair, readonly answerKey: CryptoKeyPair, readonly answerJwk: Record<string, unknown>,
+  ) {}
+
+  static async open(): Promise<Country> {
+    const ca = await authority("C=KR, CN=Issuing CA");
+    const ds = await pair();
+    const access = await authority("C=KR, CN=Access CA");
+    const shop = await pair();
+    const answer = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
+    const jwk = await crypto.subtle.exportKey("jwk", answer.publicKey);
+    return new Country(
+      ca, ds, await certify(ca, "C=KR, CN=Document signer", ds), access, shop, await certify(access, "C=KR, CN=Guest house", shop),
+      await pair(), answer, { kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y, alg: "ECDH-ES", use: "enc", kid: "k1" },
+    );
+  }
+
+  readonly fetch = async (url: string, init: RequestInit = {}): Promise<Response> => {
+    this.asked += 1;
+    this.calls.push(`${init.method ?? "GET"} ${new URL(url).pathname}`);
+    const cut = this.cut && this.cut.at === this.asked ? this.cut : null;
+    if (cut && !cut.seen) throw new TypeError("the network is gone");
+    const answer = await this.answer(new URL(url), init).catch((fault: unknown) => {
+      console.error("the test country failed", fault); // else it would look like a lost network
+      throw fault;
+    });
+    if (cut) throw new TypeError("the answer is lost");
+    return answer;
+  };
+
+  private async answer(url: URL, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    const body = typeof init.body === "string" ? init.body : String(init.body ?? "");
+    const path = url.pathname;
+    if (path === "/trust/key") return json(this.trustKey.jwk);
+    if (path === "/trust/list") return typed("application/jwt", await this.trustList());
+    if (path === "/wallet-provider/devices/me") return json({ device_id: "d1", ...this.device });
+    if (path === "/wallet-provider/attestations") return json({ wallet_attestation: await this.attestation(JSON.parse(body).client_jwk), expires_in: 3600 });
+    if (path === "/wallet-provider/key-attestations") return json({ key_attestation: await this.keyAttestation(JSON.parse(body)), expires_in: 300 });
+    if (path === "/.well-known/openid-credential-issuer/issuer") return json(METADATA);
+    if (path === "/.well-known/oauth-authorization-server/issuer") return json(SERVER);
+    if (path.startsWith("/issuer/offers/")) return json(offerOf(path.split("/").at(-1) ?? ""));
+    if (path === "/issuer/nonce") return json({ c_nonce: this.nonce() });
+    if (path === "/issuer/token") return this.token(headers, new URLSearchParams(body));
+    if (path === "/issuer/credential") return this.credential(headers, JSON.parse(body));
+    if (path === "/issuer/notification") return this.notified(JSON.parse(body));
+    if (path.startsWith("/verifier/requests/")) return typed("application/oauth-authz-req+jwt", await this.request());
+    if (path.startsWith("/verifier/responses/")) return this.response(new URLSearchParams(body));
+    return json({ error: "not_found" }, 404);
+  }
+
+  private nonce(): string {
+    const fresh = token();
+    this.nonces.add(fresh);
+    return fresh;
+  }
+
+  private async trustList(): Promise<string> {
+    const words = (ko: string) => ({ ko, en: `${ko} (en)` });
+    const claims = {
+      iat: NOW / 1000, exp: NOW / 1000 + 3600,
+      issuers: [{ id: "kr", name: words("대한민국"), ca: [b64(this.ca.der)], vcts: [VCT], doctypes: [DOCTYPE], status_prefix: `${BASE}/issuer/status/` }],
+      wallet_providers: [],
+      access_ca: [b64(this.accessCa.der)],
+      relying_parties: [{
+        id: "guest_house", name: words("소나무"), x509_hash: b64u(await sha256(this.shopDer)),
+        purposes: [{ id: "alcohol", name: words("주류"), why: words("확인"), legal_basis: words("법"), items: ["adult_by_year"], retention: words("없음") },
+          { id: "name_birth_date", name: words("이름"), why: words("확인"), legal_basis: words("법"), items: ["name", "birth_date"], retention: words("하루") }],
+      }],
+    };
+    return signJwt(this.trustKey.key, { typ: "mapae-trust-list+jwt" }, claims);
+  }
+
+  private attestation(jwk: PublicJwk): Promise<string> {
+    return signJwt(this.ds.key, { typ: "oauth-client-attestation+jwt" }, { iss: "wp", sub: `${BASE}/wallet/`, cnf: { jwk }, exp: NOW / 1000 + 3600 });
+  }
+
+  private keyAttestation(message: { keys: PublicJwk[]; nonce: string }): Promise<string> {
+    return signJwt(this.ds.key, { typ: "key-attestation+jwt" }, { attested_keys: message.keys, nonce: message.nonce, iat: NOW / 1000 });
+  }
+
+  private token(headers: Headers, form: URLSearchParams): Response {
+    const proof = decodeJwt(headers.get("DPoP") ?? "");
+    if (!headers.get("OAuth-Client-Attestation-PoP")) return json({ error: "invalid_client" }, 401);
+    if (proof["nonce"] !== "dpop-1") return json({ error: "use_dpop_nonce" }, 400, { "DPoP-Nonce": "dpop-1" });
+    if (form.get("grant_type") === "refresh_token") {
+      if (!this.refresh.has(form.get("refresh_token") ?? "")) return json({ error: "invalid_grant" }, 400);
+    } else {
+      const offer = this.offers.get(form.get("pre-authorized_code") ?? "");
+      if (!offer || offer.spent) return json({ error: "invalid_grant" }, 400);
+    }
+    this.access.clear(); // the same code again: the old token is dead
+    const [access, refresh] = [token(), token()];
+    this.access.add(access);
+    this.refresh.add(refresh);
+    return json({ access_token: access, token_type: "DPoP", expires_in: 300, refresh_token: refresh });
+  }
+
+  private async credential(headers: Headers, body: { credential_configuration_id: string; proofs: { attestation: [string] } }): Promise<Response> {
+    const access = (headers.get("Authorization") ?? "").replace("DPoP ", "");
+    if (!this.access.has(access)) return json({ error: "invalid_token" }, 401, { "WWW-Authenticate": 'DPoP error="invalid_token"' });
+    const attested = decodeJwt(body.proofs.attestation[0]) as { attested_keys: PublicJwk[]; nonce: string };
+    if (!this.nonces.delete(attested.nonce)) return json({ error: "invalid_nonce" }, 400);
+    const configuration = body.credential_configuration_id;
+    const open = this.batches.filter((batch) => batch.configuration === configuration && batch.live && !batch.acknowledged);
+    for (const batch of open) batch.live = false; // a new batch retires an unacknowledged one
+    const id = token();
+    this.batches.push({ configuration, keys: attested.attested_keys, acknowledged: false, id, live: true });
+    const make = configuration.endsWith("mdoc") ? this.mdoc : this.sdJwt;
+    const credentials = await Promise.all(attested.attested_keys.map(async (jwk) => ({ credential: await make.call(this, jwk) })));
+    if (this.tamper) for (const item of credentials) item.credential = this.tamper(item.credential);
+    return json({ credentials, notification_id: id });
+  }
+
+  private notified(body: { notification_id: string; event: string }): Response {
+    const batch = this.batches.find((item) => item.id === body.notification_id);
+    if (!batch) return json({ error: "invalid_notification_id" }, 400);
+    if (body.event === "credential_accepted") {
+      for (const other of this.batches) if (other !== batch && other.configuration === batch.configuration) other.live = false;
+      batch.acknowledged = true;
+    }
+    return new Response(null, { status: 204 });
+  }
+
+  async sdJwt(jwk: PublicJwk, claims: Record<string, unknown> = CLAIMS, vct = VCT): Promise<string> {
+    const vc = new SDJwtVcInstance({
+      hasher: (data) => sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data as ArrayBuffer)), hashAlg: "sha-256",
+      saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
+    });
+    const envelope = { vct, exp: NOW / 1000 + 86_400 * 20, cnf: { jwk: { ...jwk } } };
+    return vc.issue({ ...envelope, ...claims } as never, { _sd: Object.keys(claims) } as never, { header: { x5c: [b64(this.dsDer)] } });
+  }
+
+  async mdoc(jwk: PublicJwk): Promise<string> {
+    const context = { ...mdocContext, cose: { ...mdocContext.cose, sign1: { ...mdocContext.cose.sign1, sign: ({ toBeSigned }: { toBeSigned: Uint8Array }) => signBytes(this.ds.key, toBeSigned) } } };
+    const issuer = new MdocIssuer(DOCTYPE, context).addIssuerNamespace(DOCTYPE, CLAIMS);
+    const signed = await issuer.sign({
+      signingKey: CoseKey.fromJwk({ ...this.ds.jwk, d: "AA", alg: "ES256" }), algorithm: SignatureAlgorithm.ES256, digestAlgorithm: "SHA-256" as DigestAlgorithm,
+      validityInfo: { signed: new Date(NOW), validFrom: new Date(NOW), validUntil: new Date(NOW + 86_400_000 * 20) },
+      deviceKeyInfo: { deviceKey: DeviceKey.fromJwk({ ...jwk }) as DeviceKey }, certificates: [this.dsDer],
+    });
+    return signed.encodedForOid4Vci;
+  }
+
+  async clientId(): Promise<string> {
+    return `x509_hash:${b64u(await sha256(this.shopDer))}`;
+  }
+
+  async qr(): Promise<string> {
+    return `openid4vp://?client_id=${encodeURIComponent(await this.clientId())}&request_uri=${encodeURIComponent(`${BASE}/verifier/requests/1`)}`;
+  }
+
+  async request(): Promise<string> {
+    const claims = {
+      client_id: await this.clientId(), aud: "https://self-issued.me/v2", response_type: "vp_token", response_mode: "direct_post.jwt",
+      response_uri: `${BASE}/verifier/responses/1`, nonce: b64u(random(16)), state: "s1", iat: NOW / 1000, exp: NOW / 1000 + 120,
+      mapae_purpose: "name_birth_date", dcql_query: query(["name", "birth_date"]),
+      client_metadata: { jwks: { keys: [this.answerJwk] }, encrypted_response_enc_values_supported: ["A128GCM", "A256GCM"] }, ...this.requestClaims,
+    };
+    return signJwt(this.shop.key, { typ: "oauth-authz-req+jwt", x5c: [b64(this.shopDer)] }, claims);
+  }
+
+  private async response(form: URLSearchParams): Promise<Response> {
+    if (form.get("error")) this.responses.push({ error: form.get("error") });
+    else {
+      const opened = await compactDecrypt(form.get("response") ?? "", this.answerKey.privateKey);
+      this.responses.push({ ...JSON.parse(new TextDecoder().decode(opened.plaintext)), enc: opened.protectedHeader.enc });
+    }
+    return json({});
+  }
+}
+
+export function query(names: readonly string[], forms: readonly ("sd_jwt" | "mdoc")[] = ["sd_jwt", "mdoc"]) {
+  const sd = { id: "sd_jwt", format: "dc+sd-jwt", meta: { vct_values: [VCT] }, claims: names.map((name) => ({ path: [name] })) };
+  const mdoc = { id: "mdoc", format: "mso_mdoc", meta: { doctype_value: DOCTYPE }, claims: names.map((name) => ({ path: [DOCTYPE, name] })) };
+  return { credentials: forms.map((form) => (form === "mdoc" ? mdoc : sd)), credential_sets: [{ options: forms.map((form) => [form]) }] };
+}
+
+const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(value), { status, headers: { "Content-Type": "application/json", ...headers } });
+const typed = (type: string, value: string): Response => new Response(value, { headers: { "Content-Type": type } });
+
+export const OFFER = `openid-credential-offer://?credential_offer_uri=${encodeURIComponent(`${BASE}/issuer/offers/code-1`)}`;
+const offerOf = (code: string) => ({
+  credential_issuer: `${BASE}/issuer`, credential_configuration_ids: ["resident_card_sd_jwt", "resident_card_mdoc"],
+  grants: { "urn:ietf:params:oauth:grant-type:pre-authorized_code": { "pre-authorized_code": code } },
+});
+const common = {
+  cryptographic_binding_methods_supported: ["jwk"],
+  proof_types_supported: { attestation: { proof_signing_alg_values_supported: ["ES256"], key_attestations_required: {} } },
+};
+const METADATA = {
+  credential_issuer: `${BASE}/issuer`, nonce_endpoint: `${BASE}/issuer/nonce`, credential_endpoint: `${BASE}/issuer/credential`,
+  notification_endpoint: `${BASE}/issuer/notification`, batch_credential_issuance: { batch_size: 3 },
+  credential_configurations_supported: {
+    resident_card_sd_jwt: { ...common, format: "dc+sd-jwt", vct: VCT, scope: "a", credential_signing_alg_values_supported: ["ES256"],
+      credential_metadata: { display: [{ name: "주민등록증", locale: "ko" }], claims: [{ path: ["name"], display: [{ name: "이름", locale: "ko" }] }] } },
+    resident_card_mdoc: { ...common, format: "mso_mdoc", doctype: DOCTYPE, scope: "b", credential_signing_alg_values_supported: [-7],
+      credential_metadata: { claims: [{ path: [DOCTYPE, "name"] }] } },
+  },
+};
+const SERVER = {
+  issuer: `${BASE}/issuer`, token_endpoint: `${BASE}/issuer/token`, dpop_signing_alg_values_supported: ["ES256"],
+  token_endpoint_auth_methods_supported: ["attest_jwt_client_auth"], "pre-authorized_grant_anonymous_access_supported": false,
+};

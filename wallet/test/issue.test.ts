@@ -1,0 +1,159 @@
+import { expect, test } from "vitest";
+import type { Pending } from "../src/records.ts";
+import { Wallet } from "../src/wallet.ts";
+import { BASE, Country, type Cut, NOW, OFFER } from "./country.ts";
+
+const PIN = "274913";
+const CHEAP = { memoryKiB: 64, passes: 1, lanes: 1 };
+let names = 0;
+
+async function fresh(country: Country, database = `issue-${++names}`): Promise<Wallet> {
+  return Wallet.open({ base: BASE, fetch: country.fetch, now: () => NOW, cost: CHEAP, database });
+}
+
+async function withPin(country: Country, database?: string): Promise<Wallet> {
+  const wallet = await fresh(country, database);
+  wallet.device = { id: "d1", state: "active", heard: NOW };
+  await wallet.store.setMeta("device", wallet.device);
+  await wallet.vault.create(PIN);
+  return wallet;
+}
+
+async function country(): Promise<Country> {
+  const made = await Country.open();
+  made.offers.set("code-1", { dpop: null, spent: false });
+  return made;
+}
+
+async function receive(wallet: Wallet): Promise<void> {
+  const meant = await wallet.understand(OFFER);
+  if (!("offered" in meant)) throw new Error("not an offer");
+  await wallet.acceptOffer(meant.offered, () => undefined);
+}
+
+test("an offer becomes one card in two formats, each copy with its own key", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+
+  expect(wallet.orders).toHaveLength(1);
+  expect(wallet.pending).toHaveLength(0);
+  const [order] = wallet.orders;
+  expect(order?.parts.map((part) => part.format).toSorted()).toEqual(["dc+sd-jwt", "mso_mdoc"]);
+  expect(order?.name.ko).toBe("주민등록증");
+  expect([...(await wallet.presenter.copiesLeft(order!)).values()]).toEqual([3, 3]);
+  expect(land.batches.every((batch) => batch.acknowledged && batch.live)).toBe(true);
+  const keys = await wallet.store.keysOf(`${order?.id}/resident_card_mdoc`);
+  expect(keys.every((key) => key.key.extractable === false)).toBe(true);
+});
+
+test("what is stored can be read by nobody without the PIN", async () => {
+  const wallet = await withPin(await country());
+  await receive(wallet);
+  const rows = [...(await wallet.store.rows("order")), ...(await wallet.store.rows("copy"))];
+  const text = rows.map((row) => Buffer.from(row.data).toString("utf8")).join();
+  expect(rows).toHaveLength(7);
+  expect(text).not.toContain("한지수");
+  wallet.lock();
+  await expect(wallet.vault.unseal(rows[0]!)).rejects.toMatchObject({ code: "wallet_locked" });
+});
+
+test("killed at any request, the next start finishes the card: nothing lost, nothing double", async () => {
+  const whole = await country();
+  await receive(await withPin(whole));
+  const requests = whole.asked;
+  expect(requests).toBeGreaterThan(12);
+
+  for (let at = 1; at <= requests; at++) {
+    for (const seen of [false, true]) {
+      const land = await country();
+      const database = `kill-${at}-${seen}`;
+      const before = await withPin(land, database);
+      land.cut = { at, seen } satisfies Cut;
+      const accepted = await receive(before).then(
+        () => true,
+        async () => (await before.issuance.pending()).length > 0,
+      );
+      before.store.close(); // the process is gone; only the database is left
+      land.cut = null;
+
+      const after = await fresh(land, database);
+      await after.unlock(PIN);
+      if (!accepted && after.pending.length === 0 && after.orders.length === 0) await receive(after); // the holder scans again
+      await after.tend();
+
+      const where = `request ${at}, ${seen ? "answer lost" : "not sent"}: ${land.calls.at(at - 1)}`;
+      expect(after.orders, where).toHaveLength(1);
+      expect(after.pending, where).toHaveLength(0);
+      for (const left of (await after.presenter.copiesLeft(after.orders[0]!)).values()) expect(left, where).toBe(3);
+      for (const configuration of ["resident_card_sd_jwt", "resident_card_mdoc"]) {
+        const live = land.batches.filter((batch) => batch.configuration === configuration && batch.live);
+        expect(live, where).toHaveLength(1);
+        expect(live[0]?.acknowledged, where).toBe(true);
+        const kept = (await after.store.keysOf(`${after.orders[0]?.id}/${configuration}`)).map((key) => key.jwk.x).toSorted();
+        expect(kept, where).toEqual(live[0]?.keys.map((key) => key.x).toSorted());
+      }
+      after.store.close();
+    }
+  }
+}, 60_000);
+
+test("a spent offer is given up with the issuer's own code, and can be put away", async () => {
+  const land = await country();
+  land.offers.set("code-1", { dpop: null, spent: true });
+  const wallet = await withPin(land);
+  await expect(receive(wallet)).rejects.toMatchObject({ code: "invalid_grant" });
+  expect(wallet.pending.map((item: Pending) => item.failed)).toEqual(["invalid_grant"]);
+  await wallet.dismissPending(wallet.pending[0]!.id);
+  expect(wallet.pending).toHaveLength(0);
+});
+
+test("copies somebody changed are not stored, and the issuer is told", async () => {
+  const land = await country();
+  land.tamper = (raw) => `${raw.slice(0, 300)}${raw[300] === "A" ? "B" : "A"}${raw.slice(301)}`;
+  const wallet = await withPin(land);
+  await expect(receive(wallet)).rejects.toThrow();
+  expect(wallet.orders).toHaveLength(0);
+  expect(await wallet.store.rows("copy")).toHaveLength(0);
+  expect(land.calls.at(-1)).toBe("POST /issuer/notification");
+  expect(land.batches[0]?.acknowledged).toBe(false);
+});
+
+test("an issuer the trust list does not know is refused before anything is asked", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  const offer = { credential_issuer: "https://elsewhere.test/issuer", credential_configuration_ids: ["x"], grants: {} };
+  const text = `openid-credential-offer://?credential_offer=${encodeURIComponent(JSON.stringify(offer))}`;
+  await expect(wallet.understand(text)).rejects.toMatchObject({ name: "Problem" });
+  expect(land.calls.some((call) => call.includes("/token"))).toBe(false);
+});
+
+test("a lost phone forgets its cards at its next contact, and says so while offline", async () => {
+  const land = await country();
+  const database = "lost-phone";
+  const wallet = await withPin(land, database);
+  await receive(wallet);
+  land.device = { state: "suspended", reason: "lost" };
+  await wallet.obey();
+  expect(await wallet.store.rows("order")).toHaveLength(0);
+  expect(await wallet.store.rows("copy")).toHaveLength(0);
+  expect((await wallet.erased())?.why).toBe("lost");
+  wallet.store.close();
+  land.cut = { at: land.asked + 1, seen: false };
+  const again = await fresh(land, database);
+  expect((await again.obey())?.state).toBe("suspended");
+});
+
+test("low copies are renewed with the refresh token, and the old ones go", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  const [order] = wallet.orders;
+  const before = (await wallet.store.rowsUnder(`${order?.id}/resident_card_sd_jwt`)).map((row) => row.id);
+  await wallet.finish(await wallet.issuance.renew(order!), () => undefined);
+  const after = (await wallet.store.rowsUnder(`${order?.id}/resident_card_sd_jwt`)).map((row) => row.id);
+  expect(after).toHaveLength(3);
+  expect(after.some((id) => before.includes(id))).toBe(false);
+  expect(wallet.orders).toHaveLength(1);
+  expect(wallet.orders[0]?.refreshToken).not.toBe(order?.refreshToken);
+});

@@ -1,0 +1,131 @@
+import { expect, test } from "vitest";
+import { random, unb64, unb64u } from "../src/bytes.ts";
+import { choose, everyName, type Holding, parseQuery } from "../src/dcql.ts";
+import { fromHash, parseLink } from "../src/links.ts";
+import { firstLanguage, maskNumber, minutes } from "../src/words.ts";
+import { en } from "../src/words/en.ts";
+import { ko } from "../src/words/ko.ts";
+import { checkChain, parseCertificate } from "../src/x509.ts";
+import { authority, BASE, certify, DOCTYPE, NOW, pair, query, VCT } from "./country.ts";
+
+const OFFER_URI = encodeURIComponent(`${BASE}/issuer/offers/1`);
+
+test.each(["openid-credential-offer:", "haip-vci:", "OPENID-CREDENTIAL-OFFER:"])("%s is an offer", (scheme) => {
+  expect(parseLink(`${scheme}//?credential_offer_uri=${OFFER_URI}`, BASE)).toMatchObject({ kind: "offer" });
+});
+test.each(["openid4vp:", "haip-vp:"])("%s is a request", (scheme) => {
+  const text = `${scheme}//?client_id=x509_hash%3Aabc&request_uri=${encodeURIComponent(`${BASE}/r/1`)}`;
+  expect(parseLink(text, BASE)).toEqual({ kind: "request", clientId: "x509_hash:abc", requestUri: `${BASE}/r/1`, method: "get" });
+  expect(parseLink(`${BASE}/wallet/#request=${encodeURIComponent(text)}`, BASE)).toMatchObject({ kind: "request" });
+});
+test.each<[string, string]>([
+  ["", "bad_link"],
+  ["hello", "bad_link"],
+  ["javascript:alert(1)", "bad_link"],
+  ["https://elsewhere.test/wallet/#offer=x", "bad_link"],
+  [`${BASE}/wallet/#offer=javascript:alert(1)`, "bad_link"],
+  ["openid-credential-offer://?x=1", "bad_link"],
+  [`openid-credential-offer://?credential_offer=%7B%7D&credential_offer_uri=${OFFER_URI}`, "bad_link"],
+  [`openid-credential-offer://?credential_offer_uri=${OFFER_URI}&credential_offer_uri=${OFFER_URI}`, "bad_link"],
+  ["openid-credential-offer://?credential_offer_uri=http%3A%2F%2Felsewhere.test%2F1", "insecure_address"],
+  ["openid4vp://?client_id=x509_hash%3Aa&request=abc", "unsigned_request"],
+  ["openid4vp://?client_id=redirect_uri%3Aa&request_uri=https%3A%2F%2Fa.test", "unsupported"],
+  ["openid4vp://?client_id=x509_hash%3Aa&request_uri=ftp%3A%2F%2Fa.test", "insecure_address"],
+  ["openid4vp://?client_id=x509_hash%3Aa&request_uri=https%3A%2F%2Fa%3Ab%40a.test", "bad_link"],
+  [`openid4vp://?client_id=x509_hash%3Aa&request_uri=${"a".repeat(20_000)}`, "bad_link"],
+])("%j is refused as %s", (text, code) => {
+  expect(() => parseLink(text, BASE)).toThrow(expect.objectContaining({ code }));
+});
+test("random text is a Problem, never another error", () => {
+  for (let round = 0; round < 500; round++) {
+    const noise = Buffer.from(random(1 + (round % 60))).toString("latin1");
+    for (const text of [noise, `openid4vp://?${noise}`, `openid-credential-offer://?credential_offer_uri=${noise}`]) {
+      try {
+        parseLink(text, BASE);
+      } catch (thrown) {
+        expect(thrown).toMatchObject({ name: "Problem" });
+      }
+    }
+  }
+});
+test("only our schemes are taken out of a fragment", () => {
+  expect(fromHash("#offer=openid-credential-offer%3A%2F%2F%3Fa")).toBe("openid-credential-offer://?a");
+  expect(fromHash("#/home")).toBeNull();
+  expect(fromHash("#offer=https%3A%2F%2Fx")).toBeNull();
+});
+
+const claims = { name: "한지수", birth_date: "2001-03-09", adult_by_year: true };
+const sd: Holding = { order: "o", format: "dc+sd-jwt", type: VCT, namespace: "", claims, authorities: ["aki1"] };
+const mdoc: Holding = { ...sd, format: "mso_mdoc", type: DOCTYPE, namespace: DOCTYPE };
+
+test("the first option we hold is chosen", () => {
+  const parsed = parseQuery(query(["name"]));
+  expect(choose(parsed, [sd, mdoc]).map((pick) => pick.query)).toEqual(["sd_jwt"]);
+  expect(choose(parsed, [mdoc]).map((pick) => pick.query)).toEqual(["mdoc"]);
+  expect(() => choose(parsed, [])).toThrow(expect.objectContaining({ code: "not_held" }));
+});
+test("claim sets, values, authorities and optional sets are honoured", () => {
+  const base = { id: "a", format: "dc+sd-jwt", meta: { vct_values: [VCT] } };
+  const sets = { ...base, claims: [{ id: "x", path: ["age_over_19"] }, { id: "y", path: ["adult_by_year"] }], claim_sets: [["x"], ["y"]] };
+  expect(choose(parseQuery({ credentials: [sets] }), [sd])[0]?.names).toEqual(["adult_by_year"]);
+  const valued = (values: unknown[]) => ({ credentials: [{ ...base, claims: [{ path: ["name"], values }] }] });
+  expect(choose(parseQuery(valued(["한지수"])), [sd])).toHaveLength(1);
+  expect(() => choose(parseQuery(valued(["다른이"])), [sd])).toThrow(expect.objectContaining({ code: "not_held" }));
+  const trusted = (value: string) => ({ credentials: [{ ...base, claims: [{ path: ["name"] }], trusted_authorities: [{ type: "aki", values: [value] }] }] });
+  expect(choose(parseQuery(trusted("aki1")), [sd])).toHaveLength(1);
+  expect(() => choose(parseQuery(trusted("aki2")), [sd])).toThrow();
+  expect(choose(parseQuery({ credentials: [base], credential_sets: [{ options: [["a"]], required: false }] }), [sd])).toEqual([]);
+  expect(choose(parseQuery({ credentials: [base] }), [sd])[0]?.names).toEqual([]);
+  expect(everyName(parseQuery(query(["name", "birth_date"])))).toEqual(["name", "birth_date"]);
+});
+test.each<[string, unknown]>([
+  ["nothing", undefined], ["a list", []], ["no credentials", { credentials: [] }],
+  ["no meta", { credentials: [{ id: "a", format: "dc+sd-jwt" }] }],
+  ["an id with spaces", { credentials: [{ id: "a b", format: "dc+sd-jwt", meta: { vct_values: ["x"] } }] }],
+  ["the same id twice", { credentials: [1, 2].map(() => ({ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] } })) }],
+  ["a set of unknown ids", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] } }], credential_sets: [{ options: [["b"]] }] }],
+  ["multiple", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, multiple: true }] }],
+])("a query with %s is refused", (_what, raw) => {
+  expect(() => parseQuery(raw)).toThrow(expect.objectContaining({ code: "bad_query" }));
+});
+
+test("a chain is good only up to its own anchor, in date, and without the anchor inside", async () => {
+  const [ca, other, holder] = [await authority("C=KR, CN=One"), await authority("C=KR, CN=Two"), await pair()];
+  const leaf = await certify(ca, "C=KR, CN=Leaf", holder);
+  const now = new Date(NOW);
+  expect((await checkChain([leaf], [other.der, ca.der], now)).der).toEqual(leaf);
+  const cases: [Uint8Array<ArrayBuffer>[], Uint8Array<ArrayBuffer>[], Date][] = [
+    [[leaf], [other.der], now], [[leaf], [], now], [[], [ca.der], now], [[leaf, ca.der], [ca.der], now], [[ca.der], [ca.der], now],
+    [[leaf], [ca.der], new Date(NOW + 400 * 86_400_000)], [[leaf], [ca.der], new Date(NOW - 30 * 86_400_000)],
+  ];
+  for (const [chain, anchors, at] of cases) {
+    await expect(checkChain(chain, anchors, at)).rejects.toMatchObject({ code: "bad_certificate" });
+  }
+});
+test("a certificate with any byte changed is refused or no longer signed", async () => {
+  const [ca, holder] = [await authority("C=KR, CN=One"), await pair()];
+  const leaf = await certify(ca, "C=KR, CN=Leaf", holder);
+  for (let at = 0; at < leaf.length; at += 3) {
+    const changed = leaf.slice();
+    changed[at] = (changed[at] ?? 0) ^ 0x41;
+    await expect(checkChain([changed], [ca.der], new Date(NOW)), `byte ${at}`).rejects.toThrow();
+  }
+  for (let length = 0; length < leaf.length; length += 17) expect(() => parseCertificate(leaf.slice(0, length))).toThrow();
+});
+
+test("base64 has one spelling", () => {
+  expect(() => unb64u("a+b/")).toThrow(expect.objectContaining({ code: "malformed" }));
+  expect(() => unb64("a-b_")).toThrow(expect.objectContaining({ code: "malformed" }));
+});
+test("both languages fill the same holes", () => {
+  const holes = (phrase: string): string[] => (phrase.match(/\{\w+\}/g) ?? []).toSorted();
+  for (const key of Object.keys(ko) as (keyof typeof ko)[]) expect(holes(en[key]), key).toEqual(holes(ko[key]));
+});
+test("small words", () => {
+  expect(minutes(179.2)).toBe("3:00");
+  expect(minutes(-4)).toBe("0:00");
+  expect(maskNumber("010309-4683191")).toBe("010309-4••••••");
+  expect(firstLanguage(undefined, ["fr", "en-US", "ko"])).toBe("en");
+  expect(firstLanguage("ko", ["en"])).toBe("ko");
+  expect(firstLanguage(undefined, ["fr"])).toBe("ko");
+});

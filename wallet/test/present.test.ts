@@ -1,0 +1,159 @@
+import { DeviceResponse, Verifier } from "@owf/mdoc";
+import { decodeJwt } from "jose";
+import { beforeEach, expect, test } from "vitest";
+import { b64u, sha256, unb64u, utf8 } from "../src/bytes.ts";
+import { mdocContext, transcript } from "../src/formats/mdoc.ts";
+import { encryptionThumbprint, openRequest } from "../src/request.ts";
+import { type Presentation, Wallet } from "../src/wallet.ts";
+import { BASE, Country, certify, DOCTYPE, NOW, OFFER, pair, query } from "./country.ts";
+
+const PIN = "274913";
+let names = 0;
+let land: Country;
+let wallet: Wallet;
+let clock = NOW;
+
+beforeEach(async () => {
+  clock = NOW;
+  land = await Country.open();
+  land.offers.set("code-1", { dpop: null, spent: false });
+  const cost = { memoryKiB: 64, passes: 1, lanes: 1 };
+  wallet = await Wallet.open({ base: BASE, fetch: land.fetch, now: () => clock, cost, database: `present-${++names}` });
+  wallet.device = { id: "d1", state: "active", heard: NOW };
+  await wallet.vault.create(PIN);
+  const meant = await wallet.understand(OFFER);
+  if ("offered" in meant) await wallet.acceptOffer(meant.offered, () => undefined);
+});
+
+async function ask(): Promise<Presentation> {
+  const meant = await wallet.understand(await land.qr());
+  if (!("presentation" in meant)) throw new Error("not a request");
+  return meant.presentation;
+}
+
+test("an SD-JWT presentation shows the asked items, our key over our nonce, and nothing else", async () => {
+  const presentation = await ask();
+  await wallet.present(presentation, PIN);
+
+  const [answer] = land.responses as { vp_token: Record<string, string[]>; state: string; enc: string }[];
+  expect(Object.keys(answer!).toSorted()).toEqual(["enc", "state", "vp_token"]);
+  expect(answer?.enc).toBe("A256GCM");
+  const shown = answer?.vp_token["sd_jwt"]?.[0] ?? "";
+  const parts = shown.split("~");
+  const disclosed = parts.slice(1, -1).map((part) => JSON.parse(Buffer.from(part, "base64url").toString())[1]);
+  expect(disclosed.toSorted()).toEqual(["birth_date", "name"]);
+  const proof = decodeJwt(parts.at(-1) ?? "");
+  expect(proof["aud"]).toBe(await land.clientId());
+  expect(proof["nonce"]).toBe(presentation.asked.nonce);
+  expect(proof["sd_hash"]).toBe(b64u(await sha256(utf8(`${parts.slice(0, -1).join("~")}~`))));
+});
+
+test("an mdoc presentation passes an independent reader, on the same session only", async () => {
+  land.requestClaims = { dcql_query: query(["adult_by_year"], ["mdoc"]), mapae_purpose: "alcohol" };
+  const presentation = await ask();
+  await wallet.present(presentation, PIN);
+
+  const raw = (land.responses[0] as { vp_token: Record<string, string[]> }).vp_token["mdoc"]?.[0] ?? "";
+  const { asked } = presentation;
+  const session = {
+    clientId: asked.clientId, nonce: asked.nonce, responseUri: asked.responseUri,
+    encryptionThumbprint: await encryptionThumbprint(asked.encryptTo),
+  };
+  const deviceResponse = DeviceResponse.decode(unb64u(raw));
+  const options = { deviceResponse, trustedCertificates: [land.ca.der], now: new Date(NOW) };
+  await Verifier.verifyDeviceResponse({ ...options, sessionTranscript: await transcript(session) }, mdocContext);
+  const items = deviceResponse.documents?.[0]?.getIssuerNamespace(DOCTYPE) ?? [];
+  expect(items.map((item) => [item.elementIdentifier, item.elementValue])).toEqual([["adult_by_year", true]]);
+  const other = await transcript({ ...session, nonce: "another-nonce-of-22-characters" });
+  await expect(Verifier.verifyDeviceResponse({ ...options, sessionTranscript: other }, mdocContext)).rejects.toThrow();
+});
+
+test("each presentation spends another copy, before anything is sent", async () => {
+  const keys = new Set<unknown>();
+  for (let time = 0; time < 3; time++) {
+    await wallet.present(await ask(), PIN);
+    const jwt = (land.responses.at(-1) as { vp_token: Record<string, string[]> }).vp_token["sd_jwt"]?.[0]?.split("~")[0] ?? "";
+    keys.add((decodeJwt(jwt)["cnf"] as { jwk: { x: string } }).jwk.x);
+  }
+  expect(keys.size).toBe(3);
+  expect((await wallet.presenter.copiesLeft(wallet.orders[0]!)).get("resident_card_sd_jwt")).toBe(0);
+
+  await wallet.present(await ask(), PIN); // none left: fresh ones are fetched first
+  expect(land.responses).toHaveLength(4);
+});
+
+test("an answer lost on the way spends the copy, and the history says that it may have arrived", async () => {
+  const presentation = await ask();
+  land.cut = { at: land.asked + 1, seen: true };
+  await expect(wallet.present(presentation, PIN)).rejects.toMatchObject({ code: "offline" });
+  expect((await wallet.presenter.copiesLeft(wallet.orders[0]!)).get("resident_card_sd_jwt")).toBe(2);
+  expect((await wallet.presenter.history()).map((entry) => entry.result)).toEqual(["sending"]);
+});
+
+test("a wrong PIN sends nothing and spends nothing", async () => {
+  const presentation = await ask();
+  await expect(wallet.present(presentation, "805162")).rejects.toMatchObject({ code: "wrong_pin" });
+  expect(land.responses).toHaveLength(0);
+  expect((await wallet.presenter.copiesLeft(wallet.orders[0]!)).get("resident_card_sd_jwt")).toBe(3);
+});
+
+test("the history says who, what and for what; it is sealed, and can be deleted", async () => {
+  await wallet.present(await ask(), PIN);
+  await wallet.decline(await ask());
+  const history = await wallet.presenter.history();
+  expect(history.map((entry) => entry.result).toSorted()).toEqual(["declined", "sent"]);
+  const sent = history.find((entry) => entry.result === "sent");
+  expect(sent?.party.ko).toBe("소나무");
+  expect(sent?.items).toEqual([{ name: "name", value: "한지수" }, { name: "birth_date", value: "2001-03-09" }]);
+  expect(history.find((entry) => entry.result === "declined")?.items.every((item) => item.value === null)).toBe(true);
+  expect(land.responses.at(-1)).toEqual({ error: "access_denied" });
+  const raw = (await wallet.store.rows("history")).map((row) => Buffer.from(row.data).toString("utf8")).join();
+  expect(raw).not.toContain("소나무");
+  await wallet.deleteShown(sent?.id ?? "");
+  expect(await wallet.presenter.history()).toHaveLength(1);
+  await wallet.clearHistory();
+  expect(await wallet.presenter.history()).toHaveLength(0);
+});
+
+test("over-asking is stopped and remembered", async () => {
+  land.requestClaims = { dcql_query: query(["name", "resident_number"]) };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["resident_number"] } });
+  expect((await wallet.presenter.history())[0]).toMatchObject({ result: "refused", code: "over_asking", party: { ko: "소나무" } });
+  land.requestClaims = { dcql_query: query(["name"]), mapae_purpose: "unheard_of" };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking" });
+});
+
+test.each<[string, Record<string, unknown>, string]>([
+  ["another audience", { aud: "https://example.com" }, "bad_request"],
+  ["an expired request", { exp: NOW / 1000 - 3600 }, "expired"],
+  ["a request from the future", { iat: NOW / 1000 + 3600 }, "not_yet_valid"],
+  ["another client_id than the signer's", { client_id: "x509_hash:AAAA" }, "bad_request"],
+  ["a short nonce", { nonce: "short" }, "bad_request"],
+  ["an answer in the clear", { response_mode: "direct_post" }, "unsupported"],
+  ["a redirect_uri beside the response_uri", { redirect_uri: `${BASE}/x` }, "bad_request"],
+  ["an insecure response_uri", { response_uri: "http://elsewhere.test/r" }, "insecure_address"],
+  ["no encryption key", { client_metadata: {} }, "unsupported"],
+  ["transaction data", { transaction_data: ["x"] }, "unsupported"],
+  ["no query", { dcql_query: undefined }, "bad_query"],
+  ["a card we do not hold", { dcql_query: { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["other"] }, claims: [{ path: ["name"] }] }] } }, "not_held"],
+])("refuses %s", async (_what, claims, code) => {
+  land.requestClaims = claims;
+  await expect(ask()).rejects.toMatchObject({ code });
+});
+
+test("refuses a shop the trust list does not name, until a newer list does", async () => {
+  const list = await wallet.trust.list();
+  land.shop = await pair();
+  land.shopDer = await certify(land.accessCa, "C=KR, CN=Newcomer", land.shop);
+  const link = { kind: "request" as const, clientId: await land.clientId(), requestUri: `${BASE}/verifier/requests/1`, method: "get" as const };
+  await expect(openRequest(link, wallet.net, list, BASE, NOW)).rejects.toMatchObject({ code: "unknown_relying_party" });
+  await expect(openRequest(link, wallet.net, { ...list, access_ca: [] }, BASE, NOW)).rejects.toMatchObject({ code: "bad_certificate" });
+  await expect(ask()).resolves.toMatchObject({ asked: { party: { id: "guest_house" } } });
+});
+
+test("a request that runs out before the yes is not answered", async () => {
+  const presentation = await ask();
+  clock = NOW + 121_000;
+  await expect(wallet.present(presentation, PIN)).rejects.toMatchObject({ code: "request_expired" });
+  expect(land.responses).toHaveLength(0);
+});
