@@ -1,12 +1,13 @@
 """The attended kiosk: a shop's till asks one customer one question and learns the answer, nothing else.
 
-Promises: a question is put only as far as the trust list lets this shop ask; it has its own nonce, state and encryption
-key, is answered once, and ends after `LIFE`. A lock is felt within five seconds: the status list is fetched anew for
-each answer. Trusts: the trust list it is handed, the vault, the clock. Keeps: of the customer nothing. For a
-yes-or-no question not even the answer's items; the two values of a name-and-birth-date question are sealed, shown to
-the till that asked, and erased `SEEN` after the page first had them (`UNSEEN` after the answer when it never did, at
-once when the clerk goes on). Ended questions are forgotten after `REMEMBER`. Refuses: a second answer, an answer to
-another question, a till that is not enrolled, a shop whose access certificate the trust list does not name.
+Promises: a question is put only as far as the trust list lets this shop ask; it has its own nonce, state and
+encryption key, is answered once, and ends after `LIFE`. A lock is felt within five seconds: a status list older than
+two seconds is asked for again before an answer counts. Trusts: the trust list it is handed, the vault, the clock.
+Keeps: of the customer nothing. For a yes-or-no question not even the answer's items; the two values of a
+name-and-birth-date question are sealed, shown to the till that asked, and erased `SEEN` after the page first had them
+(`UNSEEN` after the answer when it never did, at once when the clerk goes on). Ended questions are forgotten after
+`REMEMBER`. Refuses: a second answer, an answer to another question, a till that is not enrolled, a shop whose access
+certificate the trust list does not name.
 """
 
 from __future__ import annotations
