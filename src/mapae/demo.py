@@ -144,7 +144,9 @@ class Demo:
         self._house = house
         self._base = house.settings.base_url
         self._today = _born_on(house)
-        self._generator = parse_people(country_tree(house.settings.country), house.country)
+        pack = country_tree(house.settings.country)
+        self._generator = parse_people(pack, house.country)
+        self._officers = msgspec.convert(pack["officers"], dict[str, str])
         self._people = self._generator.named(self._today)
 
     @property
@@ -169,7 +171,7 @@ class Demo:
 
     async def _appoint(self, office: str) -> None:
         officers = self._house.officers
-        officer = Officer(id=f"officer-{office}", name=self._house.country.offices[office].name.ko, office=office)
+        officer = Officer(id=f"officer-{office}", name=self._officers[office], office=office)
         await officers.appoint(officer, actor="demo")
         if not await officers.passkeys(officer.id):
             knock, options = await officers.begin_passkey(officer.id)
@@ -226,6 +228,7 @@ class Demo:
             "officers": [
                 {
                     "id": f"officer-{office.id}",
+                    "name": self._officers[office.id],
                     "office": office.id,
                     "office_name": msgspec.to_builtins(office.name),
                     "authenticator": f"{base}/demo/authenticator/assert",
