@@ -252,7 +252,8 @@ class Country(Data, frozen=True):
 # --- parsing and the self-check ---------------------------------------------------------------------------------------
 
 
-READ_ELSEWHERE: Final = frozenset({"generator", "people", "shops"})  # the demo country: registers.people and demo
+# The demo country only: registers.people and demo read these.
+READ_ELSEWHERE: Final = frozenset({"generator", "officers", "people", "shops"})
 
 
 def parse_country(tree: Mapping[str, Any]) -> Country:
