@@ -252,8 +252,7 @@ class Country(Data, frozen=True):
 # --- parsing and the self-check ---------------------------------------------------------------------------------------
 
 
-# The demo country only: registers.people and demo read these.
-READ_ELSEWHERE: Final = frozenset({"generator", "officers", "people", "shops"})
+READ_ELSEWHERE: Final = frozenset({"generator", "officers", "people", "shops"})  # by registers.people and demo
 
 
 def parse_country(tree: Mapping[str, Any]) -> Country:
