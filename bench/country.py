@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import httpx
-from browserless import Browser, Page
 
 from bench import profile
 from bench.harness import Effort, Figure, Measured, Raw, cpu_of, cpu_of_process
 from bench.server import profiled, running
+from browserless import Browser, Page
 from mapae.catalog import Country, parse_country
 from mapae.clock import SystemClock
 from mapae.config import country_tree
@@ -32,7 +32,7 @@ from mapae.registers.values import Resident
 T = TypeVar("T")
 LANES = 4  # visits at a time
 ISSUED = 20  # copies in one visit: ten of each format
-PROOFS = 7  # what an issuance must verify: wallet attestation, its proof, two key attestations, three DPoP proofs
+PROOFS = 11  # the least: wallet attestation and its proof, five DPoP proofs, two key proofs with their attestations
 SHOP, PURPOSE = "guest_house", "name_birth_date"
 
 
@@ -55,8 +55,7 @@ class Town:
 
     @classmethod
     async def open(cls, base: str, http: httpx.AsyncClient, residents: int) -> Town:
-        country = parse_country(country_tree("kr"))
-        office, people = _neighbours(country, residents)
+        office, people = neighbours(korea(), residents)
         town = cls(base, http, people)
         town._office = office
         for _ in range(LANES):
@@ -66,9 +65,7 @@ class Town:
 
     async def _officer(self) -> Browser:
         browser = Browser(self._http, self.base, "en")
-        await browser.post(
-            await browser.get("/desk/sign-in"), "/desk/sign-in/demo", officer=f"officer-{self._office}"
-        )
+        await browser.post(await browser.get("/desk/sign-in"), "/desk/sign-in/demo", officer=f"officer-{self._office}")
         return browser
 
     async def _till(self) -> Browser:
@@ -81,8 +78,11 @@ class Town:
     # --- people ---
 
     async def enrol(self, count: int) -> list[Citizen]:
-        """So many people with a registered phone."""
-        return [await self._enrol(next(self._people)) for _ in range(count)]
+        """So many people with a registered phone, whose portrait is on record."""
+        citizens = [await self._enrol(next(self._people)) for _ in range(count)]
+        for citizen in citizens:
+            await self.look(0, citizen)
+        return citizens
 
     async def _enrol(self, who: Resident) -> Citizen:
         phone = who.phones[0]
@@ -102,15 +102,19 @@ class Town:
 
     # --- the counter ---
 
-    async def visit(self, lane: int, citizen: Citizen) -> None:
-        """The officer's half: find the person, record both checks, file, show the QR."""
+    async def look(self, lane: int, citizen: Citizen) -> Page:
+        """The officer finds the person. The simulated register draws a portrait when it is first looked at."""
         officer = self._officers[lane]
         page = await officer.post(
             await officer.get("/desk/search"), "/desk/search", reason="application",
             resident_number=citizen.resident.number.written,
         )  # fmt: skip
-        person = next(tag.attributes["href"] for tag in page.tags if "data-person" in tag.attributes)
-        page = await officer.post(await officer.get(person), "/desk/cases", task="issue", kind="resident_card")
+        return await officer.get(next(tag.attributes["href"] for tag in page.tags if "data-person" in tag.attributes))
+
+    async def visit(self, lane: int, citizen: Citizen) -> None:
+        """The officer's half: find the person, record both checks, file, show the QR."""
+        officer = self._officers[lane]
+        page = await officer.post(await self.look(lane, citizen), "/desk/cases", task="issue", kind="resident_card")
         page = await officer.post(page, "/card", number="yes", photo="yes", undamaged="yes")
         page = await officer.post(page, "/face", same="yes")
         page = await officer.post(page, "/file")
@@ -151,7 +155,11 @@ def _path(page: Page, base: str) -> str:
     return page.url.removeprefix(base)
 
 
-def _neighbours(country: Country, residents: int) -> tuple[str, list[Resident]]:
+def korea() -> Country:
+    return parse_country(country_tree("kr"))
+
+
+def neighbours(country: Country, residents: int) -> tuple[str, list[Resident]]:
     """An office, and people of its municipality with nothing odd about them."""
     today = country.today(SystemClock().now())
     people = parse_people(country_tree("kr"), country)
@@ -276,7 +284,11 @@ async def _profile(pid: int, file: Path, work: Callable[[], Awaitable[None]]) ->
 
 def _work_counted(stats: Any, count: int) -> str:
     """What the server's profile really counted, for one visit."""
-    kinds = (("sign", "'sign' of 'cryptography"), ("verify", "'verify' of 'cryptography"), ("ECDH", "'exchange' of 'cryptography"))
+    kinds = (
+        ("sign", "'sign' of 'cryptography"),
+        ("verify", "'verify' of 'cryptography"),
+        ("ECDH", "'exchange' of 'cryptography"),
+    )
     counted = [(kind, profile.calls(stats, name) / count) for kind, name in kinds]
     return "the server did " + ", ".join(f"{calls:.1f} {kind}" for kind, calls in counted if calls)
 

@@ -106,7 +106,9 @@ class Raw:
     def times(self, effort: Effort) -> dict[str, Spread]:
         """Seconds of one sign, one verify, one ECDH."""
         kinds: dict[str, Action] = {"sign": self.sign, "verify": self.verify, "ECDH": self.agree}
-        return {kind: Spread.of([cpu_of(work, effort.times) for _ in range(effort.rounds)]) for kind, work in kinds.items()}
+        return {
+            kind: Spread.of([cpu_of(work, effort.times) for _ in range(effort.rounds)]) for kind, work in kinds.items()
+        }
 
 
 def cpu_of(action: Action, times: int) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from jwcrypto.jwk import JWK
+from jwcrypto.jwk import JWK  # type: ignore[import-untyped]
 from sd_jwt.common import SDObj
 from sd_jwt.issuer import SDJWTIssuer
 from sd_jwt.verifier import SDJWTVerifier
@@ -39,9 +39,9 @@ LIST = f"{ISSUER}/status/list-1"
 ITEMS = (Item("name", "text"), Item("birth_date", "date"))
 TWELVE: dict[str, str | bool] = {
     "name": "김지수", "name_latin": "KIM JISOO", "birth_date": "2001-03-09", "sex": "female",
-    "resident_number": "010309-4234567", "address": "세종특별자치시 도움6로 11, 101동 1001호", "document_number": "M-2026-00012345",
-    "issue_date": "2026-03-02", "expiry_date": "2029-03-01", "issuing_authority": "세종특별자치시장", "age_over_19": True,
-    "adult_by_year": True,
+    "resident_number": "010309-4234567", "address": "세종특별자치시 도움6로 11, 101동 1001호",
+    "document_number": "M-2026-00012345", "issue_date": "2026-03-02", "expiry_date": "2029-03-01",
+    "issuing_authority": "세종특별자치시장", "age_over_19": True, "adult_by_year": True,
 }  # fmt: skip
 _dice = SystemDice()
 
@@ -168,7 +168,7 @@ def peer_check(bench: Bench) -> Action:
     return run
 
 
-# --- a batch, as the issuer makes it -----------------------------------------------------------------------------------
+# --- a batch, as the issuer makes it ----------------------------------------------------------------------------------
 
 
 def batches(country: Country, bench: Bench) -> dict[str, Callable[[], list[str]]]:
@@ -188,12 +188,8 @@ def _batch(country: Country, bench: Bench, id: str) -> Callable[[], list[str]]:
     keys = [_signer().key for _ in range(country.issuance.batch_size)]
 
     def run() -> list[str]:
-        places = [
-            Place(_dice.token(16), key, status.StatusRef(LIST, _dice.below(2**20))) for key in keys
-        ]
-        draft = draft_batch(
-            configuration, values, life, places, issuer=ISSUER, x5c=bench.x5c, entropy=_dice.bytes
-        )
+        places = [Place(_dice.token(16), key, status.StatusRef(LIST, _dice.below(2**20))) for key in keys]
+        draft = draft_batch(configuration, values, life, places, issuer=ISSUER, x5c=bench.x5c, entropy=_dice.bytes)
         lint(draft, country, issuer=ISSUER, now=NOW)
         signer = bench.signer.signer
         return [copy.complete(signer.sign_once(Ticket(copy.ticket), copy.signing_input)) for copy in draft.copies]
@@ -213,7 +209,16 @@ def figures(raw: Raw, effort: Effort) -> list[Figure]:
     ]
 
 
-def _figure(name: str, raw_work: Action, against: str, action: Action, effort: Effort, peer: Action | None = None, *, note: str = "") -> Figure:
+def _figure(
+    name: str,
+    raw_work: Action,
+    against: str,
+    action: Action,
+    effort: Effort,
+    peer: Action | None = None,
+    *,
+    note: str = "",
+) -> Figure:
     candidates = {"ours": action} | ({"sd-jwt": peer} if peer is not None else {})
     limit, measured = in_turn(raw_work, candidates, effort)
     ours, rival = measured["ours"], measured.get("sd-jwt")
@@ -257,5 +262,3 @@ def _issue_batches(raw: Raw, bench: Bench, effort: Effort) -> list[Figure]:
         )
         for id, action in batches(country, bench).items()
     ]  # fmt: skip
-
-

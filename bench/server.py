@@ -1,7 +1,7 @@
 """The demo country as a process of its own, with rate limits off, for the load to run against.
 
-`python -m bench.server --base URL --data FOLDER --port N --residents N [--profile FILE]`. It listens the way `mapae demo
-up` does. With --profile, SIGUSR1 starts the profiler and a second one writes the file.
+`python -m bench.server --base URL --data FOLDER --port N --residents N --profile FILE`. It listens the way
+`mapae demo up` does. SIGUSR1 starts the profiler; a second one writes the file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Switch:
 
     def turn(self) -> None:
         if self._profiler is None:
-            self._profiler = cProfile.Profile()
+            self._profiler = cProfile.Profile(time.thread_time)  # waiting for the disk or another program is no work
             self._profiler.enable()
             return
         self._profiler.disable()

@@ -6,6 +6,7 @@ process; the wall seconds beside them are what a person waits on a machine as bu
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,14 @@ from bench import ROOT
 from bench.harness import Effort, Figure, Measured, cpu_of_process
 from bench.server import free_port, started, wait_for
 
-SERVER = "import mapae.cli, mapae.app, mapae.demo, uvicorn, uvloop, httptools, uvicorn.protocols.http.httptools_impl, uvicorn.loops.uvloop"
+SERVER = (
+    "import mapae.cli, mapae.app, mapae.demo, mapae.holder, uvicorn, uvloop, httptools,"
+    " uvicorn.protocols.http.httptools_impl, uvicorn.loops.uvloop"
+)
 FORMATS = "from mapae.formats import jose, sd_jwt, mdoc, status, x509"
-LIST = "; import sys; print('\\n'.join(name for name in sys.modules if name.split('.')[0] not in ('mapae', '__main__')))"
+LIST = (
+    "; import sys; print('\\n'.join(name for name in sys.modules if name.split('.')[0] not in ('mapae', '__main__')))"
+)
 IMPORT = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -33,14 +39,14 @@ for name in sys.argv[1:]:
 
 def outside(imports: str) -> list[str]:
     """Every module outside mapae that these imports load, in the order they load it."""
-    listed = subprocess.run([sys.executable, "-c", imports + LIST], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [sys.executable, "-c", imports + LIST], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return listed.stdout.split()
 
 
 def cpu_of_python(*arguments: str) -> float:
     """CPU seconds of one Python process."""
-    import resource
-
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -48,7 +54,7 @@ def cpu_of_python(*arguments: str) -> float:
 
 
 def figures(effort: Effort) -> list[Figure]:
-    return [*_server(effort), _formats(effort)]
+    return [*_server(effort), formats(effort)]
 
 
 def _server(effort: Effort) -> list[Figure]:
@@ -86,10 +92,12 @@ def _start(name: str, limits: list[float], spent: list[tuple[float, float]], why
     measured = Measured.of(limits, [cpu for cpu, _ in spent])
     waits = sorted(wall for _, wall in spent)
     waited = f"waited {waits[0]:.1f} to {waits[-1]:.1f} s on the wall clock"
-    return Figure("starting", name, measured.ratio, why, sorted(limits)[len(limits) // 2], measured.cost, note=f"{note}; {waited}")
+    return Figure(
+        "starting", name, measured.ratio, why, sorted(limits)[len(limits) // 2], measured.cost, note=f"{note}; {waited}"
+    )
 
 
-def _formats(effort: Effort) -> Figure:
+def formats(effort: Effort) -> Figure:
     modules = outside(FORMATS)
     limits, costs = [], []
     run: Callable[[str], float] = lambda code: cpu_of_python("-c", code)  # noqa: E731
@@ -99,4 +107,6 @@ def _formats(effort: Effort) -> Figure:
         costs.append(run(FORMATS))
     measured = Measured.of(limits, costs)
     against = f"Python importing the same {len(modules)} outside modules"
-    return Figure("starting", "import mapae.formats", measured.ratio, against, sorted(limits)[len(limits) // 2], measured.cost)
+    return Figure(
+        "starting", "import mapae.formats", measured.ratio, against, sorted(limits)[len(limits) // 2], measured.cost
+    )
