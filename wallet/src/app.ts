@@ -81,8 +81,10 @@ export class App extends LitElement implements Host {
   private async guard(): Promise<void> {
     if (OPEN_ROUTES.has(this.route.name)) return;
     if (await this.retire()) return;
-    if (!this.wallet.vault.open && this.route.name !== "passkey") this.go(await this.firstRoute(), true);
-    this.requestUpdate();
+    const first = await this.firstRoute();
+    const closed = !this.wallet.vault.open && this.route.name !== "passkey" && !OPEN_ROUTES.has(this.route.name);
+    if (closed) this.go(first, true);
+    else this.requestUpdate();
   }
 
   go(route: Route, replace = false): void {

@@ -21,11 +21,18 @@ export const claimsOf = (order: Order): Readonly<Record<string, unknown>> =>
   (order.parts.find((part) => part.format === "dc+sd-jwt") ?? order.parts[0])?.claims ?? {};
 
 export class CardFace extends LitElement {
-  order: Order | null = null;
+  static override properties = { order: { attribute: false }, small: { attribute: false } };
+  declare order: Order | null;
+  declare small: boolean;
   now: () => number = Date.now;
-  small = false;
   private portrait: { of: unknown; url: string } | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    super();
+    this.order = null;
+    this.small = false;
+  }
 
   protected override createRenderRoot(): HTMLElement {
     return this;

@@ -6,9 +6,16 @@ import { html, LitElement, type TemplateResult } from "lit";
 import { t } from "../words.ts";
 
 export class PinPad extends LitElement {
-  label = "";
-  locked = false;
+  static override properties = { label: { attribute: false }, locked: { attribute: false } };
+  declare label: string;
+  declare locked: boolean;
   private digits = "";
+
+  constructor() {
+    super();
+    this.label = "";
+    this.locked = false;
+  }
 
   protected override createRenderRoot(): HTMLElement {
     return this;
@@ -37,8 +44,13 @@ export class PinPad extends LitElement {
     this.change((event.target as HTMLInputElement).value);
   };
 
-  override firstUpdated(): void {
+  private point(): void {
     if (matchMedia("(hover: hover)").matches) this.querySelector("input")?.focus({ preventScroll: true });
+  }
+
+  /** After a wrong PIN the field is free again, and a keyboard should find it. */
+  protected override updated(changed: Map<string, unknown>): void {
+    if (changed.has("locked") && !this.locked) this.point();
   }
 
   protected override render(): TemplateResult {
