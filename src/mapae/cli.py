@@ -7,12 +7,14 @@ Keeps: nothing. Refuses: to change the world without saying so first.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -21,6 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from .config import Settings, load_settings
 from .errors import Refused
+
+if TYPE_CHECKING:
+    from .house import House
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="mapae: mobile identity for a country.")
 demo_app = typer.Typer(no_args_is_help=True, help="The fictional demo country.")
@@ -155,23 +160,35 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     await _listen(await open_house(settings), host, port)
 
 
-async def _listen(house: object, host: str, port: int) -> None:
+async def _listen(house: House, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way; a second signal does not wait for it."""
     import uvicorn
 
-    from .house import House
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Ours are set below: uvicorn would raise the signal again and cut the closing short."""
+            yield
 
-    assert isinstance(house, House)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             house.site, host=host, port=port, log_level="warning", access_log=False, lifespan="off",
             server_header=False, timeout_graceful_shutdown=5, h11_max_incomplete_event_size=32 * 1024,
         )
     )  # fmt: skip
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     house.start()
     try:
         await server.serve()
     finally:
         await house.close()
+    talk.print("Stopped.")
 
 
 def _greet(base: str) -> None:
