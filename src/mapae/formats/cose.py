@@ -87,6 +87,11 @@ def key_to_cose(key: PublicKey) -> dict[int, Any]:
     return {1: 2, -1: 1, -2: key.x, -3: key.y}
 
 
+def key_bytes(key: PublicKey) -> bytes:
+    """The encoding of `key_to_cose(key)`, laid down."""
+    return b"\xa4\x01\x02\x20\x01\x21\x58\x20" + key.x + b"\x22\x58\x20" + key.y
+
+
 def key_from_cose(value: Any) -> PublicKey:
     """RFC 9053 7.1.1: kty EC2 on P-256; y as bytes, or its sign."""
     if not isinstance(value, Mapping):

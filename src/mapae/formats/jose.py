@@ -63,7 +63,7 @@ class Signing(Protocol):
 
 
 def b64u(raw: bytes) -> str:
-    return pybase64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return pybase64.b64encode_as_string(raw, b"-_").rstrip("=")  # 3 to 6 times as fast as urlsafe_b64encode
 
 
 def unb64u(text: str | bytes) -> bytes:
@@ -112,11 +112,14 @@ def decode_json_value(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = M
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise Refused(Code.MALFORMED, "not JSON") from None
+    colons = data.count(b":")
+    if not colons and data.count(b"[") <= depth:  # no members at all, as in most disclosures: nothing comes twice
+        return value
     # A decoder drops duplicate members silently. Every member has one colon outside strings, so fewer members than
     # such colons means a name came twice. Without escapes, the colons inside strings are those of the decoded ones;
     # with escapes (a colon may hide as \u003a) the strings are cut out first.
     plain = b"\\" not in data
-    if (data if plain else _STRINGS.sub(b"", data)).count(b":") != _colons(value, depth, plain):
+    if (colons if plain else _STRINGS.sub(b"", data).count(b":")) != _colons(value, depth, plain):
         raise Refused(Code.MALFORMED, "a JSON member appears twice")
     return value
 

@@ -84,16 +84,13 @@ _SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def _count(value: Any) -> int:
-    kind = type(value)
-    if kind in _SCALARS:
-        return 0
-    if kind is Hidden:
-        return 1 + _count(value.value)
+    if isinstance(value, Hidden):
+        return 1 + (0 if type(value.value) in _SCALARS else _count(value.value))
     if isinstance(value, Mapping):
-        return sum(map(_count, value.values()))
-    if isinstance(value, list | tuple):
-        return sum(map(_count, value))
-    return 0
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return 0
+    return sum([_count(inner) for inner in value if type(inner) not in _SCALARS])
 
 
 class _Hiding:
@@ -101,7 +98,7 @@ class _Hiding:
 
     def __init__(self, entropy: Callable[[int], bytes], salts: int, decoys: int) -> None:
         text = b64u(entropy(_SALT * salts)) if salts else ""
-        self._salts: Iterator[str] = (text[at : at + 24] for at in range(0, len(text), 24))
+        self._salts: Iterator[str] = iter([text[at : at + 24] for at in range(0, len(text), 24)])
         self._entropy, self._decoys = entropy, decoys
         self.disclosures: list[str] = []
 
@@ -118,7 +115,7 @@ class _Hiding:
                 shown[name] = value if kind in _SCALARS else self.value(value)
         if made:
             # Sorted, so that the order says nothing about the claims (RFC 9901 4.2.4.1).
-            shown["_sd"] = sorted(_digests([*(text.encode() for text in made), *self._decoy_seeds()]))
+            shown["_sd"] = sorted(_digests([*[text.encode() for text in made], *self._decoy_seeds()]))
         return shown
 
     def value(self, value: Any) -> Any:

@@ -82,6 +82,7 @@ def test_any_other_certificate_chain_is_refused(value):
 def test_a_key_goes_there_and_back():
     key = SIGNER.key
     assert cose.key_from_cose(cbor.loads(cbor.dumps(cose.key_to_cose(key)))) == key
+    assert cose.key_bytes(key) == cbor.dumps(cose.key_to_cose(key))
     assert cose.key_from_cose({1: 2, -1: 1, -2: key.x, -3: bool(key.y[-1] & 1)}) == key
 
 
