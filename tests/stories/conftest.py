@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 from stories.counter import Desk, Till, tab
 from stories.country import Country
 from stories.look import Album
-from stories.pictures import KEPT
 from stories.phone import QUIET, Phone, chromium
+from stories.pictures import KEPT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

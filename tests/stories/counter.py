@@ -1,4 +1,4 @@
-"""What stands on desks and tills: the officer's screen, the shop's tablet, a citizen's computer. One browser, many tabs."""
+"""What stands on desks and tills: the officer's screen, the shop's tablet, a citizen's computer."""
 
 from __future__ import annotations
 
@@ -113,6 +113,11 @@ class Till:
         found = self.page.locator("#verdict")
         expect(found).to_have_attribute("data-outcome", outcome, timeout=20_000)
         return found
+
+    def keep(self) -> None:
+        """The verdict stays on the screen instead of making room for the next customer by itself."""
+        self.page.click("#keep")
+        expect(self.page.locator("#keep")).to_have_count(0)
 
 
 def portal_sign_in(page: Page, country: Country, who: Resident) -> None:

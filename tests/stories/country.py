@@ -1,4 +1,4 @@
-"""A demo country as a person starts it: `mapae demo up`, a process of its own, on a port and a data folder of its own."""
+"""A demo country as a person starts it: `mapae demo up`, its own process, port and data folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from anyio.from_thread import start_blocking_portal
+
+from mapae.holder import MemoryStore, Person, Wallet
 
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class Country:
         command = [sys.executable, "-m", "mapae", "demo", "up", "--data", str(folder / "var"), "--port", str(port)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([*command, "--residents", str(residents)], stdout=log, stderr=log)
+        self._stores: dict[str, MemoryStore] = {}
         self.http = httpx.Client(base_url=self.base, trust_env=False, timeout=20)
         self.facts: dict[str, Any] = until(self._answer, 60, "the demo country to open")
 
@@ -100,3 +104,38 @@ class Country:
             return found[1] if found else None
 
         return until(look, 10, f"a text message to {phone}")
+
+    # --- phones without a screen, where a story is about somebody else's -------------------------------------------
+
+    def register_phone(self, who: Resident) -> Callable[[str], int]:
+        """The wallet engine proves who she is and registers; the answer takes an offer and returns how many cards."""
+        store = self._stores[who.key] = MemoryStore()
+        seen = len(self.messages(who.phone))
+
+        async def read_code(_: Any) -> str:
+            return self.code(who.phone, seen)
+
+        async def enrol(wallet: Wallet) -> str:
+            return str((await wallet.identify(Person(who.name, who.number, who.phone), read_code)).state)
+
+        async def receive(wallet: Wallet, offer: str) -> int:
+            return len(await wallet.receive(offer))
+
+        assert self._with_wallet(store, enrol) == "active"
+        return lambda offer: self._with_wallet(store, lambda wallet: receive(wallet, offer))
+
+    def show(self, who: Resident, request: str) -> None:
+        """Her phone answers a shop."""
+
+        async def present(wallet: Wallet) -> None:
+            await wallet.present(await wallet.open_request(request))
+
+        self._with_wallet(self._stores[who.key], present)
+
+    def _with_wallet(self, store: MemoryStore, deed: Callable[[Wallet], Coroutine[Any, Any, T]]) -> T:
+        async def run() -> T:
+            async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+                return await deed(Wallet(http, self.base, store=store))
+
+        with start_blocking_portal() as portal:  # a thread of its own: the browser's driver has a loop in this one
+            return portal.call(run)

@@ -86,21 +86,23 @@ class Phone:
         self["code"].fill(code)
         self.tap("check-code")
 
-    def choose_pin(self, pin: str = PIN) -> None:
+    def choose_pin(self, *, passkey: bool = False) -> None:
         for stage in ("first", "again"):
             expect(self["pin-stage"]).to_have_attribute("data-stage", stage)
-            self.press(pin)
-        self.tap("passkey-skip")
+            self.press(PIN)
+        self.tap("passkey-on" if passkey else "passkey-skip")
+        if passkey:
+            self.press(PIN)
         self.sees("screen-home")
 
-    def enrol(self, who: Resident) -> None:
+    def enrol(self, who: Resident, *, passkey: bool = False) -> None:
         """First start to the empty wallet, the code taken straight from the carrier."""
         self.tap("start")
         seen = len(self.country.messages(who.phone))
         self.identify(who)
         self.sees("code")
         self.enter_code(self.country.code(who.phone, seen))
-        self.choose_pin()
+        self.choose_pin(passkey=passkey)
 
     def unlock(self, pin: str = PIN) -> None:
         self.sees("screen-unlock")

@@ -2,8 +2,4 @@
 
 from __future__ import annotations
 
-KEPT = frozenset(
-    f"{name}.png".removesuffix(".png")
-    for name in """
-    """.split()
-)
+KEPT = frozenset(f"{name}.png".removesuffix(".png") for name in [])

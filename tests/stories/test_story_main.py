@@ -45,7 +45,7 @@ def _start_page(page: Page, album: Album) -> None:
 
 
 def _first_start(phone: Phone, inbox: Page, who: Resident, album: Album) -> None:
-    """Welcome, identity check with the code read in the carrier's inbox, PIN, the offer of a passkey, the empty wallet."""
+    """Welcome, identity check with the code from the carrier's inbox, PIN, the offer of a passkey, the empty wallet."""
     phone.sees("screen-welcome")
     album.look(phone.page, "wallet-welcome")
     phone.tap("start")
@@ -147,6 +147,7 @@ def _prove_adult(till: Till, phone: Phone, album: Album) -> None:
     phone.press(PIN)
     expect(phone.sees("result")).to_have_attribute("data-outcome", "sent")
     till.verdict("accepted")
+    till.keep()
     album.look(till.page, "checker-yes", *BOTH)
     album.look(phone.page, "wallet-shown")
 
@@ -174,14 +175,14 @@ def _name_and_birth_date_by_mdoc(till: Till, phone: Phone, who: Resident, album:
     expect(verdict).to_have_attribute("data-format", "mdoc")
     expect(till.page.locator("#shown-name")).to_have_text(who.name)
     expect(till.page.locator("#shown-birth_date")).to_contain_text(re.compile(who.born[:4]))
-    album.look(till.page, "checker-name", *BOTH)
+    album.look(till.page, "checker-name", "phone" if album.language == "ko" else "desktop")
     till.page.click("#next")
     expect(till.page.locator("#purpose-name_birth_date")).to_be_visible()
     phone.tap("done")
 
 
 def _lose_the_phone(stage: Stage, till: Till, phone: Phone, who: Resident, album: Album) -> None:
-    """The thief has the PIN and a question is open on his screen; five seconds after the report the shop refuses him."""
+    """The thief has the PIN and a question open on the screen; within five seconds of the report the shop refuses."""
     portal = stage.tab(album.language)
     portal.goto("/portal/")
     album.look(portal, "portal-welcome", *BOTH)
@@ -204,6 +205,7 @@ def _lose_the_phone(stage: Stage, till: Till, phone: Phone, who: Resident, album
     assert time.monotonic() - reported < 5
     expect(verdict).to_have_attribute("data-step", "standing")
     expect(verdict).to_have_attribute("data-code", "suspended")
+    till.keep()
     album.look(till.page, "checker-refused", *BOTH)
     album.look(portal, "portal-locked", *BOTH)
 
