@@ -349,12 +349,13 @@ async def connect(url: str) -> Db:
     if url.startswith("sqlite:///"):
         return Sqlite(url.removeprefix("sqlite:///"))
     if url.startswith(("postgresql://", "postgres://")):
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=8)
-        for schema in parse_qs(urlsplit(url).query).get("search_path", []):
-            if not _WORD.fullmatch(schema):
-                raise Refused(Code.BAD_CONFIG, "the search_path of a database URL is one lower-case word")
-            await pool.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        return Postgres(pool)
+        schemas = parse_qs(urlsplit(url).query).get("search_path", [])
+        if not all(_WORD.fullmatch(schema) for schema in schemas):
+            raise Refused(Code.BAD_CONFIG, "the search_path of a database URL is one lower-case word")
+        db = Postgres(await asyncpg.create_pool(url, min_size=1, max_size=8))
+        for schema in schemas:
+            await db.write(lambda tx, schema=schema: _alone(tx, f"CREATE SCHEMA IF NOT EXISTS {schema}"))  # type: ignore[misc]
+        return db
     raise Refused(Code.BAD_CONFIG, "a database URL starts with sqlite:/// or postgresql://")
 
 
@@ -372,15 +373,22 @@ def _statements(script: str) -> list[str]:
     return found
 
 
+async def _alone(tx: Tx, statement: str) -> None:
+    """PostgreSQL's IF NOT EXISTS fails when two processes that start together both find nothing there."""
+    await tx.serial("migrate")
+    await tx.run(statement)
+
+
 async def migrate(db: Db, role: str) -> list[str]:
     """Bring a role's database up to date; the names applied now. Forward only.
 
     Applies `migrations/common` and then `migrations/<role>` in name order, each file in one transaction. Raises
     Refused(BAD_CONFIG) when an applied file has changed since.
     """
-    await db.run(
+    table = (
         "CREATE TABLE IF NOT EXISTS schema_migration (name TEXT PRIMARY KEY, digest TEXT NOT NULL, at BIGINT NOT NULL)"
     )
+    await db.write(lambda tx: _alone(tx, table))
     applied = []
     root = resources.files("mapae") / "migrations"
     for folder in ("common", role):

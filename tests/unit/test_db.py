@@ -115,3 +115,16 @@ async def test_a_changed_migration_is_refused(db: Db) -> None:
 async def test_an_unknown_url_is_refused() -> None:
     with pytest.raises(Refused):
         await connect("mysql://somewhere")
+
+
+async def test_processes_that_start_together_all_find_their_tables(database_url: str) -> None:
+    """Schema and tables are made once, however many processes of a role meet an empty database at the same moment."""
+    url = database_url.replace("{role}", "issuer")
+
+    async def start() -> None:
+        opened = await connect(url)
+        await migrate(opened, "issuer")
+        assert await opened.one("SELECT count(*) AS n FROM issue_order") is not None
+        await opened.close()
+
+    await asyncio.gather(*(start() for _ in range(6)))
