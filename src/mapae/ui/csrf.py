@@ -75,7 +75,8 @@ async def must_match(request: Request, name: str | None) -> None:
     held = [(n, value) for n in names if (value := read_cookie(request, n)) is not None]
     if not held and name is not None and name != FORM_COOKIE:
         raise Refused(Code.NOT_SIGNED_IN, "please sign in again")
-    if not shown or not any(hmac.compare_digest(_derive(n, value), shown) for n, value in held):
+    token = (shown or "").encode("utf-8", "replace")  # compare_digest takes no str beyond ASCII
+    if not token or not any(hmac.compare_digest(_derive(n, value).encode(), token) for n, value in held):
         raise Refused(Code.BAD_CSRF, "this form is out of date; open the page again")
 
 

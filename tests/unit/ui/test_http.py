@@ -320,6 +320,16 @@ async def test_a_form_needs_the_token_of_its_own_session(https: bool) -> None:
         assert (await web.post("/portal", data={"csrf": own})).json()["error"] == "not_signed_in"
 
 
+@pytest.mark.parametrize("token", ["\u00e9", "토큰", "\ud7ff", "=" * 43])
+async def test_a_token_in_any_letters_is_a_wrong_token(token: str) -> None:
+    """compare_digest takes no str beyond ASCII: what a stranger typed must not become our own mistake."""
+    async with client(*_desk()) as web:
+        await web.get("/sign-in")
+        assert (await web.post("/sign-in", data={"csrf": token})).status_code == 403
+        by_header = await web.post("/sign-in", headers={"X-CSRF-Token": token.encode()}, data={})
+        assert by_header.status_code == 403
+
+
 def test_a_redirect_stays_on_this_site() -> None:
     for elsewhere in ("https://evil.test/", "//evil.test", "/\\evil.test"):
         with pytest.raises(ValueError):
