@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -82,6 +83,9 @@ def application(
     return app
 
 
+ASCII = bytes(range(128))
+
+
 class SecurityHeaders:
     """Adds what the answer does not set itself, and takes the body off an answer to HEAD."""
 
@@ -95,6 +99,9 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if not scope["query_string"].isascii():
+            # No URL holds such bytes (RFC 3986 2), but a server may pass them on, and building a URL of them raises.
+            scope = {**scope, "query_string": quote(scope["query_string"], safe=ASCII).encode()}
 
         async def wrapped(message: Message) -> None:
             if message["type"] == "http.response.start":
