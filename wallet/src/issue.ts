@@ -100,15 +100,26 @@ export class Issuance {
     };
   }
 
-  /** The holder said yes: from here on the issuance survives anything. Returns its id. */
+  /**
+   * The holder said yes: from here on the issuance survives anything. Returns its id. The same offer accepted twice is one issuance,
+   * and a card of a type we hold takes the place of the one we hold.
+   */
   async accept(offered: Offered): Promise<string> {
+    const code = codeOf(offered.offer);
+    const under = (await this.pending()).find((item) => !item.failed && item.offer && codeOf(item.offer) === code);
+    if (under) return under.id;
+    const orders = await readAll<Order>(this.store, this.vault, "order");
+    const { credential_issuer: issuer, credential_configuration_ids: configurations } = offered.offer;
+    const held = orders.find(
+      (order) => order.issuer === issuer && order.parts.some((part) => configurations.includes(part.configuration)),
+    );
     return this.begin({
       id: token(),
-      order: token(), // another id: both are keys of one table
+      order: held?.id ?? token(), // never the issuance's own id: both are keys of one table
       renewal: false,
-      issuer: offered.offer.credential_issuer,
+      issuer,
       offer: offered.offer as unknown as Record<string, unknown>,
-      configurations: offered.offer.credential_configuration_ids,
+      configurations,
       refresh: null,
     });
   }
@@ -354,6 +365,11 @@ export class Issuance {
     });
     return pending;
   }
+}
+
+function codeOf(offer: unknown): unknown {
+  const { grants } = offer as { grants?: Record<string, { "pre-authorized_code"?: unknown }> };
+  return grants?.["urn:ietf:params:oauth:grant-type:pre-authorized_code"]?.["pre-authorized_code"];
 }
 
 /** The address an offer names must be the trusted issuer's: its id, or where its status lists live. */

@@ -157,3 +157,18 @@ test("low copies are renewed with the refresh token, and the old ones go", async
   expect(wallet.orders).toHaveLength(1);
   expect(wallet.orders[0]?.refreshToken).not.toBe(order?.refreshToken);
 });
+
+test("the same offer scanned again, or a new one for a card we hold, never makes a second card", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  const [first] = wallet.orders;
+  await receive(wallet);
+  expect(wallet.orders.map((order) => order.id)).toEqual([first?.id]);
+  expect(await wallet.store.rows("copy")).toHaveLength(6);
+
+  const meant = await wallet.understand(OFFER);
+  if (!("offered" in meant)) throw new Error("not an offer");
+  const ids = [await wallet.issuance.accept(meant.offered), await wallet.issuance.accept(meant.offered)];
+  expect(new Set(ids).size).toBe(1);
+});

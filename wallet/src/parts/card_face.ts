@@ -40,7 +40,7 @@ export class CardFace extends LitElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.timer = setInterval(() => this.tick(), 1000);
+    this.timer = setInterval(() => this.requestUpdate(), 1000);
   }
 
   override disconnectedCallback(): void {
@@ -48,11 +48,6 @@ export class CardFace extends LitElement {
     clearInterval(this.timer);
     if (this.portrait) URL.revokeObjectURL(this.portrait.url);
     this.portrait = null;
-  }
-
-  private tick(): void {
-    const face = this.querySelector("[data-clock]");
-    if (face) face.textContent = clock(this.now());
   }
 
   protected override updated(): void {
@@ -103,7 +98,7 @@ export class CardFace extends LitElement {
       </div>
       <footer class="card-foot">
         <p class="card-issuer">${pickWords(order.issuerName)}</p>
-        <p class="card-clock"><span class="visually-hidden">${t("card.now")}</span><time data-clock data-testid="card-clock">${clock(this.now())}</time></p>
+        <p class="card-clock"><span class="visually-hidden">${t("card.now")}</span><time data-testid="card-clock">${clock(this.now())}</time></p>
       </footer>
       <div class="card-holo" aria-hidden="true"></div>
     </article>`;
