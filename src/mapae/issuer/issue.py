@@ -48,6 +48,8 @@ __all__ = ["Card", "Holding", "Issuer", "Offer", "OfferEvent", "Order", "Seal"]
 
 REDRAWS = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
 KEEP_OFFERS = timedelta(days=30)
+OVERLAP = 120  # seconds we look back: a phone's end may be committed later than one that began after it
+ENDED_AT_ONCE = 1000
 
 
 def _no_checkpoint(name: str) -> None:
@@ -431,18 +433,27 @@ class Issuer:
         return tell
 
     async def follow_devices(self) -> int:
-        """Ask the wallet provider which phones ended since last time, and end the cards on them."""
-        since = await store.seen_until(self._db, "devices")
-        asked = {"since": since, "limit": 1000}
-        answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
-        count = 0
-        for device in answer["devices"]:
-            for card in await store.cards_on(self._db, str(device["device_id"])):
-                count += await self._end_with_device(card)
-        if answer["devices"]:
-            until = max(int(device["since"]) for device in answer["devices"])
-            await self._db.write(lambda tx: store.saw(tx, "devices", until))
-        return count
+        """Ask the wallet provider which phones ended since last time, and end the cards and sessions on them."""
+        seen = await store.seen_until(self._db, "devices")
+        since, count = max(0, seen - OVERLAP), 0
+        while True:
+            asked = {"since": since, "limit": ENDED_AT_ONCE}
+            answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
+            for device in answer["devices"]:
+                count += await self._end_on(str(device["device_id"]))
+            until = max((int(device["since"]) for device in answer["devices"]), default=since)
+            if until > seen:
+                await self._db.write(lambda tx, until=until: store.saw(tx, "devices", until))  # type: ignore[misc]
+            if len(answer["devices"]) < ENDED_AT_ONCE or until == since:
+                return count
+            since = until
+
+    async def _end_on(self, device: str) -> int:
+        # Sessions first: a batch that is being signed for this phone is then either on record, and its card ends
+        # below, or it loses to us.
+        if await store.has_session_on(self._db, device):
+            await self._db.write(lambda tx: store.end_sessions_on(tx, device))
+        return sum([await self._end_with_device(card) for card in await store.cards_on(self._db, device)])
 
     async def _end_with_device(self, card: Card) -> int:
         now = self._clock.now()

@@ -15,7 +15,8 @@ from mapae.issuer.order import Card, OfferEvent, Order, Session, What
 
 Reader = Db | Tx
 
-EVENTS_KEPT = 60  # of one case: a stranger with the QR in hand cannot fill the table
+EVENTS_KEPT = 60  # of one case from whoever has the QR in hand; what we do ourselves has as much room again
+_BY_STRANGERS = {What.SCANNED, What.REFUSED_SECOND_SCAN, What.REFUSED_EXPIRED, What.REFUSED_OTHER_WALLET}
 
 
 def seconds(at: datetime) -> int:
@@ -159,7 +160,8 @@ async def tell(tx: Tx, case_id: str, what: What, detail: str, now: datetime) -> 
     """One line for the officer's screen."""
     await tx.serial(f"case:{case_id}")
     last = await tx.one("SELECT COUNT(*) AS n, MAX(place) AS place FROM offer_event WHERE case_id = $1", case_id)
-    if last is None or last["n"] >= EVENTS_KEPT:
+    room = EVENTS_KEPT if what in _BY_STRANGERS else 2 * EVENTS_KEPT
+    if last is None or last["n"] >= room:
         return
     await tx.run(
         "INSERT INTO offer_event (case_id, place, at, what, detail) VALUES ($1, $2, $3, $4, $5)",
@@ -255,8 +257,22 @@ async def rotate_tokens(tx: Tx, session_id: str, presented: bytes, tokens: Token
 
 
 async def session_lives(tx: Tx, session_id: str) -> bool:
-    row = await tx.one("SELECT state FROM wallet_session WHERE id = $1", session_id)
-    return row is not None and row["state"] == "live"
+    """Take the session's row while it lives; whoever wants to end it waits for us, or we lose to it."""
+    return await tx.run("UPDATE wallet_session SET state = 'live' WHERE id = $1 AND state = 'live'", session_id) == 1
+
+
+async def has_session_on(reader: Reader, device: str) -> bool:
+    row = await reader.one(
+        "SELECT 1 AS found FROM wallet_session WHERE device = $1 AND state IN ('live', 'suspended') LIMIT 1", device
+    )
+    return row is not None
+
+
+async def end_sessions_on(tx: Tx, device: str) -> int:
+    return await tx.run(
+        "UPDATE wallet_session SET state = 'ended', access_hash = NULL, access_expires = 0"
+        " WHERE device = $1 AND state IN ('live', 'suspended')", device,
+    )  # fmt: skip
 
 
 async def set_sessions(tx: Tx, order_id: str, before: tuple[str, ...], state: str) -> int:

@@ -230,6 +230,41 @@ async def test_a_phone_that_ended_at_the_provider_takes_its_card_along(hall: Hal
     assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["ended"]
 
 
+async def test_a_phone_that_ended_before_it_fetched_gets_nothing(hall: Hall) -> None:
+    """The code was redeemed and the keys were attested in time; the card must not be signed onto an ended phone."""
+    phone = Phone(hall, "jisoo")
+    await phone.redeem(await phone.scan(await hall.offer()))
+    ended = int(hall.clock.now().timestamp())
+    hall.provider.ended = [{"device_id": phone.standing["device_id"], "since": ended, "state": "ended"}]
+    await hall.issuer.follow_devices()
+    answer = await phone.fetch()
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+    assert await hall.issuer.holdings("jisoo") == []
+
+
+async def test_a_phone_whose_end_is_told_late_is_not_missed(hall: Hall) -> None:
+    """Two ends can be committed in another order than they began; the later one must not hide the earlier."""
+    await hall.carded()
+    now = int(hall.clock.now().timestamp())
+    hall.provider.ended = [{"device_id": "device-somebody", "since": now, "state": "ended"}]
+    await hall.issuer.follow_devices()
+    hall.provider.ended.append({"device_id": "device-jisoo", "since": now - 3, "state": "ended"})
+    assert await hall.issuer.follow_devices() == 2
+    assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["ended"]
+
+
+async def test_a_stranger_with_the_picture_of_a_qr_cannot_hide_the_card_that_arrives(hall: Hall) -> None:
+    """However often a dead offer is looked at, the officer is told of the next one's card."""
+    dead = await hall.offer()
+    hall.clock.advance(minutes=4)
+    for _ in range(70):
+        assert (await hall.http.get(f"/issuer/offers/{dead.id}")).status_code == 410
+    phone = Phone(hall, "jisoo")
+    await phone.redeem(await phone.scan(await hall.offer()))
+    await phone.tell((await phone.fetch()).json()["notification_id"])
+    assert {"redeemed", "issued", "accepted"} <= set(await hall.told())
+
+
 async def test_the_dead_get_no_new_copies(hall: Hall) -> None:
     phone = Phone(hall, "jisoo")
     await phone.redeem(await phone.scan(await hall.offer()))
