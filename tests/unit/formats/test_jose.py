@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hands import NOW, Hand, public_vectors, refuses
 from mapae.errors import Code
@@ -201,3 +205,47 @@ def test_times_are_held_against_the_clock():
         jose.check_times({}, NOW, max_age=300)
     with refuses(Code.EXPIRED, "too long ago"):
         jose.check_times({"iat": at}, NOW + timedelta(seconds=301), skew=0, max_age=300)
+
+
+_WORDS = st.text(alphabet='a:" \\', max_size=3)
+_VALUES = st.recursive(
+    st.one_of(_WORDS.map(lambda word: ("text", word)), st.just(("number", 1))),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda some: ("list", some)),
+        st.lists(st.tuples(_WORDS, inner), max_size=3).map(lambda some: ("object", some)),
+    ),
+    max_leaves=6,
+)
+
+
+def _spelt(value: Any, spaces: Callable[[], str]) -> str:
+    """JSON as somebody might write it: members may come twice, white space may stand where it may."""
+    kind, inside = value
+    match kind:
+        case "text":
+            return spaces() + json.dumps(inside) + spaces()
+        case "list":
+            return spaces() + "[" + ",".join([_spelt(one, spaces) for one in inside]) + "]" + spaces()
+        case "object":
+            rows = [spaces() + json.dumps(name) + spaces() + ":" + _spelt(one, spaces) for name, one in inside]
+            return spaces() + "{" + ",".join(rows) + "}" + spaces()
+        case _:
+            return spaces() + "1" + spaces()
+
+
+def _twice(value: Any) -> bool:
+    kind, inside = value
+    if kind == "object":
+        names = [name for name, _ in inside]
+        return len(set(names)) < len(names) or any(_twice(one) for _, one in inside)
+    return kind == "list" and any(_twice(one) for one in inside)
+
+
+@given(_VALUES, st.data())
+def test_a_member_that_comes_twice_is_found_however_it_is_spelt(value: Any, data: st.DataObject) -> None:
+    text = _spelt(value, lambda: data.draw(st.sampled_from(["", "", " ", "\n"])))
+    if _twice(value):
+        with refuses(Code.MALFORMED, "twice"):
+            jose.decode_json_value(text)
+    else:
+        assert jose.decode_json_value(text) == json.loads(text)
