@@ -48,7 +48,7 @@ class Home extends Screen {
 
   private failed(id: string, code: string): TemplateResult {
     return html`<section class="panel warn" data-testid="pending-failed" data-code=${code}>
-      <h2>${t("home.failed")}</h2><p>${problemWords(code)} ${t("home.failed.lead")}</p>
+      <h2>${t("home.failed")}</h2><p>${problemWords(code)}</p>
       <p class="fine">${t("problem.code")}: <code>${code}</code></p>
       <button class="button small secondary" data-testid="dismiss-pending" @click=${() => this.attempt(() => this.wallet.dismissPending(id))}>${t("home.failed.drop")}</button>
     </section>`;

@@ -116,6 +116,8 @@ class Progress extends Screen {
       </div>`;
     }
     const at = STEPS.indexOf(this.step);
+    const id = this.pendingId ?? (this.with as { pending?: string }).pending;
+    const final = this.wallet.pending.some((item) => item.id === id && item.failed); // trying again cannot help
     return html`${heading(t("progress.title"))}
       <ol class="progress" aria-live="polite">
         ${STEPS.map((step, index) => {
@@ -129,8 +131,10 @@ class Progress extends Screen {
       ${this.trouble()}
       ${this.problem
         ? html`<div class="actions">
-            <button class="button" id="retry" data-testid="retry" ?disabled=${this.busy} @click=${this.work}>${t("do.retry")}</button>
-            <button class="button secondary" data-testid="later" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.later")}</button>
+            ${final
+              ? nothing
+              : html`<button class="button" id="retry" data-testid="retry" ?disabled=${this.busy} @click=${this.work}>${t("do.retry")}</button>`}
+            <button class="button ${final ? "" : "secondary"}" data-testid="later" @click=${() => this.host.go({ name: "home" }, true)}>${t(final ? "do.done" : "do.later")}</button>
           </div>`
         : html`<p class="fine centre">${t("progress.keep")}</p>`}`;
   }
