@@ -25,7 +25,7 @@ bench: setup ## measure, print the ratios and rewrite docs/performance.md
 	$(BIN)/python -m bench
 
 soak: setup ## slow: many kills, thorough properties
-	MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
+	MAPAE_SOAK=1 MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
 
 reset: ## forget the demo country's data (asks first)
 	@$(BIN)/mapae demo reset
