@@ -34,6 +34,15 @@ async def promise(tx: Tx, kind: str, key: str, payload: Mapping[str, Any], now: 
     )  # fmt: skip
 
 
+async def withdraw(tx: Tx, kind: str, key_begins: str) -> int:
+    """Take back promises of this kind that are not kept yet: a later deed has overtaken them."""
+    begins = f"{kind}:{key_begins}"
+    return await tx.run(
+        "DELETE FROM outbox_item WHERE done_at IS NULL AND kind = $1 AND substr(id, 1, $2) = $3",
+        kind, len(begins), begins,
+    )  # fmt: skip
+
+
 class Outbox:
     """The one worker of a role's database."""
 
@@ -79,6 +88,8 @@ class Outbox:
         return int(row["n"]) if row is not None else 0
 
     async def _try(self, id: str, kind: str, payload: str, tries: int, now: int) -> bool:
+        if await self._db.one("SELECT 1 AS due FROM outbox_item WHERE id = $1 AND done_at IS NULL", id) is None:
+            return False  # withdrawn since this round began
         try:
             await self._handlers[kind](msgspec.json.decode(payload))
         except Exception as error:  # noqa: BLE001 must not escape: the item stays promised and is tried again later

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from mapae.audit import Event, events_about, first_broken_link, record
 from mapae.clock import MovableClock
 from mapae.db import Db, Tx, migrate
-from mapae.outbox import Outbox, promise
+from mapae.outbox import Outbox, promise, withdraw
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
 
@@ -96,3 +96,23 @@ async def test_a_stuck_item_does_not_block_the_next(role_db: Db) -> None:
     outbox = Outbox(role_db, MovableClock(NOW), {"stuck": stuck, "fine": fine})
     assert await outbox.run_once() == 1
     assert done == ["fine"]
+
+
+async def test_a_promise_that_was_taken_back_is_not_kept(role_db: Db) -> None:
+    """Also when the round that would have kept it has begun."""
+    done: list[str] = []
+
+    async def first(payload: dict[str, Any]) -> None:
+        assert await role_db.write(lambda tx: withdraw(tx, "tell", "p-1:")) == 1
+
+    async def tell(payload: dict[str, Any]) -> None:
+        done.append(payload["to"])
+
+    await role_db.write(lambda tx: promise(tx, "first", "1", {}, NOW))
+    later = NOW + timedelta(seconds=1)
+    await role_db.write(lambda tx: promise(tx, "tell", "p-1:a", {"to": "p-1"}, later))
+    await role_db.write(lambda tx: promise(tx, "tell", "p-11:a", {"to": "p-11"}, later))
+    outbox = Outbox(role_db, MovableClock(later), {"first": first, "tell": tell})
+    assert await outbox.run_once() == 2
+    assert done == ["p-11"]
+    assert await outbox.waiting() == 0

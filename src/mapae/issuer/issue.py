@@ -293,7 +293,7 @@ class Issuer:
                 elif await store.set_order(tx, card.id, ("open",), "ended", now):
                     await self._stop_unissued(tx, card, now)
             message = {"person": person, "reason": reason, "actor": actor}
-            await outbox.promise(tx, "wallet.suspend", f"{person}:{key}", message, now)
+            await self._promise_provider(tx, "suspend", key, message, now)
             facts: dict[str, str | int] = {"reason": reason, "copies": count}
             await audit.record(tx, audit.Event(person, "documents", "locked", actor, facts), now)
             return count
@@ -312,7 +312,7 @@ class Issuer:
                 if await store.set_order(tx, card.id, ("suspended",), "held", now):
                     count += await tickets.release_order(tx, card.id)
                     await store.set_sessions(tx, card.id, ("suspended",), "live")
-            await outbox.promise(tx, "wallet.release", f"{person}:{key}", {"person": person, "actor": actor}, now)
+            await self._promise_provider(tx, "release", key, {"person": person, "actor": actor}, now)
             shown = "+".join(sorted(str(one.as_facts()["evidence"]) for one in evidence))
             facts: dict[str, str | int] = {"evidence": shown, "copies": count}
             await audit.record(tx, audit.Event(person, "documents", "released", actor, facts), now)
@@ -331,7 +331,7 @@ class Issuer:
                 count += await self._end_card(tx, card, now)
             if reason == "deceased":
                 message = {"person": person, "reason": reason, "actor": actor}
-                await outbox.promise(tx, "wallet.end", f"{person}:{key}", message, now)
+                await self._promise_provider(tx, "end", key, message, now)
             facts: dict[str, str | int] = {"reason": reason, "copies": count}
             await audit.record(tx, audit.Event(person, "documents", "ended", actor, facts), now)
             return count
@@ -421,6 +421,12 @@ class Issuer:
             "wallet.release": self._telling("release"),
             "wallet.end": self._telling("end"),
         }
+
+    async def _promise_provider(self, tx: Tx, verb: str, key: str, message: Mapping[str, Any], now: datetime) -> None:
+        """The last word counts: a release the provider did not hear in time must not undo the lock that came after."""
+        for earlier in ("suspend", "release"):
+            await outbox.withdraw(tx, f"wallet.{earlier}", f"{message['person']}:")
+        await outbox.promise(tx, f"wallet.{verb}", f"{message['person']}:{key}", message, now)
 
     def _telling(self, verb: str) -> Callable[[dict[str, Any]], Awaitable[None]]:
         async def tell(message: dict[str, Any]) -> None:

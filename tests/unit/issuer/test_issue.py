@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,7 @@ from mapae.formats.jose import PublicKey, unb64u
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusRef, StatusToken
 from mapae.issuer.order import Order
 from mapae.keys import Signer
+from mapae.outbox import Handler, Outbox
 
 
 @pytest.fixture
@@ -186,6 +188,34 @@ async def test_one_report_locks_everything_and_a_release_brings_it_back(hall: Ha
     assert await hall.issuer.release("jisoo", "officer-1", hall.evidence()) == 4
     assert [await status_of(hall, text) for text in copies] == [VALID] * 4
     assert (await phone.renew()).status_code == 200
+
+
+async def test_a_release_that_was_not_heard_does_not_undo_the_next_lock(hall: Hall) -> None:
+    """The wallet provider is away while a lock is lifted and the phone is lost again: it must end up suspended."""
+    await hall.carded()
+    heard: list[str] = []
+    away = True
+
+    def door(verb: str) -> Handler:
+        async def handler(message: dict[str, Any]) -> None:
+            if away:
+                raise Refused(Code.UNAVAILABLE, "no answer")
+            heard.append(verb)
+
+        return handler
+
+    outbox = Outbox(hall.db, hall.clock, {name: door(name) for name in hall.issuer.promises()})
+    await hall.issuer.lock("jisoo", "lost", "citizen")
+    await hall.issuer.release("jisoo", "officer-1", hall.evidence())
+    for _ in range(3):
+        await outbox.run_once()
+        hall.clock.advance(seconds=5)
+    await hall.issuer.lock("jisoo", "lost", "citizen")
+    away = False
+    for _ in range(3):
+        await outbox.run_once()
+        hall.clock.advance(minutes=10)
+    assert heard == ["wallet.suspend"]
 
 
 async def test_a_wish_to_renew_survives_a_lock(hall: Hall) -> None:
