@@ -49,6 +49,8 @@ def _first_start(phone: Phone, inbox: Page, who: Resident, album: Album) -> None
     phone.sees("screen-welcome")
     album.look(phone.page, "wallet-welcome")
     phone.tap("start")
+    phone.sees("screen-identity")
+    album.look(phone.page, "wallet-identity")
     phone.identify(who)
     phone.sees("code")
     inbox.goto("/carrier/inbox")
@@ -73,6 +75,10 @@ def _first_start(phone: Phone, inbox: Page, who: Resident, album: Album) -> None
     phone.tap("passkey-skip")
     phone.sees("no-cards")
     album.look(phone.page, "wallet-empty")
+    phone.tap("tab-scan")
+    expect(phone.page.locator("m-scanner video")).to_have_js_property("paused", False)
+    album.look(phone.page, "wallet-scan")
+    phone.tap("tab-home")
 
 
 def _documents(phone: Phone, album: Album) -> None:
@@ -148,7 +154,7 @@ def _prove_adult(till: Till, phone: Phone, album: Album) -> None:
     expect(phone.sees("result")).to_have_attribute("data-outcome", "sent")
     till.verdict("accepted")
     till.keep()
-    album.look(till.page, "checker-yes", *BOTH)
+    album.look(till.page, "checker-accepted", *BOTH)
     album.look(phone.page, "wallet-shown")
 
 
@@ -175,7 +181,7 @@ def _name_and_birth_date_by_mdoc(till: Till, phone: Phone, who: Resident, album:
     expect(verdict).to_have_attribute("data-format", "mdoc")
     expect(till.page.locator("#shown-name")).to_have_text(who.name)
     expect(till.page.locator("#shown-birth_date")).to_contain_text(re.compile(who.born[:4]))
-    album.look(till.page, "checker-name", "phone" if album.language == "ko" else "desktop")
+    album.look(till.page, "checker-name", *BOTH)
     till.page.click("#next")
     expect(till.page.locator("#purpose-name_birth_date")).to_be_visible()
     phone.tap("done")
