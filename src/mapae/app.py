@@ -84,7 +84,7 @@ async def _registers(house: House) -> None:
     db, vault = await f.database("registers"), f.keys("registers").vault("file:resident-numbers")
     house.population = Population(db, vault, f.clock, f.country.number)
     key = sms_key(f.data)
-    carrier = Carrier(f.http, f.settings.sms_url or f"{f.settings.base_url}/carrier/messages", key)
+    carrier = Carrier(f.http, f.settings.sms_url or f"{f.settings.url_of('registers')}/carrier/messages", key)
     house.identity = IdentityCheck(
         db, vault, f.clock, f.dice, scheme=f.country.number, rules=f.country.identity,
         signer=f.signer("registers", "peer"), carrier=carrier,
@@ -115,7 +115,7 @@ def _founding_entries(f: Foundation) -> list[Entry]:
     name = f.country.name
     return [
         trusted.Issuer(
-            id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.url_of('issuer')}/issuer/status/",
+            id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.base_url}/issuer/status/",
             vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
             doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
         ),
@@ -147,7 +147,7 @@ def _trust_reader(house: House) -> TrustReader:
     if f.trust is None:
         key = f.public_key("trust-list")
         if key is None:
-            raise Refused(Code.BAD_CONFIG, "the trust list's key is not known here: start the trust role first")
+            raise Refused(Code.BAD_CONFIG, "the trust list's key is not in the data folder: start the trust role first")
         f.trust = TrustReader(f.http, f"{f.settings.url_of('trust')}/trust/list", key, f.clock)
     return f.trust
 
@@ -196,9 +196,10 @@ async def _issuer(house: House) -> None:
     identity_url = f"{f.settings.url_of('registers')}/identity"
     house.portal = Portal(
         db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer,
-        identity_keys=_identity_keys(f), http=f.http, identity_url=identity_url,
+        identity_keys=_identity_keys(f), peers=peers, http=f.http, identity_url=identity_url,
     )  # fmt: skip
-    demo = desk_web.DemoAuthenticator(f"{base}/demo/authenticator", f.http) if f.settings.demo else None
+    simulator = f"{f.settings.url_of('issuer')}/demo/authenticator"
+    demo = desk_web.DemoAuthenticator(simulator, f.http) if f.settings.demo else None
     desk_doors = desk_web.routes(house.desk, house.officers, demo)
     routes = [*issuer_routes(house.issuer), *desk_doors, *portal_web.routes(house.portal)]
     rounds = [(300, house.issuer.prune), (10, house.issuer.follow_devices)]
@@ -232,9 +233,13 @@ async def _verifier(house: House) -> None:
     access = {}
     for shop in f.settings.relying_parties:
         key = f.signer("verifier", f"access-{shop}")
-        x5c = f.certificates.given(f"access-{shop}", key)
+        x5c = f.certificates.usable(f"access-{shop}", key)
         if x5c is None:
-            raise Refused(Code.BAD_CONFIG, f"relying party {shop} has no access certificate here")
+            raise Refused(
+                Code.BAD_CONFIG,
+                f"relying_parties: {shop} has no access certificate in date here; start the trust role first, or leave"
+                " it out",
+            )
         access[shop] = Access(key, x5c)
     house.verifier = Verifier(
         db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,

@@ -8,7 +8,7 @@ file is made anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from .formats.x509 import Profile, Subject, leaf, root, serial_number
 from .keys import Signer
 
 ANCHOR_LIFE = timedelta(days=3652)
+RENEW_AT = 0.75  # of its life
 LEAF_LIFE = timedelta(days=365)  # ISO/IEC 18013-5 table B.3: a document signer lives 457 days at the most
 
 
@@ -45,6 +46,24 @@ class Certificates:
         kept = self._kept(name, key)
         return None if kept is None else (kept,)
 
+    def usable(self, name: str, key: Signer) -> tuple[bytes, ...] | None:
+        """The same for whoever cannot renew it: good until its very end."""
+        kept = self._kept(name, key, part=1.0)
+        return None if kept is None else (kept,)
+
+    def due(self) -> list[str]:
+        """Names of certificates that will be made anew the next time a process of their role starts."""
+        now, found = self._clock.now(), []
+        for path in sorted(self._folder.glob("[!.]*.der")):
+            try:
+                certificate = x509.load_der_x509_certificate(path.read_bytes())
+            except ValueError:
+                found.append(path.stem)
+                continue
+            if now >= _until(certificate, RENEW_AT):
+                found.append(path.stem)
+        return found
+
     def leaf(
         self,
         name: str,
@@ -68,7 +87,7 @@ class Certificates:
             self.keep(name, kept)
         return (kept,)
 
-    def _kept(self, name: str, key: Signer) -> bytes | None:
+    def _kept(self, name: str, key: Signer, part: float = RENEW_AT) -> bytes | None:
         path = self._folder / f"{name}.der"
         try:
             raw = path.read_bytes()
@@ -77,11 +96,17 @@ class Certificates:
             return None
         if certificate.public_key() != key.public_key:
             return None
-        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        return raw if start <= self._clock.now() < start + (end - start) * 0.75 else None
+        good = certificate.not_valid_before_utc <= self._clock.now() < _until(certificate, part)
+        return raw if good else None
 
     def keep(self, name: str, der: bytes) -> None:
         """Keep a certificate, also one another authority made."""
-        draft = self._folder / f".{name}.new"
+        draft = self._folder / f".{name}.{self._dice.token(6)}"  # two processes may start at once
         draft.write_bytes(der)
         draft.replace(self._folder / f"{name}.der")
+
+
+def _until(certificate: x509.Certificate, part: float) -> datetime:
+    """When this part of its life is over."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return start + (end - start) * part

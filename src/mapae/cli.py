@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,10 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from .config import Settings, load_settings
-from .errors import Refused
+from .config import Settings, checked, load_settings
+from .errors import Code, Refused
 
 if TYPE_CHECKING:
     from .house import House
@@ -38,14 +41,18 @@ T = TypeVar("T")
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]
 CountryPack = Annotated[str, typer.Option("--country", help="Country pack: kr, demo, or a folder")]
+Database = Annotated[
+    str, typer.Option("--database", help="PostgreSQL URL with {role} in it; default: SQLite files in the data folder")
+]
 Port = Annotated[int, typer.Option("--port", min=1, max=65535)]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on")]
 
 
 def main() -> None:
     try:
         app()
     except Refused as refused:
-        talk.print(f"[red]{refused.code.value}[/]: {refused.detail}")
+        talk.print(f"[red]{refused.code.value}[/]: {escape(refused.detail)}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -53,16 +60,30 @@ def main() -> None:
 def demo_up(
     data: Data = "var",
     port: Port = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     url: Annotated[str, typer.Option(help="How browsers reach it; default http://localhost:PORT")] = "",
     country: CountryPack = "kr",
-    database: Annotated[str, typer.Option(help="PostgreSQL URL with {role} in it; default: SQLite files")] = "",
+    database: Database = "",
     residents: Annotated[int, typer.Option(help="Residents besides the named people", min=0)] = 1500,
 ) -> None:
     """Seed the demo country if it is new, and serve it until Ctrl-C."""
-    base = url or f"http://localhost:{port}"
-    given = {"base_url": base.rstrip("/"), "data": data, "country": country, "database": database}
-    _run(lambda: _serve_demo(given, host, port, residents))
+    from .demo import demo_settings
+
+    base = (url or f"http://localhost:{port}").rstrip("/")
+    settings = demo_settings(base_url=base, data=data, country=country, database=database)
+    _run(lambda: _serve_demo(settings, host, port, residents))
+
+
+@demo_app.command("make")
+def demo_make(
+    config: Config = None,
+    residents: Annotated[int, typer.Option(help="Residents besides the named people", min=0)] = 1500,
+) -> None:
+    """Seed the demo country of a settings file, for `mapae serve` to run; one that is there stays as it is."""
+    settings = load_settings(config)
+    if not settings.demo:
+        raise Refused(Code.BAD_CONFIG, "this is not a demo country: the settings must say demo = true")
+    _run(lambda: _make_demo(settings, residents))
 
 
 @demo_app.command("people")
@@ -71,16 +92,21 @@ def demo_people(
     seed: Annotated[str, typer.Option(help="The same seed makes the same people")] = "1",
     data: Data = "var",
     country: CountryPack = "kr",
-    database: Annotated[str, typer.Option(help="PostgreSQL URL with {role} in it; default: SQLite files")] = "",
+    database: Database = "",
+    config: Config = None,
 ) -> None:
-    """Add generated residents to the demo country's population register."""
+    """Add generated residents to the demo country's population register; it may be running meanwhile."""
+    from .demo import demo_settings
+
+    settings = load_settings(config) if config else demo_settings(data=data, country=country, database=database)
 
     async def work() -> None:
         from .app import open_house
-        from .demo import Demo, demo_settings, found
+        from .demo import Demo
 
-        settings = demo_settings(data=data, country=country, database=database)
-        house = await open_house(settings, founding=found)
+        _must_be_made(settings)
+        # Only the register is touched: what a running server has under way stays alone.
+        house = await open_house(msgspec.structs.replace(settings, roles=("registers",)))
         started = time.perf_counter()
         with _progress("residents", count) as tick:
             added = await Demo(house).more_people(count, seed, tick)
@@ -92,45 +118,71 @@ def demo_people(
 
 
 @demo_app.command("reset")
-def demo_reset(data: Data = "var", yes: Annotated[bool, typer.Option("--apply", help="Do not ask")] = False) -> None:
-    """Forget the demo country: databases, keys and certificates in the data folder."""
-    folder = Path(data)
-    if not (folder / "passphrase").is_file():
-        talk.print(f"Nothing to forget: {folder} holds no demo country.")
+def demo_reset(
+    data: Data = "var",
+    database: Database = "",
+    yes: Annotated[bool, typer.Option("--apply", help="Do not ask")] = False,
+) -> None:
+    """Forget the demo country: databases, keys and certificates in the data folder, and `--database` if given."""
+    from .demo import clear_databases, demo_settings, is_made
+
+    settings, folder = demo_settings(data=data, database=database), Path(data)
+    if not is_made(settings) and not database:
+        talk.print(f"Nothing to forget: {folder} holds no demo country.", highlight=False)
         return
-    if yes or typer.confirm(f"Delete everything in {folder}? People, cards and keys are lost", err=True):
+    what = f"everything in {folder}" + (" and every table of the roles' databases" if database else "")
+    if not yes and not typer.confirm(f"Delete {what}? People, cards and keys are lost", err=True):
+        talk.print("Nothing was changed.")
+        return
+    _run(lambda: clear_databases(settings, sure=True))
+    if is_made(settings):
         shutil.rmtree(folder)
-        typer.echo("forgotten")
+    typer.echo("forgotten")
 
 
 @app.command("serve")
 def serve(
     roles: Annotated[list[str] | None, typer.Argument(help="Roles to run; default: those of the settings")] = None,
     config: Config = None,
-    host: str = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Port = 8080,
 ) -> None:
     """Run roles until Ctrl-C: `mapae serve issuer` in production, one process a role."""
     settings = load_settings(config)
     if roles:
-        settings = msgspec.structs.replace(settings, roles=tuple(roles))
+        settings = checked(msgspec.structs.replace(settings, roles=tuple(roles)))
+    if not settings.demo and not settings.sms_url and "registers" in settings.roles:
+        raise Refused(
+            Code.BAD_CONFIG,
+            "sms_url: a real installation needs a text message gateway, the simulated one has an inbox anybody can"
+            " read; for the demo country write demo = true",
+        )
     _run(lambda: _serve(settings, host, port))
 
 
 @audit_app.command("verify")
-def audit_verify(config: Config = None, data: Annotated[str, typer.Option("--data")] = "") -> None:
+def audit_verify(
+    config: Config = None,
+    data: Annotated[str, typer.Option("--data", help="Data folder; default: that of the settings")] = "",
+    database: Database = "",
+) -> None:
     """Check every role's audit chain; exit code 1 when one is broken."""
 
     async def work() -> int:
         from .audit import first_broken_link
-        from .db import connect
+        from .house import open_database
 
         settings = load_settings(config)
-        if data:
-            settings = msgspec.structs.replace(settings, data=data)
+        settings = msgspec.structs.replace(
+            settings, data=data or settings.data, database=database or ("" if data else settings.database)
+        )
         broken = 0
-        for role in settings.roles:
-            db = await connect(settings.database_url(role))
+        for role in checked(settings).roles:
+            if not settings.database and not Path(f"{settings.data}/{role}.db").is_file():
+                raise Refused(
+                    Code.BAD_CONFIG, f"{settings.data} holds no {role}.db: give --data, --database or --config"
+                )
+            db = await open_database(settings, role)
             link = await first_broken_link(db)
             await db.close()
             typer.echo(f"{role}: {'whole' if link is None else f'BROKEN at event {link}'}")
@@ -141,26 +193,69 @@ def audit_verify(config: Config = None, data: Annotated[str, typer.Option("--dat
         raise typer.Exit(1)
 
 
-async def _serve_demo(given: dict[str, str], host: str, port: int, residents: int) -> None:
-    from .app import open_house
-    from .demo import Demo, demo_settings, found, prepare
+async def _make_demo(settings: Settings, residents: int) -> None:
+    from .demo import prepare, with_shops
 
-    settings = demo_settings(**given)
     with _progress("making the demo country", residents) as tick:
-        if await prepare(settings, residents, tick):
+        if await prepare(with_shops(settings), residents, tick):
             talk.print("A new demo country was made.")
-    house = await open_house(settings, founding=found, more=lambda house: Demo(house).routes())
-    _greet(settings.base_url)
-    await _listen(house, host, port)
+
+
+async def _serve_demo(settings: Settings, host: str, port: int, residents: int) -> None:
+    listening = _bind(host, port)
+    with listening:
+        await _make_demo(settings, residents)
+        house = await _open(settings)
+        _greet(settings.base_url)
+        await _listen(house, host, port, listening)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
+    with _bind(host, port) as listening:
+        await _listen(await _open(settings), host, port, listening)
+
+
+async def _open(settings: Settings) -> House:
     from .app import open_house
 
-    await _listen(await open_house(settings), host, port)
+    if not settings.demo:
+        return await open_house(settings)
+    from .demo import Demo, found, with_shops
+
+    _must_be_made(settings)
+    return await open_house(with_shops(settings), founding=found, more=lambda house: Demo(house).routes())
 
 
-async def _listen(house: House, host: str, port: int) -> None:
+def _must_be_made(settings: Settings) -> None:
+    from .demo import is_made
+
+    if not settings.demo or not is_made(settings):
+        raise Refused(
+            Code.BAD_CONFIG,
+            f"{settings.data} holds no demo country yet: `mapae demo up` makes and runs one, `mapae demo make --config"
+            " FILE` makes one for `mapae serve`",
+        )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the port before anything else, so that a taken one costs nobody any time."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)  # a second server on this port is told so now, and not when this one begins to serve
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {port} is taken, perhaps by a mapae that still runs: stop it, or choose another with --port"
+        else:
+            why = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
+        raise Refused(Code.BAD_CONFIG, why) from None
+    return listening
+
+
+async def _listen(house: House, host: str, port: int, listening: socket.socket | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way; a second signal does not wait for it."""
     import uvicorn
 
@@ -185,7 +280,7 @@ async def _listen(house: House, host: str, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
     house.start()
     try:
-        await server.serve()
+        await server.serve(sockets=[listening] if listening is not None else None)
     finally:
         await house.close()
     talk.print("Stopped.")
@@ -216,7 +311,7 @@ class _progress:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=talk, transient=True)
+        self._bar = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
         self._task = self._bar.add_task(what, total=total)
 
     def __enter__(self) -> Callable[[int], None]:

@@ -6,11 +6,13 @@ or nothing starts. Trusts: the file system. Keeps: nothing. Refuses: unknown key
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The roles this process runs."""
 
     role_urls: dict[str, str] = {}
-    """Where roles of other processes answer; a role not named here answers under base_url."""
+    """Where the other processes reach a role (an address of your own network); one not named answers under base_url."""
 
     relying_parties: tuple[str, ...] = ()
     """Ids of the trust registry on whose behalf this process's verifier asks."""
@@ -63,7 +65,7 @@ def load_toml(path: Path, type_: type[T]) -> T:
     try:
         return msgspec.convert(read_toml(path), type_)
     except msgspec.ValidationError as error:
-        raise Refused(Code.BAD_CONFIG, f"{path.name}: {error}") from None
+        raise Refused(Code.BAD_CONFIG, f"{path.name}: {error}; docs/operate.md lists every setting") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -71,15 +73,44 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(Code.BAD_CONFIG, f"there is no file {path.name}") from None
+        raise Refused(Code.BAD_CONFIG, f"there is no file {path}: check the path, or make the file") from None
+    except OSError as error:
+        raise Refused(Code.BAD_CONFIG, f"{path} cannot be read: {error.strerror}; give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refused(Code.BAD_CONFIG, f"{path.name} is not TOML: {error}") from None
+        raise Refused(Code.BAD_CONFIG, f"{path.name} is not TOML: {error}; mend that line") from None
 
 
 def load_settings(path: Path | None = None) -> Settings:
     """Settings from `path`, or from the file MAPAE_CONFIG names, or the defaults."""
     chosen = path or (Path(os.environ["MAPAE_CONFIG"]) if os.environ.get("MAPAE_CONFIG") else None)
-    return load_toml(chosen, Settings) if chosen is not None else Settings()
+    if chosen is None:
+        return Settings()
+    try:
+        return checked(load_toml(chosen, Settings))
+    except Refused as refused:
+        said = refused.detail if chosen.name in refused.detail else f"{chosen.name}: {refused.detail}"
+        raise Refused(refused.code, said) from None
+
+
+def checked(settings: Settings) -> Settings:
+    """The same settings. Raises Refused(BAD_CONFIG) naming the field that cannot be right and what to write instead."""
+    for field, url in {"base_url": settings.base_url, "sms_url": settings.sms_url or "http://none", **{
+        f"role_urls.{role}": url for role, url in settings.role_urls.items()
+    }}.items():  # fmt: skip
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise Refused(Code.BAD_CONFIG, f"{field} must be an address such as https://id.example.org")
+        if url.endswith("/"):
+            raise Refused(Code.BAD_CONFIG, f"{field} must not end with a slash: write {url.rstrip('/')}")
+    for field, roles in {"roles": settings.roles, "role_urls": tuple(settings.role_urls)}.items():
+        unknown = sorted(set(roles) - set(ROLES))
+        if unknown:
+            raise Refused(Code.BAD_CONFIG, f"{field}: there is no role {unknown[0]}; the roles are {', '.join(ROLES)}")
+    if settings.database and "{role}" not in settings.database:
+        raise Refused(
+            Code.BAD_CONFIG, "database must hold {role}, each role has its own: postgresql:///mapae?search_path={role}"
+        )
+    return settings
 
 
 def country_tree(name: str) -> dict[str, Any]:
@@ -90,7 +121,11 @@ def country_tree(name: str) -> dict[str, Any]:
     shipped = Path(__file__).parent / "country" / name
     root = shipped if shipped.is_dir() else Path(name)
     if not (root / "country.toml").is_file():
-        raise Refused(Code.BAD_CONFIG, "there is no such country pack: a pack is a folder with a country.toml")
+        shipped_packs = ", ".join(sorted(path.name for path in shipped.parent.iterdir() if path.is_dir()))
+        raise Refused(
+            Code.BAD_CONFIG,
+            f"country: there is no pack {name}; there are {shipped_packs}, or name a folder that holds a country.toml",
+        )
     return _tree(root)
 
 
@@ -115,9 +150,16 @@ def sms_key(data: Path) -> str:
 
 
 def _secret(path: Path) -> str:
+    """Made once: of processes that start together the first one's stands, and nobody reads half of it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text(encoding="ascii")

@@ -1,12 +1,15 @@
 """The fictional country's people, offices and shops, and the page that shows the way in.
 
-Promises: seeding twice is seeding once; `/demo.json` tells a script everything the start page tells a person. Trusts:
-nobody is real here: names, numbers and portraits come from the pack and our own generator. Keeps: the software
-passkeys of the demo's officers. Refuses: to run unless the settings say `demo = true`.
+Promises: seeding twice is seeding once; `/demo.json` tells a script everything the start page tells a person. Where
+roles run as processes of their own, the verifier's serves the start page and the issuer's the software passkeys.
+Trusts: nobody is real here: names, numbers and portraits come from the pack and our own generator. Keeps: the software
+passkeys of the demo's officers. Refuses: to run unless the settings say `demo = true`; a folder or a database that
+holds something else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -21,12 +24,13 @@ from starlette.responses import Response
 from .app import open_house
 from .catalog import parse_country
 from .clock import SystemClock
-from .config import Settings, country_tree
+from .config import ROLES, Settings, checked, country_tree
+from .db import Tx
 from .demo_lives import lived
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
-from .house import House
+from .house import House, open_database
 from .issuer import soft_authenticator
 from .issuer.officers import Officer
 from .keys import Signer
@@ -37,6 +41,7 @@ from .ui import gallery
 from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
 from .ui.pages import page
 
+BEGUN = "begun"
 MARK = "demo-country"  # holds the day the country was made
 RESIDENTS = 1500  # besides the named people; `mapae demo people --count` adds more
 SURFACES = ("wallet", "desk", "checker", "portal", "inbox")
@@ -70,8 +75,12 @@ def shops(country: str) -> dict[str, Shop]:
 
 def demo_settings(**given: Any) -> Settings:
     """Settings of a demo country: every role, its shops, simulators."""
-    chosen = Settings(demo=True, **given)
-    return msgspec.structs.replace(chosen, relying_parties=tuple(shops(chosen.country)))
+    return with_shops(checked(Settings(demo=True, **given)))
+
+
+def with_shops(settings: Settings) -> Settings:
+    """The same, asking on behalf of every shop of the pack unless the settings name some."""
+    return msgspec.structs.replace(settings, relying_parties=settings.relying_parties or tuple(shops(settings.country)))
 
 
 async def found(house: House) -> None:
@@ -98,20 +107,26 @@ async def found(house: House) -> None:
 async def prepare(settings: Settings, residents: int = RESIDENTS, progress: Progress = lambda done: None) -> bool:
     """Make a new demo country in the settings' data folder; False when it is there already.
 
-    It is built beside its place and moved there when whole, so a kill leaves nothing half made. Raises
-    Refused(BAD_CONFIG) when the folder holds something else.
+    It is built beside its place and moved there when whole, so a kill leaves nothing half made: the next try throws
+    away what was begun, in the database too. Raises Refused(BAD_CONFIG) when the folder or the database holds something
+    else.
     """
-    place, building = Path(settings.data), Path(f"{settings.data}.building")
-    if (place / MARK).exists():
+    place = Path(settings.data).absolute()
+    if is_made(settings):
         return False
-    if place.exists() and any(place.iterdir()):
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise Refused(Code.BAD_CONFIG, f"{place} holds something that is not a demo country: choose another --data")
+    country, now = parse_country(country_tree(settings.country)), SystemClock().now()
+    building = place.with_name(f"{place.name}.building")
+    begun = building / BEGUN  # which database a try that did not end was filling
+    ours = begun.is_file() and begun.read_text(encoding="ascii") == _fingerprint(settings)
+    await clear_databases(settings, sure=ours)
     if building.exists():
         shutil.rmtree(building)
-    there = msgspec.structs.replace(settings, data=str(building))
-    country, now = parse_country(country_tree(settings.country)), SystemClock().now()
     building.mkdir(parents=True, mode=0o700)
+    begun.write_text(_fingerprint(settings), encoding="ascii")
     (building / MARK).write_text(country.today(now).isoformat(), encoding="ascii")
+    there = msgspec.structs.replace(settings, data=str(building), roles=ROLES, role_urls={}, sms_url="")
 
     async def seed(house: House) -> None:
         await Demo(house).seed(residents=0)
@@ -124,7 +139,47 @@ async def prepare(settings: Settings, residents: int = RESIDENTS, progress: Prog
     if place.exists():
         place.rmdir()
     building.rename(place)
+    (place / BEGUN).unlink()
     return True
+
+
+def is_made(settings: Settings) -> bool:
+    return (Path(settings.data) / MARK).is_file()
+
+
+def _fingerprint(settings: Settings) -> str:
+    return hashlib.sha256(settings.database.encode()).hexdigest()
+
+
+async def clear_databases(settings: Settings, *, sure: bool) -> int:
+    """Drop every table of the roles' PostgreSQL databases; how many. SQLite files go with their folder.
+
+    Raises Refused(BAD_CONFIG) unless `sure` when there is anything.
+    """
+    if not settings.database:
+        return 0
+    dropped = 0
+    for role in (*ROLES, "carrier"):
+        db = await open_database(settings, role)
+        tables = [row["tablename"] for row in await db.all(
+            "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        )]  # fmt: skip
+        if tables and sure:
+
+            async def drop(tx: Tx, tables: list[str] = tables) -> None:
+                for table in tables:
+                    await tx.run(f'DROP TABLE "{table}" CASCADE')
+
+            await db.write(drop)
+        await db.close()
+        if tables and not sure:
+            raise Refused(
+                Code.BAD_CONFIG,
+                f"the database of {role} holds something already: choose another --database, or forget what it holds"
+                " with `mapae demo reset --database`",
+            )
+        dropped += len(tables)
+    return dropped
 
 
 def _born_on(house: House) -> date:
@@ -136,7 +191,7 @@ def _born_on(house: House) -> date:
 
 
 class Demo:
-    """The demo country on top of a house that runs every role."""
+    """The demo country on top of a house; each door is where the role is that it needs."""
 
     def __init__(self, house: House) -> None:
         if not house.settings.demo:
@@ -188,14 +243,20 @@ class Demo:
     def routes(self) -> list[Door]:
         anyone: dict[str, Any] = {"caller": Caller.ANYONE}
         often = Rate(120, 60)
-        return [
-            *gallery.routes(),
-            door("GET", "/", self._start, answer=Answer.PAGE, **anyone),
-            door("GET", "/demo.json", self._json, answer=Answer.JSON, cors=True, **anyone),
-            door("GET", "/demo/portraits/{key}", self._portrait, answer=Answer.JSON, **anyone),
-            door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
-            door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),
-        ]
+        there: list[Door] = []
+        if "verifier" in self._house.roles:
+            there += [
+                *gallery.routes(),
+                door("GET", "/", self._start, answer=Answer.PAGE, **anyone),
+                door("GET", "/demo.json", self._json, answer=Answer.JSON, cors=True, **anyone),
+                door("GET", "/demo/portraits/{key}", self._portrait, answer=Answer.JSON, **anyone),
+            ]
+        if "issuer" in self._house.roles:
+            there += [
+                door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
+                door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),
+            ]
+        return there
 
     async def _start(self, request: Request) -> Response:
         return page(request, "demo/start.html", **await self._facts())
@@ -205,7 +266,8 @@ class Demo:
 
     async def _facts(self) -> dict[str, Any]:
         base, country = self._base, self._house.country
-        parties = (await self._house.registry.published()).list.relying_parties
+        trust = self._house.foundation.trust
+        parties = (await trust()).relying_parties if trust is not None else ()
         return {
             "country": {"code": country.code, "name": msgspec.to_builtins(country.name)},
             "base_url": base,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import httpx
 import msgspec
 import structlog
@@ -26,9 +28,9 @@ from starlette.types import Receive, Scope, Send
 from .catalog import Country, parse_country
 from .certificates import Certificates
 from .clock import Clock, Dice
-from .config import Settings, country_tree, passphrase
+from .config import ROLES, Settings, country_tree, passphrase
 from .db import Db, connect, migrate
-from .errors import Refused
+from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .issuer.desk import Desk
 from .issuer.issue import Issuer
@@ -66,10 +68,11 @@ class Foundation:
         self._public: dict[str, PublicKey] = {}
         self._passphrase = passphrase(self.data)
         self.certificates = Certificates(self.data / "certificates", clock, dice)
+        # Where every role lives here, what we ask of base_url is answered without the network. A process that runs some
+        # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`.
         inside = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
-        self.http = httpx.AsyncClient(
-            mounts={settings.base_url: inside}, timeout=10, follow_redirects=False, trust_env=False
-        )
+        mounts = {settings.base_url: inside} if set(ROLES) <= set(settings.roles) else {}
+        self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.site is None:
@@ -89,7 +92,7 @@ class Foundation:
 
     async def database(self, role: str) -> Db:
         if role not in self.databases:
-            db = await connect(self.settings.database_url(role))
+            db = await open_database(self.settings, role)
             await migrate(db, role)
             self.databases[role] = db
         return self.databases[role]
@@ -103,7 +106,9 @@ class Foundation:
         folder.mkdir(parents=True, exist_ok=True)
         path, wanted = folder / f"{name}.jwk", msgspec.json.encode(jwk)
         if not path.exists() or path.read_bytes() != wanted:
-            path.write_bytes(wanted)
+            draft = path.with_name(f".{name}.{self.dice.token(6)}")  # another process may be reading
+            draft.write_bytes(wanted)
+            draft.replace(path)
             self._public.pop(name, None)
 
     def public_key(self, name: str) -> PublicKey | None:
@@ -114,6 +119,15 @@ class Foundation:
                 return None
             self._public[name] = PublicKey.from_jwk(msgspec.json.decode(path.read_bytes(), type=dict[str, str]))
         return self._public[name]
+
+
+async def open_database(settings: Settings, role: str) -> Db:
+    """The role's database. Raises Refused(BAD_CONFIG) when it cannot be reached."""
+    try:
+        return await connect(settings.database_url(role))
+    except (OSError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        why = f"the database of {role} does not open ({type(error).__name__})"
+        raise Refused(Code.BAD_CONFIG, f"{why}: is it running, and is `database` right?") from None
 
 
 Round = tuple[float, Callable[[], Awaitable[object]]]
@@ -180,9 +194,16 @@ class House:
         """Begin the background work: outboxes and rounds."""
         for outbox in self.outboxes.values():
             self._tasks.append(asyncio.create_task(outbox.run_forever()))
+        self._tasks.append(asyncio.create_task(_every("certificates", 3600, self._look_at_certificates)))
         for name, role in self.roles.items():
             for seconds, work in role.rounds:
                 self._tasks.append(asyncio.create_task(_every(name, seconds, work)))
+
+    async def _look_at_certificates(self) -> None:
+        """They are renewed where a process starts; say in good time that it should."""
+        due = self.foundation.certificates.due()
+        if due:
+            _log.warning("certificates are due: start this process again to renew them", names=due)
 
     async def settle(self) -> None:
         """Do all promised work that is due now; tests call this instead of `start`."""
