@@ -73,7 +73,8 @@ class _Pages:
                 request, "portal/check.html", digits=self._digits, status=400, sent=shown, wrong=wrong, trouble=""
             )
         try:
-            started = await self._portal.start(name, number, phone, words.language(request))
+            client = request.client.host if request.client else ""
+            started = await self._portal.start(name, number, phone, words.language(request), client)
         except Refused as refused:
             if refused.code not in _WRONG_PERSON:
                 raise

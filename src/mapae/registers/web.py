@@ -1,8 +1,8 @@
 """The registers' doors: for the issuer the population register, for everybody the identity check.
 
 Promises: only the issuer gets past the register's doors, and only signed; the identity check answers any wallet or
-page. Trusts: the gate in front of peer doors for `request.state.peer`. Keeps: nothing. Refuses: other roles, other
-shapes of message.
+page. Trusts: the gate in front of peer doors for `request.state.peer`; the issuer to say from which address a citizen
+came to its own pages. Keeps: nothing. Refuses: other roles, other shapes of message.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from ..errors import Code, Refused
 from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_body
+from ..ui.rate import network
 from .identity import Ask, IdentityCheck, WrongCode
 from .population import Population
 
@@ -24,6 +25,7 @@ READERS: Mapping[str, frozenset[str]] = {
     "search": frozenset({"issuer"}),
     "get": frozenset({"issuer"}),
     "claims": frozenset({"issuer"}),
+    "check": frozenset({"issuer"}),
 }
 
 
@@ -43,6 +45,14 @@ class StartCheck(msgspec.Struct):
     phone: str
     audience: str
     language: str = "ko"
+
+
+class StartCheckFor(msgspec.Struct):
+    name: str
+    resident_number: str
+    phone: str
+    language: str
+    client: str
 
 
 class EnterCode(msgspec.Struct):
@@ -89,7 +99,14 @@ def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
         sent = await json_body(request, StartCheck)
         client = request.client.host if request.client else ""
         ask = Ask(sent.name, sent.resident_number, sent.phone, sent.audience, sent.language)
-        return json_answer(await identity.start(ask, client), status=201)
+        return json_answer(await identity.start(ask, network(client)), status=201)
+
+    async def start_for(request: Request) -> Response:
+        """For a page of that role. Knocks count for the citizen's own address: the role's would be everybody's."""
+        reader = _reader(request, "check")
+        sent = await json_body(request, StartCheckFor)
+        ask = Ask(sent.name, sent.resident_number, sent.phone, reader, sent.language)
+        return json_answer(await identity.start(ask, network(sent.client)), status=201)
 
     async def confirm(request: Request) -> Response:
         sent = await json_body(request, EnterCode)
@@ -99,9 +116,11 @@ def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
             answer = {"error": wrong.code.value, "detail": wrong.detail, "tries_left": wrong.tries_left}
             return json_answer(answer, status=PROTOCOL[wrong.code][0])
 
+    public = {"/identity/checks": start, "/identity/checks/{id}/code": confirm}
     return [
-        door(
-            "POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True
-        )
-        for path, handler in {"/identity/checks": start, "/identity/checks/{id}/code": confirm}.items()
-    ]  # fmt: skip
+        door("POST", "/registers/checks", start_for, caller=Caller.PEER, answer=Answer.JSON, limit=4096),
+        *(
+            door("POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True)
+            for path, handler in public.items()
+        ),
+    ]

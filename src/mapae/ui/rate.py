@@ -30,7 +30,7 @@ class Buckets:
 
     def take(self, address: str, now: float) -> int:
         """0 when admitted, else whole seconds to wait."""
-        key = _network(address)
+        key = network(address)
         per_second = self._rate.times / self._rate.seconds
         left, at = self._left.pop(key, (float(self._rate.times), now))
         left = min(float(self._rate.times), left + max(0.0, now - at) * per_second)
@@ -41,7 +41,7 @@ class Buckets:
         return 0 if admitted else max(1, math.ceil((1 - left) / per_second))
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """An IPv6 customer commands a whole /64, so that is one knocker."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -29,12 +29,14 @@ class Town:
         self.key = Signer.ephemeral()
         self.asked: list[dict[str, Any]] = []
         self.answer: httpx.Response | None = None
+        self.started = {"check_id": "check-1", "expires_in": 180, "tries": 5, "phone_hint": "010-****-0001"}
+        self.refused: Refused | None = None
         self.jti = 0
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._identity))
         self.portal = Portal(
             world.db, world.clock, SeededDice("portal"), Vault(b"p" * 32), world.country, world.issuer,
             identity_keys=lambda kid: self.key.jwk if kid == self.key.kid else None,
-            http=http, identity_url=ORIGIN + "/identity",
+            peers=self, http=http, identity_url=ORIGIN + "/identity",
         )  # fmt: skip
         self.app = application(portal_web.routes(self.portal), clock=world.clock)
 
@@ -47,14 +49,19 @@ class Town:
         } | change  # fmt: skip
         return sign_jws(self.key, {"typ": change.get("typ", "mapae-identity+jwt"), "kid": self.key.kid}, claims)
 
+    async def call(self, role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The registers' peer door, as `Peers` reaches it."""
+        assert (role, path) == ("registers", "/registers/checks")
+        self.asked.append(dict(message))
+        if self.refused is not None:
+            raise self.refused
+        return self.started
+
     def _identity(self, request: httpx.Request) -> httpx.Response:
         sent = json.loads(request.content)
-        self.asked.append({"path": request.url.path} | sent)
+        assert request.url.path == "/identity/checks/check-1/code"
         if self.answer is not None:
             return self.answer
-        if request.url.path == "/identity/checks":
-            started = {"check_id": "check-1", "expires_in": 180, "tries": 5, "phone_hint": "010-****-0001"}
-            return httpx.Response(201, json=started)
         if sent["code"] != "123456":
             return httpx.Response(403, json={"error": "wrong_code", "detail": "tries left: 4"})
         return httpx.Response(200, json={"assertion": self.assertion(), "person_name": "한지수"})
@@ -108,13 +115,13 @@ async def test_a_lost_phone_is_locked_by_one_report(town: Town, language: str) -
     assert 'data-holding-state="suspended"' in home.text
 
 
-async def test_the_identity_check_is_meant_for_the_issuer_and_keeps_the_number_off_pages(town: Town) -> None:
+async def test_the_identity_check_counts_for_the_citizen_and_keeps_the_number_off_pages(town: Town) -> None:
     browser = town.browser()
     page = await check(browser)
     assert "010-****-0001" in page.text
     assert "4123456" not in page.text
-    assert town.asked[0]["audience"] == "issuer"
-    town.answer = httpx.Response(403, json={"error": "no_such_person", "detail": "they do not belong together"})
+    assert town.asked[0]["client"] == "127.0.0.1"  # knocks count for the browser's address, not for ours
+    town.refused = Refused(Code.NO_SUCH_PERSON, "they do not belong together")
     again = await check(browser)
     assert again.status_code == 403
     assert "4123456" not in again.text
@@ -146,7 +153,11 @@ async def test_an_expired_code_begins_again(town: Town) -> None:
 )
 async def test_a_broken_identity_door_is_unavailable(town: Town, answer: httpx.Response) -> None:
     town.answer = answer
-    assert (await check(town.browser())).status_code == 503
+    browser = town.browser()
+    sent = {"csrf": token(await check(browser)), "check": "check-1", "code": "123456"}
+    assert (await browser.post("/portal/code", data=sent)).status_code == 503
+    town.started = {}
+    assert (await check(browser)).status_code == 503
 
 
 async def test_the_session_lasts_ten_minutes_and_ends_on_leaving(town: Town) -> None:

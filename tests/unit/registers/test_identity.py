@@ -229,6 +229,28 @@ async def test_the_whole_check_over_http(office: Office) -> None:
     assert (again.status_code, again.json()["error"]) == (410, "code_spent")
 
 
+async def test_knocks_at_the_portal_count_for_the_citizen_and_not_for_the_portal(office: Office) -> None:
+    """One visitor who fills the page with nonsense must not close the report of lost phones to the country."""
+    resident = office.named["minjae"].resident
+    sent = {
+        "name": resident.name, "resident_number": resident.number.written, "phone": resident.phones[0],
+        "language": "ko",
+    }  # fmt: skip
+    stranger, citizen = {"client": "2001:db8:0:1::5"}, {"client": "198.51.100.9"}
+    for at in range(300):
+        nobody = {"resident_number": f"91010{at % 9 + 1}-1{at:06d}", "phone": f"010-0{at:03d}-0000"}
+        assert (await office.http.post("/registers/checks", json=sent | nobody | stranger)).status_code == 403
+    again = sent | {"client": "2001:db8:0:1:ffff::1"}  # one customer's network
+    assert (await office.http.post("/registers/checks", json=again)).json()["error"] == "too_often"
+    started = await office.http.post("/registers/checks", json=sent | citizen)
+    assert started.status_code == 201
+    door = f"/identity/checks/{started.json()['check_id']}/code"
+    right = await office.http.post(door, json={"code": await office.code_for(resident.phones[0])})
+    assert Jws.parse(right.json()["assertion"], typ="mapae-identity+jwt").claims()["aud"] == "issuer"
+    office.role[0] = "verifier"
+    assert (await office.http.post("/registers/checks", json=sent | citizen)).status_code == 403
+
+
 async def test_a_wrong_number_is_not_repeated_in_the_answer(office: Office) -> None:
     secret = "000101-3999999"
     for number in (secret, secret + "9", "001301-3999999"):
