@@ -224,7 +224,7 @@ def _figure(
     ours, rival = measured["ours"], measured.get("sd-jwt")
     said = ""
     if rival is not None:
-        said = f"sd-jwt {rival.ratio.middle:.2f} ({ours.ratio.middle / rival.ratio.middle:.1f}x slower)"
+        said = f"sd-jwt {rival.ratio.middle:.2f}, ours is {ours.ratio.middle / rival.ratio.middle:.1f}x as fast"
     parts = shares(profile(action, effort.times), raw=min(ours.ratio.middle, 1.0))
     return Figure("library", name, ours.ratio, against, limit, ours.cost, peer=said, note=note, parts=parts)
 

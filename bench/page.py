@@ -53,7 +53,8 @@ NOTES = """\
 * Over HTTP everything runs in one process on the loopback, rate limits are off, no TLS, and wallets are the Python ones
   of `mapae.holder`, whose time is not counted. Roles call each other through the same signed messages as in
   production; that is counted. Portraits are drawn beforehand: a real register has them.
-* The wall clock of a start depends on what else the machine does; its CPU time hardly.
+* The wall clock of a start depends on what else the machine does; its CPU time hardly. Compare the load average above
+  with the number of cores.
 """
 
 
