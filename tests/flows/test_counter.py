@@ -130,6 +130,18 @@ def test_a_second_scan_is_refused_and_shown(town: Town) -> None:
     assert "refused_second_scan" in _events(officer)
 
 
+def test_a_second_scan_by_the_same_phone_is_refused_once_the_card_has_arrived(town: Town) -> None:
+    jisoo = town.citizen()
+    jisoo.enrol()
+    officer = town.officer(town.office_of(jisoo))
+    offer = officer.offer_for(jisoo)
+    jisoo.receive(offer)
+    with pytest.raises(Refused):
+        jisoo.receive(offer)
+    assert "refused_second_scan" in _events(officer)
+    assert town.till().check(jisoo, "alcohol_tobacco")["outcome"] == "accepted"
+
+
 def test_another_persons_wallet_is_refused_shown_and_does_not_spend_the_qr(town: Town) -> None:
     jisoo, minjae = town.citizen(), town.citizen("minjae")
     jisoo.enrol(), minjae.enrol()

@@ -169,7 +169,7 @@ class Grants:
         mark = b64u(digest(offer_id)[:6])  # tells two offers of a case apart without giving one away
         if not await store.was_told(self._db, offer.card.case_id, What.SCANNED, mark):
             await self._tell(offer.card.case_id, What.SCANNED, mark, now)
-        # A redeemed offer is still shown: the wallet that lost the answer may look again, and nobody else gets further.
+        # Still shown when redeemed: the wallet that lost the answer may look again; the token door refuses others.
         return offer_message(self.issuer, configuration_ids(self._country, offer.card.kind), self._code(offer_id))
 
     async def token(self, knock: Knock, form: Mapping[str, str]) -> dict[str, Any]:
@@ -245,6 +245,8 @@ class Grants:
                 return True
             earlier = await store.session_of_offer(tx, offer.id)
             same = earlier is not None and earlier.dpop_jkt == dpop.jkt and earlier.client_jkt == client.jkt
+            if await tickets.has_arrived(tx, offer.card.id):  # no answer was lost: this is a second scan
+                return False
             return earlier is not None and same and await store.replace_tokens(tx, earlier.id, tokens.hashes)
 
         if not await self._db.write(body):

@@ -261,6 +261,14 @@ async def has_done_its_work(reader: Reader, access_hash: bytes, configuration: s
     return row is not None
 
 
+async def has_arrived(reader: Reader, card: str) -> bool:
+    """Whether a phone has acknowledged any batch of this card: from then on it holds its tokens for sure."""
+    row = await reader.one(
+        "SELECT 1 AS found FROM batch WHERE order_id = $1 AND state IN ('acknowledged', 'retired') LIMIT 1", card
+    )
+    return row is not None
+
+
 async def acknowledge(tx: Tx, batch: BatchRow, now: datetime) -> bool:
     """The wallet has stored it: the batches it replaces are retired."""
     moved = await tx.run(
