@@ -123,6 +123,6 @@ def _must_be_for(claims: Mapping[str, Any], audience: str) -> None:
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
     value = claims.get(name)
-    if not isinstance(value, str) or not 8 <= len(value) <= 128 or not value.isascii():
+    if not isinstance(value, str) or not 8 <= len(value) <= 128 or not (value.isascii() and value.isprintable()):
         raise Refused(Code.MALFORMED, f"{name} is missing or has a wrong shape")
     return value

@@ -266,6 +266,7 @@ async def test_only_short_words_reach_the_audit_trail(house: Any, word: str) -> 
         ({"iat": 4102444800}, Code.NOT_YET_VALID, "time"),
         ({"iat": "now"}, Code.MALFORMED, "time"),
         ({"jti": 7}, Code.MALFORMED, None),
+        ({"jti": "a-b-c-d-\x00"}, Code.MALFORMED, None),
     ],
 )
 async def test_a_wrong_request_names_its_step(house: Any, changes: dict[str, Any], code: Code, step: str) -> None:
