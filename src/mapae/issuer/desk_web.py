@@ -43,7 +43,8 @@ def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None
     anyone, mine = Caller.ANYONE, Caller.OFFICER
 
     def get(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
-        return door("GET", path, handler, caller=caller, answer=Answer.PAGE)
+        rate = _SIGN_IN_RATE if caller is anyone else None  # the page draws a challenge, and keeps it for minutes
+        return door("GET", path, handler, caller=caller, answer=Answer.PAGE, rate=rate)
 
     def post(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
         rate = _SIGN_IN_RATE if caller is anyone else None

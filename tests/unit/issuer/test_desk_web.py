@@ -216,3 +216,10 @@ async def test_the_passkeys_page_shows_mine_and_keeps_the_last(desk_world: DeskW
     [mine] = await desk_world.officers.passkeys("officer-kim")
     sent = {"csrf": token(page), "passkey": mine.credential_id}
     assert (await browser.post("/desk/passkeys/end", data=sent)).status_code == 409
+
+
+async def test_a_stranger_cannot_fill_the_table_of_challenges(desk_world: DeskWorld) -> None:
+    """Every sign-in page keeps a challenge for minutes; one address gets a page a second."""
+    browser = desk_world.browser()
+    answers = [(await browser.get("/desk/sign-in")).status_code for _ in range(70)]
+    assert answers == [200] * 60 + [429] * 10
