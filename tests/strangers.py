@@ -345,10 +345,10 @@ class Apart:
         return str(answer.json()["key_attestation"])
 
     async def proofs(
-        self, keys: Sequence[Signer], nonce: str, *, seconds: int = 0, attested: str = "", **changed: Any
+        self, keys: Sequence[Signer], c_nonce: str, *, seconds: int = 0, attested: str = "", **changed: Any
     ) -> dict[str, Any]:
-        attested = attested or await self.attested_keys(keys, nonce)
+        attested = attested or await self.attested_keys(keys, c_nonce)
         header = {"typ": "openid4vci-proof+jwt", "jwk": keys[0].jwk, "key_attestation": attested}
-        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", "nonce": nonce, **self.stamp(seconds), **changed}
+        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", "nonce": c_nonce, **self.stamp(seconds), **changed}
         claims.pop("jti")
         return {"jwt": [sign_jws(keys[0], header, claims)]}
