@@ -7,6 +7,7 @@ free-form codes. Anything raised that is not `Refused` is our own bug and become
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -129,3 +130,9 @@ def step(name: str) -> Iterator[None]:
         if refused.step is None:
             refused.step = name
         raise
+
+
+def where(bug: BaseException) -> list[str]:
+    """Where our code broke, for a log: the last frames, and no message or value (either may hold somebody's name)."""
+    frames = traceback.extract_tb(bug.__traceback__)[-8:]
+    return [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}" for frame in frames]

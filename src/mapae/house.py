@@ -30,7 +30,7 @@ from .certificates import Certificates
 from .clock import Clock, Dice
 from .config import ROLES, Settings, country_tree, passphrase
 from .db import Db, connect, migrate
-from .errors import Code, Refused
+from .errors import Code, Refused, where
 from .formats.jose import PublicKey
 from .issuer.desk import Desk
 from .issuer.issue import Issuer
@@ -238,5 +238,5 @@ async def _every(role: str, seconds: float, work: Callable[[], Awaitable[object]
             await work()
         except Refused as refused:
             _log.warning("round refused", role=role, code=refused.code.value)
-        except Exception:  # noqa: BLE001 must not escape: the next round may succeed, and the role serves meanwhile
-            _log.exception("round failed", role=role)
+        except Exception as bug:  # noqa: BLE001 must not escape: the next round may succeed, and the role serves meanwhile
+            _log.error("round failed", role=role, kind=type(bug).__name__, where=where(bug))

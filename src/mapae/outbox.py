@@ -17,6 +17,7 @@ import structlog
 
 from .clock import Clock
 from .db import Db, Tx
+from .errors import where
 
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -76,8 +77,8 @@ class Outbox:
             self._wake.clear()
             try:
                 await self.run_once()
-            except Exception:  # noqa: BLE001 must not escape: the worker serves the role as long as it runs
-                _log.exception("outbox round failed")
+            except Exception as bug:  # noqa: BLE001 must not escape: the worker serves the role as long as it runs
+                _log.error("outbox round failed", kind=type(bug).__name__, where=where(bug))
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout=1.0)
             except TimeoutError:

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mapae.audit import Event, events_about, first_broken_link, record
 from mapae.clock import MovableClock
 from mapae.db import Db, Tx, migrate
+from mapae.house import _every
 from mapae.outbox import Outbox, promise, withdraw
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
@@ -116,3 +118,32 @@ async def test_a_promise_that_was_taken_back_is_not_kept(role_db: Db) -> None:
     assert await outbox.run_once() == 2
     assert done == ["p-11"]
     assert await outbox.waiting() == 0
+
+
+async def test_a_round_that_breaks_is_logged_without_a_value(role_db: Db) -> None:
+    """A traceback with its locals would write names and tokens into the log."""
+    secret = "somebody's name"
+    worked, ran = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        worked.set()
+        raise RuntimeError(secret)
+
+    class Breaking(Outbox):
+        async def run_once(self) -> int:
+            held = secret
+            ran.set()
+            raise RuntimeError(held)
+
+    with capture_logs() as logged:
+        tasks = [
+            asyncio.create_task(Breaking(role_db, MovableClock(NOW), {}).run_forever()),
+            asyncio.create_task(_every("issuer", 0, work)),
+        ]
+        await asyncio.gather(worked.wait(), ran.wait())
+        for task in tasks:
+            task.cancel()
+    assert {line["event"] for line in logged} == {"outbox round failed", "round failed"}
+    for line in logged:
+        assert line["kind"] == "RuntimeError" and any("run_once" in at or " work" in at for at in line["where"])
+        assert "exc_info" not in line and secret not in str(line)

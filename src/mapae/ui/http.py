@@ -10,7 +10,6 @@ characters no database would take, and more knocks per address than the door's r
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
@@ -23,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from mapae.clock import SystemClock, SystemDice
-from mapae.errors import Code, Refused
+from mapae.errors import Code, Refused, where
 from mapae.ui import csrf as tokens
 from mapae.ui.body import form, json_body, raw_body, read_within
 from mapae.ui.pages import refused_page, remember_language
@@ -297,11 +296,15 @@ def doors(routes: Iterable[BaseRoute]) -> list[Door]:
 def report(method: str, path: str, bug: Exception) -> str:
     """Log where our code broke, without the message or any value (either may hold somebody's name), and number it."""
     incident = SystemDice().token(6)
-    frames = traceback.extract_tb(bug.__traceback__)[-8:]
-    where = [f"{'/'.join(frame.filename.split('/')[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
     code = {"code": bug.code.value} if isinstance(bug, Refused) else {}
     structlog.get_logger("mapae.ui").error(
-        "incident", incident=incident, method=method, door=path, kind=type(bug).__name__, where=where, **code
+        "incident",
+        incident=incident,
+        method=method,
+        door=path,
+        kind=type(bug).__name__,
+        where=where(bug),
+        **code,
     )
     return incident
 
