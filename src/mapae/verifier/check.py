@@ -40,6 +40,8 @@ LIMIT: Final = 131_072  # characters of one presentation; a resident card with i
 # RFC 9901 and SD-JWT VC: what a credential says about itself. Not items about the person.
 _ABOUT_ITSELF: Final = sd_jwt.SIGNED_OPEN | {"iat"}
 
+_YEAR_10000: Final = 253_402_300_800  # where Python's calendar ends
+
 ItemValue = bool | str | date | bytes
 
 
@@ -253,7 +255,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     # RFC 7519 section 2 allows fractions; bool is an int in Python and no date.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
         raise Refused(Code.MALFORMED, f"{name} is not a date")
     return datetime.fromtimestamp(value, UTC)
 
