@@ -35,7 +35,8 @@ rounds. Absolute times moved by a third and more between runs on the same machin
 * **Shop check.** Limit: two raw verifications and one ECDH. Ours: CPU of the server's process for one check: the till's
   pages, the QR drawn, the signed request, the encrypted answer, the six steps, the verdict.
 * **One-time token.** Limit: plain `sqlite3`, NORMAL, autocommit, no event loop. Ours: `db.write` with FULL durability,
-  64 tasks at once: write a token, consume it exactly once. Wall time, because the disk is part of it.
+  64 tasks at once: write a token, consume it exactly once. Wall time, because the disk is part of it. Transactions
+  that wait share one commit, so this one may pass 1.00.
 * **Starts.** Limit: a Python that imports the same outside modules and ends. Ours: CPU of `mapae demo up` until its
   start page answers; and of a Python that imports `mapae.formats`.
 """
