@@ -85,7 +85,7 @@ class Desk:
 
     def stage(self, name: str) -> None:
         """Waits, as the officer does, until the screen says so by itself."""
-        expect(self.page.locator("[data-state]").first).to_have_attribute("data-state", name, timeout=20_000)
+        expect(self.page.locator("[data-stage]").first).to_have_attribute("data-stage", name, timeout=20_000)
 
 
 class Till:

@@ -68,7 +68,7 @@ def test_an_officer_issues_a_card_by_keyboard_alone(stage: Stage) -> None:
     keys.press("Enter")
     expect(page.locator("[data-qr] img")).to_be_visible()
     assert receive(page.locator("#offer-uri").input_value()) == 2
-    Desk(page).stage("issued")
+    Desk(page).stage("arrived")
 
 
 def test_an_officer_signs_in_with_a_passkey_of_her_own(stage: Stage) -> None:
@@ -100,7 +100,7 @@ def test_desk_checker_and_portal_work_without_script(stage: Stage) -> None:
     expect(desk.page.locator("[data-qr] img")).to_be_visible()
     assert receive(offer) == 2
     desk.page.reload()
-    desk.stage("issued")
+    desk.stage("arrived")
 
     till = Till(stage.tab("en", script=False), stage.country)
     till.enrol("corner_store")

@@ -114,7 +114,7 @@ def _at_the_counter(desk: Desk, phone: Phone, who: Resident, album: Album) -> No
     phone.tap("accept")
     phone.sees("arrived")
     album.look(phone.page, "wallet-arrived")
-    desk.stage("issued")
+    desk.stage("arrived")
     album.look(page, "desk-done", *BOTH)
     page.goto("/desk/?show=closed")
     album.look(page, "desk-list", *BOTH)

@@ -91,7 +91,7 @@ def test_a_wallet_killed_in_the_middle_of_the_issuance_finishes_it_when_it_is_op
     expect(phone["pending"]).to_have_count(0)
     phone.tap("open-card")
     expect(phone["copies"]).to_have_attribute("data-count", "10")
-    desk.stage("issued")
+    desk.stage("arrived")
 
 
 def test_a_code_that_is_not_for_the_wallet_is_refused_in_words(stage: Stage) -> None:

@@ -27,7 +27,7 @@ from .desk_values import CaseView, Live, Reason
 from .eligibility import PhoneState
 from .evidence import OfficerCompared, PhysicalCardSeen
 from .officers import WORKING_DAY, Officer, Officers
-from .order import What
+from .order import OfferEvent, What
 
 __all__ = ["DemoAuthenticator", "routes"]
 
@@ -312,6 +312,8 @@ class _Cases:
 
 def stage(live: Live) -> str:
     """Where the QR stands. The page is drawn anew when this word changes."""
+    if live.case.state is State.ISSUED and _arrived(live.events):
+        return "arrived"
     if live.case.state is not State.OFFERED or live.screen is None:
         return live.case.state.value
     now = "shown"
@@ -324,6 +326,12 @@ def stage(live: Live) -> str:
             case What.REDEEMED:
                 now = "redeemed"
     return now if live.screen.left or now == "redeemed" else "over"
+
+
+def _arrived(events: tuple[OfferEvent, ...]) -> bool:
+    """The phone has said of every form of the card that it is stored."""
+    accepted = {event.detail for event in events if event.what == What.ACCEPTED}
+    return bool(accepted) and accepted >= {event.detail for event in events if event.what == What.ISSUED}
 
 
 def _step_now(view: CaseView) -> int:

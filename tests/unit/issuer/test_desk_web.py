@@ -89,6 +89,11 @@ async def test_the_whole_counter_story_without_script(desk_world: DeskWorld, lan
     desk_world.issuer.happen(id, "issued")
     page = await browser.get(case)
     assert 'data-stage="issued"' in page.text
+    assert "live?stage=issued" in page.text  # the screen still waits for the phone's word
+    desk_world.issuer.happen(id, "accepted")
+    page = await browser.get(case)
+    assert 'data-stage="arrived"' in page.text
+    assert "live?stage" not in page.text
     assert "한지수" in (await browser.get("/desk/?show=closed")).text
     assert 'id="cases"' not in (await browser.get("/desk/?show=open&mine=yes")).text
 
