@@ -97,8 +97,12 @@ def _given(request: Request, token: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=128)
 def qr(text: str) -> str:
-    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet."""
+    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet.
+
+    Kept for a while: a page that looks for news every second shows the same code, and drawing one takes 8 ms.
+    """
     return segno.make(text, error="m", micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
 
 
