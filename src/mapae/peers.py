@@ -50,7 +50,7 @@ class Peers:
     async def call(self, role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """POST `message` to `path` of `role` and return its JSON object.
 
-        Raises the peer's own Refused, or Refused(UNAVAILABLE) when it did not answer properly.
+        Raises the peer's own Refused, or Refused(UNAVAILABLE) when it did not answer properly or does not know us.
         """
         body = msgspec.json.encode(message)
         now = int(self._clock.now().timestamp())
@@ -77,6 +77,8 @@ def _read(role: str, answer: httpx.Response) -> dict[str, Any]:
         code = Code(refusal.error)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
         raise Refused(Code.UNAVAILABLE, f"{role} answered something unreadable; try again") from None
+    if code is Code.NOT_SIGNED_IN:  # about us two (a key, a clock), not about the person whose request we serve
+        raise Refused(Code.UNAVAILABLE, f"{role} does not know us: look at keys and clocks")
     raise Refused(code, refusal.detail, step=refusal.step)
 
 

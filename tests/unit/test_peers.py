@@ -66,6 +66,8 @@ async def test_another_body_path_time_key_or_role_is_refused() -> None:
     ("status", "content", "code"),
     [
         (403, b'{"error":"too_young","detail":"17 or over"}', Code.TOO_YOUNG),
+        # Two roles that do not know each other: nobody's session is over because of that.
+        (401, b'{"error":"not_signed_in","detail":"unknown role"}', Code.UNAVAILABLE),
         (500, b"<html>", Code.UNAVAILABLE),
         (400, b'{"error":"brand_new"}', Code.UNAVAILABLE),
         (200, b"[1]", Code.UNAVAILABLE),
