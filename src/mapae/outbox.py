@@ -51,11 +51,6 @@ class Outbox:
         self._db = db
         self._clock = clock
         self._handlers = dict(handlers)
-        self._wake = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look now instead of at the next second: called after a transaction that promised something urgent."""
-        self._wake.set()
 
     async def run_once(self) -> int:
         """Try everything that is due; how many items were finished."""
@@ -74,15 +69,11 @@ class Outbox:
 
     async def run_forever(self) -> None:
         while True:
-            self._wake.clear()
             try:
                 await self.run_once()
             except Exception as bug:  # noqa: BLE001 must not escape: the worker serves the role as long as it runs
                 _log.error("outbox round failed", kind=type(bug).__name__, where=where(bug))
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout=1.0)
-            except TimeoutError:
-                continue
+            await asyncio.sleep(1)
 
     async def waiting(self) -> int:
         row = await self._db.one("SELECT count(*) AS n FROM outbox_item WHERE done_at IS NULL")

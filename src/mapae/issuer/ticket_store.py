@@ -13,7 +13,6 @@ from datetime import datetime
 from enum import Enum
 
 from mapae.db import Tx
-from mapae.formats.status import INVALID
 from mapae.issuer.store import Reader, seconds
 
 
@@ -285,11 +284,3 @@ async def acknowledge(tx: Tx, batch: BatchRow, now: datetime) -> bool:
     for row in older:
         await end_batch(tx, row["id"], ("acknowledged",), "retired", now)
     return True
-
-
-async def copies_live(reader: Reader, order_id: str, now: datetime) -> int:
-    row = await reader.one(
-        "SELECT COUNT(*) AS n FROM ticket WHERE order_id = $1 AND state = 'signed' AND status <> $2 AND expires > $3",
-        order_id, INVALID, seconds(now),
-    )  # fmt: skip
-    return 0 if row is None else int(row["n"])

@@ -119,17 +119,6 @@ async def promote(tx: Tx, device_id: str, person: str, now: int) -> bool:
     )  # fmt: skip
 
 
-async def change_live(
-    tx: Tx, person: str, before: DeviceState, after: DeviceState, reason: str, now: int
-) -> str | None:
-    """Compare and swap on the person's one live phone; its id, or None when none was in `before`."""
-    row = await tx.one(
-        "UPDATE device SET state = $3, reason = $4, since = $5 WHERE person = $1 AND state = $2 RETURNING device_id",
-        person, before.value, after.value, reason, now,
-    )  # fmt: skip
-    return None if row is None else str(row["device_id"])
-
-
 async def end_live_except(tx: Tx, person: str, device_id: str, reason: str, now: int) -> str | None:
     """End the person's live phone unless it is `device_id`; the id of what ended."""
     row = await tx.one(
