@@ -28,6 +28,7 @@ FRESH: Final = timedelta(seconds=2)  # ask again after this long
 PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standing at the till
 LIMIT: Final = 24 * 1024 * 1024  # bytes of one token: 50 million two-bit entries take about 13 MB
 MOST: Final = 64
+LONGEST: Final = 366 * 86400  # seconds we rely on any list; keeps sums with what an issuer wrote inside the calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ async def _within_limit(answer: httpx.Response) -> bytes:
 def _good_until(held: _Held) -> datetime:
     """How long to rely on a list while its issuer is out of reach: its `ttl` since we last had word, and its `exp`."""
     token = held.token
-    until = min(held.asked_at + max(timedelta(seconds=token.ttl or 0), FRESH), held.signer_ends)
-    if token.expires_at is not None:
-        until = min(until, datetime.fromtimestamp(token.expires_at, UTC))
+    until = min(held.asked_at + max(timedelta(seconds=min(token.ttl or 0, LONGEST)), FRESH), held.signer_ends)
+    if token.expires_at is not None and token.expires_at < until.timestamp():
+        until = datetime.fromtimestamp(token.expires_at, UTC)
     return until

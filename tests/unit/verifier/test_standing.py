@@ -119,6 +119,14 @@ async def test_a_list_that_does_not_check_is_no_list(
     assert await refusal(lists) is Code.STATUS_UNKNOWN
 
 
+@pytest.mark.parametrize("changes", [{"ttl": 2**60}, {"life": timedelta.max}], ids=["ttl", "exp"])
+async def test_a_list_with_times_beyond_the_calendar_is_read(
+    lists: StatusLists, server: Lists, changes: dict[str, Any]
+) -> None:
+    server.changes = changes
+    assert await read(lists) == status.VALID
+
+
 async def test_a_forged_newer_list_is_refused_even_while_an_old_one_is_here(lists: StatusLists, server: Lists) -> None:
     await read(lists)
     server.clock.advance(FRESH)

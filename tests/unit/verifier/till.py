@@ -67,7 +67,8 @@ class Lists:
         return status.publish(
             status.StatusList.of(2, 64, [(7, self.standing)]), self.changes.get("signer", authority.status_signer),
             self.changes.get("x5c", (authority.status_leaf,)), uri=self.changes.get("uri", LIST),
-            now=self.changes.get("now", self.clock.now().replace(microsecond=0)), life=timedelta(minutes=10), ttl=5,
+            now=self.changes.get("now", self.clock.now().replace(microsecond=0)),
+            life=self.changes.get("life", timedelta(minutes=10)), ttl=self.changes.get("ttl", 5),
         )  # fmt: skip
 
 
