@@ -259,6 +259,8 @@ async def _listen(house: House, host: str, port: int, listening: socket.socket |
     """Serve until SIGINT or SIGTERM, then finish what is under way; a second signal does not wait for it."""
     import uvicorn
 
+    from .ui.head import BoundedHead
+
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -268,7 +270,7 @@ async def _listen(house: House, host: str, port: int, listening: socket.socket |
     server = Server(
         uvicorn.Config(
             house.site, host=host, port=port, log_level="warning", access_log=False, lifespan="off",
-            server_header=False, timeout_graceful_shutdown=5, h11_max_incomplete_event_size=32 * 1024,
+            server_header=False, timeout_graceful_shutdown=5, http=BoundedHead,
         )
     )  # fmt: skip
 
