@@ -57,6 +57,7 @@ class Code(StrEnum):
     # OAuth 2.0, OpenID4VCI 1.0
     INVALID_REQUEST = "invalid_request"
     INVALID_CLIENT = "invalid_client"
+    USE_FRESH_ATTESTATION = "use_fresh_attestation"
     INVALID_GRANT = "invalid_grant"
     INVALID_SCOPE = "invalid_scope"
     UNAUTHORIZED_CLIENT = "unauthorized_client"

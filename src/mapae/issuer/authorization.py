@@ -144,7 +144,7 @@ def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime
     """1 one attestation and one proof  2 trusted wallet provider  3 its seal  4 in date  5 the instance's own key
     6 meant for us  7 fresh.
     """
-    with as_code(Code.INVALID_CLIENT):
+    with as_code(Code.INVALID_CLIENT, Code.USE_FRESH_ATTESTATION):
         with step("client_shape"):
             if len(knock.attestation) != 1 or len(knock.attestation_pop) != 1:
                 raise Refused(Code.INVALID_CLIENT, "one client attestation and one proof of possession are needed")
@@ -156,7 +156,7 @@ def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime
             attestation.verify(provider.key)
         claims = attestation.claims()
         with step("client_dates"):
-            check_times(claims, now, need=("exp",))
+            _still_fresh(claims, now)
         with step("client_key"):
             client_id = text_claim(claims, "sub")
             confirmation = claims.get("cnf")
@@ -175,6 +175,16 @@ def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime
             check_times(shown, now, need=("iat",), max_age=PROOF_AGE)
             jti = text_claim(shown, "jti")
     return Client(client_id, key, Spend("attestation_pop", digest(key.thumbprint + "." + jti), now + SPENT_FOR))
+
+
+def _still_fresh(claims: dict[str, Any], now: datetime) -> None:
+    """draft-07, "Errors": a wallet whose attestation is too old must be told so, for it can fetch a new one."""
+    try:
+        check_times(claims, now, need=("exp",))
+    except Refused as refused:
+        if refused.code is Code.EXPIRED:
+            raise Refused(Code.USE_FRESH_ATTESTATION, "the client attestation has expired") from None
+        raise
 
 
 def check_dpop(

@@ -108,6 +108,7 @@ PROTOCOL: dict[Code, tuple[int, str]] = {
     Code.EVIDENCE_MISSING: (409, "credential_request_denied"),
     Code.INVALID_REQUEST: (400, "invalid_request"),
     Code.INVALID_CLIENT: (401, "invalid_client"),
+    Code.USE_FRESH_ATTESTATION: (400, "use_fresh_attestation"),
     Code.INVALID_GRANT: (400, "invalid_grant"),
     Code.INVALID_SCOPE: (400, "invalid_scope"),
     Code.UNAUTHORIZED_CLIENT: (400, "unauthorized_client"),

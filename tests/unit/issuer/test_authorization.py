@@ -65,7 +65,6 @@ def test_iss_may_be_absent_as_in_newer_drafts(provider: Provider) -> None:
         ({"iss": "another client"}, {}, "client_audience"),
         ({"iat": int(START.timestamp()) - 3600}, {}, "client_fresh"),
         ({"jti": 7}, {}, "client_fresh"),
-        ({}, {"exp": int(START.timestamp()) - 61}, "client_dates"),
         ({}, {"exp": None}, "client_dates"),
         ({}, {"sub": ""}, "client_key"),
         ({}, {"cnf": {}}, "client_key"),
@@ -75,6 +74,14 @@ def test_each_step_of_the_client_check_refuses(
     provider: Provider, changed: dict[str, Any], attested: dict[str, Any], where: str
 ) -> None:
     assert refused_client(provider, knock(provider, Signer.ephemeral(), attested=attested, **changed)).step == where
+
+
+def test_a_wallet_whose_attestation_is_too_old_is_told_to_fetch_a_new_one(provider: Provider) -> None:
+    """Attestation-based client authentication draft-07, "Errors"; invalid_client would be final for a wallet."""
+    old = knock(provider, Signer.ephemeral(), attested={"exp": int(START.timestamp()) - 61})
+    with pytest.raises(Refused) as refused:
+        check_client(old, anchors=Anchors([provider.anchor]), audience=AUDIENCE, now=START)
+    assert (refused.value.code, refused.value.step) == (Code.USE_FRESH_ATTESTATION, "client_dates")
 
 
 def test_a_wallet_of_an_unknown_provider_is_refused(provider: Provider) -> None:
