@@ -27,6 +27,7 @@ from mapae.registers.people import Named
 
 T = TypeVar("T")
 BASE = "http://localhost:8080"
+CODE = r"(?<!\d)(\d{4,10})(?!\d)"  # however many digits the country's codes have
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # noon in Seoul, after the nationwide start
 
 
@@ -103,7 +104,7 @@ class Town:
     def code_sent_to(self, phone: str) -> str:
         """The one-time code in the newest text message to this number."""
         messages = self.get_json(f"/carrier/inbox.json?phone={phone}")["messages"]
-        found = re.search(r"\b(\d{6})\b", messages[0]["text"])
+        found = re.search(CODE, messages[0]["text"])
         assert found, messages[0]
         return found[1]
 
@@ -144,7 +145,7 @@ class Citizen:
 
         async def read_code(check: Any) -> str:
             answer = await self.town.house.foundation.http.get(f"{BASE}/carrier/inbox.json?phone={self.number}")
-            found = re.search(r"\b(\d{6})\b", answer.json()["messages"][0]["text"])
+            found = re.search(CODE, answer.json()["messages"][0]["text"])
             assert found
             return found[1]
 

@@ -73,7 +73,7 @@ async def open_house(
         if role in settings.roles:
             house.foundation.publish_key(role, house.foundation.signer(role, "peer").jwk)
             await build[role](house)
-        if role == "trust" and founding is not None:
+        if role == "trust" and role in settings.roles and founding is not None:
             await founding(house)
     house.open(more(house), rates=rates)
     return house

@@ -444,13 +444,12 @@ def hindrances(
     if not age_over(person.birth_date, rule.min_age, today, country.ages.leap_birthday):
         found.append(Code.TOO_YOUNG)
     found += _place_hindrances(country.phase_on(today), person.municipality, office)
-    if rule.physical_card:
-        if person.card is None or person.card.state == "returned":
-            found.append(Code.NO_PHYSICAL_CARD)
-        elif person.card.state == "lost":
-            found.append(Code.PHYSICAL_CARD_LOST)
-        elif person.photo_taken is None or today > _years_after(person.photo_taken, rule.photo_max_age_years):
-            found.append(Code.RECORD_PHOTO_TOO_OLD)
+    if rule.physical_card and (person.card is None or person.card.state == "returned"):
+        found.append(Code.NO_PHYSICAL_CARD)
+    elif rule.physical_card and person.card.state == "lost":
+        found.append(Code.PHYSICAL_CARD_LOST)
+    elif person.photo_taken is None or today > _years_after(person.photo_taken, rule.photo_max_age_years):
+        found.append(Code.RECORD_PHOTO_TOO_OLD)  # without one there is no face to compare with, whatever the document
     return tuple(found)
 
 

@@ -30,7 +30,10 @@ from .errors import Code, Refused
 if TYPE_CHECKING:
     from .house import House
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="mapae: mobile identity for a country.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="mapae: mobile identity for a country.",
+    pretty_exceptions_show_locals=False,  # a traceback must not show what a variable held
+)  # fmt: skip
 demo_app = typer.Typer(no_args_is_help=True, help="The fictional demo country.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit chains.")
 app.add_typer(demo_app, name="demo")
@@ -271,6 +274,7 @@ async def _listen(house: House, host: str, port: int, listening: socket.socket |
         uvicorn.Config(
             house.site, host=host, port=port, log_level="warning", access_log=False, lifespan="off",
             server_header=False, timeout_graceful_shutdown=5, http=BoundedHead,
+            timeout_keep_alive=75,  # longer than any peer or proxy keeps one, or they would send into a closed one
         )
     )  # fmt: skip
 

@@ -75,7 +75,7 @@ async def _phone(house: House, named: Named, which: int) -> Wallet:
 
     async def read_code(check: Any) -> str:
         answer = await http.get(f"{base}/carrier/inbox.json", params={"phone": number})
-        found = re.search(r"\b(\d{6})\b", answer.json()["messages"][0]["text"])
+        found = re.search(r"(?<!\d)(\d{4,10})(?!\d)", answer.json()["messages"][0]["text"])
         return found[1] if found else ""
 
     wallet = Wallet(http, base, store=MemoryStore(), clock=house.clock, dice=SystemDice())

@@ -38,7 +38,7 @@ from .desk_values import (
     Screen,
 )
 from .eligibility import Eligible, Facts, Ineligible, PhoneState, eligibility, must_be_eligible
-from .evidence import Evidence, OfficerCompared, PhysicalCardSeen, Purpose, missing, must_suffice
+from .evidence import Evidence, OfficerCompared, PhysicalCardSeen, Purpose, missing, must_suffice, to_issue
 from .officers import Officer
 from .order import Holding, OfferEvent, Order, What
 
@@ -206,7 +206,7 @@ class Desk:
             holdings=tuple(holdings),
             answer=self._case_answer(case, person, phone, holdings),
             evidence=evidence,
-            missing=missing(_purpose(case), evidence, now),
+            missing=missing(self._purpose(case), evidence, now),
             steps=tuple(await store.steps(self._db, case_id)),
             live=await self._live(case),
         )
@@ -308,7 +308,7 @@ class Desk:
         person, phone = await self._register.get(case.person), await self._phone(case.person)
         holdings = await self._issuer.holdings(case.person)
         must_be_eligible(self._case_answer(case, person, phone, holdings))
-        must_suffice(Purpose.ISSUE, await store.evidence(self._db, case.id), self._clock.now())
+        must_suffice(self._purpose(case), await store.evidence(self._db, case.id), self._clock.now())
 
     # --- phones ----------------------------------------------------------------------------------------------------
 
@@ -420,15 +420,14 @@ class Desk:
         now = self._clock.now()
         await self._db.write(lambda tx: self._step(tx, officer, case, what, now=now))
 
+    def _purpose(self, case: Case) -> Purpose:
+        return to_issue(self.country.documents[case.kind]) if case.task is Task.ISSUE else Purpose.RELEASE
+
     async def _step(self, tx: Tx, officer: Officer, case: Case, what: str, detail: str = "", *, now: datetime) -> None:
         """A line in the case's trail and its event in the audit chain: the last statements of a transaction."""
         await store.add_step(tx, case.id, Step(int(now.timestamp()), officer.id, officer.name, what, detail))
         facts = {"case": case.id, "office": case.office, "kind": case.kind} | ({"result": detail} if detail else {})
         await record(tx, Event(case.person, "case", what, officer.id, facts), now)
-
-
-def _purpose(case: Case) -> Purpose:
-    return Purpose.ISSUE if case.task is Task.ISSUE else Purpose.RELEASE
 
 
 def _applicant_of(case_id: str) -> bytes:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
+from mapae.catalog import Document
 from mapae.errors import Code, Refused
 
 
@@ -24,9 +25,11 @@ class Need(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What the evidence is meant to carry: a new card, the release of a locked one, or the move to another phone."""
+    """What the evidence is meant to carry: a new card (of a document that does or does not presuppose a plastic one),
+    the release of a locked one, or the move to another phone."""
 
     ISSUE = "issue"
+    ISSUE_WITHOUT_CARD = "issue_without_card"
     RELEASE = "release"
     MOVE = "move"
 
@@ -84,10 +87,17 @@ Evidence = PhysicalCardSeen | OfficerCompared
 _LIFE: Final = timedelta(hours=1)  # The person stands at the counter; yesterday's look is no evidence today.
 _NEEDS: Final[dict[Purpose, tuple[Need, ...]]] = {
     Purpose.ISSUE: (Need.PHYSICAL_CARD, Need.FACE),
+    Purpose.ISSUE_WITHOUT_CARD: (Need.FACE,),
     # A release needs no plastic card: people lose the purse together with the phone. The face is asked again.
     Purpose.RELEASE: (Need.FACE,),
     Purpose.MOVE: (Need.FACE,),
 }
+
+
+def to_issue(document: Document) -> Purpose:
+    """The pack's rules for the document say whether there is a plastic card to look at."""
+    rules = document.eligibility
+    return Purpose.ISSUE if rules is None or rules.physical_card else Purpose.ISSUE_WITHOUT_CARD
 
 
 def need_of(evidence: Evidence) -> Need:

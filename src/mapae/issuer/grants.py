@@ -37,7 +37,7 @@ from mapae.issuer.authorization import (
     redeemable,
 )
 from mapae.issuer.draft import midnight
-from mapae.issuer.evidence import Purpose, must_suffice
+from mapae.issuer.evidence import must_suffice, to_issue
 from mapae.issuer.metadata import configuration_ids
 from mapae.issuer.oid4vci import Redemption, offer_message, offer_uri, parse_token_request, token_message
 from mapae.issuer.order import Card, Offer, OfferEvent, Order, Session, What
@@ -97,7 +97,7 @@ class Grants:
         document = self._country.documents.get(order.kind)
         if document is None or not document.issued_here:
             raise Refused(Code.NOT_FOUND, "this document is not issued here")
-        must_suffice(Purpose.ISSUE, order.evidence, now)
+        must_suffice(to_issue(document), order.evidence, now)
         today = self._country.today(now)
         card = Card(
             self._dice.token(16), order.case_id, order.person, order.kind,
