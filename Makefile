@@ -19,6 +19,7 @@ setup: $(STAMPS)/test $(STAMPS)/wallet ## everything `make test` needs
 	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
 
 screenshots: setup ## make docs/screens again
+	@rm -rf docs/screens
 	$(BIN)/python -m pytest -q tests/stories --screens docs/screens -k story
 
 bench: setup ## measure, print the ratios and rewrite docs/performance.md

@@ -48,6 +48,7 @@ class Album:
         if not sizes:
             self._check(page, f"{name}-{self.language}-phone")
             self._picture(page, f"{name}-{self.language}-phone", whole)
+            self._narrow(page, name, SIZES["phone"])
             return
         # Axe is slow: Korean pages at a desk, English ones on a phone; each size and each language is covered.
         slow = {"ko": "desktop", "en": "phone"}[self.language]
@@ -55,9 +56,12 @@ class Album:
             page.set_viewport_size(SIZES[size])
             self._check(page, f"{name}-{self.language}-{size}", axe=size == slow or slow not in sizes)
             self._picture(page, f"{name}-{self.language}-{size}", whole)
+        self._narrow(page, name, SIZES["desktop"])
+
+    def _narrow(self, page: Page, name: str, after: ViewportSize) -> None:
         page.set_viewport_size(ViewportSize(width=NARROW, height=800))
         self._reflows(page, f"{name}-{self.language}-narrow")
-        page.set_viewport_size(SIZES["desktop"])
+        page.set_viewport_size(after)
 
     def _check(self, page: Page, name: str, *, axe: bool = True) -> None:
         page.evaluate(_AT_REST)

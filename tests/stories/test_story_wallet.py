@@ -101,6 +101,9 @@ def test_a_code_that_is_not_for_the_wallet_is_refused_in_words(stage: Stage) -> 
     phone.hold_before("https://prize.example/win?you=1")
     expect(phone.sees("problem")).to_have_attribute("data-code", "bad_link")
     album.look(phone.page, "wallet-strange-code")
+    phone.tap("language")
+    expect(phone.page.locator("html")).to_have_attribute("lang", "ko")
+    expect(phone["problem"]).to_contain_text("지갑")
     phone.tap("scan-again")
     expect(phone.sees("problem")).to_have_attribute("data-code", "bad_link")
 
