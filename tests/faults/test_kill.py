@@ -59,11 +59,12 @@ class Server:
             )  # fmt: skip
         ends = time.monotonic() + 60
         while time.monotonic() < ends:
-            with closing(socket.socket()) as knocking:
-                if knocking.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self._process.poll() is None, self.log.read_text()[-4000:]
-            time.sleep(0.02)  # a process is starting; there is nothing to wait on but its port
+            try:  # the port is taken first and answers when the house is open
+                httpx.get(f"{self.base}/issuer/status", timeout=60, trust_env=False).raise_for_status()
+                return
+            except httpx.TransportError:
+                assert self._process.poll() is None, self.log.read_text()[-4000:]
+                time.sleep(0.02)  # a process is starting; there is nothing to wait on but its port
         raise AssertionError("the server did not start:\n" + self.log.read_text()[-4000:])
 
     def kill(self) -> None:
@@ -122,16 +123,31 @@ class Phone:
         self.wallet = self._wallet()
 
     async def enrol(self) -> None:
-        number = self.who.phones[0]
 
         async def read_code(check: Any) -> str:
-            answer = await self.http.get(f"{self.server.base}/carrier/inbox.json", params={"phone": number})
-            found = re.search(r"\b(\d{6})\b", answer.json()["messages"][0]["text"])
-            assert found
-            return found[1]
+            return await self._code()
 
-        person = Person(self.who.name, self.who.number.written, number)
+        person = Person(self.who.name, self.who.number.written, self.who.phones[0])
         assert (await self.wallet.identify(person, read_code)).state == "active"
+
+    async def _code(self) -> str:
+        """The code in the newest text message."""
+        answer = await self.http.get(f"{self.server.base}/carrier/inbox.json", params={"phone": self.who.phones[0]})
+        newest = max(answer.json()["messages"], key=lambda message: message["at"])
+        found = re.search(r"\b(\d{6})\b", newest["text"])
+        assert found
+        return found[1]
+
+    async def report_lost(self) -> None:
+        """On the citizen portal: the cards are locked at once, the wallet provider is promised a message."""
+        browser = Browser(self.http, self.server.base, "en")
+        who, page = self.who, await browser.get("/portal/check")
+        page = await browser.post(
+            page, "/portal/check", name=who.name, resident_number=who.number.written, phone=who.phones[0]
+        )
+        await browser.post(page, "/portal/code", code=await self._code())
+        page = await browser.get("/portal/lost")
+        assert (await browser.post(page, "/portal/lost", sure="yes"))["locked-since"]
 
     async def finish(self, offer: str) -> None:
         """What a person does after "no answer": opens the wallet again, and scans again if it had not begun."""
@@ -226,6 +242,16 @@ async def must_hold_one_batch(data: Path, phone: Phone) -> None:
         assert look(data, "issuer", valid, order, card.configuration)[0]["n"] == 10
 
 
+def must_be_locked(data: Path, phone: Phone) -> None:
+    """The report outlived the kill, and so did the promise to the wallet provider."""
+    rows = look(data, "wallet_provider", "SELECT state FROM device WHERE device_id = ?", phone.wallet.device_id)
+    assert [row["state"] for row in rows] == ["suspended"]
+    digests = [hashlib.sha256(copy.raw.encode()).digest() for card in phone.wallet.cards for copy in card.copies]
+    marks = ", ".join("?" * len(digests))
+    held = look(data, "issuer", f"SELECT status FROM ticket WHERE signed_digest IN ({marks})", *digests)
+    assert [row["status"] for row in held] == [2] * 20
+
+
 # --- the test -------------------------------------------------------------------------------------------------------
 
 
@@ -266,11 +292,15 @@ async def _fifty_kills(server: Server, country: Country) -> None:
         await first.wallet.receive(offer)
         whole = time.perf_counter() - began  # how long an issuance takes here: the kills are spread over it
         await must_hold_one_batch(server.data, first)
-        cut = 0
-        for named in people[1:]:
-            phone = Phone(server, http, named)
+        cut, lost, phone = 0, list[Phone](), first
+        for at, named in enumerate(people[1:]):
+            before, phone = phone, Phone(server, http, named)
             await phone.enrol()
             offer = await counter.offer_for(named)
+            if at % 3 == 2:
+                await asyncio.sleep(1)  # text messages are told apart by the second
+                await before.report_lost()
+                lost.append(before)
             cut += await _killed(server, phone, offer, chance.uniform(0, whole))
             server.start()
             must_be_consistent(server.data)
@@ -280,6 +310,8 @@ async def _fifty_kills(server: Server, country: Country) -> None:
         await must_empty(server.data)
         await must_be_chained(server.data)
         await must_hold_one_batch(server.data, first)
+        for each in lost:
+            must_be_locked(server.data, each)
 
 
 async def _killed(server: Server, phone: Phone, offer: str, after: float) -> bool:
