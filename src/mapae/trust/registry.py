@@ -121,12 +121,17 @@ class Registry:
     async def ensure(self, entries: Iterable[Entry], proposer: str, approver: str) -> int:
         """Bring these entries to hold, each by an ordinary proposal and approval; those that hold already are left
         alone. For setting a country up. Returns how many changed."""
-        current = {(_kind(entry), entry.id): entry for entry in await self.entries()}
         changed = 0
         for entry in entries:
-            if current.get((_kind(entry), entry.id)) != entry:
+            if entry in await self.entries():
+                continue
+            try:
                 await self.approve(await self.propose(entry, proposer), approver)
                 changed += 1
+            except Refused as refused:
+                # Another process that starts at the same moment may have brought the same about.
+                if refused.code is not Code.CONFLICT or entry not in await self.entries():
+                    raise
         return changed
 
     # --- reading ------------------------------------------------------------------------------------------------------

@@ -274,3 +274,16 @@ async def test_a_certificate_that_failed_counts_for_nothing(registry: Registry, 
     assert len(await db.all("SELECT x509_hash FROM access_certificate")) == kept
     assert (await registry.published()).list.relying_parties == ()
     assert await registry.certify("shop", key, Subject("Shop"), "kim")
+
+
+async def test_processes_that_start_together_set_up_one_country(db: Db, clock: MovableClock) -> None:
+    """Each founds the same entries; whoever is second finds them there and starts all the same."""
+    await migrate(db, "trust")
+    signer = Signer.ephemeral()
+    processes = [
+        Registry(db=db, signer=signer, clock=clock, dice=SeededDice(seed), may_be_asked=("adult_by_year",))
+        for seed in range(4)
+    ]
+    entries = (ISSUER, PROVIDER, ACCESS, shop())
+    await asyncio.gather(*(process.ensure(entries, "founder:1", "founder:2") for process in processes))
+    assert set(await processes[0].entries()) == set(entries)
