@@ -354,6 +354,8 @@ class Desk:
         case = await self._open(officer, case_id, Task.RELEASE)
         evidence = await store.evidence(self._db, case_id)
         must_suffice(Purpose.RELEASE, evidence, self._clock.now())
+        if (await self._register.get(case.person)).deceased_on is not None:  # whoever stands there is somebody else
+            raise Refused(Code.DECEASED, "the register says this person has died")
         await self._issuer.release(case.person, officer.id, evidence)
         await self._change(officer, case, State.OPEN, State.RELEASED, "released")
 

@@ -221,6 +221,17 @@ async def test_a_lock_is_released_at_the_counter_on_a_fresh_face(desk_world: Des
     assert (await desk.live(kim, case_id)).case.state is State.RELEASED
 
 
+async def test_nobody_gets_the_phone_of_the_dead_released(desk_world: DeskWorld) -> None:
+    desk, kim = desk_world.desk, desk_world.kim
+    desk_world.issuer.hold("p-jisoo", "suspended")
+    desk_world.phones.give("p-jisoo", state="suspended")
+    case_id = await desk_world.case(kim, "release")
+    await desk.record_face(kim, case_id, same_person=True)
+    desk_world.register.people["p-jisoo"] = person(deceased_on=date(2025, 2, 1))
+    assert await refusal(desk.release(kim, case_id)) == Code.DECEASED
+    assert desk_world.issuer.held["p-jisoo"][0].state == "suspended"
+
+
 async def test_a_locked_phone_gets_no_card(desk_world: DeskWorld) -> None:
     desk, kim = desk_world.desk, desk_world.kim
     case_id = await desk_world.checked_case(kim)
