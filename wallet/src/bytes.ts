@@ -14,13 +14,21 @@ export const b64u = (bytes: Uint8Array): string => base64url.encode(bytes);
 
 export function unb64u(raw: string): Bytes {
   if (!/^[A-Za-z0-9_-]*$/.test(raw)) throw new Problem("malformed", "not base64url");
-  return base64url.decode(raw) as Bytes;
+  return decode(raw);
+}
+
+/** One spelling: whole bytes, spare bits zero (RFC 4648 section 3.5). */
+function decode(raw: string): Bytes {
+  if (raw.length % 4 === 1) throw new Problem("malformed", "a character left over");
+  const bytes = base64url.decode(raw) as Bytes;
+  if (raw.length % 4 !== 0 && !raw.endsWith(b64u(bytes.subarray(bytes.length - (bytes.length % 3))))) throw new Problem("malformed", "spare bits");
+  return bytes;
 }
 
 /** Standard base64, as in `x5c` and in a portrait claim. */
 export function unb64(raw: string): Bytes {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(raw)) throw new Problem("malformed", "not base64");
-  return base64url.decode(raw.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")) as Bytes;
+  return decode(raw.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, ""));
 }
 
 export const random = (length: number): Bytes => crypto.getRandomValues(new Uint8Array(length));

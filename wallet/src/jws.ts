@@ -1,13 +1,14 @@
 /**
  * Signed tokens from others.
  * Promises: what comes out was signed with ES256 by the key named. Trusts: jose. Keeps: nothing.
- * Refuses: any other algorithm, another `typ`, an `exp` that has passed, an `iat` in the future.
+ * Refuses: any other algorithm, another `typ`, an `exp` that has passed, an `iat` in the future, JSON with two readings.
  */
-import { compactVerify, decodeProtectedHeader, importJWK } from "jose";
-import { type Bytes, text, unb64 } from "./bytes.ts";
+import { compactVerify, importJWK } from "jose";
+import { type Bytes, text, unb64, unb64u } from "./bytes.ts";
+import { strictJson } from "./json.ts";
 import { Problem } from "./problem.ts";
 import type { PublicJwk } from "./store.ts";
-import { checkChain, publicKey } from "./x509.ts";
+import { checkChain, publicKey, type Purpose } from "./x509.ts";
 
 export const SKEW_S = 60;
 export type Claims = Record<string, unknown>;
@@ -20,10 +21,16 @@ export interface Opened {
 }
 
 function header(jwt: string): Claims {
+  const parts = jwt.split(".");
+  if (parts.length !== 3) throw new Problem("malformed", "not a signed token");
+  return strictJson(words(unb64u(parts[0] ?? "")));
+}
+
+function words(bytes: Uint8Array): string {
   try {
-    return decodeProtectedHeader(jwt) as Claims;
+    return text(bytes);
   } catch {
-    throw new Problem("malformed", "not a signed token");
+    throw new Problem("malformed", "not UTF-8");
   }
 }
 
@@ -36,7 +43,7 @@ async function open(jwt: string, typ: string, key: CryptoKey, now: number): Prom
   } catch {
     throw new Problem("bad_signature", typ);
   }
-  const claims = JSON.parse(text(payload)) as Claims;
+  const claims = strictJson(words(payload));
   const seconds = now / 1000;
   if (typeof claims["exp"] === "number" && claims["exp"] <= seconds - SKEW_S) throw new Problem("expired", typ);
   if (typeof claims["nbf"] === "number" && claims["nbf"] > seconds + SKEW_S) throw new Problem("not_yet_valid", typ);
@@ -50,11 +57,11 @@ export async function openByKey(jwt: string, typ: string, jwk: PublicJwk, now: n
 }
 
 /** `x5c` chain to one of the anchors, then the signature by the leaf. */
-export async function openByChain(jwt: string, typ: string, anchors: readonly Bytes[], now: number): Promise<Opened> {
+export async function openByChain(jwt: string, typ: string, anchors: readonly Bytes[], purpose: Purpose, now: number): Promise<Opened> {
   const x5c = header(jwt)["x5c"];
   if (!Array.isArray(x5c) || !x5c.every((item) => typeof item === "string")) {
     throw new Problem("bad_certificate", "no certificate chain");
   }
-  const leaf = await checkChain(x5c.map(unb64), anchors, new Date(now));
+  const leaf = await checkChain(x5c.map(unb64), anchors, purpose, new Date(now));
   return { ...(await open(jwt, typ, await publicKey(leaf), now)), leaf: leaf.der };
 }

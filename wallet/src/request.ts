@@ -37,7 +37,7 @@ type RequestLink = Extract<Link, { kind: "request" }>;
 export async function openRequest(link: RequestLink, net: Net, list: TrustList, base: string, now: number): Promise<Asked> {
   const walletNonce = b64u(random(16));
   const raw = await fetchObject(link, net, walletNonce);
-  const { claims, leaf } = await openByChain(raw, "oauth-authz-req+jwt", anchors(list.access_ca), now);
+  const { claims, leaf } = await openByChain(raw, "oauth-authz-req+jwt", anchors(list.access_ca), "access", now);
   if (!leaf) throw new Problem("unsigned_request");
   const clientId = word(claims, "client_id");
   // OpenID4VP 1.0 section 5.9.3: x509_hash is the base64url SHA-256 of the DER leaf certificate.

@@ -13,6 +13,14 @@ interface Node {
   readonly whole: Bytes;
 }
 
+/** What a leaf may sign: the extended key usage that says so (mapae.formats.x509 has the same). */
+export const PURPOSES = {
+  document: "28818c5d050102", // ISO/IEC 18013-5 B.1.4, mdlDS
+  access: "28818c5d050106", // ISO/IEC 18013-5 B.1.7, mdlReaderAuth
+  status: "6981b68eb687cfd0fab0f39aa9dbac978385ca0a", // our own: Token Status List draft-21 10 still says "id-kp TBD"
+} as const;
+export type Purpose = keyof typeof PURPOSES;
+
 export interface Certificate {
   readonly der: Bytes;
   readonly tbs: Bytes;
@@ -27,6 +35,8 @@ export interface Certificate {
   readonly pathLength: number | null;
   readonly mayCertify: boolean;
   readonly maySign: boolean;
+  /** Extended key usages, as hexadecimal object identifiers. */
+  readonly purposes: readonly string[];
   /** Subject key identifier, or null. */
   readonly ski: Bytes | null;
 }
@@ -75,8 +85,9 @@ const EC_KEY = "2a8648ce3d0201";
 const P256 = "2a8648ce3d030107";
 const BASIC_CONSTRAINTS = "551d13";
 const KEY_USAGE = "551d0f";
+const EXTENDED_KEY_USAGE = "551d25";
 const SUBJECT_KEY_ID = "551d0e";
-const READ_OR_HARMLESS = new Set([BASIC_CONSTRAINTS, KEY_USAGE, "551d25", "551d11", "551d20"]);
+const READ_OR_HARMLESS = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, "551d11", "551d20"]);
 
 function time(node: Node): Date {
   const raw = new TextDecoder().decode(node.body);
@@ -98,6 +109,7 @@ export function parseCertificate(der: Bytes): Certificate {
   const fields = children(tbs);
   if (fields[0]?.tag !== 0xa0 || hex(fields[0].body) !== "020102") return bad("not version 3");
   algorithm(need(fields, 2, 0x30));
+  if (top.length !== 3 || !same(need(top, 1, 0x30).whole, need(fields, 2, 0x30).whole)) return bad("two signature algorithms");
   const dates = children(need(fields, 4, 0x30));
   const [begin, end] = dates;
   if (!begin || !end) return bad("validity");
@@ -123,13 +135,14 @@ function algorithm(node: Node): void {
   if (hex(need(children(node), 0, 0x06).body) !== ECDSA_SHA256) bad("not ECDSA with SHA-256");
 }
 
-type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "ski">;
+type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "purposes" | "ski">;
 
 function uses(extensions: Node | undefined): Uses {
   let isCa = false;
   let pathLength: number | null = null;
   let usage: number | null = null;
   let ski: Bytes | null = null;
+  let purposes: readonly string[] = [];
   const list = extensions ? children(need(children(extensions), 0, 0x30)) : [];
   for (const extension of list) {
     const parts = children(extension);
@@ -145,18 +158,22 @@ function uses(extensions: Node | undefined): Uses {
       pathLength = length ? (length.body[0] ?? 0) : null;
     }
     if (oid === SUBJECT_KEY_ID) ski = read(value.body, 0).body;
+    if (oid === EXTENDED_KEY_USAGE) purposes = children(read(value.body, 0)).map((purpose) => hex(purpose.body));
     if (oid === KEY_USAGE) usage = read(value.body, 0).body[1] ?? 0;
   }
   const has = (bit: number): boolean => usage === null || (usage & bit) !== 0;
-  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), ski };
+  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), purposes, ski };
 }
 
 /** ECDSA-Sig-Value (DER) to the raw r||s that WebCrypto reads. */
 function rawSignature(der: Bytes): Bytes {
-  const parts = children(read(der, 0));
+  const whole = read(der, 0);
+  const parts = children(need([whole], 0, 0x30));
+  if (whole.whole.length !== der.length || parts.length !== 2) bad("signature structure");
   const raw = new Uint8Array(64);
   [0, 1].forEach((which) => {
     const number = need(parts, which, 0x02).body;
+    if (number.length === 0 || (number[0] === 0 && (number[1] ?? 0) < 0x80) || (number[0] ?? 0) >= 0x80) bad("signature number");
     const trimmed = number[0] === 0 ? number.subarray(1) : number;
     if (trimmed.length > 32) bad("signature number too long");
     raw.set(trimmed, which * 32 + 32 - trimmed.length);
@@ -186,17 +203,18 @@ async function signedBy(child: Certificate, parent: Certificate): Promise<boolea
 }
 
 /**
- * 1 at least one certificate, at most four  2 each in date  3 the leaf may sign, is no CA and not self-signed
+ * 1 at least one certificate, at most four  2 each in date  3 the leaf may sign, for this purpose, is no CA and not self-signed
  * 4 each is signed by the next, which is a CA  5 the last is signed by an anchor, which is not itself in the chain.
  * Returns the leaf.
  */
-export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], now: Date): Promise<Certificate> {
+export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<Certificate> {
   if (chain.length === 0 || chain.length > 4) bad("chain length");
   const certificates = chain.map((der) => parseCertificate(der));
   const roots = anchors.map((der) => parseCertificate(der));
   const leaf = certificates[0] ?? bad("no leaf");
   for (const certificate of certificates) inDate(certificate, now);
   if (!leaf.maySign || leaf.isCa) bad("leaf may not sign");
+  if (!leaf.purposes.includes(PURPOSES[purpose])) bad("made for another purpose");
   if (same(leaf.issuer, leaf.subject)) bad("self-signed");
   for (const [at, child] of certificates.slice(0, -1).entries()) {
     const parent = certificates[at + 1] ?? bad("chain");

@@ -6,6 +6,7 @@ import "reflect-metadata";
 import { CoseKey, DeviceKey, type DigestAlgorithm, Issuer as MdocIssuer, SignatureAlgorithm } from "@owf/mdoc";
 import * as x509 from "@peculiar/x509";
 import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
+import { deflateSync } from "node:zlib";
 import { compactDecrypt, decodeJwt } from "jose";
 import { b64u, type Bytes, random, sha256, token, utf8 } from "../src/bytes.ts";
 import { mdocContext } from "../src/formats/mdoc.ts";
@@ -48,14 +49,16 @@ export async function authority(name: string): Promise<Authority> {
   });
   return { ...made, name, der: new Uint8Array(certificate.rawData) };
 }
-export async function certify(ca: Authority, subject: string, holder: Pair, until = 300): Promise<Bytes> {
+export async function certify(ca: Authority, subject: string, holder: Pair, until = 300, purpose: keyof typeof PURPOSE = "document"): Promise<Bytes> {
   const certificate = await x509.X509CertificateGenerator.create({
     subject, issuer: ca.name, publicKey: holder.keys.publicKey, signingKey: ca.key, signingAlgorithm: EC,
     notBefore: days(-5), notAfter: days(until), serialNumber: "02",
-    extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true)],
+    extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true), new x509.ExtendedKeyUsageExtension([PURPOSE[purpose]], true)],
   });
   return new Uint8Array(certificate.rawData);
 }
+
+const PURPOSE = { document: "1.0.18013.5.1.2", access: "1.0.18013.5.1.6", status: "2.25.121034632688233021906781599036449318154" };
 
 export const b64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 export const CLAIMS = {
@@ -79,6 +82,10 @@ export class Country {
   access = new Set<string>();
   refresh = new Set<string>();
   copies = 3;
+  /** How every copy stands: 0 valid, 1 invalid, 2 suspended, 3 renew. */
+  standing = 0;
+  private made = 0;
+  private statusDer: Bytes | null = null;
   tamper: ((raw: string) => string) | null = null;
   requestClaims: Record<string, unknown> = {};
   private nonces = new Set<string>();
@@ -96,7 +103,7 @@ export class Country {
     const answer = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
     const jwk = await crypto.subtle.exportKey("jwk", answer.publicKey);
     return new Country(
-      ca, ds, await certify(ca, "C=KR, CN=Document signer", ds), access, shop, await certify(access, "C=KR, CN=Guest house", shop),
+      ca, ds, await certify(ca, "C=KR, CN=Document signer", ds), access, shop, await certify(access, "C=KR, CN=Guest house", shop, 300, "access"),
       await pair(), answer, { kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y, alg: "ECDH-ES", use: "enc", kid: "k1" },
     );
   }
@@ -125,6 +132,7 @@ export class Country {
     if (path === "/wallet-provider/key-attestations") return json({ key_attestation: await this.keyAttestation(JSON.parse(body)), expires_in: 300 });
     if (path === "/.well-known/openid-credential-issuer/issuer") return json(METADATA);
     if (path === "/.well-known/oauth-authorization-server/issuer") return json(SERVER);
+    if (path.startsWith("/issuer/status/")) return typed("application/statuslist+jwt", await this.statusList(url.href));
     if (path.startsWith("/issuer/offers/")) return json(offerOf(path.split("/").at(-1) ?? ""));
     if (path === "/issuer/nonce") return json({ c_nonce: this.nonce() });
     if (path === "/issuer/token") return this.token(headers, new URLSearchParams(body));
@@ -133,6 +141,15 @@ export class Country {
     if (path.startsWith("/verifier/requests/")) return typed("application/oauth-authz-req+jwt", await this.request());
     if (path.startsWith("/verifier/responses/")) return this.response(new URLSearchParams(body));
     return json({ error: "not_found" }, 404);
+  }
+
+  /** Two bits a copy. */
+  private async statusList(uri: string): Promise<string> {
+    const bytes = Buffer.alloc(64, this.standing * 0b01010101);
+    const list = { bits: 2, lst: deflateSync(bytes).toString("base64url") };
+    const claims = { sub: uri, iat: NOW / 1000, exp: NOW / 1000 + 300, ttl: 5, status_list: list };
+    this.statusDer ??= await certify(this.ca, "C=KR, CN=Status signer", this.ds, 300, "status");
+    return signJwt(this.ds.key, { typ: "statuslist+jwt", x5c: [b64(this.statusDer)] }, claims);
   }
 
   private nonce(): string {
@@ -213,7 +230,8 @@ export class Country {
       hasher: (data) => sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data as ArrayBuffer)), hashAlg: "sha-256",
       saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
     });
-    const envelope = { vct, exp: NOW / 1000 + 86_400 * 20, cnf: { jwk: { ...jwk } } };
+    const status = { status_list: { uri: `${BASE}/issuer/status/1`, idx: this.made++ % 200 } };
+    const envelope = { vct, exp: NOW / 1000 + 86_400 * 20, cnf: { jwk: { ...jwk } }, status };
     return vc.issue({ ...envelope, ...claims } as never, { _sd: Object.keys(claims) } as never, { header: { x5c: [b64(this.dsDer)] } });
   }
 

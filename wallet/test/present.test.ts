@@ -144,7 +144,7 @@ test.each<[string, Record<string, unknown>, string]>([
 test("refuses a shop the trust list does not name, until a newer list does", async () => {
   const list = await wallet.trust.list();
   land.shop = await pair();
-  land.shopDer = await certify(land.accessCa, "C=KR, CN=Newcomer", land.shop);
+  land.shopDer = await certify(land.accessCa, "C=KR, CN=Newcomer", land.shop, 300, "access");
   const link = { kind: "request" as const, clientId: await land.clientId(), requestUri: `${BASE}/verifier/requests/1`, method: "get" as const };
   await expect(openRequest(link, wallet.net, list, BASE, NOW)).rejects.toMatchObject({ code: "unknown_relying_party" });
   await expect(openRequest(link, wallet.net, { ...list, access_ca: [] }, BASE, NOW)).rejects.toMatchObject({ code: "bad_certificate" });

@@ -1,3 +1,9 @@
+/**
+ * What both formats tell us about a checked credential, and its portrait as bytes.
+ * Promises, trusts, keeps, refuses: nothing. It is what the first screen needs of the formats, without their libraries.
+ */
+import { type Bytes, unb64 } from "../bytes.ts";
+
 /** What both formats tell us about a checked credential. */
 export interface Held {
   readonly claims: Readonly<Record<string, unknown>>;
@@ -7,3 +13,15 @@ export interface Held {
 }
 
 export type Format = "dc+sd-jwt" | "mso_mdoc";
+
+/** A portrait: base64 of a JPEG, or a data: address. */
+export function portraitBytes(value: unknown): Bytes | null {
+  if (value instanceof Uint8Array) return value as Bytes;
+  if (typeof value !== "string") return null;
+  const plain = value.startsWith("data:") ? value.slice(value.indexOf(",") + 1) : value;
+  try {
+    return unb64(plain.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return null;
+  }
+}

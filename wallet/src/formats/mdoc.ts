@@ -58,7 +58,7 @@ export const mdocContext: MdocContext = {
       return CoseKey.fromJwk({ kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y, alg: "ES256" });
     },
     verifyCertificateChain: async ({ trustedCertificates, x5chain, now }) => {
-      await checkChain(x5chain as Bytes[], trustedCertificates as Bytes[], now ?? new Date());
+      await checkChain(x5chain as Bytes[], trustedCertificates as Bytes[], "document", now ?? new Date());
     },
     getCertificateData: ({ certificate }) => {
       const { notBefore, notAfter } = parseCertificate(certificate as Bytes);

@@ -4,7 +4,7 @@
  * Keeps: the portrait's object address while shown.
  */
 import { html, LitElement, nothing, type TemplateResult } from "lit";
-import { portraitBytes } from "../formats/sd_jwt.ts";
+import { portraitBytes } from "../formats/held.ts";
 import type { Order } from "../records.ts";
 import { clock, day, pickWords, t } from "../words.ts";
 

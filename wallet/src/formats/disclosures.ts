@@ -1,0 +1,114 @@
+/**
+ * The disclosures of an SD-JWT, put where they belong (RFC 9901 section 7.1).
+ * Promises: the claims that come out are exactly those the issuer signed; the shared vectors say so. Trusts: that the signature over
+ * `signed` was checked. Keeps: nothing. Refuses: a disclosure twice or that nobody signed, a digest twice, a name already there or
+ * reserved, the wrong kind of disclosure, another hash, claims about the credential itself hidden in a disclosure.
+ */
+import { b64u, sha256, text, unb64u, utf8 } from "../bytes.ts";
+import { strictValue } from "../json.ts";
+import type { Claims } from "../jws.ts";
+import { Problem } from "../problem.ts";
+
+/** SD-JWT VC draft-13 section 2.2.2.2: never selectively disclosable. */
+const IN_THE_OPEN = new Set(["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "_sd_alg"]);
+const RESERVED = new Set(["_sd", "..."]);
+
+interface Disclosure {
+  readonly parts: readonly unknown[];
+  used: boolean;
+}
+
+const bad = (detail: string): never => {
+  throw new Problem("malformed", detail);
+};
+
+export async function disclosed(raw: string, signed: Claims): Promise<Claims> {
+  const given = raw.split("~").slice(1);
+  if (given.length === 0) bad("no disclosures");
+  given.pop(); // empty, or a key binding that is not ours to judge
+  if ((signed["_sd_alg"] ?? "sha-256") !== "sha-256") throw new Problem("unsupported", "digest algorithm");
+  if (typeof signed["vct"] !== "string") bad("no vct");
+  const found = new Map<string, Disclosure>();
+  for (const one of given) {
+    const digest = b64u(await sha256(utf8(one)));
+    if (found.has(digest)) bad("a disclosure twice");
+    found.set(digest, { parts: read(one), used: false });
+  }
+  const claims = new Opening(found).object(signed, true);
+  if ([...found.values()].some(({ used }) => !used)) throw new Problem("bad_digest", "a disclosure nobody signed");
+  return claims;
+}
+
+function read(raw: string): readonly unknown[] {
+  let json: string;
+  try {
+    json = text(unb64u(raw));
+  } catch {
+    return bad("a disclosure that is not text");
+  }
+  const parts = strictValue(json);
+  if (!Array.isArray(parts) || typeof parts[0] !== "string") return bad("a disclosure without salt");
+  if (parts.length === 2) return parts as unknown[];
+  if (parts.length !== 3 || typeof parts[1] !== "string" || RESERVED.has(parts[1])) return bad("a disclosure without a name of its own");
+  return parts as unknown[];
+}
+
+class Opening {
+  private readonly seen = new Set<string>();
+
+  constructor(private readonly found: Map<string, Disclosure>) {}
+
+  object(from: Claims, top = false): Claims {
+    const to: [string, unknown][] = [];
+    const names = new Set<string>();
+    for (const [name, inner] of Object.entries(from)) {
+      if (name === "...") bad("an element in an object");
+      if (name === "_sd_alg" && !top) bad("_sd_alg below the top");
+      if (name === "_sd" || name === "_sd_alg") continue;
+      names.add(name);
+      to.push([name, this.value(inner)]);
+    }
+    const digests = from["_sd"] ?? [];
+    if (!Array.isArray(digests)) return bad("_sd");
+    for (const digest of digests) {
+      const parts = this.take(digest);
+      if (!parts) continue;
+      if (parts.length !== 3) bad("an element in an object");
+      const [, name, inner] = parts as [string, string, unknown];
+      if (names.has(name) || (top && IN_THE_OPEN.has(name))) bad("a name that is taken");
+      names.add(name);
+      to.push([name, this.value(inner)]);
+    }
+    return Object.fromEntries(to); // never by assignment: "__proto__" is a name like any other
+  }
+
+  private value(from: unknown): unknown {
+    if (Array.isArray(from)) return this.array(from);
+    return typeof from === "object" && from !== null ? this.object(from as Claims) : from;
+  }
+
+  private array(from: readonly unknown[]): unknown[] {
+    const to: unknown[] = [];
+    for (const element of from) {
+      if (typeof element !== "object" || element === null || !Object.hasOwn(element, "...")) {
+        to.push(this.value(element));
+        continue;
+      }
+      if (Object.keys(element).length !== 1) bad("company of ...");
+      const parts = this.take((element as Claims)["..."]);
+      if (parts && parts.length !== 2) bad("a member in an array");
+      if (parts) to.push(this.value(parts[1]));
+    }
+    return to;
+  }
+
+  private take(digest: unknown): readonly unknown[] | null {
+    if (typeof digest !== "string") return bad("a digest that is not text");
+    if (this.seen.has(digest)) bad("a digest twice");
+    this.seen.add(digest);
+    const one = this.found.get(digest);
+    if (!one) return null;
+    one.used = true;
+    return one.parts;
+  }
+}

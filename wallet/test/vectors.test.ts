@@ -1,0 +1,74 @@
+/**
+ * The cases of vectors/, which the issuer's and verifier's tests run as well. Where the wallet has no such step (it opens no
+ * presentation of others), the case is left out by name below, so that a new case cannot be passed over unseen.
+ */
+import { readFileSync } from "node:fs";
+import { cborDecode, cborEncode } from "@owf/mdoc";
+import { expect, test } from "vitest";
+import { b64u, type Bytes, unb64, unb64u } from "../src/bytes.ts";
+import { disclosed } from "../src/formats/disclosures.ts";
+import { checkMdoc } from "../src/formats/mdoc.ts";
+import { openByKey } from "../src/jws.ts";
+import { strictJson } from "../src/json.ts";
+import type { PublicJwk } from "../src/store.ts";
+import { readList } from "../src/status.ts";
+import { checkChain, publicKey } from "../src/x509.ts";
+
+interface Case {
+  readonly name: string;
+  readonly input: unknown;
+  readonly expected?: unknown;
+  readonly refused?: { readonly code: string; readonly step: string };
+}
+interface File {
+  readonly cases: readonly Case[];
+  readonly [member: string]: unknown;
+}
+const load = (name: string): File => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), "utf8")) as File;
+
+const HOLDER = (load("sd_jwt").cases[0]?.expected as { cnf: { jwk: PublicJwk } }).cnf.jwk;
+
+/** Accepted as expected, or refused with a Problem: never another error, never silence. */
+function run(name: string, read: (file: File, input: never) => unknown, othersSteps: readonly string[] = [], without: readonly string[] = []): void {
+  const file = load(name);
+  const cases = file.cases.filter((one) => !othersSteps.includes(one.refused?.step ?? "") && !without.includes(one.name));
+  test.each(cases.map((one) => [one.name, one] as const))(`${name}: %s`, async (_name, one) => {
+    const work = Promise.resolve().then(() => read(file, one.input as never));
+    if (one.refused) await expect(work).rejects.toMatchObject({ name: "Problem" });
+    else expect(await work).toEqual(one.expected);
+  });
+}
+
+run("base64url", (_file, raw: string) => Buffer.from(unb64u(raw)).toString("hex"));
+run("jws", async (file, raw: string) => {
+  const { claims } = await openByKey(raw, file["typ"] as string, file["issuer_jwk"] as PublicJwk, (file["now"] as number) * 1000);
+  return claims;
+});
+run("x509", async (file, raw: string[]) => {
+  const leaf = await checkChain(raw.map(unb64), (file["anchors"] as string[]).map(unb64) as Bytes[], "document", new Date((file["now"] as number) * 1000));
+  const { kty: _kty, crv, x, y } = await crypto.subtle.exportKey("jwk", await publicKey(leaf));
+  return { crv, kty: "EC", x, y };
+});
+run("status", async (file, raw: string) => {
+  const { claims } = await openByKey(raw, "statuslist+jwt", file["issuer_jwk"] as PublicJwk, (file["now"] as number) * 1000);
+  const list = await readList(claims, file["uri"] as string);
+  return Object.fromEntries(["1", "2", "3", "4", "63"].map((at) => [at, list(Number(at))]));
+});
+run("json", (_file, raw: string) => strictJson(raw));
+/** Steps that belong to who is shown a presentation; the wallet only makes them. */
+run("sd_jwt", async (file, raw: string) => {
+  const jwt = raw.split("~")[0] ?? "";
+  const { claims } = await openByKey(jwt, "dc+sd-jwt", file["issuer_jwk"] as PublicJwk, (file["now"] as number) * 1000);
+  return disclosed(raw, claims);
+}, ["holder"]);
+run("mdoc", async (file, raw: string) => {
+  const response = cborDecode(Buffer.from(raw, "hex")) as Map<string, unknown>;
+  const [document] = response.get("documents") as Map<string, unknown>[];
+  const issuerSigned = document?.get("issuerSigned") as Map<string, unknown>;
+  const doctype = String(document?.get("docType"));
+  const anchors = (load("x509")["anchors"] as string[]).map(unb64);
+  const held = await checkMdoc(b64u(cborEncode(issuerSigned)), doctype, HOLDER, anchors, (file["now"] as number) * 1000);
+  const { portrait, ...claims } = held.claims as Record<string, unknown>;
+  const shown = { ...claims, ...(portrait === undefined ? {} : { portrait: { hex: Buffer.from(String(portrait), "base64").toString("hex") } }) };
+  return Object.keys(shown).length > 0 ? { [doctype]: shown } : {};
+}, ["holder", "parse"], ["nothing"]); // a card without elements is none
