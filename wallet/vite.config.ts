@@ -1,29 +1,42 @@
 // Builds the wallet into the folder the wallet provider serves at /wallet/.
 import { createHash } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { defineConfig, type Plugin } from "vite";
+import { build, defineConfig, type Plugin } from "vite";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-/** Writes the list of built files and a fingerprint of their contents into the service worker. */
-function precache(): Plugin {
+const OUT = here("../src/mapae/wallet_provider/static");
+
+/**
+ * Writes the service worker after everything else: one file without imports, holding the digest of each file as it was written and a
+ * fingerprint of them all.
+ */
+function serviceWorker(): Plugin {
   return {
-    name: "mapae-precache",
-    enforce: "post",
-    generateBundle(_options, bundle) {
-      const files = Object.keys(bundle).filter((name) => name !== "sw.js" && !name.endsWith(".map"));
-      const print = createHash("sha256");
-      for (const name of files.toSorted()) {
-        const part = bundle[name];
-        if (part) print.update(name).update(part.type === "chunk" ? part.code : part.source);
+    name: "mapae-service-worker",
+    apply: "build",
+    async closeBundle() {
+      const files = (await readdir(OUT, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+      const names = files.map((entry) => relative(OUT, join(entry.parentPath, entry.name))).filter((name) => name !== "sw.js");
+      const list: Record<string, string> = {};
+      for (const name of names.toSorted()) {
+        list[name] = `sha256-${createHash("sha256").update(await readFile(join(OUT, name))).digest("base64")}`;
       }
-      const worker = bundle["sw.js"];
-      if (worker?.type !== "chunk") throw new Error("the service worker was not built");
-      const fixed = ["manifest.webmanifest", "icon.svg", "icon-192.png", "icon-512.png"];
-      const list = JSON.stringify([...files, ...fixed].toSorted());
-      worker.code = worker.code
-        .replace("__PRECACHE__", list)
-        .replace("__VERSION__", JSON.stringify(print.digest("hex").slice(0, 16)));
+      const written = await build({
+        configFile: false,
+        logLevel: "warn",
+        define: {
+          __PRECACHE__: JSON.stringify(list),
+          __VERSION__: JSON.stringify(createHash("sha256").update(JSON.stringify(list)).digest("hex").slice(0, 16)),
+        },
+        build: { write: false, target: "es2022", rolldownOptions: { input: here("./src/sw.ts"), output: { format: "iife" } } },
+      });
+      const [built] = [written].flat();
+      const [chunk, more] = built && "output" in built ? built.output : [];
+      if (chunk?.type !== "chunk" || more) throw new Error("the service worker was not built as one file");
+      await writeFile(join(OUT, "sw.js"), chunk.code);
     },
   };
 }
@@ -31,7 +44,7 @@ function precache(): Plugin {
 export default defineConfig({
   base: "/wallet/",
   publicDir: "public",
-  plugins: [precache()],
+  plugins: [serviceWorker()],
   resolve: {
     alias: {
       // The build of cbor-x that never tries `new Function`: the page's policy forbids it.
@@ -39,7 +52,7 @@ export default defineConfig({
     },
   },
   build: {
-    outDir: here("../src/mapae/wallet_provider/static"),
+    outDir: OUT,
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },
@@ -47,9 +60,9 @@ export default defineConfig({
     sourcemap: false,
     chunkSizeWarningLimit: 1500,
     rolldownOptions: {
-      input: { index: here("./index.html"), sw: here("./src/sw.ts") },
+      input: { index: here("./index.html") },
       output: {
-        entryFileNames: (chunk) => (chunk.name === "sw" ? "sw.js" : "assets/[name]-[hash].js"),
+        entryFileNames: "assets/[name]-[hash].js",
         chunkFileNames: "assets/[name]-[hash].js",
         assetFileNames: "assets/[name]-[hash][extname]",
       },

@@ -5,7 +5,9 @@
  */
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { keyed } from "lit/directives/keyed.js";
+import { Idle } from "./idle.ts";
 import { fromHash } from "./links.ts";
+import { remindHere } from "./notify.ts";
 import { asProblem, Problem } from "./problem.ts";
 import "./screens/ask.ts";
 import "./screens/history.ts";
@@ -19,7 +21,6 @@ import "./screens/settings.ts";
 import type { Wallet } from "./wallet.ts";
 import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
 
-const AWAY_MS = 120_000;
 const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
 /** One question at a time: no way past it but its own buttons. */
 const ALONE = new Set(["offer", "ask", "progress", "change-pin", "add-passkey", "passkey"]);
@@ -33,8 +34,8 @@ export class App extends LitElement implements Host {
   private spokenWords = "";
   private waitingLink: string | null = null;
   private linkProblem: Problem | null = null;
-  private awaySince = 0;
-  private update2 = false;
+  private waitingVersion: (() => void) | null = null;
+  private others: BroadcastChannel | null = null;
 
   protected override createRenderRoot(): HTMLElement {
     return this;
@@ -49,10 +50,11 @@ export class App extends LitElement implements Host {
     window.addEventListener("hashchange", () => this.hashed());
     window.addEventListener("online", () => this.online());
     window.addEventListener("offline", () => this.requestUpdate());
-    document.addEventListener("visibilitychange", () => this.seen());
+    this.watchOver();
     if (wallet.device) await Promise.race([wallet.obey(), new Promise((resume) => setTimeout(resume, 4000))]);
     this.wallet.addEventListener("change", () => void this.guard());
     if (!(await this.retire())) this.go(await this.firstRoute(), true);
+    void this.remind();
   }
 
   private async firstRoute(): Promise<Route> {
@@ -121,6 +123,7 @@ export class App extends LitElement implements Host {
     const text = fromHash(location.hash);
     if (!text) return;
     history.replaceState({ name: "home" }, "", "#/home");
+    if (this.wallet.vault.open && ALONE.has(this.route.name)) return; // nothing may change the question under the holder's finger
     if (!this.wallet.vault.open) {
       this.waitingLink = text;
       return;
@@ -155,6 +158,11 @@ export class App extends LitElement implements Host {
     if (link) await this.openLink(link);
     await this.wallet.tend().catch(asProblem);
     await this.guard();
+    await this.remind();
+  }
+
+  private async remind(): Promise<void> {
+    await remindHere(this.wallet.store, this.wallet.now()).catch(asProblem);
   }
 
   announce(words: string): void {
@@ -173,29 +181,53 @@ export class App extends LitElement implements Host {
     });
   }
 
-  updateReady(): void {
-    this.update2 = true;
+  /** A new version waits. It is used when the holder says so, or after the wallet was closed everywhere. */
+  updateReady(use: () => void): void {
+    this.waitingVersion = use;
     this.requestUpdate();
   }
 
   private online(): void {
     this.requestUpdate();
-    void this.wallet.tend().catch(asProblem);
+    void this.wallet
+      .tend()
+      .catch(asProblem)
+      .then(() => this.remind());
   }
 
-  /** Left alone for two minutes: lock. Back: ask how the phone stands. */
-  private seen(): void {
-    if (document.visibilityState === "hidden") {
-      this.awaySince = Date.now();
-      return;
+  /** Left alone: lock. Back: ask how the phone stands. Locked or erased in one tab: in all of them. */
+  private watchOver(): void {
+    const idle = new Idle(() => this.lockUp());
+    for (const sign of ["pointerdown", "keydown", "wheel", "touchmove"]) {
+      window.addEventListener(sign, () => idle.touch(), { passive: true, capture: true });
     }
-    const away = this.awaySince ? Date.now() - this.awaySince : 0;
-    this.awaySince = 0;
-    if (this.wallet.vault.open && away > AWAY_MS && !OPEN_ROUTES.has(this.route.name)) {
-      this.wallet.lock();
-      this.go({ name: "unlock" }, true);
-    }
-    void this.wallet.obey().then(() => this.guard());
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") return idle.hidden();
+      idle.shown();
+      void this.wallet
+        .obey()
+        .then(() => this.guard())
+        .then(() => this.remind());
+    });
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) idle.shown(); // out of the browser's back-forward cache
+    });
+    if (typeof BroadcastChannel === "undefined") return;
+    this.others = new BroadcastChannel("mapae-wallet");
+    this.others.addEventListener("message", () => void this.heardLock());
+    this.wallet.addEventListener("locked", () => this.others?.postMessage("locked"));
+  }
+
+  private lockUp(): void {
+    if (!this.wallet.vault.open || this.route.name === "pin") return;
+    this.wallet.lock();
+    this.go({ name: "unlock" }, true);
+  }
+
+  private async heardLock(): Promise<void> {
+    this.wallet.device = await this.wallet.phone.device();
+    if (this.wallet.vault.open) this.wallet.lock(false);
+    await this.guard();
   }
 
   protected override render(): TemplateResult {
@@ -210,7 +242,8 @@ export class App extends LitElement implements Host {
         </button>
       </header>
       ${navigator.onLine ? nothing : html`<p class="offline" role="status" data-testid="offline">${t("app.offline")}</p>`}
-      ${this.update2 ? html`<p class="offline update" role="status">${t("app.update")}</p>` : nothing}
+      ${this.waitingVersion ? html`<div class="offline update" role="status" data-testid="update"><p>${t("app.update")}</p>
+            <button class="button quiet small" data-testid="update-now" @click=${this.waitingVersion}>${t("app.update.now")}</button></div>` : nothing}
       <main id="main" class=${inside ? "inside" : ""}>
         ${this.linkProblem ? trouble(this.linkProblem) : nothing}
         ${keyed(this.visit, this.screen())}

@@ -8,20 +8,19 @@
  * is not acknowledged; what only we notice happens in one transaction (keys, copies, card, receipt to send).
  */
 import type { CredentialOfferObject } from "@openid4vc/openid4vci";
+import { alone } from "./alone.ts";
 import { b64u, token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
 import type { Format, Held } from "./formats/held.ts";
-import { checkMdoc } from "./formats/mdoc.ts";
-import { checkSdJwt } from "./formats/sd_jwt.ts";
 import { makeKey } from "./keys.ts";
 import { allowedUrl } from "./links.ts";
 import type { Net } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, type Part, type Pending, readAll } from "./records.ts";
-import { dropOwned, type KeyRow, type Store } from "./store.ts";
+import { dropOwned, type KeyRow, type Store, type Write } from "./store.ts";
 import { anchors, issuerOf, type Trust, type TrustedIssuer, type Words } from "./trust.ts";
 import type { Vault } from "./vault.ts";
-import { IssuerLine } from "./vci.ts";
+import type { IssuerLine } from "./vci.ts";
 import { parseCertificate } from "./x509.ts";
 
 export type Step = "token" | "keys" | "credential" | "check" | "store" | "receipt";
@@ -74,12 +73,14 @@ export class Issuance {
     private readonly now: () => number,
   ) {}
 
-  line(issuer: string): Promise<IssuerLine> {
+  async line(issuer: string): Promise<IssuerLine> {
+    const { IssuerLine } = await import("./vci.ts");
     return IssuerLine.open(issuer, this.store, this.net, this.phone, this.base);
   }
 
   /** What an offer would bring, before anything is asked for. */
   async read(text: string): Promise<Offered> {
+    const { IssuerLine } = await import("./vci.ts");
     const offer = await IssuerLine.offer(text, this.net, this.base);
     allowedUrl(offer.credential_issuer, this.base);
     const line = await this.line(offer.credential_issuer);
@@ -125,7 +126,14 @@ export class Issuance {
   }
 
   /** Fresh copies for a card we hold. */
-  async renew(order: Order): Promise<string> {
+  renew(held: Order): Promise<string> {
+    return alone("mapae-issuance", () => this.beginRenewal(held));
+  }
+
+  /** With the refresh token on disk: another tab may have used the one in memory. */
+  private async beginRenewal(held: Order): Promise<string> {
+    const order = await this.order(held.id);
+    if (!order) throw new Problem("cannot_renew");
     const under = (await this.pending()).find((item) => item.order === order.id && !item.failed);
     if (under) return under.id;
     if (!order.refreshToken) throw new Problem("cannot_renew");
@@ -150,13 +158,21 @@ export class Issuance {
     });
   }
 
-  /** Runs or resumes. Twice at once is once. Resolves to the order's id. */
+  /** Runs or resumes. Twice at once is once, in two tabs as well. Resolves to the order's id. */
   run(id: string, onStep: (step: Step) => void = () => undefined): Promise<string> {
     const under = this.running.get(id);
     if (under) return under;
-    const work = this.work(id, onStep).finally(() => this.running.delete(id));
+    const work = this.inTurn(id, onStep).finally(() => this.running.delete(id));
     this.running.set(id, work);
     return work;
+  }
+
+  private async inTurn(id: string, onStep: (step: Step) => void): Promise<string> {
+    const { order } = await this.load(id);
+    return alone("mapae-issuance", async () => {
+      if (!(await this.store.row(id)) && (await this.order(order))) return order; // another tab finished it
+      return this.work(id, onStep);
+    });
   }
 
   private async begin(values: Omit<Pending, "started" | "stored" | "access" | "notify" | "failed">): Promise<string> {
@@ -207,6 +223,7 @@ export class Issuance {
     const order = await this.order(pending.order);
     if (order) rows.push(await this.vault.seal("order", order.id, "", { ...order, refreshToken: tokens.refresh }));
     await this.store.write(async (tx) => {
+      await mustGoOn(tx, next.id);
       for (const row of rows) await tx.objectStore("sealed").put(row);
     });
     return next;
@@ -237,7 +254,7 @@ export class Issuance {
   private async checkAll(raw: readonly string[], what: Configuration, keys: readonly KeyRow[], issuer: TrustedIssuer): Promise<Held[]> {
     if (raw.length === 0 || raw.length > keys.length) throw new Problem("not_what_was_asked", "number of copies");
     const trusted = anchors(issuer.ca);
-    const check = what.format === "dc+sd-jwt" ? checkSdJwt : checkMdoc;
+    const check = what.format === "dc+sd-jwt" ? (await import("./formats/sd_jwt.ts")).checkSdJwt : (await import("./formats/mdoc.ts")).checkMdoc;
     const held: Held[] = [];
     for (const [at, credential] of raw.entries()) {
       const key = keys[at];
@@ -282,6 +299,7 @@ export class Issuance {
     const rows = await Promise.all(copies.map((copy) => this.vault.seal("copy", copy.id, owner, copy)));
     rows.push(await this.vault.seal("order", order.id, "", order), await this.vault.seal("pending", next.id, "", next));
     await this.store.write(async (tx) => {
+      await mustGoOn(tx, next.id);
       await dropOwned(tx, owner); // the batch before this one, used or not
       for (const key of keys.slice(0, copies.length)) await tx.objectStore("keys").put(key);
       for (const row of rows) await tx.objectStore("sealed").put(row);
@@ -365,6 +383,11 @@ export class Issuance {
     });
     return pending;
   }
+}
+
+/** Inside a write: the cards were not erased (a lost phone, another tab) while the issuer was answering. */
+async function mustGoOn(tx: Write, id: string): Promise<void> {
+  if (!(await tx.objectStore("sealed").get(id))) throw new Problem("conflict", "the wallet was erased meanwhile");
 }
 
 function codeOf(offer: unknown): unknown {

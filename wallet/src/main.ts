@@ -10,8 +10,13 @@ async function begin(): Promise<void> {
     void navigator.serviceWorker
       .register("/wallet/sw.js", { scope: "/wallet/" })
       .then((registration) => {
+        const waits = (): void => {
+          const { waiting } = registration;
+          if (waiting && navigator.serviceWorker.controller) app.updateReady(() => use(waiting));
+        };
+        waits();
         registration.addEventListener("updatefound", () => {
-          if (navigator.serviceWorker.controller) app.updateReady();
+          registration.installing?.addEventListener("statechange", waits);
         });
       })
       .catch((thrown: unknown) => console.warn("no service worker", thrown)); // works online all the same
@@ -22,6 +27,14 @@ async function begin(): Promise<void> {
     now: () => Date.now(),
   });
   await app.start(wallet);
+  const soon = globalThis.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 300));
+  soon(() => void import("./argon.ts")); // the first digit should not wait for it
+}
+
+/** The waiting version takes over, and the page starts again with it. */
+function use(waiting: ServiceWorker): void {
+  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+  waiting.postMessage("use-now");
 }
 
 void begin();

@@ -2,7 +2,7 @@
  * The only door to the network.
  * Promises: a server's refusal arrives as a `Problem` with the server's own code; no answer is `offline`; no redirect is followed
  * (OpenID4VP 1.0 errata: a wallet follows none from request_uri or response_uri). Trusts: TLS of the browser. Keeps: nothing.
- * Refuses: answers over 4 MiB, answers that are not what was asked for.
+ * Refuses: answers over 4 MiB, answers that are not what was asked for, addresses without TLS.
  */
 import { Problem } from "./problem.ts";
 
@@ -12,11 +12,15 @@ const LIMIT = 4 * 1024 * 1024;
 const PATIENCE_MS = 20_000;
 
 export class Net {
-  constructor(private readonly raw: Fetch) {}
+  constructor(
+    private readonly raw: Fetch,
+    private readonly base: string,
+  ) {}
 
   /** A fetch for the protocol libraries: ours in every way but that it hands the answer back unread. */
   readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input);
+    if (!mayAsk(url, this.base)) throw new Problem("insecure_address", new URL(url).origin);
     let response: Response;
     try {
       response = await this.raw(url, {
@@ -33,6 +37,10 @@ export class Net {
     if (Number(response.headers.get("content-length") ?? 0) > LIMIT) throw new Problem("too_large");
     return response;
   };
+
+  may(url: string): boolean {
+    return mayAsk(url, this.base);
+  }
 
   async json<T>(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
     const init: RequestInit = { method, headers: { Accept: "application/json", ...headers } };
@@ -57,6 +65,12 @@ export class Net {
     if (answer.length > LIMIT) throw new Problem("too_large");
     return answer;
   }
+}
+
+/** https, or the wallet's own machine. Every address is held to it, also those that a server's metadata names. */
+export function mayAsk(url: string, base: string): boolean {
+  const { protocol, origin } = new URL(url);
+  return protocol === "https:" || (protocol === "http:" && origin === new URL(base).origin);
 }
 
 /** The error body of OAuth (error, error_description) and of our own doors (the same two members, and facts). */

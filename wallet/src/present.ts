@@ -7,8 +7,6 @@
 import { CompactEncrypt, importJWK } from "jose";
 import { token, utf8 } from "./bytes.ts";
 import type { Holding, Pick } from "./dcql.ts";
-import { presentMdoc } from "./formats/mdoc.ts";
-import { presentSdJwt } from "./formats/sd_jwt.ts";
 import type { Issuance } from "./issue.ts";
 import { type Net, refusal } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
@@ -43,6 +41,14 @@ export class Presenter {
     const left = new Map<string, number>();
     for (const part of order.parts) left.set(part.configuration, (await this.spendable(order, part.configuration)).length);
     return left;
+  }
+
+  /** When the first of its formats has no copy left to show, in seconds; 0 when one has none now. */
+  async copiesUntil(order: Order): Promise<number> {
+    const ends = await Promise.all(
+      order.parts.map(async (part) => Math.max(0, ...(await this.spendable(order, part.configuration)).map(({ copy }) => copy.until))),
+    );
+    return Math.min(...ends);
   }
 
   async statusOf(order: Order): Promise<{ uri: string; idx: number } | null> {
@@ -108,9 +114,11 @@ export class Presenter {
 
   private async present(asked: Asked, pick: Pick, { copy, key }: Spendable): Promise<string> {
     if (pick.holding.format === "dc+sd-jwt") {
+      const { presentSdJwt } = await import("./formats/sd_jwt.ts");
       return presentSdJwt(copy.raw, pick.names, key, asked.clientId, asked.nonce, this.now());
     }
     const names = new Map(pick.names.length > 0 ? [[pick.holding.namespace, pick.names]] : []);
+    const { presentMdoc } = await import("./formats/mdoc.ts");
     return presentMdoc(copy.raw, pick.holding.type, names, key, {
       clientId: asked.clientId,
       nonce: asked.nonce,
@@ -129,7 +137,7 @@ export class Presenter {
     if (!response.ok) throw await refusal(response);
     const answer = (await response.json().catch(() => ({}))) as { redirect_uri?: unknown };
     const next = answer.redirect_uri;
-    return typeof next === "string" && /^https?:\/\//.test(next) ? next : null;
+    return typeof next === "string" && URL.canParse(next) && this.net.may(next) ? next : null;
   }
 
   /** A copy to spend; when none is left, fresh ones are fetched first. */

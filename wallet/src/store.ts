@@ -112,6 +112,10 @@ export class Store {
     }
   }
 
+  get name(): string {
+    return this.db.name;
+  }
+
   close(): void {
     this.db.close();
   }

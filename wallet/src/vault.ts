@@ -6,7 +6,7 @@
  * this browser, are not enough to guess the PIN. Keeps: salts, parameters, the wrapped data key, the failure count.
  * Refuses: weak PINs, a sixth try, a record whose id, kind or owner was changed.
  */
-import { argon2id } from "hash-wasm";
+import { alone } from "./alone.ts";
 import { type Bytes, random, utf8 } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 import type { SealedKind, SealedRow, Store, Write } from "./store.ts";
@@ -157,7 +157,12 @@ export class Vault {
     return this.#data;
   }
 
-  private async rawByPin(pin: string): Promise<Bytes> {
+  /** One try at a time, over all tabs: a try that fails for another reason must not forgive its neighbour's. */
+  private rawByPin(pin: string): Promise<Bytes> {
+    return alone("mapae-pin", () => this.tryPin(pin));
+  }
+
+  private async tryPin(pin: string): Promise<Bytes> {
     const record = await this.store.meta<PinRecord>("pin");
     if (!record) throw new Problem("no_pin");
     const before = await this.countTry();
@@ -193,6 +198,7 @@ export class Vault {
   }
 
   private async pinKek(pin: string, salt: Bytes, cost: Cost): Promise<CryptoKey> {
+    const { argon2id } = await import("./argon.ts"); // not needed before the first digit
     const stretched = await argon2id({
       password: pin,
       salt,

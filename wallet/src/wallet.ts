@@ -4,11 +4,13 @@
  * anything else. Trusts: its parts, each for what its own file says. Keeps: the unlocked session, in memory only.
  * Refuses: every deed on a locked wallet.
  */
+import { same } from "./bytes.ts";
 import type { Pick } from "./dcql.ts";
 import { type Device, Phone } from "./device.ts";
 import { type Offered, Issuance, type Step } from "./issue.ts";
 import { parseLink } from "./links.ts";
 import { Net, type Fetch } from "./net.ts";
+import { type Notice, noticesOf, type Watch } from "./notices.ts";
 import { enrolPasskey, passkeySecret } from "./passkey.ts";
 import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
@@ -57,6 +59,8 @@ export class Wallet extends EventTarget {
   orders: readonly Order[] = [];
   pending: readonly Pending[] = [];
   device: Device | undefined;
+  /** What is true now and worth saying on the first screen. */
+  notices: readonly Notice[] = [];
 
   private constructor(
     readonly store: Store,
@@ -64,7 +68,7 @@ export class Wallet extends EventTarget {
   ) {
     super();
     const { base, now } = world;
-    this.net = new Net(world.fetch);
+    this.net = new Net(world.fetch, world.base);
     this.vault = new Vault(store, world.cost);
     this.phone = new Phone(store, this.net, base, now);
     this.trust = new Trust(store, this.net, base, now);
@@ -128,10 +132,13 @@ export class Wallet extends EventTarget {
     await enrolPasskey(this.vault, pin, label);
   }
 
-  lock(): void {
+  /** `tell`: the other tabs lock as well. */
+  lock(tell = true): void {
     this.vault.lock();
+    if (tell) this.dispatchEvent(new Event("locked"));
     this.orders = [];
     this.pending = [];
+    this.notices = [];
     this.changed();
   }
 
@@ -151,6 +158,22 @@ export class Wallet extends EventTarget {
     await this.read();
     for (const order of this.orders) await this.tendCard(order).catch(asProblem);
     if (this.vault.open) await this.read();
+    await this.keepWatch();
+  }
+
+  /** Leaves the bare dates for the time when the wallet is locked (notices.ts). */
+  async keepWatch(): Promise<void> {
+    const cards = await Promise.all(
+      this.orders.map(async (order) => {
+        const ends = order.parts.map((part) => part.claims["expiry_date"]).find((value) => typeof value === "string") as string | undefined;
+        return { id: order.id, standing: order.standing, ends: ends ?? null, copiesUntil: await this.presenter.copiesUntil(order) };
+      }),
+    );
+    if (!this.vault.open) return;
+    const watch: Watch = { cards };
+    await this.store.setMeta("watch", watch);
+    this.notices = noticesOf(watch, undefined, this.now());
+    this.changed();
   }
 
   private async tendCard(order: Order): Promise<void> {
@@ -168,9 +191,24 @@ export class Wallet extends EventTarget {
     const issuer = list.issuers.find((item) => status.uri.startsWith(item.status_prefix));
     if (!issuer) return order;
     const standing = await standingOf(status, issuer.status_prefix, anchors(issuer.ca), this.net, this.now());
-    const heard: Order = { ...order, standing, standingHeard: this.now() };
-    await writeOne(this.store, this.vault, "order", "", heard);
-    return heard;
+    return this.noteStanding(order.id, standing);
+  }
+
+  /** On the newest record, whoever wrote it: a renewal in another tab must not lose its refresh token to us. */
+  private async noteStanding(id: string, standing: Order["standing"]): Promise<Order> {
+    for (;;) {
+      const row = await this.store.row(id);
+      if (!row) throw new Problem("conflict", "the card is gone");
+      const heard: Order = { ...(await this.vault.unseal<Order>(row)), standing, standingHeard: this.now() };
+      const fresh = await this.vault.seal("order", id, "", heard);
+      const written = await this.store.write(async (tx) => {
+        const current = await tx.objectStore("sealed").get(id);
+        if (!current || !same(current.iv, row.iv)) return false;
+        await tx.objectStore("sealed").put(fresh);
+        return true;
+      });
+      if (written) return heard;
+    }
   }
 
   /** The documents this person could get, and where. The last answer is kept for when there is no network. */
@@ -281,7 +319,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      await tx.objectStore("meta").delete("trust-list");
+      for (const name of ["trust-list", "watch"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
     });
     this.phone.forget();
@@ -291,11 +329,13 @@ export class Wallet extends EventTarget {
   /** Everything goes. Only the language and the reason stay. */
   async eraseAll(why: Erased["why"] | null): Promise<void> {
     const language = await this.store.meta("language");
+    const notify = await this.store.meta("notify");
     await this.store.write(async (tx) => {
       await tx.objectStore("sealed").clear();
       await tx.objectStore("keys").clear();
       await tx.objectStore("meta").clear();
       if (language !== undefined) await tx.objectStore("meta").put(language, "language");
+      if (notify !== undefined) await tx.objectStore("meta").put(notify, "notify");
       if (why) await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
     });
     this.device = undefined;
@@ -310,7 +350,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      for (const name of ["pin", "pin-failures", "passkey", "device"]) await tx.objectStore("meta").delete(name);
+      for (const name of ["pin", "pin-failures", "passkey", "device", "watch", "told"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put(true, "welcomed");
     });
     this.device = undefined;

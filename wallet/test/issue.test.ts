@@ -172,3 +172,108 @@ test("the same offer scanned again, or a new one for a card we hold, never makes
   const ids = [await wallet.issuance.accept(meant.offered), await wallet.issuance.accept(meant.offered)];
   expect(new Set(ids).size).toBe(1);
 });
+
+test("a status of renew is a renewal, quietly; the card shows as valid all the while", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  const before = (await wallet.store.rows("copy")).map((row) => row.id);
+  await wallet.tend();
+  expect((await wallet.store.rows("copy")).map((row) => row.id)).toEqual(before); // valid: nothing to do
+  land.standing = 3;
+  await wallet.tend();
+  const after = (await wallet.store.rows("copy")).map((row) => row.id);
+  expect(after).toHaveLength(6);
+  expect(after.some((id) => before.includes(id))).toBe(false);
+  expect(wallet.orders.map((order) => order.standing)).toEqual(["valid"]);
+  expect(wallet.notices).toEqual([]);
+  expect(land.batches.filter((batch) => batch.live).every((batch) => batch.acknowledged)).toBe(true);
+});
+
+test("lost and released while the phone was silent: the cards work again", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  // The issuer locked every copy and the counter released it; this phone only hears the end of it.
+  land.device = { state: "active" };
+  land.standing = 3;
+  await wallet.tend();
+  expect(wallet.orders[0]?.standing).toBe("valid");
+  expect([...(await wallet.presenter.copiesLeft(wallet.orders[0]!)).values()]).toEqual([3, 3]);
+  const meant = await wallet.understand(await land.qr());
+  if (!("presentation" in meant)) throw new Error("not a request");
+  expect((await wallet.present(meant.presentation, PIN)).entry.result).toBe("sent");
+});
+
+test("a card heard to be locked says so, is not shown, and comes back when it is released", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  land.standing = 2;
+  await wallet.tend();
+  expect(wallet.notices.map((notice) => notice.kind)).toEqual(["locked"]);
+  await expect(wallet.understand(await land.qr())).rejects.toMatchObject({ code: "card_not_valid" });
+  expect(await wallet.store.meta("watch")).toEqual({ cards: [{ id: wallet.orders[0]?.id, standing: "suspended", ends: "2029-11-21", copiesUntil: NOW / 1000 + 86_400 * 20 }] });
+  land.standing = 0;
+  await wallet.tend();
+  expect(wallet.notices).toEqual([]);
+  expect("presentation" in (await wallet.understand(await land.qr()))).toBe(true);
+});
+
+test("copies that ran out with no network are said, and are no longer once they were fetched", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  for (const row of await wallet.store.rows("copy")) await wallet.store.write((tx) => tx.objectStore("sealed").put({ ...row, used: 1 }));
+  const online = land.fetch;
+  Object.assign(land, { fetch: () => Promise.reject(new TypeError("no network")) });
+  const offline = await fresh(land, wallet.store.name);
+  await offline.unlock(PIN);
+  await offline.tend();
+  expect(offline.notices.map((notice) => notice.kind)).toEqual(["no_copies"]);
+  Object.assign(land, { fetch: online });
+  await wallet.tend();
+  expect(wallet.notices).toEqual([]);
+});
+
+test("two tabs tend the same card: one renewal after the other, nothing spent is lost", async () => {
+  const land = await country();
+  const one = await withPin(land);
+  await receive(one);
+  const two = await fresh(land, one.store.name);
+  await two.unlock(PIN);
+  land.standing = 3;
+  await Promise.all([one.tend(), two.tend()]);
+  land.standing = 0;
+  await one.read();
+  expect(one.orders).toHaveLength(1);
+  expect(one.pending).toHaveLength(0);
+  expect(await one.store.rows("copy")).toHaveLength(6);
+  await one.finish(await one.issuance.renew(two.orders[0]!), () => undefined); // with the newest refresh token, whatever this tab remembers
+});
+
+test("a wallet erased while the issuer was answering stays empty", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  const meant = await wallet.understand(OFFER);
+  if (!("offered" in meant)) throw new Error("not an offer");
+  const id = await wallet.issuance.accept(meant.offered);
+  let erased = false;
+  const work = wallet.finish(id, (step) => {
+    if (step !== "store" || erased) return;
+    erased = true;
+    void wallet.store.write((tx) => tx.objectStore("sealed").clear());
+  });
+  await expect(work).rejects.toMatchObject({ code: "conflict" });
+  expect(await wallet.store.rows("copy")).toHaveLength(0);
+  expect(await wallet.store.keysOf("phone")).toHaveLength(1);
+});
+
+test("no address without TLS is asked, not even one that an issuer's metadata names", async () => {
+  const land = await country();
+  const wallet = await fresh(land);
+  const before = land.asked;
+  await expect(wallet.net.json("GET", "http://elsewhere.test/token")).rejects.toMatchObject({ code: "insecure_address" });
+  expect(land.asked).toBe(before);
+  expect(wallet.net.may("javascript:alert(1)")).toBe(false);
+});

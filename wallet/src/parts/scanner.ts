@@ -4,16 +4,23 @@
  * Trusts: zxing (its WebAssembly is served beside the wallet). Keeps: no picture. Fires `denied` when there is no camera.
  */
 import { html, LitElement, type TemplateResult } from "lit";
-import { prepareZXingModule, readBarcodes } from "zxing-wasm/reader";
+import type { readBarcodes } from "zxing-wasm/reader";
 import wasm from "zxing-wasm/reader/zxing_reader.wasm?url";
 import { t } from "../words.ts";
 
 const PAUSE_MS = 120;
 const WIDEST = 960;
 
+async function load(): Promise<typeof readBarcodes> {
+  const reader = await import("zxing-wasm/reader");
+  reader.prepareZXingModule({ overrides: { locateFile: (path: string, prefix: string) => (path.endsWith(".wasm") ? wasm : prefix + path) } });
+  return reader.readBarcodes;
+}
+
 export class Scanner extends LitElement {
   private stream: MediaStream | null = null;
   private live = false;
+  private read: typeof readBarcodes | null = null;
 
   protected override createRenderRoot(): HTMLElement {
     return this;
@@ -38,12 +45,15 @@ export class Scanner extends LitElement {
 
   private async start(): Promise<void> {
     try {
-      prepareZXingModule({ overrides: { locateFile: (path: string, prefix: string) => (path.endsWith(".wasm") ? wasm : prefix + path) } });
+      const reader = load(); // while the holder is asked for the camera
+      reader.catch(() => undefined);
       this.stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
         video: { facingMode: { ideal: "environment" }, width: { ideal: 1280 }, height: { ideal: 720 } },
       });
+      this.read = await reader;
     } catch {
+      this.stop();
       this.dispatchEvent(new CustomEvent("denied"));
       return;
     }
@@ -60,13 +70,13 @@ export class Scanner extends LitElement {
   private async watch(video: HTMLVideoElement): Promise<void> {
     const canvas = document.createElement("canvas");
     const pen = canvas.getContext("2d", { willReadFrequently: true });
-    while (this.live && pen) {
+    while (this.live && pen && this.read) {
       if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0) {
         const scale = Math.min(1, WIDEST / video.videoWidth);
         canvas.width = Math.round(video.videoWidth * scale);
         canvas.height = Math.round(video.videoHeight * scale);
         pen.drawImage(video, 0, 0, canvas.width, canvas.height);
-        const found = await readBarcodes(pen.getImageData(0, 0, canvas.width, canvas.height), {
+        const found = await this.read(pen.getImageData(0, 0, canvas.width, canvas.height), {
           formats: ["QRCode"],
           maxNumberOfSymbols: 1,
           tryHarder: true,

@@ -2,11 +2,12 @@
 import { html, nothing, type TemplateResult } from "lit";
 import "../parts/card_face.ts";
 import { claimsOf, faceOf } from "../parts/card_face.ts";
+import { noticeWords } from "../notices.ts";
 import { asProblem } from "../problem.ts";
 import type { Order } from "../records.ts";
 import { wordsOf } from "../trust.ts";
 import type { DocumentOffer } from "../wallet.ts";
-import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, t } from "../words.ts";
+import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, spoken, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 class Home extends Screen {
@@ -17,6 +18,10 @@ class Home extends Screen {
       ${device?.state === "waiting"
         ? html`<section class="panel warn" data-testid="waiting"><h2>${t("home.waiting")}</h2><p>${t("home.waiting.lead")}</p></section>`
         : nothing}
+      ${this.wallet.notices.map((notice) => {
+        const { title, lead } = noticeWords(notice, spoken());
+        return html`<section class="panel warn" data-testid="notice" data-kind=${notice.kind}><h2>${title}</h2><p>${lead}</p></section>`;
+      })}
       ${pending.filter((item) => !item.renewal).map((item) => item.failed ? this.failed(item.id, item.failed) : this.underway(item.id))}
       ${orders.length > 0
         ? html`<ul class="cards">

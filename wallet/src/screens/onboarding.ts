@@ -1,12 +1,13 @@
 /** First start: what we ask for, who you are, the code by text message. Promises nothing is stored before it is confirmed. */
 import { html, nothing, type TemplateResult } from "lit";
 import type { Check } from "../device.ts";
+import { type Notifying, turnOn } from "../notify.ts";
 import { Problem } from "../problem.ts";
 import { minutes, spoken, t } from "../words.ts";
 import { heading, icon, Screen, triesLeft } from "./screen.ts";
 
 class Welcome extends Screen {
-  private notified: NotificationPermission | null = null;
+  private notified: Notifying | null = null;
 
   private readonly start = (): Promise<void> =>
     this.attempt(async () => {
@@ -16,7 +17,7 @@ class Welcome extends Screen {
     });
 
   private readonly notify = async (): Promise<void> => {
-    this.notified = await Notification.requestPermission().catch(() => "denied" as const);
+    this.notified = await turnOn(this.wallet.store);
     this.requestUpdate();
   };
 
@@ -39,7 +40,7 @@ class Welcome extends Screen {
           ${this.ask("bell", t("welcome.notify"), t("welcome.notify.why"))}
         </ul>
         ${may ? html`<button class="button quiet small" id="notify" data-testid="notify" @click=${this.notify}>${t("welcome.notify.on")}</button>` : nothing}
-        ${this.notified ? html`<p class="fine" role="status">${t(this.notified === "granted" ? "welcome.notify.ok" : "welcome.notify.no")}</p>` : nothing}
+        ${this.notified ? html`<p class="fine" role="status">${t(this.notified === "on" ? "welcome.notify.ok" : "welcome.notify.no")}</p>` : nothing}
       </section>
       <p class="promise">${icon("shield")}<span>${t("welcome.promise")}</span></p>
       <div class="actions"><button class="button" id="start" data-testid="start" @click=${this.start}>${t("welcome.start")}</button></div>`;
@@ -98,7 +99,7 @@ class Identity extends Screen {
 
   private readonly confirm = (event: Event): void => {
     event.preventDefault();
-    this.codeMissing = !/^\d{6}$/.test(this.code);
+    this.codeMissing = !/^\d{4,10}$/.test(this.code);
     if (this.codeMissing) {
       this.requestUpdate();
       this.querySelector<HTMLElement>("#code")?.focus();
@@ -188,7 +189,7 @@ class Identity extends Screen {
       <form class="form" @submit=${this.confirm} novalidate>
         <div class="field">
           <label for="code">${t("code.label")}</label>
-          <input id="code" data-testid="code" class="code" inputmode="numeric" maxlength="6" autocomplete="one-time-code" ?disabled=${over}
+          <input id="code" data-testid="code" class="code" inputmode="numeric" maxlength="10" autocomplete="one-time-code" ?disabled=${over}
             aria-invalid=${this.codeMissing ? "true" : "false"} aria-describedby="code-left"
             .value=${this.code} @input=${(event: InputEvent) => { this.code = (event.target as HTMLInputElement).value.replace(/\D/g, ""); }} />
           <p class="hint row" id="code-left">

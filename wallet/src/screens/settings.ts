@@ -1,5 +1,6 @@
 /** Language, locks, this phone, what to do when it is lost, and erasing the wallet. */
 import { html, nothing, type TemplateResult } from "lit";
+import { type Notifying, notifying, turnOff, turnOn } from "../notify.ts";
 import { passkeySupported } from "../passkey.ts";
 import { moment, spoken, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
@@ -9,6 +10,7 @@ class Settings extends Screen {
   private supported = false;
   private persisted: boolean | null = null;
   private sure = false;
+  private notices: Notifying = "off";
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -18,6 +20,7 @@ class Settings extends Screen {
   private async look(): Promise<void> {
     this.hasPasskey = (await this.wallet.vault.passkey()) !== undefined;
     this.supported = await passkeySupported();
+    this.notices = await notifying(this.wallet.store);
     this.persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? null;
     this.requestUpdate();
   }
@@ -39,6 +42,26 @@ class Settings extends Screen {
     return html`<button class="segment" lang=${code} data-testid="language-${code}" aria-pressed=${spoken() === code} @click=${() => this.host.speak(code)}>${words}</button>`;
   }
 
+  private readonly toggleNotices = (): Promise<void> =>
+    this.attempt(async () => {
+      if (this.notices === "on") await turnOff(this.wallet.store);
+      else await turnOn(this.wallet.store);
+      await this.look();
+      this.host.announce(t(this.notices === "on" ? "settings.notify.is_on" : "settings.notify.is_off"));
+    });
+
+  private notifications(): TemplateResult {
+    const { notices } = this;
+    const fixed = notices === "denied" || notices === "unsupported";
+    return html`<section class="panel"><h2>${t("settings.notify")}</h2>
+      <p class="fine">${fixed ? t(`settings.notify.${notices}`) : t("welcome.notify.why")}</p>
+      ${fixed
+        ? nothing
+        : html`<button class="row-button" id="notices" data-testid="notices" data-state=${notices} ?disabled=${this.busy} @click=${this.toggleNotices}>
+            ${icon("bell")}<span>${t("settings.notify")}</span><b>${t(notices === "on" ? "settings.notify.off" : "settings.notify.on")}</b></button>`}
+    </section>`;
+  }
+
   protected view(): TemplateResult {
     const { device } = this.wallet;
     const state = device?.state ?? "active";
@@ -58,6 +81,7 @@ class Settings extends Screen {
           <button class="row-button" id="lock" data-testid="lock" @click=${() => { this.wallet.lock(); this.host.go({ name: "unlock" }, true); }}>${icon("shield")}<span>${t("settings.lock")}</span>${icon("next")}</button>
         </div>
       </section>
+      ${this.notifications()}
       <section class="panel"><h2>${t("settings.phone")}</h2>
         <dl class="facts">
           <div><dt>${t("settings.phone.state")}</dt><dd data-testid="device-state" data-state=${state}>${t(`settings.phone.${state}`)}
