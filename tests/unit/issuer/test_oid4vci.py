@@ -68,7 +68,7 @@ def test_several_proofs_stand_for_their_own_keys(provider: Provider) -> None:
     assert [key.thumbprint for key in check_proofs({"jwt": proofs}, rules(provider)).keys] == [k.kid for k in KEYS[:4]]
 
 
-@pytest.mark.parametrize("kid", ["0", KEYS[0].kid])
+@pytest.mark.parametrize("kid", ["0", KEYS[0].kid], ids=["place", "thumbprint"])
 def test_the_proof_may_name_its_key_by_place_or_thumbprint(provider: Provider, kid: str) -> None:
     proof = jwt(provider, KEYS[:2], {"jwk": None, "kid": kid})
     assert len(check_proofs({"jwt": [proof]}, rules(provider)).keys) == 2
