@@ -220,7 +220,7 @@ export class App extends LitElement implements Host {
 
   private lockUp(): void {
     if (!this.wallet.vault.open || this.route.name === "pin") return;
-    this.wallet.lock();
+    this.wallet.lock(false); // another tab may be in use
     this.go({ name: "unlock" }, true);
   }
 

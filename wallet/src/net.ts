@@ -34,8 +34,9 @@ export class Net {
     } catch {
       throw new Problem("offline", new URL(url, "http://wallet.invalid").host);
     }
-    if (Number(response.headers.get("content-length") ?? 0) > LIMIT) throw new Problem("too_large");
-    return response;
+    if (response.body === null) return response;
+    const { status, statusText, headers } = response;
+    return new Response(await wholeBody(response, url), { status, statusText, headers });
   };
 
   may(url: string): boolean {
@@ -61,9 +62,27 @@ export class Net {
     if (!response.ok) throw await refusal(response);
     const type = (response.headers.get("content-type") ?? "").split(";")[0]?.trim();
     if (type !== accept) throw new Problem("malformed", `expected ${accept}`);
-    const answer = await response.text();
-    if (answer.length > LIMIT) throw new Problem("too_large");
-    return answer;
+    return response.text();
+  }
+}
+
+/** Read to its end, or to the limit: a server's word about the length is not trusted, and half an answer is none. */
+async function wholeBody(response: Response, url: string): Promise<Blob> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  try {
+    for (const reader = (response.body as ReadableStream<Uint8Array<ArrayBuffer>>).getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return new Blob(parts);
+      parts.push(value);
+      size += value.length;
+      if (size > LIMIT) {
+        void reader.cancel().catch(() => undefined);
+        throw new Problem("too_large");
+      }
+    }
+  } catch (thrown) {
+    throw thrown instanceof Problem ? thrown : new Problem("offline", new URL(url).host);
   }
 }
 

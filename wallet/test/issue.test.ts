@@ -277,3 +277,25 @@ test("no address without TLS is asked, not even one that an issuer's metadata na
   expect(land.asked).toBe(before);
   expect(wallet.net.may("javascript:alert(1)")).toBe(false);
 });
+
+test("an answer without end, or one that stops half way, is neither read on nor taken for whole", async () => {
+  const land = await country();
+  const wallet = await fresh(land);
+  let sent = 0;
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += 1;
+        controller.enqueue(new Uint8Array(65_536));
+      },
+    });
+  Object.assign(land, { fetch: async () => new Response(endless(), { headers: { "Content-Type": "application/json" } }) });
+  const one = await fresh(land);
+  await expect(one.net.json("GET", `${BASE}/x`)).rejects.toMatchObject({ code: "too_large" });
+  expect(sent).toBeLessThan(80);
+  const broken = () => new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(8)), pull: (controller) => controller.error(new Error("cut")) });
+  Object.assign(land, { fetch: async () => new Response(broken()) });
+  const two = await fresh(land);
+  await expect(two.net.json("GET", `${BASE}/x`)).rejects.toMatchObject({ code: "offline" });
+  wallet.store.close();
+});
