@@ -246,6 +246,7 @@ async def forget_identity(tx: Tx, checks_before: int, knocks_before: int) -> Non
 
 async def open_check(tx: Tx, check: Check) -> None:
     """Begin a check; an unfinished one of the same person for the same audience ends."""
+    await tx.serial(f"identity:{check.audience}:{check.person}")
     await tx.run(
         "UPDATE identity_check SET state = 'replaced' WHERE person = $1 AND audience = $2 AND state = 'waiting'",
         check.person, check.audience,

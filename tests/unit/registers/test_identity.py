@@ -144,6 +144,13 @@ async def test_a_new_code_ends_the_old_one(office: Office) -> None:
     assert await office.identity.confirm(second.check_id, await office.code_for("010-0000-0001"))
 
 
+async def test_of_checks_begun_at_the_same_moment_one_waits(office: Office) -> None:
+    """Otherwise each further one would give five more tries."""
+    await asyncio.gather(*(office.identity.start(ask_of(office), CLIENT) for _ in range(5)))
+    waiting = await office.db.all("SELECT id FROM identity_check WHERE state = 'waiting'")
+    assert len(waiting) == 1
+
+
 async def test_an_unknown_check_is_not_found(office: Office) -> None:
     assert (await refusal(office.identity.confirm("nothing", "123456"))).code is Code.NOT_FOUND
 
