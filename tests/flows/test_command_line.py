@@ -228,9 +228,9 @@ def test_a_changed_row_is_found_and_reset_asks_first(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "issuer: BROKEN at event" in done.stdout and "registers: whole" in done.stdout
 
-    assert mapae(tmp_path, "demo", "reset", typed="n\n").stdout == ""
+    assert mapae(tmp_path, "demo", "reset", typed="n\n").stdout.strip() == ""
     assert (tmp_path / "var").exists()
-    assert mapae(tmp_path, "demo", "reset", typed="y\n").stdout == "forgotten\n"
+    assert mapae(tmp_path, "demo", "reset", typed="y\n").stdout.strip() == "forgotten"
     assert not (tmp_path / "var").exists()
 
 
