@@ -34,7 +34,8 @@ export class Net {
     } catch {
       throw new Problem("offline", new URL(url, "http://wallet.invalid").host);
     }
-    if (response.body === null) return response;
+    // A browser gives even a 204 an (empty) body, and lets nobody make a new answer of such a status with one.
+    if (response.body === null || [204, 205, 304].includes(response.status)) return response;
     const { status, statusText, headers } = response;
     return new Response(await wholeBody(response, url), { status, statusText, headers });
   };
