@@ -60,7 +60,14 @@ class Phone:
     def sees(self, test_id: str) -> Locator:
         """Waits until it is on the screen."""
         found = self[test_id]
-        expect(found).to_be_visible(timeout=20_000)
+        try:
+            expect(found).to_be_visible(timeout=20_000)
+        except AssertionError as missing:
+            said = self.page.locator("#problem").first
+            if said.is_visible():
+                code, detail = said.get_attribute("data-code"), said.get_attribute("data-detail")
+                missing.add_note(f"the wallet says {code}: {detail}")
+            raise
         return found
 
     def tap(self, test_id: str) -> None:
