@@ -98,3 +98,16 @@ test("a passkey's secret opens the same data, another secret does not", async ()
   await one.unlockByPasskey(secret);
   expect(await one.unseal(row)).toEqual({ n: 1 });
 });
+
+test("a try that fails for another reason forgives nothing that was tried before it", async () => {
+  const [one, store, name] = await vault();
+  await one.create("274913");
+  const two = new Vault(await Store.open(name), CHEAP);
+  const broken = await store.meta<object>("pin");
+  const wrong = Array.from({ length: 3 }, () => one.unlock("805162"));
+  await Promise.allSettled(wrong);
+  await store.setMeta("pin", { ...broken, cost: { memoryKiB: 0, passes: 1, lanes: 1 } });
+  await Promise.allSettled([two.unlock("805162"), one.unlock("805162")]);
+  await store.setMeta("pin", broken);
+  expect(await one.triesLeft()).toBe(2);
+});
