@@ -259,7 +259,7 @@ class Grants:
         session = await store.session_by_refresh(self._db, presented, self._clock.now())
         if session is None or session.state != "live" or session.card.state not in ("open", "held"):
             raise Refused(Code.INVALID_GRANT, "this refresh token is not valid any more")
-        # Draft-07 section 6.4: a refresh token is bound to the client instance's key, and by RFC 9449 to the DPoP key.
+        # Draft-07 section 10.3: a refresh token is bound to the client instance's key, and by RFC 9449 to the DPoP key.
         if session.dpop_jkt != dpop.jkt or session.client_jkt != client.jkt or session.client_id != client.id:
             raise Refused(Code.INVALID_GRANT, "this refresh token is bound to another wallet")
         standing = await self.standing(client)
