@@ -115,7 +115,10 @@ class StatusLists:
         except Refused as refused:
             raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None
         if held is not None and token.issued_at < held.token.issued_at:
-            return None  # a stale cache on the way: what we have is newer
+            # Issuing processes sign in turn: within its ttl an older list still says that ours, which is newer, stands.
+            # Older than that it is a stale cache on the way.
+            recent = now.timestamp() - token.issued_at <= min(token.ttl or 0, FRESH.seconds * 3)
+            return replace(held, asked_at=now) if recent else None
         etag = etag if etag and len(etag) <= 256 else None
         return _Held(token, tuple(issuer.anchors.ders), signer.not_after, etag, now)
 

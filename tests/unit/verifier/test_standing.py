@@ -90,6 +90,19 @@ async def test_an_older_list_does_not_replace_a_newer_one(lists: StatusLists, se
     assert await read(lists) == status.SUSPENDED
 
 
+async def test_an_older_list_of_another_issuing_process_confirms_the_newer_one(
+    lists: StatusLists, server: Lists
+) -> None:
+    """Two processes sign in turn: one's list may be seconds older than the other's, and neither is out of reach."""
+    server.standing = status.SUSPENDED
+    await read(lists)
+    server.clock.advance(FRESH)
+    server.standing, server.changes = status.VALID, {"now": NOW.replace(microsecond=0) - timedelta(seconds=1)}
+    assert await read(lists) == status.SUSPENDED
+    listed = (await lists.listed(PLACE, AUTHORITY.issuer()))[LIST]
+    assert listed.good_until == NOW + FRESH + timedelta(seconds=5)
+
+
 async def test_a_server_that_is_down_lets_one_till_wait_and_not_each(lists: StatusLists, server: Lists) -> None:
     server.up = False
     for _ in range(3):
