@@ -299,3 +299,12 @@ test("an answer without end, or one that stops half way, is neither read on nor 
   await expect(two.net.json("GET", `${BASE}/x`)).rejects.toMatchObject({ code: "offline" });
   wallet.store.close();
 });
+
+test("an answer without content that has a body all the same, as Chromium gives it, is an answer", async () => {
+  const land = await country();
+  const real = new Response(null, { status: 204 });
+  Object.defineProperty(real, "body", { value: new ReadableStream({ start: (controller) => controller.close() }) });
+  Object.assign(land, { fetch: async () => real });
+  const wallet = await fresh(land);
+  expect(await wallet.net.json("POST", `${BASE}/x`, {})).toBeUndefined();
+});
