@@ -188,11 +188,11 @@ class Citizen:
         return done
 
 
-class Officer:
-    """Somebody at the desk, working its pages without script."""
+class Visitor:
+    """Somebody in front of our pages, without script; `page` is the one in front of them."""
 
-    def __init__(self, town: Town, office: str, language: str) -> None:
-        self.town, self.office = town, office
+    def __init__(self, town: Town, language: str) -> None:
+        self.town = town
         self.browser = town.browser(language)
         self.page: Page | None = None
 
@@ -205,6 +205,14 @@ class Officer:
         page = self.page
         self.page = self.town.call(lambda: self.browser.post(page, action_ends, **fields))
         return self.page
+
+
+class Officer(Visitor):
+    """Somebody at the desk."""
+
+    def __init__(self, town: Town, office: str, language: str) -> None:
+        super().__init__(town, language)
+        self.office = office
 
     def sign_in(self) -> Page:
         self.go("/desk/sign-in")
@@ -244,23 +252,8 @@ class Officer:
         return self.go(self.page.url.removeprefix(BASE))
 
 
-class Till:
-    """A shop's checker, working its pages without script."""
-
-    def __init__(self, town: Town, language: str) -> None:
-        self.town = town
-        self.browser = town.browser(language)
-        self.page: Page | None = None
-
-    def go(self, path: str) -> Page:
-        self.page = self.town.call(self.browser.get, path)
-        return self.page
-
-    def do(self, action_ends: str, **fields: str) -> Page:
-        assert self.page is not None
-        page = self.page
-        self.page = self.town.call(lambda: self.browser.post(page, action_ends, **fields))
-        return self.page
+class Till(Visitor):
+    """A shop's checker."""
 
     def enrol(self, shop: str) -> None:
         code = next(one["code"] for one in self.town.get_json("/demo.json")["shops"] if one["id"] == shop)
