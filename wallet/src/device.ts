@@ -5,6 +5,7 @@
  * Refuses: nothing; refusals come from the other side.
  */
 import { b64u, sha256, token, utf8 } from "./bytes.ts";
+import { type IdentityForm, parseForm } from "./identity_form.ts";
 import { keepKey, signJwt } from "./keys.ts";
 import type { Net } from "./net.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
@@ -31,6 +32,7 @@ export interface Identified {
 
 export class Phone {
   private attested = new Map<string, { jwt: string; until: number }>();
+  private asked: Promise<IdentityForm> | null = null;
 
   constructor(
     private readonly store: Store,
@@ -38,6 +40,15 @@ export class Phone {
     private readonly base: string,
     private readonly now: () => number,
   ) {}
+
+  /** What the country asks for at the identity check. Heard once; a failure is asked again. */
+  form(): Promise<IdentityForm> {
+    this.asked ??= this.net.json<unknown>("GET", `${this.base}/identity/form`).then(parseForm).catch((thrown: unknown) => {
+      this.asked = null;
+      throw thrown;
+    });
+    return this.asked;
+  }
 
   startCheck(name: string, residentNumber: string, phone: string, language: string): Promise<Check> {
     const body = { name, resident_number: residentNumber, phone, audience: "wallet_provider", language };

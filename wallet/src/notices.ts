@@ -9,8 +9,6 @@ import type { Store } from "./store.ts";
 import { noticesEn, noticesKo } from "./words/notices.ts";
 
 export const SYNC_TAG = "mapae-watch";
-/** When a new card may be asked for: the renewal window of the resident card. */
-export const RENEWAL_DAYS = 90;
 export const DAY_MS = 86_400_000;
 const WEEK_MS = 7 * DAY_MS;
 
@@ -30,6 +28,8 @@ export interface Watched {
   readonly ends: string | null;
   /** When the last usable copies end, in seconds; 0 when none is left. */
   readonly copiesUntil: number;
+  /** How many days before its end a new card may be asked for, as the issuer says; null while we have not heard: no early word then. */
+  readonly renewalDays: number | null;
 }
 export interface Watch {
   readonly cards: readonly Watched[];
@@ -47,7 +47,8 @@ export function noticesOf(watch: Watch | undefined, erased: { readonly why: stri
     else if (card.standing === "suspended") found.push({ kind: "locked", about, date: null });
     else {
       if (card.copiesUntil * 1000 <= now) found.push({ kind: "no_copies", about, date: null });
-      if (Date.parse(`${card.ends}T00:00:00`) - RENEWAL_DAYS * DAY_MS <= now) found.push({ kind: "ends", about, date: card.ends });
+      const opens = Date.parse(`${card.ends}T00:00:00`) - (card.renewalDays ?? Number.NaN) * DAY_MS;
+      if (opens <= now) found.push({ kind: "ends", about, date: card.ends });
     }
   }
   return found;

@@ -27,6 +27,10 @@ export interface DocumentOffer {
   readonly where: Words;
   readonly bring: readonly Words[];
   readonly fee: unknown;
+  /** The credential configurations it is issued under. */
+  readonly configurations?: readonly string[];
+  /** How many days before its end a new one may be asked for. */
+  readonly renewal_days?: number | null;
   readonly state: "available" | "held" | "not_eligible" | "elsewhere";
   readonly reason?: string | null;
   readonly detail?: Words | string | null;
@@ -48,6 +52,12 @@ export interface World {
   readonly cost?: Cost;
   readonly database?: string;
 }
+
+/** The sealed record that holds the list of documents. */
+const DOCUMENTS = "documents";
+
+const documentOf = (order: Order, list: readonly DocumentOffer[]): DocumentOffer | undefined =>
+  list.find((item) => order.parts.some((part) => item.configurations?.includes(part.configuration)));
 
 export class Wallet extends EventTarget {
   readonly vault: Vault;
@@ -158,15 +168,17 @@ export class Wallet extends EventTarget {
     await this.read();
     for (const order of this.orders) await this.tendCard(order).catch(asProblem);
     if (this.vault.open) await this.read();
+    await this.learnRenewal();
     await this.keepWatch();
   }
 
   /** Leaves the bare dates for the time when the wallet is locked (notices.ts). */
   async keepWatch(): Promise<void> {
+    const known = await this.knownDocuments();
     const cards = await Promise.all(
       this.orders.map(async (order) => {
         const ends = order.parts.map((part) => part.claims["expiry_date"]).find((value) => typeof value === "string") as string | undefined;
-        return { id: order.id, standing: order.standing, ends: ends ?? null, copiesUntil: await this.presenter.copiesUntil(order) };
+        return { id: order.id, standing: order.standing, ends: ends ?? null, copiesUntil: await this.presenter.copiesUntil(order), renewalDays: documentOf(order, known)?.renewal_days ?? null };
       }),
     );
     if (!this.vault.open) return;
@@ -174,6 +186,22 @@ export class Wallet extends EventTarget {
     await this.store.setMeta("watch", watch);
     this.notices = noticesOf(watch, undefined, this.now());
     this.changed();
+  }
+
+  /** Asked once for a card whose renewal window we have not heard; the list is kept, and every later look at it renews it. */
+  private async learnRenewal(): Promise<void> {
+    if (!this.vault.open) return;
+    const known = await this.knownDocuments();
+    const ours = this.orders.filter((order) => order.issuer === `${this.base}/issuer`);
+    if (ours.some((order) => !documentOf(order, known))) await this.documents().catch(asProblem);
+  }
+
+  /** The list as we heard it last; empty if never. */
+  private async knownDocuments(): Promise<readonly DocumentOffer[]> {
+    const row = await this.store.row(DOCUMENTS);
+    if (!row || !this.vault.open) return [];
+    const kept = await this.vault.unseal<{ list: readonly DocumentOffer[] }>(row).catch(() => null); // a damaged list is asked for again
+    return kept?.list ?? [];
   }
 
   private async tendCard(order: Order): Promise<void> {
@@ -213,7 +241,7 @@ export class Wallet extends EventTarget {
 
   /** The documents this person could get, and where. The last answer is kept for when there is no network. */
   async documents(): Promise<{ list: readonly DocumentOffer[]; heard: number }> {
-    const id = "documents";
+    const id = DOCUMENTS;
     try {
       const line = await this.issuance.line(`${this.base}/issuer`);
       const url = `${this.base}/issuer/documents`;

@@ -74,4 +74,8 @@ export function claimValue(name: string, value: unknown): string {
   return String(value);
 }
 
-export const maskNumber = (raw: string): string => raw.replace(/^(\d{6}-?\d)\d+$/, "$1••••••");
+/** The later half of the digits is hidden, however the country writes its numbers. */
+export function maskNumber(raw: string): string {
+  let shown = Math.ceil(raw.replace(/\D/g, "").length / 2);
+  return raw.replace(/\d/g, (digit) => (shown-- > 0 ? digit : "•"));
+}

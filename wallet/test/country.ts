@@ -75,6 +75,9 @@ export class Country {
   calls: string[] = [];
   cut: Cut | null = null;
   asked = 0;
+  /** What the register and the issuer say about this country. */
+  form: unknown = { number: { layout: "dddddd-ddddddd", shown: 7 }, phone: { layout: "ddd-dddd-dddd" }, code_digits: 6 };
+  renewalDays = 90;
   readonly offers = new Map<string, { dpop: string | null; spent: boolean }>();
   readonly batches: { configuration: string; keys: PublicJwk[]; acknowledged: boolean; id: string; live: boolean }[] = [];
   responses: Record<string, unknown>[] = [];
@@ -134,6 +137,8 @@ export class Country {
     if (path === "/.well-known/oauth-authorization-server/issuer") return json(SERVER);
     if (path.startsWith("/issuer/status/")) return typed("application/statuslist+jwt", await this.statusList(url.href));
     if (path.startsWith("/issuer/offers/")) return json(offerOf(path.split("/").at(-1) ?? ""));
+    if (path === "/identity/form") return json(this.form);
+    if (path === "/issuer/documents") return json({ documents: [{ id: "resident_card", configurations: ["resident_card_sd_jwt", "resident_card_mdoc"], renewal_days: this.renewalDays, state: "held" }] });
     if (path === "/issuer/nonce") return json({ c_nonce: this.nonce() });
     if (path === "/issuer/token") return this.token(headers, new URLSearchParams(body));
     if (path === "/issuer/credential") return this.credential(headers, JSON.parse(body));

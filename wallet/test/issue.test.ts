@@ -213,11 +213,23 @@ test("a card heard to be locked says so, is not shown, and comes back when it is
   await wallet.tend();
   expect(wallet.notices.map((notice) => notice.kind)).toEqual(["locked"]);
   await expect(wallet.understand(await land.qr())).rejects.toMatchObject({ code: "card_not_valid" });
-  expect(await wallet.store.meta("watch")).toEqual({ cards: [{ id: wallet.orders[0]?.id, standing: "suspended", ends: "2029-11-21", copiesUntil: NOW / 1000 + 86_400 * 20 }] });
+  expect(await wallet.store.meta("watch")).toEqual({ cards: [{ id: wallet.orders[0]?.id, standing: "suspended", ends: "2029-11-21", copiesUntil: NOW / 1000 + 86_400 * 20, renewalDays: 90 }] });
   land.standing = 0;
   await wallet.tend();
   expect(wallet.notices).toEqual([]);
   expect("presentation" in (await wallet.understand(await land.qr()))).toBe(true);
+});
+
+test("the issuer's renewal window is asked once, kept, and decides when an end is said", async () => {
+  const land = await country();
+  land.renewalDays = 3 * 365 + 5; // the card ends on 2029-11-21
+  const wallet = await withPin(land);
+  await receive(wallet);
+  expect(wallet.notices).toEqual([]);
+  await wallet.tend();
+  expect(wallet.notices).toMatchObject([{ kind: "ends", date: "2029-11-21" }]);
+  await wallet.tend();
+  expect(land.calls.filter((call) => call === "GET /issuer/documents")).toHaveLength(1);
 });
 
 test("copies that ran out with no network are said, and are no longer once they were fetched", async () => {

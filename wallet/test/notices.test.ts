@@ -6,7 +6,7 @@ import { noticesEn, noticesKo } from "../src/words/notices.ts";
 
 const DAY = 86_400_000;
 const NOW = Date.parse("2026-11-21T12:00:00");
-const card: Watched = { id: "c1", standing: "valid", ends: "2029-11-21", copiesUntil: NOW / 1000 + 400 * 86_400 };
+const card: Watched = { id: "c1", standing: "valid", ends: "2029-11-21", copiesUntil: NOW / 1000 + 400 * 86_400, renewalDays: 90 };
 const kinds = (...cards: Partial<Watched>[]): string[] => noticesOf({ cards: cards.map((some) => ({ ...card, ...some })) }, undefined, NOW).map(({ kind }) => kind);
 
 let names = 0;
@@ -31,6 +31,16 @@ test("only what is true is said", () => {
   expect(kinds({ standing: "renew" })).toEqual([]); // refreshed quietly
   expect(noticesOf(undefined, { why: "lost", at: 5 }, NOW).map(({ kind }) => kind)).toEqual(["erased"]);
   expect(noticesOf(undefined, { why: "forgot_pin", at: 5 }, NOW)).toEqual([]);
+});
+
+test("how early an end is said is the issuer's to say; not heard, only the end itself is said", () => {
+  expect(kinds({ renewalDays: 30, ends: "2026-12-22" })).toEqual([]);
+  expect(kinds({ renewalDays: 30, ends: "2026-12-21" })).toEqual(["ends"]);
+  expect(kinds({ renewalDays: 0, ends: "2026-11-22" })).toEqual([]);
+  expect(kinds({ renewalDays: null, ends: "2026-11-22" })).toEqual([]);
+  expect(kinds({ renewalDays: null, ends: "2026-11-20" })).toEqual(["ended"]);
+  const { renewalDays: _, ...older } = card; // left behind by an older wallet
+  expect(noticesOf({ cards: [{ ...older, ends: "2026-11-22" } as Watched] }, undefined, NOW)).toEqual([]);
 });
 
 test("an end that comes near is told once a week, not more", async () => {

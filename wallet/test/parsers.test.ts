@@ -136,6 +136,8 @@ test("small words", () => {
   expect(minutes(179.2)).toBe("3:00");
   expect(minutes(-4)).toBe("0:00");
   expect(maskNumber("010309-4683191")).toBe("010309-4••••••");
+  expect(maskNumber("119990402/1234")).toBe("1199904••/••••");
+  expect(maskNumber("12345")).toBe("123••");
   expect(firstLanguage(undefined, ["fr", "en-US", "ko"])).toBe("en");
   expect(firstLanguage("ko", ["en"])).toBe("ko");
   expect(firstLanguage(undefined, ["fr"])).toBe("ko");

@@ -1,6 +1,8 @@
 """One line of the wallet's list of documents. Pure.
 
-Promises: a document says where it is to be had, what to bring, what it costs, and why not, in the pack's words.
+Promises: a document says where it is to be had, what to bring, what it costs, and why not, in the pack's words; and,
+where it is issued here, under which configurations and how long before its end a new one may be asked for, so that a
+wallet can say so in time. `renewal_days` is null where the pack has no such window.
 Trusts: the eligibility answer. Keeps: nothing. Refuses: nothing.
 """
 
@@ -24,6 +26,8 @@ def listed(document: Document, answer: Eligible | Ineligible) -> dict[str, Any]:
         "where": msgspec.to_builtins(document.where),
         "bring": msgspec.to_builtins(document.bring),
         "fee": msgspec.to_builtins(document.fee),
+        "configurations": configurations(document),
+        "renewal_days": document.validity.renewal_days if document.validity else None,
         "state": "available",
         "detail": "",
     }
@@ -36,3 +40,10 @@ def listed(document: Document, answer: Eligible | Ineligible) -> dict[str, Any]:
             return {**line, "state": "held"}
         case Ineligible():
             return {**line, "state": "not_eligible", "reason": answer.code.value, "detail": answer.detail}
+
+
+def configurations(document: Document) -> list[str]:
+    """The credential configurations this document is issued under."""
+    if document.formats is None:
+        return []
+    return [format.configuration_id for format in (document.formats.sd_jwt, document.formats.mdoc) if format]

@@ -57,6 +57,28 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberForm:
+    """How the number is written, d for each digit, and how many leading digits need no hiding while it is typed."""
+
+    layout: str
+    shown: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneForm:
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The shape of what a wallet asks its holder to type: the country's, so that the wallet knows no country."""
+
+    number: NumberForm
+    phone: PhoneForm
+    code_digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmed:
     assertion: str
     person_name: str
@@ -101,6 +123,12 @@ class IdentityCheck:
         self._signer, self._carrier = signer, carrier
         self._audiences = frozenset(audiences)
         self._population = PopulationStore(db, vault)
+
+    def form(self) -> Form:
+        number = "".join("d" if letter.isalpha() else letter for letter in self._scheme.layout)
+        return Form(
+            NumberForm(number, self._scheme.shown), PhoneForm(self._rules.phone_layout), self._rules.code_digits
+        )
 
     async def start(self, ask: Ask, client: str) -> Started:
         """1 spelling  2 knocks  3 the three belong together  4 check on record  5 text message."""

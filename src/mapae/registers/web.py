@@ -1,8 +1,9 @@
 """The registers' doors: for the issuer the population register, for everybody the identity check.
 
 Promises: only the issuer gets past the register's doors, and only signed; the identity check answers any wallet or
-page. Trusts: the gate in front of peer doors for `request.state.peer`; the issuer to say from which address a citizen
-came to its own pages. Keeps: nothing. Refuses: other roles, other shapes of message.
+page, and tells anybody how numbers, phones and codes are written here. Trusts: the gate in front of peer doors for
+`request.state.peer`; the issuer to say from which address a citizen came to its own pages. Keeps: nothing. Refuses:
+other roles, other shapes of message.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..ui.rate import network
 from .identity import Ask, IdentityCheck, WrongCode
 from .population import Population
 
+FORM_CACHE = {"Cache-Control": "public, max-age=300"}
 READERS: Mapping[str, frozenset[str]] = {
     "search": frozenset({"issuer"}),
     "get": frozenset({"issuer"}),
@@ -95,6 +97,9 @@ def _reader(request: Request, what: str) -> str:
 
 
 def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
+    async def shape(request: Request) -> Response:
+        return json_answer(identity.form(), headers=FORM_CACHE)
+
     async def start(request: Request) -> Response:
         sent = await json_body(request, StartCheck)
         client = request.client.host if request.client else ""
@@ -118,6 +123,7 @@ def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
 
     public = {"/identity/checks": start, "/identity/checks/{id}/code": confirm}
     return [
+        door("GET", "/identity/form", shape, caller=Caller.ANYONE, answer=Answer.JSON, limit=0, cors=True),
         door("POST", "/registers/checks", start_for, caller=Caller.PEER, answer=Answer.JSON, limit=4096),
         *(
             door("POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True)

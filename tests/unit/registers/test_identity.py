@@ -10,9 +10,22 @@ from typing import Any
 import pytest
 
 from mapae.audit import events_about
+from mapae.catalog import parse_country
+from mapae.clock import SeededDice
+from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Jws, PublicKey
-from mapae.registers.identity import Ask, WrongCode, parse_phone, phone_hint
+from mapae.registers.identity import (
+    Ask,
+    Carrier,
+    Form,
+    IdentityCheck,
+    NumberForm,
+    PhoneForm,
+    WrongCode,
+    parse_phone,
+    phone_hint,
+)
 
 from .conftest import KEY, Office
 
@@ -212,6 +225,27 @@ async def test_the_text_message_speaks_the_language_of_the_page(office: Office) 
 
 
 # --- the doors --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_wallet_learns_how_the_country_writes_its_numbers(office: Office) -> None:
+    answer = await office.http.get("/identity/form", headers={"origin": "https://elsewhere.example"})
+    assert answer.status_code == 200 and answer.json() == {
+        "number": {"layout": "dddddd-ddddddd", "shown": 7},
+        "phone": {"layout": "ddd-dddd-dddd"},
+        "code_digits": 6,
+    }
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    assert (await office.http.post("/identity/form", json={})).json()["error"] == "wrong_method"
+
+
+async def test_the_form_is_the_packs(office: Office) -> None:
+    maru = parse_country(country_tree("demo"))
+    identity = IdentityCheck(
+        office.db, office.vault, office.clock, SeededDice(1), scheme=maru.number, rules=maru.identity,
+        signer=office.signer, carrier=Carrier(office.http, "/carrier/messages", KEY),
+    )  # fmt: skip
+    assert identity.form() == Form(NumberForm("ddddddddd/dddd", 9), PhoneForm("dddd ddd"), 5)
 
 
 async def test_the_whole_check_over_http(office: Office) -> None:

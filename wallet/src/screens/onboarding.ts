@@ -1,6 +1,7 @@
 /** First start: what we ask for, who you are, the code by text message. Promises nothing is stored before it is confirmed. */
 import { html, nothing, type TemplateResult } from "lit";
 import type { Check } from "../device.ts";
+import { digitsIn, type IdentityForm, onlyDigits, type Part, written } from "../identity_form.ts";
 import { type Notifying, turnOn } from "../notify.ts";
 import { Problem } from "../problem.ts";
 import { minutes, spoken, t } from "../words.ts";
@@ -8,6 +9,12 @@ import { heading, icon, Screen, triesLeft } from "./screen.ts";
 
 class Welcome extends Screen {
   private notified: Notifying | null = null;
+
+  /** The next screen's form is on its way while this one is read; should it not arrive, that screen says so. */
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.wallet.phone.form().catch(() => undefined);
+  }
 
   private readonly start = (): Promise<void> =>
     this.attempt(async () => {
@@ -51,9 +58,9 @@ type Field = "name" | "number" | "phone";
 
 /** Identity and code are one screen in two steps, so that the details can be corrected without typing them again. */
 class Identity extends Screen {
+  private form: IdentityForm | null = null;
   private name = "";
-  private front = "";
-  private back = "";
+  private typed: string[] = [];
   private mobile = "";
   private missing: Partial<Record<Field, string>> = {};
   private check: Check | null = null;
@@ -63,17 +70,31 @@ class Identity extends Screen {
   private codeMissing = false;
   private timer: ReturnType<typeof setInterval> | undefined;
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.load();
+  }
+
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     clearInterval(this.timer);
   }
 
-  private readonly send = (event: Event): void => {
+  private readonly load = (): Promise<void> =>
+    this.attempt(async () => {
+      const form = await this.wallet.phone.form();
+      this.typed = form.number.parts.map(() => "");
+      this.form = form;
+    });
+
+  private send(event: Event, { number, phone }: IdentityForm): void {
     event.preventDefault();
+    const whole = number.parts.every(({ digits }, at) => this.typed[at]?.length === digits) ? written(number.layout, this.typed.join("")) : null;
+    const mobile = written(phone.layout, onlyDigits(this.mobile));
     this.missing = {
       ...(this.name.trim() ? {} : { name: t("identity.need.name") }),
-      ...(/^\d{6}$/.test(this.front) && /^\d{7}$/.test(this.back) ? {} : { number: t("identity.need.number") }),
-      ...(this.mobile.replace(/\D/g, "").length >= 9 ? {} : { phone: t("identity.need.phone") }),
+      ...(whole ? {} : { number: t("identity.need.number", { n: digitsIn(number.layout) }) }),
+      ...(mobile ? {} : { phone: t("identity.need.phone", { n: digitsIn(phone.layout) }) }),
     };
     const [first] = Object.keys(this.missing);
     if (first) {
@@ -82,12 +103,14 @@ class Identity extends Screen {
       return;
     }
     void this.request();
-  };
+  }
 
   private readonly request = (): Promise<void> =>
     this.attempt(async () => {
-      const number = `${this.front}-${this.back}`;
-      this.check = await this.wallet.phone.startCheck(this.name.trim(), number, this.mobile.trim(), spoken());
+      if (!this.form) return;
+      const number = written(this.form.number.layout, this.typed.join("")) ?? "";
+      const mobile = written(this.form.phone.layout, onlyDigits(this.mobile)) ?? "";
+      this.check = await this.wallet.phone.startCheck(this.name.trim(), number, mobile, spoken());
       this.ends = this.wallet.now() + this.check.expires_in * 1000;
       this.tries = this.check.tries;
       this.code = "";
@@ -99,7 +122,7 @@ class Identity extends Screen {
 
   private readonly confirm = (event: Event): void => {
     event.preventDefault();
-    this.codeMissing = !/^\d{4,10}$/.test(this.code);
+    this.codeMissing = this.code.length !== this.form?.codeDigits;
     if (this.codeMissing) {
       this.requestUpdate();
       this.querySelector<HTMLElement>("#code")?.focus();
@@ -109,7 +132,7 @@ class Identity extends Screen {
       try {
         const identified = await this.wallet.phone.answerCheck(this.check?.check_id ?? "", this.code);
         this.wallet.device = await this.wallet.phone.register(identified);
-        this.host.avoid = [this.mobile.replace(/\D/g, ""), this.front, this.back];
+        this.host.avoid = [onlyDigits(this.mobile), ...this.typed];
         await this.wallet.store.dropMeta("erased");
         this.host.go({ name: "pin" }, true);
       } catch (thrown) {
@@ -130,7 +153,8 @@ class Identity extends Screen {
   };
 
   protected view(): TemplateResult {
-    return this.check ? this.codeView(this.check) : this.formView();
+    if (!this.form) return this.waitView();
+    return this.check ? this.codeView(this.check, this.form) : this.formView(this.form);
   }
 
   private error(field: Field): TemplateResult | typeof nothing {
@@ -138,12 +162,20 @@ class Identity extends Screen {
     return words ? html`<p class="field-error" id="${field}-error">${icon("warn")}${words}</p>` : nothing;
   }
 
-  private formView(): TemplateResult {
+  private waitView(): TemplateResult {
+    return html`${heading(t("identity.title"))}
+      <p class="lead">${t("identity.lead")}</p>
+      ${this.trouble()}
+      ${this.busy ? html`<p class="lead" role="status">${t("identity.loading")}</p>` : nothing}
+      ${this.problem ? html`<div class="actions"><button class="button" id="retry" data-testid="retry" @click=${this.load}>${t("do.retry")}</button></div>` : nothing}`;
+  }
+
+  private formView(form: IdentityForm): TemplateResult {
     const wrong = (field: Field): "true" | "false" => (this.missing[field] ? "true" : "false");
     return html`${heading(t("identity.title"))}
       <p class="lead">${t("identity.lead")}</p>
       ${this.trouble()}
-      <form class="form" @submit=${this.send} novalidate>
+      <form class="form" @submit=${(event: Event) => this.send(event, form)} novalidate>
         <div class="field">
           <label for="name">${t("identity.name")}</label>
           <input id="name" data-testid="name" autocomplete="name" required aria-invalid=${wrong("name")} aria-describedby="name-error"
@@ -153,13 +185,7 @@ class Identity extends Screen {
         <fieldset class="field">
           <legend>${t("identity.number")}</legend>
           <div class="pair">
-            <input id="number-front" data-testid="number-front" inputmode="numeric" maxlength="6" autocomplete="off" required
-              aria-label=${t("identity.number.front")} aria-invalid=${wrong("number")} aria-describedby="number-error"
-              .value=${this.front} @input=${this.typedFront} />
-            <span aria-hidden="true">–</span>
-            <input id="number-back" data-testid="number-back" type="password" inputmode="numeric" maxlength="7" autocomplete="off" required
-              aria-label=${t("identity.number.back")} aria-invalid=${wrong("number")} aria-describedby="number-error"
-              .value=${this.back} @input=${(event: InputEvent) => { this.back = (event.target as HTMLInputElement).value.replace(/\D/g, ""); }} />
+            ${form.number.parts.map((part, at, all) => this.box(part, at, all.length, wrong("number")))}
           </div>
           ${this.error("number")}
         </fieldset>
@@ -175,12 +201,22 @@ class Identity extends Screen {
       </form>`;
   }
 
-  private readonly typedFront = (event: InputEvent): void => {
-    this.front = (event.target as HTMLInputElement).value.replace(/\D/g, "");
-    if (this.front.length === 6) this.querySelector<HTMLElement>("#number-back")?.focus();
-  };
+  /** One part of the number. A full box hands the focus on. */
+  private box({ digits, hidden }: Part, at: number, of: number, wrong: "true" | "false"): TemplateResult {
+    const id = boxId(at, of);
+    const typed = (event: InputEvent): void => {
+      const now = onlyDigits((event.target as HTMLInputElement).value);
+      this.typed = this.typed.with(at, now);
+      if (now.length === digits && at + 1 < of) this.querySelector<HTMLElement>(`#${boxId(at + 1, of)}`)?.focus();
+    };
+    const label = of === 1 ? t("identity.number") : t("identity.number.part", { at: at + 1, of, n: digits });
+    return html`${at === 0 ? nothing : html`<span aria-hidden="true">–</span>`}
+      <input id=${id} data-testid=${id} type=${hidden ? "password" : "text"} inputmode="numeric" maxlength=${digits} autocomplete="off" required
+        aria-label=${label} aria-invalid=${wrong} aria-describedby="number-error"
+        .value=${this.typed[at] ?? ""} @input=${typed} />`;
+  }
 
-  private codeView(check: Check): TemplateResult {
+  private codeView(check: Check, form: IdentityForm): TemplateResult {
     const left = (this.ends - this.wallet.now()) / 1000;
     const over = left <= 0 || this.tries === 0;
     return html`${heading(t("code.title"))}
@@ -189,7 +225,7 @@ class Identity extends Screen {
       <form class="form" @submit=${this.confirm} novalidate>
         <div class="field">
           <label for="code">${t("code.label")}</label>
-          <input id="code" data-testid="code" class="code" inputmode="numeric" maxlength="10" autocomplete="one-time-code" ?disabled=${over}
+          <input id="code" data-testid="code" class="code" inputmode="numeric" maxlength=${form.codeDigits} autocomplete="one-time-code" ?disabled=${over}
             aria-invalid=${this.codeMissing ? "true" : "false"} aria-describedby="code-left"
             .value=${this.code} @input=${(event: InputEvent) => { this.code = (event.target as HTMLInputElement).value.replace(/\D/g, ""); }} />
           <p class="hint row" id="code-left">
@@ -206,5 +242,7 @@ class Identity extends Screen {
       </form>`;
   }
 }
+const boxId = (at: number, of: number): string => (at === 0 ? "number-front" : at === of - 1 ? "number-back" : `number-${at + 1}`);
+
 customElements.define("s-welcome", Welcome);
 customElements.define("s-identity", Identity);
