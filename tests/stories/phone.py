@@ -115,6 +115,19 @@ class Phone:
         self.sees("screen-unlock")
         self.press(pin)
 
+    def next_contact_blocks(self) -> Locator:
+        """Starts the wallet until it has heard that it is blocked: the issuer's message to the wallet provider is
+        promised with the lock and delivered a moment later."""
+        blocked = self["blocked"]
+        for _ in range(10):
+            try:
+                expect(blocked).to_be_visible(timeout=3_000)
+            except AssertionError:
+                self.page.reload()
+            else:
+                return blocked
+        return self.sees("blocked")
+
     def hold_before(self, text: str) -> None:
         """The camera opens on this QR code."""
         film(self.film, text)

@@ -216,8 +216,8 @@ def _lose_the_phone(stage: Stage, till: Till, phone: Phone, who: Resident, album
     album.look(till.page, "checker-refused", *BOTH)
     album.look(portal, "portal-locked", *BOTH)
 
-    # That was the wallet's next contact: it heard of the report, and its cards are gone, also for the next start.
-    expect(phone.sees("blocked")).to_have_attribute("data-why", "lost")
+    # At its next contact the wallet hears of the report, and its cards are gone, also for the start after that.
+    expect(phone.next_contact_blocks()).to_have_attribute("data-why", "lost")
     album.look(phone.page, "wallet-lost")
     phone.page.reload()
     expect(phone.sees("blocked")).to_have_attribute("data-why", "lost")
