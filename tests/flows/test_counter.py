@@ -98,12 +98,7 @@ def test_the_officer_sees_the_card_arrive(town: Town) -> None:
     jisoo.enrol()
     officer = town.officer(town.office_of(jisoo))
     jisoo.receive(officer.offer_for(jisoo))
-    assert _events(officer) == ["opened", "scanned", "redeemed", "issued", "accepted"] or set(_events(officer)) >= {
-        "scanned",
-        "redeemed",
-        "issued",
-        "accepted",
-    }
+    assert {"scanned", "redeemed", "issued", "accepted"} <= set(_events(officer))
 
 
 def test_an_expired_qr_is_refused_and_a_new_one_works(town: Town) -> None:
@@ -188,7 +183,7 @@ def test_two_desks_at_the_same_second_cannot_both_bind(town: Town) -> None:
     assert len(cases) == 1
 
 
-def test_two_phones_registering_at_once_leave_one_active(town: Town) -> None:
+def test_a_second_phone_of_the_same_person_waits(town: Town) -> None:
     first, second = town.citizen("twophones"), town.citizen("twophones", phone=1)
     states = []
     for citizen in (first, second):
@@ -223,8 +218,8 @@ def test_the_officer_moves_the_binding_to_the_new_phone_and_the_old_one_ends(tow
 def test_a_look_at_a_person_leaves_a_trace(town: Town) -> None:
     jisoo = town.citizen()
     town.officer().find(jisoo)
-    rows = town.call(town.house.foundation.databases["issuer"].all, "SELECT action FROM audit_event")
-    assert any("look" in row["action"] or "view" in row["action"] or "search" in row["action"] for row in rows)
+    rows = town.call(town.house.foundation.databases["issuer"].all, "SELECT object, action FROM audit_event")
+    assert {("record", "found"), ("record", "looked_at")} <= {(row["object"], row["action"]) for row in rows}
 
 
 def test_no_number_of_a_resident_is_in_any_database_in_clear(town: Town) -> None:
@@ -243,4 +238,4 @@ def test_refusals_keep_their_code(town: Town) -> None:
         town.citizen().receive(
             "openid-credential-offer://?credential_offer_uri=http://localhost:8080/issuer/offers/none"
         )
-    assert refused.value.code in (Code.NOT_FOUND, Code.INVALID_GRANT, Code.UNAVAILABLE, Code.MALFORMED)
+    assert refused.value.code is Code.NOT_FOUND

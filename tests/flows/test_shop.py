@@ -64,7 +64,7 @@ def test_the_answer_changes_with_the_birthday_and_not_an_hour_later(town: Town) 
     town.clock.advance(minutes=2)
     with pytest.raises(Refused) as refused:  # yesterday's copies say no: they ended at midnight
         citizen.show(till.ask("adult_contract"))
-    assert refused.value.code in (Code.EXPIRED, Code.NOT_WHAT_WAS_ASKED, Code.NOT_FOUND)
+    assert refused.value.code is Code.EXPIRED
     town.call(citizen.wallet.renew_if_needed)
     assert till.check(citizen, "adult_contract")["outcome"] == "accepted"
 
@@ -94,7 +94,7 @@ def test_a_card_is_over_after_three_years(town: Town) -> None:
     jisoo.restart()
     with pytest.raises(Refused) as refused:
         town.call(jisoo.wallet.renew, jisoo.wallet.cards[0])
-    assert refused.value.code in (Code.INVALID_GRANT, Code.EXPIRED, Code.CREDENTIAL_REQUEST_DENIED)
+    assert refused.value.code is Code.INVALID_GRANT
     with pytest.raises(Refused):
         jisoo.show(town.till().ask("alcohol_tobacco"))
 
