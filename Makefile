@@ -15,7 +15,7 @@ up: $(STAMPS)/run $(STAMPS)/wallet ## set everything up and run the demo country
 test: setup ## set everything up and run every check and test
 	@tools/check
 
-setup: $(STAMPS)/test $(STAMPS)/wallet ## everything `make test` needs
+setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/peers ## everything `make test` needs
 	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
 
 screenshots: setup ## make docs/screens again
@@ -54,6 +54,11 @@ $(STAMPS)/test: $(STAMPS)/run requirements/test.txt
 $(STAMPS)/wallet: $(STAMPS)/venv $(WALLET_SOURCES)
 	@echo "Building the wallet"
 	@cd wallet && ../tools/node npm ci --no-audit --no-fund --loglevel=error && ../tools/node npm run --silent build && ../tools/node npm run --silent vendor
+	@touch $@
+
+$(STAMPS)/peers: $(STAMPS)/venv tests/conformance/package-lock.json
+	@echo "Installing other people's implementations, for tests and benchmarks"
+	@cd tests/conformance && ../../tools/node npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: help up test setup screenshots bench soak reset lock
