@@ -28,6 +28,8 @@ from .config import Settings, checked, load_settings
 from .errors import Code, Refused
 
 if TYPE_CHECKING:
+    import ssl
+
     from .house import House
 
 app = typer.Typer(
@@ -61,20 +63,25 @@ def main() -> None:
 
 @demo_app.command("up")
 def demo_up(
-    data: Data = "var",
+    data: Annotated[str, typer.Option("--data", help="Folder for all data; default var, with --tls var-tls")] = "",
     port: Port = 8080,
     host: Host = "127.0.0.1",
     url: Annotated[str, typer.Option(help="How browsers reach it; default http://localhost:PORT")] = "",
     country: CountryPack = "kr",
     database: Database = "",
     residents: Annotated[int, typer.Option(help="Residents besides the named people", min=0)] = 1500,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve https, with an authority of the demo's own")] = False,
 ) -> None:
     """Seed the demo country if it is new, and serve it until Ctrl-C."""
     from .demo import demo_settings
 
-    base = (url or f"http://localhost:{port}").rstrip("/")
-    settings = demo_settings(base_url=base, data=data, country=country, database=database)
-    _run(lambda: _serve_demo(settings, host, port, residents))
+    base = (url or f"{'https' if tls else 'http'}://localhost:{port}").rstrip("/")
+    if tls and not base.startswith("https:"):
+        raise Refused(Code.BAD_CONFIG, f"--tls serves https: write --url https:{base.partition(':')[2]}")
+    # An address is inside every card, so the country under https is another one.
+    folder = data or ("var-tls" if tls else "var")
+    settings = demo_settings(base_url=base, data=folder, country=country, database=database)
+    _run(lambda: _serve_demo(settings, host, port, residents, tls))
 
 
 @demo_app.command("make")
@@ -204,13 +211,19 @@ async def _make_demo(settings: Settings, residents: int) -> None:
             talk.print("A new demo country was made.")
 
 
-async def _serve_demo(settings: Settings, host: str, port: int, residents: int) -> None:
+async def _serve_demo(settings: Settings, host: str, port: int, residents: int, tls: bool) -> None:
     listening = _bind(host, port)
     with listening:
         await _make_demo(settings, residents)
         house = await _open(settings)
         _greet(settings.base_url)
-        await _listen(house, host, port, listening)
+        context = None
+        if tls:
+            from .demo_tls import authority_file, server_context
+
+            context = server_context(house.foundation)
+            talk.print(f"  {'https':8} trust this authority, on this machine only: {authority_file(settings.data)}")
+        await _listen(house, host, port, listening, context)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
@@ -258,7 +271,9 @@ def _bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-async def _listen(house: House, host: str, port: int, listening: socket.socket | None = None) -> None:
+async def _listen(
+    house: House, host: str, port: int, listening: socket.socket | None = None, tls: ssl.SSLContext | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is under way; a second signal does not wait for it."""
     import uvicorn
 
@@ -275,6 +290,7 @@ async def _listen(house: House, host: str, port: int, listening: socket.socket |
             house.site, host=host, port=port, log_level="warning", access_log=False, lifespan="off",
             server_header=False, timeout_graceful_shutdown=5, http=BoundedHead,
             timeout_keep_alive=75,  # longer than any peer or proxy keeps one, or they would send into a closed one
+            ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
         )
     )  # fmt: skip
 

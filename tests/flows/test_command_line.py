@@ -14,63 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 import postgres
-
-PATIENCE = 90.0
-
-
-def mapae(folder: Path, *words: str, typed: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end."""
-    return subprocess.run(
-        [sys.executable, "-m", "mapae", *words], cwd=folder, input=typed, capture_output=True, text=True, check=False,
-        timeout=PATIENCE, env={**os.environ, "COLUMNS": "200", **extra},
-    )  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class Running:
-    """`mapae demo up` (or what is given), until `stop`."""
-
-    def __init__(self, folder: Path, *words: str, data: str = "var") -> None:
-        self.port = free_port()
-        self.base = f"http://localhost:{self.port}"
-        self._log = folder / f"log-{self.port}"
-        words = words or ("demo", "up", "--data", data, "--residents", "0")
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mapae", *words, "--port", str(self.port)], cwd=folder, stdout=log, stderr=log
-            )
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def wait(self) -> Running:
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.said
-            try:
-                httpx.get(f"{self.base}/demo.json", trust_env=False, timeout=30).raise_for_status()
-                return self
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        raise AssertionError(self.said)
-
-    def people(self) -> list[str]:
-        found = httpx.get(f"{self.base}/demo.json", trust_env=False, timeout=30).json()["people"]
-        return [person["resident_number"] for person in found]
-
-    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+from running import PATIENCE, Running, free_port, mapae
 
 
 def count(data: Path) -> int:
