@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mapae.errors import Refused
-from mapae.holder import dcql, offer, request
-from mapae.holder.dcql import Candidate
+from mapae.formats import dcql
+from mapae.holder import offer, request
+from mapae.holder.choose import Candidate, accepts, answers, matches
 from mapae.holder.store import State, pack, unpack
 from mapae.holder.wire import Reply, must_be_safe
 
@@ -60,7 +61,9 @@ def test_an_answer_is_complete_and_discloses_only_what_its_query_names(raw: dict
     parsed = dcql.parse(raw)
     cards = {f"card{n}": Candidate(f"card{n}", "dc+sd-jwt", "urn:card", one, frozenset()) for n, one in enumerate(held)}
     by_id = {query.id: query for query in parsed.queries}
-    for option in dcql.answers(parsed, cards.values()):
+    found = matches(parsed, cards.values())
+    for option in answers(parsed, found):
+        assert accepts(parsed, found, option)
         answered = {match.query for match in option}
         assert len(answered) == len(option)
         if parsed.sets:
@@ -72,7 +75,7 @@ def test_an_answer_is_complete_and_discloses_only_what_its_query_names(raw: dict
             named = {claim.path for claim in by_id[match.query].claims}
             assert set(match.paths) <= named
             for path in match.paths:
-                assert dcql._select(cards[match.card].claims, path)
+                assert dcql.find(cards[match.card].claims, path)
 
 
 @given(json_values)

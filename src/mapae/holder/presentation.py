@@ -18,8 +18,7 @@ from mapae.formats.jwe import encrypt
 from mapae.formats.mdoc import IssuerSigned, openid4vp_transcript, present
 from mapae.formats.sd_jwt import SdJwt
 
-from . import dcql
-from .dcql import Match, Option
+from .choose import Match, Matches, Option, accepts, answers, matches
 from .offer import MDOC
 from .pocket import Pocket
 from .received import candidate
@@ -37,6 +36,7 @@ class Asked:
     """A checked request and the ways to answer it: what the consent screen shows."""
 
     request: Request
+    matches: Matches
     options: tuple[Option, ...]
 
     @property
@@ -82,14 +82,15 @@ class Presentation:
             raise Refused(Code.UNSUPPORTED, "the request object is of another type")
         request = open_request(reply.body, link, nonce, await self._trust.get(), self._pocket.now())
         candidates = [candidate(card) for card in self._pocket.state.cards.values()]
-        return Asked(request, dcql.answers(request.query, candidates))
+        found = matches(request.query, candidates)
+        return Asked(request, found, answers(request.query, found))
 
     async def answer(self, asked: Asked, option: Option | None = None) -> Shown:
         """Show one copy of each chosen card. Used copies and a line of history are on disk before anything leaves."""
         if not asked.options:
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "no card fits what is asked")
         chosen = option if option is not None else asked.options[0]
-        if chosen not in asked.options:
+        if not accepts(asked.request.query, asked.matches, chosen):
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "that is not an answer to this request")
         request, at = asked.request, self._pocket.at()
         taken = [(match, self._unused(match.card)) for match in chosen]

@@ -20,7 +20,7 @@ from mapae.formats.sd_jwt import SdJwt, holder_key
 from mapae.formats.status import StatusRef
 from mapae.formats.x509 import Profile, check_chain
 
-from .dcql import Candidate
+from .choose import Candidate
 from .offer import MDOC, SD_JWT
 from .store import Card, Copy
 from .trusted import TrustedIssuer

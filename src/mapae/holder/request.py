@@ -15,12 +15,12 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from mapae.errors import Code, Refused, step
+from mapae.formats import dcql
+from mapae.formats.dcql import Dcql
 from mapae.formats.jose import Jws, PublicKey, check_times
 from mapae.formats.x509 import Profile, check_chain, x509_hash
 from mapae.trust.publish import Purpose, RelyingParty
 
-from . import dcql
-from .dcql import Dcql
 from .trusted import Trusted
 from .wire import must_be_safe
 
@@ -163,6 +163,6 @@ def _purpose(id: Any, party: RelyingParty, query: Dcql) -> Purpose:
         raise Refused(Code.OVER_ASKING, "whoever asks has not registered this purpose")
     allowed = set(purpose.items)
     for asked in query.queries:
-        if not all(name in allowed for name in dcql.asked_claims(asked)):
+        if not all(name in allowed for name in asked.names):
             raise Refused(Code.OVER_ASKING, "more is asked than this purpose allows")
     return purpose

@@ -17,7 +17,7 @@ from mapae.errors import Code, Refused, step
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusToken
 from mapae.formats.x509 import Profile, check_chain
 
-from .dcql import Option
+from .choose import Option
 from .device import Device, DeviceStanding, Person, ReadCode
 from .issuance import Issuance
 from .pocket import Keys, Pocket
