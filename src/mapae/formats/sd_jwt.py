@@ -23,6 +23,7 @@ from mapae.formats.jose import (
     PublicKey,
     Signing,
     b64u,
+    decode_json,
     decode_json_value,
     encode_json,
     jws_complete,
@@ -37,6 +38,7 @@ MAX_DISCLOSURES: Final = 512
 MAX_NESTING: Final = 24
 # SD-JWT VC draft-13 2.2.2.2: these, and what is inside them, are always in the open.
 SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"})
+_HASH = "sha-256"
 _RESERVED = frozenset({"_sd", "...", "_sd_alg"})
 _SALT = 18  # bytes: 144 bits, over the 128 of RFC 9901 9.3, and a whole number of base64 characters (24)
 
@@ -76,7 +78,7 @@ def draft(
     hiding = _Hiding(entropy, _count(claims), decoys)
     payload = hiding.object(claims)
     if hiding.disclosures:
-        payload["_sd_alg"] = "sha-256"
+        payload["_sd_alg"] = _HASH
     return Draft(jws_input(header, payload), tuple(hiding.disclosures))
 
 
@@ -161,6 +163,8 @@ class _Binding(msgspec.Struct, frozen=True):
     aud: str
     iat: int | float
     sd_hash: str
+    transaction_data_hashes: list[str] | None = None
+    transaction_data_hashes_alg: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ class SdJwt:
 
     def _processed(self) -> _Processed:
         payload = self.jws.claims()
-        if payload.pop("_sd_alg", "sha-256") != "sha-256":  # HAIP 1.0 8: SHA-256 is the one hash
+        if payload.pop("_sd_alg", _HASH) != _HASH:  # HAIP 1.0 8: SHA-256 is the one hash
             raise Refused(Code.UNSUPPORTED, "disclosures are hashed with another hash than SHA-256")
         texts = [text.encode() for text in self.disclosures]
         processed = _Processed(dict(zip(_digests(texts), range(len(texts)), strict=True)), self.items)
@@ -238,10 +242,20 @@ class SdJwt:
             tuple([self.items[index] for index in keep]),
         )
 
-    def bind(self, holder: Signing, *, nonce: str, audience: str, now: datetime) -> str:
-        """The presentation, with a key binding for this nonce and audience (RFC 9901 4.3)."""
+    def bind(
+        self, holder: Signing, *, nonce: str, audience: str, now: datetime, transaction_data: Sequence[str] = ()
+    ) -> str:
+        """The presentation, with a key binding for this nonce and audience (RFC 9901 4.3).
+
+        `transaction_data` are the strings of the request that this credential authorizes, exactly as they came.
+        """
         shown = "~".join((self.jws.encode(), *self.disclosures, ""))
-        claims = {"nonce": nonce, "aud": audience, "iat": int(now.timestamp()), "sd_hash": _hash(shown)}
+        claims: dict[str, Any] = {"nonce": nonce, "aud": audience, "iat": int(now.timestamp()), "sd_hash": _hash(shown)}
+        if transaction_data:
+            hashes, named = transaction_hashes(transaction_data)
+            claims["transaction_data_hashes"] = hashes
+            if named:
+                claims["transaction_data_hashes_alg"] = _HASH
         return shown + sign_jws(holder, {"typ": "kb+jwt"}, claims)
 
     def check_binding(
@@ -253,8 +267,12 @@ class SdJwt:
         now: datetime,
         max_age: int = 300,
         skew: int = 60,
+        transaction_data: Sequence[str] = (),
     ) -> None:
-        """RFC 9901 7.3 step 5: the holder's key signed these disclosures, for us, for this nonce, just now."""
+        """RFC 9901 7.3 step 5: the holder's key signed these disclosures, for us, for this nonce, just now.
+
+        `transaction_data` are the strings we sent that this presentation must authorize: these, and no others.
+        """
         if self.key_binding is None:
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder did not sign")
         try:
@@ -273,6 +291,10 @@ class SdJwt:
         shown = "~".join((self.jws.encode(), *self.disclosures, ""))
         if said.sd_hash != _hash(shown):
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder signed other disclosures")
+        if transaction_data:
+            _must_authorize(said, transaction_data)
+        elif said.transaction_data_hashes is not None or said.transaction_data_hashes_alg is not None:
+            raise Refused(Code.BAD_HOLDER_PROOF, "the holder authorized what we did not ask for")
 
 
 class _Processed:
@@ -362,6 +384,34 @@ def holder_key(claims: Mapping[str, Any]) -> PublicKey:
     if not isinstance(cnf, dict) or "jwk" not in cnf:
         raise Refused(Code.MALFORMED, "the credential is not bound to a key")
     return PublicKey.from_jwk(cnf["jwk"])
+
+
+# --- transaction data: OpenID4VP 1.0 8.4 and B.3.3.1 --------------------------------------------------------------
+
+
+def transaction_hashes(transaction_data: Sequence[str]) -> tuple[list[str], bool]:
+    """The hash of each string as it stands, not decoded; and whether the request named the algorithm, which the answer
+    must then name too. SHA-256 is the one hash: a request that wants another is refused."""
+    named = False
+    for text in transaction_data:
+        transaction = decode_json(unb64u(text))
+        if "transaction_data_hashes_alg" not in transaction:
+            continue
+        named, algorithms = True, transaction["transaction_data_hashes_alg"]
+        if not isinstance(algorithms, list) or not all(isinstance(name, str) for name in algorithms):
+            raise Refused(Code.MALFORMED, "the transaction's hash algorithms are not a list of names")
+        if _HASH not in algorithms:
+            raise Refused(Code.UNSUPPORTED, "the transaction is to be hashed with another hash than SHA-256")
+    return _digests([text.encode() for text in transaction_data]), named
+
+
+def _must_authorize(said: _Binding, transaction_data: Sequence[str]) -> None:
+    expected, named = transaction_hashes(transaction_data)
+    if said.transaction_data_hashes_alg != _HASH and (named or said.transaction_data_hashes_alg is not None):
+        raise Refused(Code.BAD_HOLDER_PROOF, "the holder hashed the transaction with another hash")
+    # Each hash maps to one string; the text gives them no order.
+    if sorted(said.transaction_data_hashes or ()) != sorted(expected):
+        raise Refused(Code.BAD_HOLDER_PROOF, "the holder authorized another transaction")
 
 
 def _item(text: str) -> list[Any]:

@@ -120,9 +120,7 @@ def read_answer(fields: Mapping[str, str], key: Mapping[str, str], *, state: str
         return _declined(fields, state)
     if len(fields["response"]) > RESPONSE_LIMIT:
         raise Refused(Code.TOO_LARGE, "the answer is too large")
-    opened = jwe.decrypt(fields["response"], key)
-    if opened.header.get("kid") != key["kid"]:  # section 8.3: the wallet names the key it chose
-        raise Refused(Code.MALFORMED, "the answer does not name the key of this request")
+    opened = jwe.decrypt(fields["response"], jwe.DecryptionKey.from_jwk(key))
     answer = jose.decode_json(opened.payload, limit=RESPONSE_LIMIT)
     if "error" in answer:
         return _declined(answer, state)

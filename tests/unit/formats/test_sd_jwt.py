@@ -142,6 +142,81 @@ def test_a_key_binding_without_its_claims_is_refused(typ, change):
         SdJwt.parse(text).check_binding(HOLDER.key, nonce="n", audience="a", now=NOW)
 
 
+# --- transaction data: OpenID4VP 1.0 8.4 and B.3.3.1 --------------------------------------------------------------
+
+
+def transaction(**more: Any) -> str:
+    return encoded({"type": "payment", "credential_ids": ["card"], **more})
+
+
+PAY, SIGN = transaction(amount="100"), transaction(document="x", transaction_data_hashes_alg=["sha-512", "sha-256"])
+
+
+def authorized(*transactions: str, **change: Any) -> SdJwt:
+    """A presentation whose key binding authorizes these; `change` bends the claims before the holder signs."""
+    shown = issue(CARD).disclose([])
+    text = shown.bind(HOLDER, nonce="n", audience="a", now=NOW, transaction_data=transactions)
+    claims = json.loads(jose.unb64u(text.rsplit("~", 1)[1].split(".")[1])) | change
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return SdJwt.parse(shown.encode() + jose.sign_jws(HOLDER, {"typ": "kb+jwt"}, claims))
+
+
+def approved(shown: SdJwt, *transactions: str) -> None:
+    shown.check_binding(HOLDER.key, nonce="n", audience="a", now=NOW, transaction_data=transactions)
+
+
+@pytest.mark.parametrize("transactions", [(), (PAY,), (SIGN,), (PAY, SIGN)])
+def test_the_holder_authorizes_the_transactions_that_were_sent(transactions):
+    shown = authorized(*transactions)
+    approved(shown, *transactions)
+    approved(shown, *reversed(transactions))
+    said = json.loads(jose.unb64u(shown.key_binding.split(".")[1]))
+    # The hash is over the string as it came, not over what it decodes to.
+    assert said.get("transaction_data_hashes", []) == [digest(one) for one in transactions]
+    assert ("transaction_data_hashes_alg" in said) == (SIGN in transactions)
+
+
+@pytest.mark.parametrize(
+    ("shown", "transactions"),
+    [
+        (authorized(), (PAY,)),
+        (authorized(PAY), ()),
+        (authorized(PAY), (transaction(amount="1000"),)),
+        (authorized(PAY), (PAY, SIGN)),
+        (authorized(PAY, SIGN), (SIGN,)),
+        (authorized(PAY, PAY), (PAY,)),
+        (authorized(PAY, transaction_data_hashes=[]), (PAY,)),
+        (authorized(transaction_data_hashes=[]), ()),
+        (authorized(transaction_data_hashes_alg="sha-256"), ()),
+        (authorized(PAY, transaction_data_hashes="x"), (PAY,)),
+        (authorized(PAY, transaction_data_hashes=[5]), (PAY,)),
+        (authorized(PAY, transaction_data_hashes_alg="sha-512"), (PAY,)),
+        (authorized(SIGN, transaction_data_hashes_alg=None), (SIGN,)),
+        (authorized(SIGN, transaction_data_hashes_alg="sha-512"), (SIGN,)),
+    ],
+)
+def test_missing_wrong_and_surplus_transactions_are_refused(shown, transactions):
+    with refuses(Code.BAD_HOLDER_PROOF):
+        approved(shown, *transactions)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (transaction(transaction_data_hashes_alg=["sha-512"]), Code.UNSUPPORTED),
+        (transaction(transaction_data_hashes_alg=[]), Code.UNSUPPORTED),
+        (transaction(transaction_data_hashes_alg="sha-256"), Code.MALFORMED),
+        (transaction(transaction_data_hashes_alg=[1, "sha-256"]), Code.MALFORMED),
+        (transaction(transaction_data_hashes_alg=None), Code.MALFORMED),
+        (PAY + "=", Code.MALFORMED),
+        (encoded([]), Code.MALFORMED),
+    ],
+)
+def test_a_transaction_that_cannot_be_hashed_is_not_authorized(bad, code):
+    with refuses(code):
+        authorized(PAY, bad)
+
+
 NAME = ["salt", "name", "x"]
 ELEMENT = ["salt", "x"]
 VC = {"vct": "urn:card"}

@@ -107,6 +107,6 @@ def test_an_answer_with_a_member_twice_is_malformed() -> None:
 def test_the_specifications_encrypted_response_opens(vectors: Path) -> None:
     """OpenID4VP 1.0 section 8.3: the example's key, header and payload."""
     example = json.loads((vectors / "openid4vp" / "encrypted-response.json").read_text())
-    opened = jwe.decrypt(example["jwe"], example["private_jwk"])
+    opened = jwe.decrypt(example["jwe"], jwe.DecryptionKey.from_jwk(example["private_jwk"]))
     assert opened.header["kid"] == example["expected_header"]["kid"]
     assert jose.decode_json(opened.payload).keys() == example["expected_payload_shape"].keys()
