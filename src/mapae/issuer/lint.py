@@ -7,23 +7,38 @@ Refuses: with LINT, our own bug, naming the rule and never a value.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mapae.catalog import Country, MdocFormat, SdJwtFormat
+from mapae.catalog import ClaimValue, Country, MdocFormat, SdJwtFormat
 from mapae.errors import Code, Refused, step
-from mapae.formats import mdoc, sd_jwt
-from mapae.formats.jose import decode_json, unb64u
+from mapae.formats import cbor, mdoc, sd_jwt
+from mapae.formats.jose import b64u, decode_json, encode_json, unb64u
 from mapae.formats.status import StatusRef
 from mapae.issuer.draft import Copy, Draft, json_value
 
 OPEN_CLAIMS = frozenset({"iss", "iat", "exp", "cnf", "vct", "status", "_sd", "_sd_alg"})
 PORTRAIT_LIMIT = 32 * 1024
 UNSIGNED = bytes(64)  # stands where the signature will be, so that the copy can be read back
+_FULL_DATE = 1004  # RFC 8943
+# RFC 9901 4.2.1: `["<salt>",<name>,<value>]`; 24 characters are the 144 bits our drafts salt with.
+_DISCLOSURE = re.compile(rb'\["([A-Za-z0-9_-]{24})"')
+# ISO/IEC 18013-5 9.1.2.5, members in their deterministic order: the salt of 24 bytes, then the element's number.
+_ELEMENT = re.compile(rb"\xa4\x66random\x58\x18(.{24})\x68digestID([\x00-\x17]|\x18[\x18-\xff])", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What every copy of the batch must say, encoded here, not by whoever drafted. `tails`: an item from its name (or,
+    in an mdoc, its value) to its end. `needles`: what may not stand in the open."""
+
+    tails: tuple[bytes, ...]
+    needles: tuple[tuple[str, bytes], ...] = ()
 
 
 def lint(draft: Draft, country: Country, issuer: str, now: datetime) -> None:
@@ -34,14 +49,15 @@ def lint(draft: Draft, country: Country, issuer: str, now: datetime) -> None:
         _sizes(draft.values)
     with step("lint_dates"):
         _dates(draft, country, now)
-    for copy in draft.copies:
-        match draft.configuration.format:
-            case SdJwtFormat(vct=vct):
-                _sd_jwt(draft, copy, vct, issuer)
-            case MdocFormat() as form:
-                _mdoc(draft, copy, form)
+    match draft.configuration.format:
+        case SdJwtFormat(vct=vct):
+            facts = _Facts(_disclosures(draft.values), _needles(draft.values))
+            salts = [salt for copy in draft.copies for salt in _sd_jwt(draft, copy, vct, issuer, facts)]
+        case MdocFormat() as form:
+            facts = _Facts(_elements(draft.values))
+            salts = [salt for copy in draft.copies for salt in _mdoc(draft, copy, form, facts)]
     with step("lint_unlinkable"):
-        _unlinkable(draft)
+        _unlinkable(draft, salts)
 
 
 def _no(rule: str) -> Refused:
@@ -87,13 +103,33 @@ def _dates(draft: Draft, country: Country, now: datetime) -> None:
         raise _no("a copy outlives its card")
 
 
-def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str) -> None:
-    parsed = sd_jwt.SdJwt.parse(copy.complete(UNSIGNED))
-    payload = decode_json(parsed.jws.payload)
+def _disclosures(values: Mapping[str, ClaimValue]) -> tuple[bytes, ...]:
+    return tuple(b",%b,%b]" % (encode_json(name), encode_json(json_value(value))) for name, value in values.items())
+
+
+def _elements(values: Mapping[str, ClaimValue]) -> tuple[bytes, ...]:
+    label, name_label = cbor.text("elementValue"), cbor.text("elementIdentifier")
+    return tuple(
+        label
+        + cbor.dumps(cbor.Tag(_FULL_DATE, value.isoformat()) if isinstance(value, date) else value)
+        + name_label
+        + cbor.text(name)
+        for name, value in values.items()
+    )
+
+
+def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str, facts: _Facts) -> list[bytes]:
+    """The copy's salts."""
+    assert isinstance(copy.body, sd_jwt.Draft)
+    _, _, text = copy.signing_input.partition(b".")
+    raw = unb64u(text)
+    payload = decode_json(raw)
     with step("lint_open"):
-        if not set(payload) <= OPEN_CLAIMS:
+        if not payload.keys() <= OPEN_CLAIMS:
             raise _no("the draft shows a claim that must be selectively disclosable")
-        _hidden(parsed.jws.payload.decode(), draft)
+        for name, needle in facts.needles:
+            if needle in raw:
+                raise _no(f"item {name} stands in the open")
     with step("lint_type"):
         if payload.get("vct") != vct or payload.get("iss") != issuer:
             raise _no("the draft is of another type or issuer")
@@ -101,32 +137,56 @@ def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str) -> None:
         if payload.get("exp") != _epoch(draft.life.end) or payload.get("iat") != _epoch(draft.life.start):
             raise _no("exp or iat is missing or not the batch's")
     with step("lint_key"):
-        if sd_jwt.holder_key(payload) != copy.key:
+        if payload.get("cnf") != {"jwk": copy.key.jwk}:
             raise _no("the draft is bound to another key")
     with step("lint_status"):
         _status(StatusRef.parse(payload.get("status")), copy)
     with step("lint_items"):
-        if len(parsed.disclosures) != len(draft.values):
-            raise _no("each item has exactly one disclosure")
-        shown = parsed.peek()
-        if any(shown.get(name) != json_value(value) for name, value in draft.values.items()):
-            raise _no("a disclosure says something else than the facts")
+        texts = copy.body.disclosures
+        digests = b64u(b"".join([hashlib.sha256(one.encode()).digest() + b"\0" for one in texts]))
+        covered = payload.get("_sd")
+        if covered != sorted([digests[at : at + 43] for at in range(0, len(digests), 44)]):
+            raise _no("each item has exactly one disclosure, and each disclosure one digest")
+        return _salts([unb64u(one) for one in texts], _DISCLOSURE, facts)
 
 
-def _hidden(payload: str, draft: Draft) -> None:
-    """Nothing of the person in plain, dashes or no dashes. Shorter values would match by chance."""
-    for name, value in draft.values.items():
+def _salts(items: list[bytes], head: re.Pattern[bytes], facts: _Facts) -> list[bytes]:
+    """Each item is a salt and one of the facts, to the byte, and each fact comes once."""
+    left, salts = list(facts.tails), []
+    for item in items:
+        start = head.match(item)
+        at = next((at for at, tail in enumerate(left) if item.endswith(tail)), None)
+        if start is None or at is None or start.end() + len(left[at]) != len(item):
+            raise _no("an item says something else than the facts, or is salted too little")
+        del left[at]
+        salts.append(start[1])
+    if left:
+        raise _no("an item is missing")
+    return salts
+
+
+def _needles(values: Mapping[str, ClaimValue]) -> tuple[tuple[str, bytes], ...]:
+    """What may not stand in the open: values as they are and numbers without dashes. Shorter ones would match by
+    chance."""
+    found: list[tuple[str, bytes]] = []
+    for name, value in values.items():
         text = json_value(value)
         if isinstance(text, bool):
             continue
+        if len(text) >= 8:
+            # As JSON writes it, and as it is: one of them is what a payload could hold.
+            found += [(name, needle) for needle in {encode_json(text)[1:-1], text.encode()}]
         digits = re.sub(r"\D", "", text) if len(text) <= 64 else ""
-        if (len(text) >= 8 and text in payload) or (13 <= len(digits) <= 20 and digits in payload):
-            raise _no(f"item {name} stands in the open")
+        if 13 <= len(digits) <= 20:
+            found.append((name, digits.encode()))
+    return tuple(found)
 
 
-def _mdoc(draft: Draft, copy: Copy, form: MdocFormat) -> None:
-    parsed = mdoc.IssuerSigned.parse(unb64u(copy.complete(UNSIGNED)))
-    mso = parsed.mso
+def _mdoc(draft: Draft, copy: Copy, form: MdocFormat, facts: _Facts) -> list[bytes]:
+    """The copy's salts."""
+    assert isinstance(copy.body, mdoc.Draft)  # the configuration's format made it
+    parts = cbor.loads(copy.body.complete(UNSIGNED))
+    mso = mdoc.Mso.parse(parts["issuerAuth"][2])
     with step("lint_type"):
         if mso.doctype != form.doctype:
             raise _no("the draft is of another type")
@@ -141,8 +201,19 @@ def _mdoc(draft: Draft, copy: Copy, form: MdocFormat) -> None:
             raise _no("the draft has no status")
         _status(mso.status, copy)
     with step("lint_items"):
-        if parsed.peek() != {form.namespace: dict(draft.values)}:
-            raise _no("an element is missing or says something else than the facts")
+        if parts["nameSpaces"].keys() != {form.namespace} or mso.digests.keys() != {form.namespace}:
+            raise _no("the draft has other namespaces than the document")
+        items = [cbor.embedded(item) for item in parts["nameSpaces"][form.namespace]]
+        salts = _salts(items, _ELEMENT, facts)
+        numbered = {_number(item): hashlib.sha256(cbor.embed(item)).digest() for item in items}
+        if numbered != mso.digests[form.namespace]:
+            raise _no("each element has exactly one digest")
+        return salts
+
+
+def _number(item: bytes) -> int:
+    start = _ELEMENT.match(item)
+    return start[2][-1] if start is not None else -1
 
 
 def _status(found: StatusRef, copy: Copy) -> None:
@@ -154,33 +225,12 @@ def _epoch(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def _unlinkable(draft: Draft) -> None:
-    """No two copies of a batch share a key, a status index, a salt or a digest."""
+def _unlinkable(draft: Draft, salts: list[bytes]) -> None:
+    """No two copies of a batch share a key, a status index or a salt, and so no digest."""
     copies = draft.copies
     if len({copy.key for copy in copies}) != len(copies):
         raise _no("two copies share a key")
     if len({copy.status for copy in copies}) != len(copies):
         raise _no("two copies share a status index")
-    if len({copy.digest for copy in copies}) != len(copies):
-        raise _no("two copies are the same")
-    marks: set[object] = set()
-    for copy in copies:
-        for mark in _marks(copy):
-            if mark in marks:
-                raise _no("two items share a salt")
-            marks.add(mark)
-
-
-def _marks(copy: Copy) -> list[object]:
-    """What is random about each item: the salt of a disclosure, the digest of an element."""
-    if isinstance(copy.body, sd_jwt.Draft):
-        return [decode_disclosure(one) for one in copy.body.disclosures]
-    mso = mdoc.IssuerSigned.parse(copy.body.complete(UNSIGNED)).mso
-    return [digest for digests in mso.digests.values() for digest in digests.values()]
-
-
-def decode_disclosure(text: str) -> str:
-    salt = json.loads(unb64u(text))[0]
-    if not isinstance(salt, str) or len(salt) < 22:  # RFC 9901 section 4.2.1: 128 bits of salt
-        raise _no("a salt is too short")
-    return salt
+    if len(set(salts)) != len(salts):
+        raise _no("two items share a salt")

@@ -153,6 +153,35 @@ def test_nothing_of_the_person_stands_in_the_open(claims: dict[str, Any], where:
     assert broken(with_claims(claims)) == where
 
 
+def test_each_item_has_exactly_one_disclosure_and_each_disclosure_its_digest() -> None:
+    """RFC 9901 7.1: a wallet would refuse a disclosure no digest covers, so we do not sign beside one."""
+    good = drafted(SD_JWT)
+    first, second = good.copies
+    assert isinstance(first.body, sd_jwt.Draft) and isinstance(second.body, sd_jwt.Draft)
+    mine, others = first.body.disclosures, second.body.disclosures
+    for disclosures in (mine[1:], mine[::-1][:-1], (*mine, others[0]), (*mine[:-1], others[-1]), (*mine, mine[0])):
+        body = replace(first.body, disclosures=disclosures)
+        assert broken(replace(good, copies=(replace(first, body=body), second))) == "lint_items"
+
+
+def test_an_mdoc_with_another_namespace_or_other_elements_is_refused() -> None:
+    good = drafted(MDOC)
+    copy, form = good.copies[0], good.configuration.format
+    elements = dict(good.values)
+    for namespaces in (
+        {"org.elsewhere": elements},
+        {form.namespace: elements, "org.elsewhere": {"name": "x"}},  # type: ignore[union-attr]
+        {form.namespace: elements | {"shoe_size": "42"}},  # type: ignore[union-attr]
+        {form.namespace: {name: elements[name] for name in list(elements)[1:]}},  # type: ignore[union-attr]
+        {form.namespace: elements | {"birth_date": "2001-03-09"}},  # type: ignore[union-attr]
+    ):
+        body = mdoc.draft(
+            form.doctype, namespaces, device_key=copy.key, x5chain=[b"0"], status=copy.status,  # type: ignore[union-attr]
+            validity=mdoc.Validity(good.life.start, good.life.start, good.life.end), entropy=SeededDice(1).bytes,
+        )  # fmt: skip
+        assert broken(replace(good, copies=(replace(copy, body=body),))) == "lint_items"
+
+
 def test_an_mdoc_without_status_is_refused() -> None:
     good = drafted(MDOC)
     copy = good.copies[0]
