@@ -28,6 +28,10 @@ bench: setup ## measure, print the ratios and rewrite docs/performance.md
 soak: setup ## slow: many kills, thorough properties
 	MAPAE_SOAK=1 MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
 
+lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0007)
+	@echo "intel-cmplr-lib-rt is under the Intel End User License Agreement for Developer Tools"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lanes.txt
+
 reset: ## forget the demo country's data (asks first)
 	@$(BIN)/mapae demo reset
 
@@ -61,4 +65,4 @@ $(STAMPS)/peers: $(STAMPS)/venv tests/conformance/package-lock.json
 	@cd tests/conformance && ../../tools/node npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help up test setup screenshots bench soak reset lock
+.PHONY: help up test setup screenshots bench soak lanes reset lock

@@ -16,6 +16,7 @@ from .catalog import Country
 from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
 from .errors import Code, Refused
+from .formats import p256
 from .formats.x509 import Anchors, Profile, Subject
 from .house import Foundation, House, Role
 from .issuer import desk_web, portal_web
@@ -61,6 +62,7 @@ async def open_house(
     on it (the demo registers its shops). `more` adds doors of its own (the demo's start page). `rates=False` switches
     rate limits off, for load tests.
     """
+    p256.use(settings.engine, settings.batch_engine)
     house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice(), country))
     build = {
         "registers": _registers, "trust": _trust, "wallet_provider": _wallet_provider, "issuer": _issuer,

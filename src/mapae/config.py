@@ -50,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
 
+    engine: str = "cryptography"
+    """Who computes ECDSA: cryptography, or awslc when the extra of that name is installed."""
+
+    batch_engine: str = ""
+    """Who verifies several signatures at a time: crypto_mb when that library is there; empty: the engine, in turn."""
+
     demo: bool = False
     """Run as the demo country: seeded people, simulators, software authenticator. Never for real people."""
 

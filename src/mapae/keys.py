@@ -19,7 +19,6 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -27,8 +26,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
 from .errors import Code, Refused
+from .formats import p256
 
-_ES256: Final = ec.ECDSA(SHA256())
 _NAME: Final = re.compile(r"file:([a-z0-9][a-z0-9_-]{0,62})")
 
 
@@ -53,10 +52,11 @@ class Signer:
     `jwk` is the public key (kty, crv, x, y), `kid` its RFC 7638 thumbprint, `public_key` the library's object.
     """
 
-    __slots__ = ("_key", "jwk", "kid", "public_key")
+    __slots__ = ("_key", "_sign", "jwk", "kid", "public_key")
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
+        self._sign = p256.signing(key)
         self.public_key = key.public_key()
         numbers = self.public_key.public_numbers()
         x, y = (_b64(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
@@ -71,8 +71,7 @@ class Signer:
 
     def sign(self, message: bytes) -> bytes:
         """ES256 over `message`: raw r||s, 64 bytes (RFC 7518 section 3.4)."""
-        r, s = decode_dss_signature(self._key.sign(message, _ES256))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return self._sign(message)
 
     def sign_once(self, ticket: Ticket, message: bytes) -> bytes:
         """Sign for a ticket. Raises Refused(KEY_SPENT) the second time."""

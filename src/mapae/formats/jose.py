@@ -1,7 +1,7 @@
 """JOSE as far as mapae speaks it: strict base64url and JSON, ES256 compact JWS, P-256 keys and their thumbprints.
 
 Promises: a `Jws` or `PublicKey` that exists is well-formed, in the one spelling we read; `encode()` gives the bytes
-that were parsed. Trusts: `cryptography` for ECDSA. Keeps: a bounded cache of protected headers already parsed (an
+that were parsed. Trusts: the engine in `p256.py`. Keeps: a bounded cache of protected headers already parsed (an
 issuer's header is the same on every credential). Refuses: padding, spare bits and foreign characters in base64url,
 duplicate JSON members, algorithms other than ES256, `crit`, and types (`typ`) the caller did not name. Encryption is
 next door, in `jwe.py`.
@@ -13,7 +13,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -22,12 +22,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import orjson
 import pybase64
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from mapae.errors import Code, Refused
+from mapae.formats import p256
 
 T = TypeVar("T")
 
@@ -37,8 +34,6 @@ MAX_JWS = 65_536
 MAX_HEADER = 16_384  # base64url characters; an x5c of three certificates is about 5,000
 MAX_CHAIN = 4  # certificates in one x5c
 
-_P256 = ec.SECP256R1()
-_ES256 = ec.ECDSA(hashes.SHA256())  # one object: building it for each call costs 3 % of a verify
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 # The last character of an unpadded block of 2 (of 3) characters carries 4 (2) bits that must be zero: RFC 4648 3.5.
 _LAST_OF_TWO = b"AQgw"
@@ -184,13 +179,10 @@ def _colons(value: Any, depth: int, strings: bool) -> int:
 # --- keys ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A point on P-256. Two keys are equal when their coordinates are."""
+class PublicKey(p256.Point):
+    """A point on P-256, as JOSE writes it. Two keys are equal when their coordinates are."""
 
-    x: bytes
-    y: bytes
-    crypto: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
+    __slots__ = ()
 
     @classmethod
     def from_jwk(cls, jwk: Any) -> PublicKey:
@@ -206,25 +198,16 @@ class PublicKey:
         x, y = jwk.get("x"), jwk.get("y")
         if not (isinstance(x, str) and isinstance(y, str) and len(x) == 43 and len(y) == 43):
             raise Refused(Code.MALFORMED, "a coordinate is not 32 bytes")
-        return cls.from_point(b"\x04" + unb64u(x) + unb64u(y))
+        return cls(unb64u(x), unb64u(y))
 
     @classmethod
     def from_point(cls, point: bytes) -> PublicKey:
         """SEC 1 2.3.4: 65 bytes, or 33 compressed."""
-        if len(point) not in (33, 65):
-            raise Refused(Code.MALFORMED, "not a point on P-256")
-        try:
-            key = ec.EllipticCurvePublicKey.from_encoded_point(_P256, point)
-        except ValueError:
-            raise Refused(Code.MALFORMED, "not a point on P-256") from None
-        return cls(point[1:33], point[33:], key) if len(point) == 65 else cls.from_crypto(key)
+        return cls(*p256.coordinates(point))
 
     @classmethod
     def from_crypto(cls, key: object) -> PublicKey:
-        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != _P256.name:
-            raise Refused(Code.UNSUPPORTED, "the key is not on P-256")
-        point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-        return cls(point[1:33], point[33:], key)
+        return cls.of(key)
 
     @property
     def jwk(self) -> dict[str, str]:
@@ -244,11 +227,8 @@ class PublicKey:
         """ES256 (RFC 7518 3.4): 64 bytes, r then s."""
         if len(signature) != 64:
             raise Refused(Code.BAD_SIGNATURE, "the signature is not 64 bytes")
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        try:
-            self.crypto.verify(encode_dss_signature(r, s), message, _ES256)
-        except InvalidSignature:
-            raise Refused(Code.BAD_SIGNATURE, "the signature does not fit") from None
+        if not self.fits(signature, message):
+            raise Refused(Code.BAD_SIGNATURE, "the signature does not fit")
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
