@@ -80,7 +80,7 @@ class Checked:
 
     key: PublicKey
     leaf: bytes
-    anchor: bytes
+    anchor: bytes  # empty: nobody vouches for it
     subject: str
     dns: tuple[str, ...]
     not_before: datetime
@@ -234,14 +234,18 @@ class _Certificate:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
             raise Refused(Code.BAD_CERTIFICATE, "an authority's key is not on an accepted curve")
 
-    def must_be_leaf(self, profile: Profile) -> PublicKey:
+    def must_be_leaf(self, profile: Profile | None) -> PublicKey:
         basic, usage = self.extension(x509.BasicConstraints), self.extension(x509.KeyUsage)
         purposes = self.extension(x509.ExtendedKeyUsage)
         if self.issuer == self.subject:
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is self-signed")
-        if (basic is not None and basic.ca) or usage is None or not usage.digital_signature or usage.key_cert_sign:
+        if usage is None and profile is None:  # RFC 5280 4.2.1.3: without the extension a key may be used for anything
+            signs = True
+        else:
+            signs = usage is not None and usage.digital_signature and not usage.key_cert_sign
+        if (basic is not None and basic.ca) or not signs:
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is not for signing")
-        if purposes is None or profile.value not in purposes:
+        if profile is not None and (purposes is None or profile.value not in purposes):
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is for another purpose")
         return PublicKey.from_crypto(self.x509.public_key())
 
@@ -274,9 +278,9 @@ class Anchors:
             anchor = _Certificate(der)
             anchor.must_be_authority(0)
             self._by_subject.setdefault(anchor.subject, []).append(anchor)
-        self._checked: dict[tuple[tuple[bytes, ...], Profile], Checked] = {}
+        self._checked: dict[tuple[tuple[bytes, ...], Profile | None], Checked] = {}
 
-    def check(self, chain: tuple[bytes, ...], profile: Profile) -> Checked:
+    def check(self, chain: tuple[bytes, ...], profile: Profile | None) -> Checked:
         """Everything about the chain except today's date."""
         key = (chain, profile)
         known = self._checked.get(key)
@@ -287,41 +291,64 @@ class Anchors:
             self._checked[key] = known
         return known
 
-    def _check(self, chain: tuple[bytes, ...], profile: Profile) -> Checked:
-        if not 1 <= len(chain) <= MAX_CHAIN:
-            raise Refused(Code.BAD_CERTIFICATE, "the chain is empty or too long")
+    def _check(self, chain: tuple[bytes, ...], profile: Profile | None) -> Checked:
         if not self.ders.isdisjoint(chain):
             raise Refused(Code.BAD_CERTIFICATE, "the chain contains its anchor")
-        path = [_Certificate(der) for der in chain]
-        key = path[0].must_be_leaf(profile)
-        for below, upper in enumerate(path[1:]):
-            upper.must_be_authority(below)
-            if upper.issuer == upper.subject or not upper.issued(path[below]):
-                raise Refused(Code.BAD_CERTIFICATE, "the chain has a broken link")
+        path, key = _path(chain, profile)
         anchor = next((a for a in self._by_subject.get(path[-1].issuer, ()) if a.issued(path[-1])), None)
         if anchor is None:
             raise Refused(Code.UNTRUSTED_ISSUER, "no authority we trust issued this certificate")
         anchor.must_be_authority(len(path) - 1)
-        every = [one.x509 for one in (*path, anchor)]
-        return Checked(
-            key=key,
-            leaf=chain[0],
-            anchor=anchor.der,
-            subject=_common_name(path[0].x509),
-            dns=_dns(path[0]),
-            not_before=max(one.not_valid_before_utc for one in every),
-            not_after=min(one.not_valid_after_utc for one in every),
-        )
+        return _checked(path, key, anchor)
 
 
-def check_chain(x5c_der: Sequence[bytes], anchors: Anchors, now: datetime, profile: Profile) -> Checked:
-    """The signer behind x5c: leaf first, anchor left out; by `anchors`, on this day, for this purpose."""
+def check_chain(x5c_der: Sequence[bytes], anchors: Anchors, now: datetime, profile: Profile | None) -> Checked:
+    """The signer behind x5c: leaf first, anchor left out; by `anchors`, on this day, for this purpose.
+
+    `profile` None: any leaf that may sign. HAIP 1.0 leaves profiles to each ecosystem, so strangers have their own.
+    """
     checked = anchors.check(tuple(x5c_der), profile)
+    _must_be_in_date(checked, now)
+    return checked
+
+
+def unvouched(x5c_der: Sequence[bytes], now: datetime) -> Checked:
+    """The signer behind a chain that leads to nobody we know: sound, in date, and called what it calls itself."""
+    checked = _checked(*_path(tuple(x5c_der), None), None)
+    _must_be_in_date(checked, now)
+    return checked
+
+
+def _path(chain: tuple[bytes, ...], profile: Profile | None) -> tuple[list[_Certificate], PublicKey]:
+    if not 1 <= len(chain) <= MAX_CHAIN:
+        raise Refused(Code.BAD_CERTIFICATE, "the chain is empty or too long")
+    path = [_Certificate(der) for der in chain]
+    key = path[0].must_be_leaf(profile)
+    for below, upper in enumerate(path[1:]):
+        upper.must_be_authority(below)
+        if upper.issuer == upper.subject or not upper.issued(path[below]):
+            raise Refused(Code.BAD_CERTIFICATE, "the chain has a broken link")
+    return path, key
+
+
+def _checked(path: list[_Certificate], key: PublicKey, anchor: _Certificate | None) -> Checked:
+    every = [one.x509 for one in (path if anchor is None else [*path, anchor])]
+    return Checked(
+        key=key,
+        leaf=path[0].der,
+        anchor=b"" if anchor is None else anchor.der,
+        subject=_common_name(path[0].x509),
+        dns=_dns(path[0]),
+        not_before=max(one.not_valid_before_utc for one in every),
+        not_after=min(one.not_valid_after_utc for one in every),
+    )
+
+
+def _must_be_in_date(checked: Checked, now: datetime) -> None:
     if now < checked.not_before:
         raise Refused(Code.NOT_YET_VALID, "a certificate in the chain is not valid yet")
     if now > checked.not_after:
         raise Refused(Code.EXPIRED, "a certificate in the chain has expired")
-    return checked
 
 
 def x509_hash(der: bytes) -> str:

@@ -287,3 +287,28 @@ def test_foreign_authorities_are_read_as_anchors_and_the_wrong_one_is_not_truste
     assert check([der("isomdl_iaca_signer.pem")], anchors=isomdl, now=datetime(2024, 6, 1, tzinfo=UTC))
     with refuses(Code.BAD_CERTIFICATE):
         check([der("isomdl_incorrect_iaca_signer.pem")], anchors=isomdl)
+
+
+def test_a_stranger_has_a_profile_of_her_own():
+    """HAIP 1.0 5, 4.4.1: certificate profiles are out of scope; a stranger may say any purpose or none."""
+    for chain in ([leaf(Profile.ACCESS)], [leaf(Profile.DOCUMENT_SIGNER)], [_made()]):
+        assert check(chain, profile=None).key
+    with refuses(Code.BAD_CERTIFICATE, "not for signing"):
+        check([_made(extensions=[CERTIFIES])], profile=None)
+    with refuses(Code.BAD_CERTIFICATE, "not for signing"):
+        check([_made(extensions=[(c.BasicConstraints(ca=True, path_length=None), True)])], profile=None)
+
+
+def test_a_chain_that_leads_to_nobody_is_held_to_everything_else():
+    said = x509.unvouched([LEAF], NOW)
+    assert (said.key, said.anchor, said.subject, said.dns) == (DS.key, b"", "Signer", ("issuer.example",))
+    with refuses(Code.BAD_CERTIFICATE, "self-signed"):
+        x509.unvouched([ROOT], NOW)
+    with refuses(Code.BAD_CERTIFICATE, "empty"):
+        x509.unvouched([], NOW)
+    with refuses(Code.BAD_CERTIFICATE, "not an authority"):
+        x509.unvouched([LEAF, leaf()], NOW)
+    with refuses(Code.EXPIRED):
+        x509.unvouched([LEAF], LATE + timedelta(days=1))
+    with refuses(Code.NOT_YET_VALID):
+        x509.unvouched([LEAF], EARLY - timedelta(days=1))
