@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.audit import first_broken_link
@@ -68,7 +69,8 @@ class Register:
     def add(self, person: str, name: str, born: date) -> None:
         self.people[person] = ClaimSet(
             person=person, name=name, name_latin="HONG JISOO", birth_date=born, sex="female", nationality="KOR",
-            resident_number=born.strftime("%y%m%d") + "-4234567", address="세종특별자치시 도움6로 11",
+            citizen=True, deceased_on=None, resident_number=born.strftime("%y%m%d") + "-4234567",
+            address="세종특별자치시 도움6로 11",
             municipality=next(iter(self.country.municipalities)), portrait=JPEG, photo_taken=date(2024, 5, 1),
         )  # fmt: skip
 
@@ -88,7 +90,7 @@ class Register:
     async def claims(self, person: str) -> ClaimSet:
         if person not in self.people:
             raise Refused(Code.NOT_FOUND, "no such person")
-        return self.people[person]
+        return msgspec.structs.replace(self.people[person], deceased_on=self.gone.get(person))
 
 
 class Provider:

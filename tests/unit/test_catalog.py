@@ -260,6 +260,7 @@ def test_a_document_issued_elsewhere_is_not_issued_here() -> None:
 def values(country: Country, document: Document, birth: date) -> dict[str, Any]:
     resident = ClaimSet(
         person="p", name="이름", name_latin="Name", birth_date=birth, sex="male", nationality="KOR",
+        citizen=True, deceased_on=None,
         resident_number="000101-3000000", address="어딘가", municipality=next(iter(country.municipalities)),
         portrait=b"jpeg", photo_taken=None,
     )  # fmt: skip

@@ -164,11 +164,10 @@ class Issuer:
 
     async def _facts(self, configuration: Configuration, card: Card, now: datetime) -> _Facts:
         """What the register says today. A person who has died or is no citizen any more gets no new copies."""
-        person = await self._register.get(card.person)
-        rules = configuration.document.eligibility
-        if person.deceased_on is not None or (rules is not None and rules.citizens_only and not person.citizen):
-            raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
         resident = await self._register.claims(card.person)
+        rules = configuration.document.eligibility
+        if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
+            raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
         facts = CardFacts(card.document_number, card.issued_on, card.expires_on)
         values = claim_values(self.country, configuration.document, resident, facts, self.country.today(now))
         return _Facts(resident.birth_date, values)

@@ -131,6 +131,8 @@ class PopulationStore:
             birth_date=date.fromisoformat(row["birth_date"]),
             sex=row["sex"],
             nationality=row["nationality"],
+            citizen=bool(row["citizen"]),
+            deceased_on=_day(row["deceased_on"]),
             resident_number=number,
             address=row["address"],
             municipality=row["municipality"],

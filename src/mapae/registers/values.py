@@ -84,7 +84,7 @@ class Person(Value, frozen=True, kw_only=True):
 
 
 class ClaimSet(Value, frozen=True, kw_only=True):
-    """What may enter a document. Only the issuer gets it, at issuance, and keeps none of it."""
+    """What may enter a document, and whether any may be made. Only the issuer gets it, at issuance, and keeps none."""
 
     person: str
     name: str
@@ -92,6 +92,8 @@ class ClaimSet(Value, frozen=True, kw_only=True):
     birth_date: date
     sex: Sex
     nationality: str
+    citizen: bool
+    deceased_on: date | None
     resident_number: str
     address: str
     municipality: str

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mapae.clock import SystemClock, SystemDice
@@ -284,13 +284,10 @@ def door(
 
 
 def doors(routes: Iterable[BaseRoute]) -> list[Door]:
-    """Every door among these routes, mounts included."""
+    """Every door among these routes, and among those they lead to."""
     found: list[Door] = []
     for route in routes:
-        if isinstance(route, Door):
-            found.append(route)
-        elif isinstance(route, Mount):
-            found.extend(doors(route.routes))
+        found.extend([route] if isinstance(route, Door) else doors(getattr(route, "routes", ())))
     return found
 
 

@@ -7,7 +7,7 @@ that is not a door.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +17,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mapae.clock import Clock, SystemClock
 from mapae.errors import Code, Refused
 from mapae.ui.files import STATIC, send_file
-from mapae.ui.http import Answer, Caller, Door, door, json_answer, report
+from mapae.ui.http import Answer, Caller, Door, door, doors, json_answer, report
 from mapae.ui.pages import refused_page
 
 
@@ -55,6 +55,9 @@ def permissions(camera: bool) -> str:
     )
 
 
+PERMISSIONS = {camera: permissions(camera).encode() for camera in (False, True)}
+
+
 def application(
     routes: Sequence[BaseRoute],
     *,
@@ -74,13 +77,49 @@ def application(
         by_path.setdefault(route.path, set()).update(route.methods or ())
         route.allowed = by_path[route.path]
     app = Starlette(
-        routes=everything, middleware=[Middleware(SecurityHeaders, https=https)], lifespan=lifespan,
+        routes=[Corridor(doors(everything))], middleware=[Middleware(SecurityHeaders, https=https)], lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path, Exception: _bug},
     )  # fmt: skip
     app.router.redirect_slashes = False  # one spelling
     app.state.clock = clock or SystemClock()
     app.state.https, app.state.zone, app.state.demo, app.state.rates = https, zone, demo, rates
     return app
+
+
+class Corridor(BaseRoute):
+    """The doors, found by their address. Trying one after the other costs more than checking a signature."""
+
+    def __init__(self, routes: Sequence[Door]) -> None:
+        self.routes = list(routes)
+        self._exact: dict[str, list[Door]] = {}
+        self._below: dict[str, list[Door]] = {}  # addresses with a variable part, by what stands before it
+        for one in routes:
+            fixed, variable, _ = one.path.partition("{")
+            if variable and not fixed.endswith("/"):
+                raise ValueError(f"{one.path}: a variable part begins behind a slash")
+            (self._below if variable else self._exact).setdefault(fixed, []).append(one)
+        self._depth = max((fixed.count("/") for fixed in self._below), default=0)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http":
+            return Match.NONE, {}
+        partly: tuple[Match, Scope] = (Match.NONE, {})
+        for one in self._behind(scope["path"]):
+            match, child = one.matches(scope)
+            if match is Match.FULL:
+                return match, {**child, "mapae.door": one}
+            if match is Match.PARTIAL and partly[0] is Match.NONE:  # the address, but another method
+                partly = match, {**child, "mapae.door": one}
+        return partly
+
+    def _behind(self, path: str) -> Iterator[Door]:
+        yield from self._exact.get(path, ())
+        steps = path.split("/", self._depth)
+        for depth in range(len(steps) - 1, 0, -1):
+            yield from self._below.get("/".join(steps[:depth]) + "/", ())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["mapae.door"].handle(scope, receive, send)
 
 
 ASCII = bytes(range(128))
@@ -109,7 +148,7 @@ class SecurityHeaders:
                 present = {name for name, _ in headers}
                 headers += [pair for pair in self.fixed if pair[0] not in present]
                 if b"permissions-policy" not in present:
-                    headers.append((b"permissions-policy", permissions(bool(scope.get("mapae.camera"))).encode()))
+                    headers.append((b"permissions-policy", PERMISSIONS[bool(scope.get("mapae.camera"))]))
                 message = {**message, "headers": headers}
             elif message["type"] == "http.response.body" and scope["method"] == "HEAD":
                 message = {**message, "body": b""}

@@ -29,6 +29,7 @@ KEYS = [PublicKey.from_jwk(Signer.ephemeral().jwk) for _ in range(2)]
 CARD = CardFacts("KR123456789012", TODAY, date(2029, 3, 1))
 RESIDENT = ClaimSet(
     person="p", name="홍지수", name_latin="HONG JISOO", birth_date=date(2001, 3, 9), sex="female", nationality="KOR",
+    citizen=True, deceased_on=None,
     resident_number="010309-4234567", address="세종특별자치시 도움6로 11", portrait=JPEG, photo_taken=None,
     municipality=next(iter(COUNTRY.municipalities)),
 )  # fmt: skip
