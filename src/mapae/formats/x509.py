@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from cryptography import x509
@@ -354,6 +355,13 @@ def _must_be_in_date(checked: Checked, now: datetime) -> None:
 def x509_hash(der: bytes) -> str:
     """OpenID4VP 1.0 5.9.3: the client identifier after the prefix `x509_hash:`."""
     return b64u(hashlib.sha256(der).digest())
+
+
+@lru_cache(maxsize=256)
+def authority_key_ids(chain: tuple[bytes, ...]) -> frozenset[bytes]:
+    """RFC 5280 4.2.1.1: who says to have certified whom along the chain, as OpenID4VP 1.0 6.1.1.1 compares it."""
+    said = (_Certificate(der).extension(x509.AuthorityKeyIdentifier) for der in chain)
+    return frozenset(one.key_identifier for one in said if one is not None and one.key_identifier is not None)
 
 
 def leaf_key(der: bytes) -> PublicKey:

@@ -31,7 +31,7 @@ from mapae.keys import Signer, Vault
 from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier import oid4vp, store
 from mapae.verifier.ask import Form, Question, question
-from mapae.verifier.check import Ask, Issuer, Shown, Trusted, Verified, conclude, examine
+from mapae.verifier.check import Ask, Issuer, Listed, Shown, Trusted, Verified, conclude, examine_answer, verified
 from mapae.verifier.standing import StatusLists
 from mapae.verifier.store import Outcome, Session, Till, Verdict
 
@@ -271,10 +271,14 @@ class Verifier:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _check(self, shown: Shown, ask: Ask, trusted: TrustList) -> Verified:
-        examined = examine(shown, ask, Trusted(self._issuers(trusted)), self._clock.now())
+        token = {shown.format.value: [shown.presentation]}
+        halfway = examine_answer(token, ask.asked, Trusted(self._issuers(trusted)), self._clock.now())
+        lists: dict[str, Listed] = {}
         with step("standing"):
-            lists = await self._lists.listed(examined.status, examined.issuer)
-        return conclude(examined, ask, lists, self._clock.now())
+            for _, examined in halfway:
+                if examined.status is not None:
+                    lists |= await self._lists.listed(examined.status, examined.issuer)
+        return verified(conclude(halfway, lists, self._clock.now()), ask.items)
 
     def _conclusion(self, session: Session, asked: Question, verified: Verified) -> tuple[Verdict, bytes | None]:
         note = "renew" if verified.renew else None

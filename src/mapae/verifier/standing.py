@@ -21,8 +21,8 @@ import httpx
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.status import StatusRef, StatusToken
-from mapae.formats.x509 import Profile, check_chain
-from mapae.verifier.check import Issuer, Listed, must_be_of
+from mapae.formats.x509 import check_chain
+from mapae.verifier.steps import Issuer, Listed, must_be_of
 
 FRESH: Final = timedelta(seconds=2)  # ask again after this long
 PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standing at the till
@@ -110,7 +110,7 @@ class StatusLists:
         try:
             token = StatusToken.parse(raw, limit=LIMIT)
             # Token Status List section 8.3: chain, signature, sub, exp.
-            signer = check_chain(token.x5c, issuer.anchors, now, Profile.STATUS_SIGNER)
+            signer = check_chain(token.x5c, issuer.anchors, now, issuer.status_profile)
             token.check(signer.key, uri, now)
         except Refused as refused:
             raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None

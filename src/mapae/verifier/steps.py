@@ -1,0 +1,322 @@
+"""Steps 1 to 5 of docs/checking.md for one presentation, SD-JWT VC or mdoc. `check.py` has the list and the public names.
+
+Promises: `examine` does steps 1 to 4 in their order, `stands` step 5; a refusal names its step. Pure: time, trust and
+status lists are arguments. Trusts: the anchors and status lists in `Trusted`, nothing that came with the presentation.
+Keeps: nothing. Refuses: anything that is not the one spelling `formats` reads; what `Policy` could let pass, unless the
+caller says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, assert_never
+
+from mapae.errors import Code, Refused, step
+from mapae.formats import dcql, mdoc, sd_jwt
+from mapae.formats.jose import unb64u
+from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
+from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
+
+# A phone's clock may be this far from ours: for the holder's proof and for the first second of a copy.
+TOLERANCE: Final = timedelta(seconds=60)
+# A holder's proof is for a question that is on the screen now.
+PROOF_LIFE: Final = timedelta(seconds=300)
+# Copies round their dates to whole days so that a batch cannot be linked; a signing time may thus stand up to one day
+# before the certificate that signed. The end is never rounded up, so there is no tolerance there.
+ROUNDING: Final = timedelta(days=1)
+
+LIMIT: Final = 131_072  # characters of one presentation; a resident card with its portrait takes about 20,000
+
+_YEAR_10000: Final = 253_402_300_800  # where Python's calendar ends
+
+
+class Format(StrEnum):
+    """The value is also the id of the credential query in a shop's own questions."""
+
+    SD_JWT = "sd_jwt"
+    MDOC = "mdoc"
+
+
+FORMATS: Final = {dcql.SD_JWT: Format.SD_JWT, dcql.MDOC: Format.MDOC}  # by the name OpenID4VP 1.0 Appendix B has
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whose signatures count, for which types. None: for any type, and status lists wherever its credentials say.
+
+    `profile` is what its signers' certificates must be for; ANY_SIGNER for an authority with profiles of its own.
+    """
+
+    id: str
+    anchors: Anchors
+    vcts: frozenset[str] | None
+    doctypes: frozenset[str] | None
+    status_prefix: str | None
+    profile: Profile = Profile.DOCUMENT_SIGNER
+    status_profile: Profile = Profile.STATUS_SIGNER
+
+    def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
+        """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
+        types = self.vcts if format is Format.SD_JWT else self.doctypes
+        return types is None or not types.isdisjoint(kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A checked status list and until when it may be relied on."""
+
+    list: StatusList
+    good_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    issuers: tuple[Issuer, ...]
+    lists: Mapping[str, Listed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the caller lets pass that the profile of this country would not. As it stands: nothing."""
+
+    without_status: bool = False  # a credential that names no status list
+    without_end: bool = False  # an SD-JWT VC without `exp`
+    open_claims: bool = False  # claims the issuer did not make disclosable come along unasked
+
+
+STRICT: Final = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class ByRedirect:
+    """What ties an answer to a question put by link or QR code: OpenID4VP 1.0 14.1.2 and B.2.6.1."""
+
+    client_id: str  # with its prefix
+    nonce: str
+    response_uri: str
+    key_thumbprint: bytes | None  # RFC 7638, of the key the answer is encrypted to
+
+    @property
+    def audience(self) -> str:
+        return self.client_id
+
+    @property
+    def transcript(self) -> bytes:
+        return mdoc.openid4vp_transcript(
+            client_id=self.client_id, nonce=self.nonce, response_uri=self.response_uri, thumbprint=self.key_thumbprint
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ByBrowser:
+    """The same for a question put through the Digital Credentials API: OpenID4VP 1.0 A.4 and B.2.6.2."""
+
+    origin: str
+    nonce: str
+    key_thumbprint: bytes | None
+
+    @property
+    def audience(self) -> str:
+        return f"origin:{self.origin}"
+
+    @property
+    def transcript(self) -> bytes:
+        return mdoc.openid4vp_dc_api_transcript(origin=self.origin, nonce=self.nonce, thumbprint=self.key_thumbprint)
+
+
+Tie = ByRedirect | ByBrowser
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What one presentation has to be, as far as steps 1 to 4 look.
+
+    `transactions`: the sets of transaction data its key binding may authorize, one of them and exactly that.
+    """
+
+    format: Format
+    kinds: frozenset[str]
+    tie: Tie
+    must_be_bound: bool = True
+    transactions: tuple[tuple[str, ...], ...] = ((),)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Steps 1 to 4 are done. What is left needs the status list at `status.uri`, which only now is worth fetching.
+
+    `claims` as the credential has them (an mdoc's by namespace); `disclosed` where those stand that the holder chose to
+    show, told only to a caller who lets open claims pass.
+    """
+
+    format: Format
+    issuer: Issuer
+    type: str
+    claims: Mapping[str, Any]
+    x5c: tuple[bytes, ...]
+    status: StatusRef | None
+    bound: bool = True
+    disclosed: tuple[tuple[str | int, ...], ...] | None = None
+
+
+def examine(presentation: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
+    """Steps 1 to 4: all that can be known without a status list."""
+    with step("issuer"):
+        if len(presentation) > LIMIT:
+            raise Refused(Code.TOO_LARGE, "the presentation is too large")
+    match expected.format:
+        case Format.SD_JWT:
+            return _examine_sd_jwt(presentation, expected, trusted, policy, now)
+        case Format.MDOC:
+            return _examine_mdoc(presentation, expected, trusted, policy, now)
+        case _:
+            assert_never(expected.format)
+
+
+def stands(examined: Examined, lists: Mapping[str, Listed], now: datetime) -> bool:
+    """Step 5. Whether a renewal is asked for; raises unless the copy stands. The end of step 4 allowed for no status."""
+    if examined.status is None:
+        return False
+    with step("standing"):
+        listed = lists.get(examined.status.uri)
+        if listed is None or now > listed.good_until:
+            raise Refused(Code.STATUS_UNKNOWN, "no status list fresh enough")
+        value = listed.list.read(examined.status.index)
+        if value == INVALID:
+            raise Refused(Code.REVOKED, "the document has been revoked")
+        if value == SUSPENDED:
+            raise Refused(Code.SUSPENDED, "the document is locked")
+        if value not in (VALID, RENEW):
+            raise Refused(Code.STATUS_UNKNOWN, "the status list says something we do not know")
+        return bool(value == RENEW)
+
+
+def must_be_of(reference: StatusRef, issuer: Issuer) -> None:
+    """Only lists the issuer has registered: a stolen signer key cannot send us to an address of its choice."""
+    if issuer.status_prefix is None:
+        return
+    rest = reference.uri.removeprefix(issuer.status_prefix)
+    if rest == reference.uri or not rest or not all(c.isascii() and (c.isalnum() or c in "-_") for c in rest):
+        raise Refused(Code.STATUS_UNKNOWN, "the status list is not one of this issuer's")
+
+
+def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
+    with step("issuer"):
+        shown = sd_jwt.SdJwt.parse(text)
+        x5c = shown.x5c
+        issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, expected.kinds, now)
+    with step("seal"):
+        claims = shown.open(signer.key)
+        type_ = claims.get("vct")
+        if not isinstance(type_, str):
+            raise Refused(Code.MALFORMED, "the credential names no type")
+    if not issuer.may_issue(Format.SD_JWT, (type_,)):  # another of the types asked for, of an issuer not listed for it
+        with step("issuer"):
+            issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
+    bound = expected.must_be_bound or shown.key_binding is not None
+    with step("holder"):
+        if bound:
+            _bound(shown, claims, expected, now)
+    with step("dates"):
+        starts, ends, signed = (_moment(claims, name) for name in ("nbf", "exp", "iat"))
+        if ends is None and not policy.without_end:
+            raise Refused(Code.MALFORMED, "the credential says nothing about its end")
+        _within(starts, ends, now)
+        _signed_in_time(signed, signer)
+    with step("standing"):
+        status = StatusRef.parse(claims["status"]) if claims.get("status") is not None else None
+        _must_have_status(status, issuer, policy)
+    disclosed = tuple(shown.paths()) if policy.open_claims else None
+    return Examined(Format.SD_JWT, issuer, type_, claims, x5c, status, bound, disclosed)
+
+
+def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, now: datetime) -> None:
+    """RFC 9901 section 7.3 with OpenID4VP 1.0 B.3.6; B.3.3.1 where the answer authorizes a transaction."""
+    key = sd_jwt.holder_key(claims)
+    last = len(expected.transactions) - 1
+    for at, transactions in enumerate(expected.transactions):
+        try:
+            shown.check_binding(
+                key, nonce=expected.tie.nonce, audience=expected.tie.audience, now=now,
+                max_age=int(PROOF_LIFE.total_seconds()), skew=int(TOLERANCE.total_seconds()),
+                transaction_data=transactions,
+            )  # fmt: skip
+        except Refused as refused:
+            if at == last or refused.code is not Code.BAD_HOLDER_PROOF:
+                raise
+        else:
+            return
+
+
+def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
+    with step("issuer"):
+        response = mdoc.DeviceResponse.parse(unb64u(text))
+        if len(response.documents) != 1:  # OpenID4VP 1.0 B.2.5 with HAIP 5.3.1: one document a DeviceResponse
+            raise Refused(Code.MALFORMED, "one document was asked for")
+        document = response.documents[0]
+        signed = document.issuer_signed
+        x5c = signed.x5chain
+        candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
+        issuer, signer = _issuer(x5c, trusted, Format.MDOC, candidates, now)
+    with step("seal"):
+        namespaces = signed.open(signer.key)
+    with step("holder"):
+        # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
+        document.check_device(expected.tie.transcript)
+    with step("dates"):
+        validity = signed.mso.validity
+        _within(validity.valid_from, validity.valid_until, now)
+        _signed_in_time(validity.signed, signer)
+    with step("standing"):
+        _must_have_status(signed.mso.status, issuer, policy)
+    return Examined(Format.MDOC, issuer, document.doctype, namespaces, x5c, signed.mso.status)
+
+
+def _issuer(
+    x5c: tuple[bytes, ...], trusted: Trusted, format: Format, kinds: Iterable[str], now: datetime
+) -> tuple[Issuer, Checked]:
+    """The one listed issuer this chain leads to. A chain that is wrong in itself is said to be so."""
+    refusal = Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
+    for issuer in trusted.issuers:
+        if not issuer.may_issue(format, kinds):
+            continue
+        try:
+            return issuer, check_chain(x5c, issuer.anchors, now, issuer.profile)
+        except Refused as refused:
+            # Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.
+            if refusal.code is Code.UNTRUSTED_ISSUER:
+                refusal = refused
+    raise refusal
+
+
+def _within(starts: datetime | None, ends: datetime | None, now: datetime) -> None:
+    if starts is not None and now + TOLERANCE < starts:
+        raise Refused(Code.NOT_YET_VALID, "the document is not valid yet")
+    if ends is not None and now >= ends:
+        raise Refused(Code.EXPIRED, "the document has expired")
+
+
+def _signed_in_time(signed: datetime | None, signer: Checked) -> None:
+    """ISO/IEC 18013-5 9.3.3: signed within the life of the signer's certificate. Held for both formats."""
+    if signed is not None and not signer.not_before - ROUNDING <= signed <= signer.not_after:
+        raise Refused(Code.BAD_CERTIFICATE, "signed outside the life of the signer's certificate")
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    # RFC 7519 section 2 allows fractions; bool is an int in Python and no date.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
+        raise Refused(Code.MALFORMED, f"{name} is not a date")
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _must_have_status(status: StatusRef | None, issuer: Issuer, policy: Policy) -> None:
+    if status is not None:
+        must_be_of(status, issuer)
+    elif not policy.without_status:
+        raise Refused(Code.STATUS_UNKNOWN, "the document names no status list")
