@@ -8,8 +8,6 @@ free-form codes. Anything raised that is not `Refused` is our own bug and become
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -122,15 +120,20 @@ class Refused(Exception):
         self.step = step
 
 
-@contextmanager
-def step(name: str) -> Iterator[None]:
-    """Name the numbered check that runs inside, so that a refusal says which one failed."""
-    try:
-        yield
-    except Refused as refused:
-        if refused.step is None:
-            refused.step = name
-        raise
+class step:
+    """`with step("seal"):` names the numbered check that runs inside, so that a refusal says which one failed."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
+        if isinstance(raised, Refused) and raised.step is None:
+            raised.step = self._name
 
 
 def where(bug: BaseException) -> list[str]:

@@ -16,9 +16,9 @@ document. Both are usable without any server:
     answer["my_query"].claims[("given_name",)]
 
 Promises: the steps run in this order for each presentation, none can be skipped, and a refusal names its step;
-docs/checking.md has the same list with each refusal's code. One presentation that fails refuses the whole answer. Pure:
-time, trust and status lists are arguments. Trusts: the anchors and status lists in `Trusted`, nothing that came with the
-answer. Keeps: nothing. Refuses: anything that is not the one spelling `formats` reads.
+docs/checking.md has the same list with each refusal's code. One presentation that fails refuses the whole answer.
+Pure: time, trust and status lists are arguments. Trusts: the anchors and status lists in `Trusted`, nothing that came
+with the answer. Keeps: nothing. Refuses: anything that is not the one spelling `formats` reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from mapae.errors import Code, Refused, step
@@ -49,7 +50,7 @@ from mapae.verifier.steps import (
     examine,
     stands,
 )
-from mapae.verifier.transaction import Transaction, must_be_bindable, to_authorize
+from mapae.verifier.transaction import Transaction, must_be_authorized, must_be_bindable, to_authorize
 
 __all__ = [
     "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByRedirect", "Format", "Issuer", "Item", "ItemValue",
@@ -122,12 +123,14 @@ def examine_answer(token: Any, asked: Asked, trusted: Trusted, now: datetime, po
     with step("request"):
         shown = read_token(token, asked.query)
     answered = {query.id for query, _ in shown}
-    return tuple(
-        [
-            (query, examine(presentation, _expected(asked, query, answered), trusted, policy, now))
-            for query, presentation in shown
-        ]
-    )
+    halfway = []
+    for query, presentation in shown:
+        expected = _expected(asked, query, answered)
+        halfway.append((query, examine(presentation, expected, trusted, policy, now)))
+    if asked.transactions:
+        with step("holder"):
+            must_be_authorized(asked.transactions, [text for _, examined in halfway for text in examined.authorized])
+    return tuple(halfway)
 
 
 def conclude(halfway: Halfway, lists: Mapping[str, Listed], now: datetime) -> Answer:
@@ -210,6 +213,7 @@ def check(shown: Shown, ask: Ask, trusted: Trusted, now: datetime) -> Verified:
     return verified(answer, ask.items)
 
 
+@lru_cache(maxsize=256)
 def either(items: tuple[Item, ...], vct: str | None, doctype: str | None, namespace: str | None) -> Dcql:
     """These items in either format. Never `values`: a wallet should not learn which answer we hope for."""
     queries = []

@@ -2,22 +2,23 @@
 
 Promises: a presentation fits when one claim set of its credential query is there in whole, with a value asked for, and
 nothing else was disclosed; an answer fits when its presentations satisfy the query's sets. OpenID4VP 1.0 8.6 asks for
-both, and 14.6 says why: the wallet is not the verifier's. Trusts: what steps 1 to 5 left. Keeps: nothing. Refuses: a
-query we could not hold an answer to, before it is put (`must_be_checkable`); in an answer, another type, a missing claim
-or value, a surplus claim, an issuer outside `trusted_authorities`, presentations nobody asked for.
+both, and 14.9 says why: the wallet is not the verifier's. Trusts: what steps 1 to 5 left. Keeps: nothing. Refuses: a
+query we could not hold an answer to, before it is put (`must_be_checkable`); in an answer, another type, a missing
+claim or value, a surplus claim, an issuer outside `trusted_authorities`, presentations nobody asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import chain, product
 from math import prod
 from typing import Any, Final
 
 from mapae.errors import Code, Refused
 from mapae.formats import sd_jwt
-from mapae.formats.dcql import AKI, ClaimQuery, Dcql, Path, Query, find
+from mapae.formats.dcql import AKI, MDOC, ClaimQuery, Dcql, Path, Query, find
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import authority_key_ids
 from mapae.verifier.steps import FORMATS, Examined, Format
@@ -78,11 +79,13 @@ def _answers(query: Dcql, ids: frozenset[str]) -> bool:
     return any(ids == frozenset(chain.from_iterable(way)) for way in product(*ways))
 
 
-def fitting(query: Query, shown: Examined, others: Iterable[Query]) -> dict[Path, Any]:
+def fitting(query: Query, shown: Examined, others: Sequence[Query]) -> dict[Path, Any]:
     """The claims asked for. `others`: the further queries of this answer, whose claims may have come along
     (section 6.4: one presentation may serve several queries for the same credential)."""
     if query.kinds and shown.type not in query.kinds:
         raise Refused(Code.NOT_WHAT_WAS_ASKED, "another type of document was shown")
+    if not others and (plain := _plain(query, shown)) is not None:
+        return plain
     if query.authorities:
         keys = {b64u(key) for key in authority_key_ids(shown.x5c)}
         if not any(type_ == AKI and not values.isdisjoint(keys) for type_, values in query.authorities):
@@ -109,6 +112,37 @@ def fitting(query: Query, shown: Examined, others: Iterable[Query]) -> dict[Path
         raise missing
     # The names of what was not asked stay out of the detail.
     raise Refused(Code.NOT_WHAT_WAS_ASKED, "items were shown that were not asked for")
+
+
+def _plain(query: Query, shown: Examined) -> dict[Path, Any] | None:
+    """The usual answer in one look: the names asked, and nothing else. None: look closely."""
+    asked = _names(query)
+    if asked is None or shown.disclosed is not None:
+        return None
+    space, paths = asked
+    if space is None:
+        elements, others = shown.claims, len(_ABOUT_ITSELF & shown.claims.keys())
+    else:
+        elements, others = shown.claims.get(space, {}), 0
+        if len(shown.claims) != 1:
+            return None
+    if len(elements) - others != len(paths) or not all(path[-1] in elements for path in paths):
+        return None
+    return {path: elements[path[-1]] for path in paths}
+
+
+@lru_cache(maxsize=256)
+def _names(query: Query) -> tuple[str | None, tuple[Path, ...]] | None:
+    """Of a query for plain names: the one namespace, and the paths."""
+    paths = tuple([claim.path for claim in query.claims])
+    length = 2 if query.format == MDOC else 1
+    spaces: set[Any] = {path[0] for path in paths} if query.format == MDOC else {None}
+    plain = not query.claim_sets and not query.authorities and not any(claim.values for claim in query.claims)
+    if not plain or len(spaces) != 1 or not all(len(path) == length for path in paths):
+        return None
+    if _ABOUT_ITSELF & {path[-1] for path in paths}:
+        return None
+    return spaces.pop(), paths
 
 
 def _options(query: Query) -> Sequence[Sequence[ClaimQuery]]:
@@ -149,12 +183,12 @@ def _surplus(value: Any, wanted: list[Path]) -> bool:
         return False
     if isinstance(value, Mapping):
         below = [(inner, [path[1:] for path in wanted if path[0] == name]) for name, inner in value.items()]
-    elif not isinstance(value, list):
-        return True
-    elif not any(path[0] is None for path in wanted) and len(value) > len({path[0] for path in wanted}):
-        return True
-    else:
+    elif isinstance(value, list):
+        if not any(path[0] is None for path in wanted) and len(value) > len({path[0] for path in wanted}):
+            return True
         below = [(inner, [path[1:] for path in wanted if _reaches(path[0], at)]) for at, inner in enumerate(value)]
+    else:  # deeper was asked than there is
+        return True
     return any(not paths or _surplus(inner, paths) for inner, paths in below)
 
 

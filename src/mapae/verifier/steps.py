@@ -1,4 +1,4 @@
-"""Steps 1 to 5 of docs/checking.md for one presentation, SD-JWT VC or mdoc. `check.py` has the list and the public names.
+"""Steps 1 to 5 of docs/checking.md for one presentation, SD-JWT VC or mdoc. `check.py` has the public names.
 
 Promises: `examine` does steps 1 to 4 in their order, `stands` step 5; a refusal names its step. Pure: time, trust and
 status lists are arguments. Trusts: the anchors and status lists in `Trusted`, nothing that came with the presentation.
@@ -159,6 +159,7 @@ class Examined:
     x5c: tuple[bytes, ...]
     status: StatusRef | None
     bound: bool = True
+    authorized: tuple[str, ...] = ()  # transaction data
     disclosed: tuple[tuple[str | int, ...], ...] | None = None
 
 
@@ -177,7 +178,7 @@ def examine(presentation: str, expected: Expected, trusted: Trusted, policy: Pol
 
 
 def stands(examined: Examined, lists: Mapping[str, Listed], now: datetime) -> bool:
-    """Step 5. Whether a renewal is asked for; raises unless the copy stands. The end of step 4 allowed for no status."""
+    """Step 5. Whether a renewal is asked for; raises unless the copy stands. No status: `examine` let that pass."""
     if examined.status is None:
         return False
     with step("standing"):
@@ -218,8 +219,7 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
             issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
     bound = expected.must_be_bound or shown.key_binding is not None
     with step("holder"):
-        if bound:
-            _bound(shown, claims, expected, now)
+        authorized = _bound(shown, claims, expected, now) if bound else ()
     with step("dates"):
         starts, ends, signed = (_moment(claims, name) for name in ("nbf", "exp", "iat"))
         if ends is None and not policy.without_end:
@@ -230,11 +230,11 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
         status = StatusRef.parse(claims["status"]) if claims.get("status") is not None else None
         _must_have_status(status, issuer, policy)
     disclosed = tuple(shown.paths()) if policy.open_claims else None
-    return Examined(Format.SD_JWT, issuer, type_, claims, x5c, status, bound, disclosed)
+    return Examined(Format.SD_JWT, issuer, type_, claims, x5c, status, bound, authorized, disclosed)
 
 
-def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, now: datetime) -> None:
-    """RFC 9901 section 7.3 with OpenID4VP 1.0 B.3.6; B.3.3.1 where the answer authorizes a transaction."""
+def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, now: datetime) -> tuple[str, ...]:
+    """RFC 9901 section 7.3 with OpenID4VP 1.0 B.3.6; the transactions it authorizes (B.3.3.1)."""
     key = sd_jwt.holder_key(claims)
     last = len(expected.transactions) - 1
     for at, transactions in enumerate(expected.transactions):
@@ -248,7 +248,8 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
             if at == last or refused.code is not Code.BAD_HOLDER_PROOF:
                 raise
         else:
-            return
+            return transactions
+    raise AssertionError("unreachable: one set of transactions is always expected")
 
 
 def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:

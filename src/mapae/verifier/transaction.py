@@ -67,7 +67,7 @@ class Transaction:
 
 
 def must_be_bindable(transactions: tuple[Transaction, ...], query: Dcql) -> None:
-    """Every query a transaction names is one whose holder signs a key binding. Raises Refused(UNSUPPORTED, MALFORMED)."""
+    """Every query a transaction names has a holder who signs a key binding. Raises Refused(UNSUPPORTED, MALFORMED)."""
     if len(transactions) > MAX_TRANSACTIONS:
         raise Refused(Code.TOO_LARGE, "too many transactions in one request")
     for transaction in transactions:
@@ -76,8 +76,14 @@ def must_be_bindable(transactions: tuple[Transaction, ...], query: Dcql) -> None
             if asked is None:
                 raise Refused(Code.MALFORMED, "a transaction names a query that is not there")
             # OpenID4VP 1.0 B.2.1: an mdoc would need its own data element in KeyAuthorizations. B.3.3: and a holder.
-            if asked.format != SD_JWT or not asked.must_be_bound:
-                raise Refused(Code.UNSUPPORTED, "only a bound SD-JWT VC can authorize a transaction")
+            if asked.format != SD_JWT or not asked.must_be_bound or asked.multiple:
+                raise Refused(Code.UNSUPPORTED, "only one bound SD-JWT VC can authorize a transaction")
+
+
+def must_be_authorized(transactions: tuple[Transaction, ...], authorized: Collection[str]) -> None:
+    """Each transaction once: a second authorization could be taken for a second payment."""
+    if sorted(authorized) != sorted(one.text for one in transactions):
+        raise Refused(Code.BAD_HOLDER_PROOF, "the holder did not authorize each transaction once")
 
 
 def to_authorize(
