@@ -11,7 +11,7 @@
 document. Both are usable without any server:
 
     asked = Asked(dcql.parse(query), ByRedirect(client_id, nonce, response_uri, thumbprint))
-    trusted = Trusted((Issuer("them", Anchors([root]), None, None, None, profile=Profile.ANY_SIGNER),))
+    trusted = Trusted((Issuer("them", Anchors([root]), None, None, None, profile=None),))
     answer = check_answer(vp_token, asked, trusted, now, Policy(without_status=True))
     answer["my_query"].claims[("given_name",)]
 

@@ -47,7 +47,7 @@ FORMATS: Final = {dcql.SD_JWT: Format.SD_JWT, dcql.MDOC: Format.MDOC}  # by the 
 class Issuer:
     """Whose signatures count, for which types. None: for any type, and status lists wherever its credentials say.
 
-    `profile` is what its signers' certificates must be for; ANY_SIGNER for an authority with profiles of its own.
+    `profile` is what its signers' certificates must be for; None for an authority with profiles of its own.
     """
 
     id: str
@@ -55,8 +55,8 @@ class Issuer:
     vcts: frozenset[str] | None
     doctypes: frozenset[str] | None
     status_prefix: str | None
-    profile: Profile = Profile.DOCUMENT_SIGNER
-    status_profile: Profile = Profile.STATUS_SIGNER
+    profile: Profile | None = Profile.DOCUMENT_SIGNER
+    status_profile: Profile | None = Profile.STATUS_SIGNER
 
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
         """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
