@@ -128,7 +128,7 @@ def _plain(query: Query, shown: Examined) -> dict[Path, Any] | None:
             return None
     if len(elements) - others != len(paths) or not all(path[-1] in elements for path in paths):
         return None
-    return {path: elements[path[-1]] for path in paths}
+    return {path: elements[path[-1]] for path in paths}  # type: ignore[index]  # names, as `_names` saw
 
 
 @lru_cache(maxsize=256)
