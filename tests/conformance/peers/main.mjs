@@ -1,0 +1,26 @@
+/**
+ * Other people's libraries behind one pipe: a JSON object a line in, `{id, op, args}`; one out, `{id, ok}` or `{id, error}`.
+ * Each operation is one call of a peer's public API; nothing here corrects what a peer does.
+ */
+import { createInterface } from "node:readline";
+
+import * as auth0 from "./auth0.mjs";
+import * as owf from "./owf.mjs";
+import * as sdJwt from "./sd_jwt.mjs";
+import * as status from "./status.mjs";
+
+const operations = { auth0, owf, sd_jwt: sdJwt, status };
+
+async function answer({ id, op, args }) {
+  const [peer, name] = op.split(".");
+  try {
+    return { id, ok: (await operations[peer][name](args)) ?? null };
+  } catch (error) {
+    return { id, error: { kind: error?.constructor?.name ?? "Error", message: String(error?.message ?? error) } };
+  }
+}
+
+console.log = console.error; // some libraries print; the pipe is for answers
+for await (const line of createInterface({ input: process.stdin })) {
+  answer(JSON.parse(line)).then((reply) => process.stdout.write(`${JSON.stringify(reply)}\n`));
+}

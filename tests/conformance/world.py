@@ -1,0 +1,127 @@
+"""Keys that both sides can use, an issuer's chain, a question to answer; on today's clock, as some peers insist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mapae.clock import SystemDice
+from mapae.formats import jose, mdoc, sd_jwt, status, x509
+from mapae.formats.jose import b64u
+from mapae.formats.x509 import Profile, Subject
+from mapae.keys import Signer
+from mapae.verifier.check import Ask, Trusted
+from unit.verifier import world
+from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE, VCT, WHO
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TODAY = NOW.replace(hour=0, minute=0, second=0)
+LATER = TODAY + timedelta(days=14)
+dice = SystemDice()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A key for our side (`signer`) and for theirs (`private`, `public`)."""
+
+    signer: Signer
+    private: dict[str, str]
+
+    @classmethod
+    def new(cls) -> Pair:
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = Signer(key)
+        secret = key.private_numbers().private_value.to_bytes(32, "big")
+        return cls(signer, {**signer.jwk, "d": b64u(secret)})
+
+    @property
+    def public(self) -> dict[str, str]:
+        return self.signer.jwk
+
+    @property
+    def key(self) -> jose.PublicKey:
+        return jose.PublicKey.from_jwk(self.signer.jwk)
+
+
+class Authority(world.Authority):
+    """As ISO/IEC 18013-5 B.1.4 wants it: the certificates name a country."""
+
+    def certify(
+        self, profile: Profile, key: Signer, start: datetime | None = None, end: datetime | None = None
+    ) -> bytes:
+        return x509.leaf(
+            profile, Subject(f"{self.name} {profile.name}", country="KR"), jose.PublicKey.from_jwk(key.jwk), ca=self.ca,
+            ca_der=self.root, serial=x509.serial_number(dice.bytes(16)), not_before=start or self.start,
+            not_after=end or self.end,
+        )  # fmt: skip
+
+
+ISSUER, HOLDER, STRANGER = Pair.new(), Pair.new(), Pair.new()
+AUTHORITY = Authority("Conformance", TODAY - timedelta(days=30), TODAY + timedelta(days=300), signer=ISSUER.signer)
+CHAIN = (AUTHORITY.leaf,)
+NONCE = "n-" + dice.token(16)
+
+
+def ask(**changes: Any) -> Ask:
+    return world.ask(WHO, nonce=NONCE, **changes)
+
+
+def trusted(**changes: Any) -> Trusted:
+    return world.trusted(AUTHORITY.issuer(), good_until=NOW + timedelta(minutes=5), **changes)
+
+
+# What everybody issues. Nested, recursive and array disclosures are in the SD-JWT only.
+PERSON: dict[str, Any] = {
+    "name": "김지수",
+    "birth_date": "2001-03-09",
+    "adult_by_year": True,
+    "address": {"region": "세종", "street": {"name": "도움6로", "number": 11}},
+    "nationalities": ["KOR", "FRA", "DEU"],
+    "score": 3.5,
+    "nothing": None,
+}
+
+
+def open_claims(holder: Pair = HOLDER, **changes: Any) -> dict[str, Any]:
+    """What an SD-JWT VC says in the open."""
+    claims = {
+        "iss": "http://mapae.test/issuer",
+        "vct": VCT,
+        "iat": int(TODAY.timestamp()),
+        "nbf": int(TODAY.timestamp()),
+        "exp": int(LATER.timestamp()),
+        "cnf": {"jwk": holder.public},
+        "status": PLACE.claim(),
+        **changes,
+    }
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def x5c() -> list[str]:
+    return jose.x5c_header(CHAIN)
+
+
+def transcript(asked: Ask) -> bytes:
+    return world.transcript(asked)
+
+
+def transcript_words(asked: Ask, **changes: Any) -> dict[str, Any]:
+    """The same for a peer that makes it from its parts (OpenID4VP 1.0 B.2.6.1)."""
+    words = {
+        "kind": "openid4vp",
+        "clientId": asked.client_id,
+        "nonce": asked.nonce,
+        "responseUri": asked.response_uri,
+        "thumbprint": b64u(asked.key_thumbprint),
+    }
+    return {**words, **changes}
+
+
+__all__ = [
+    "AUTHORITY", "CHAIN", "DOCTYPE", "HOLDER", "ISSUER", "LATER", "NAMESPACE", "NONCE", "NOW", "PERSON", "PLACE",
+    "STRANGER", "TODAY", "VCT", "WHO", "Authority", "Pair", "ask", "dice", "mdoc", "open_claims", "replace", "sd_jwt",
+    "status", "transcript", "transcript_words", "trusted", "x5c",
+]  # fmt: skip
