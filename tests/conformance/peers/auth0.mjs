@@ -13,11 +13,8 @@ const wrapped = (raw) => {
   return new Uint8Array([0xd8, 0x18, ...length, ...bytes]);
 };
 
-class Day extends Date {
-  toISOString() {
-    return super.toISOString().slice(0, 10);
-  }
-}
+/** The library has no class for a day outside the mDL namespace: a plain string is what its users can give. */
+const Day = String;
 
 export async function issue({ doctype, namespaces, key, chain, deviceKey, validity, digest = "SHA-256" }) {
   const document = new Document(doctype).useDigestAlgorithm(digest);

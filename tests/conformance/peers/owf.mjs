@@ -2,6 +2,7 @@
 import {
   CoseKey,
   DateOnly,
+  DeviceKey,
   DeviceNamespaces,
   DeviceRequest,
   DeviceResponse,
@@ -10,6 +11,7 @@ import {
   DocRequest,
   Holder,
   Issuer,
+  IssuerAuth,
   IssuerNamespaces,
   IssuerSigned,
   IssuerSignedItem,
@@ -24,7 +26,6 @@ import { timingSafeEqual } from "node:crypto";
 import { b64u, hasher, hmac, macKey, random, signer, unb64u, verifier } from "./keys.mjs";
 import { fromJson, toJson } from "./values.mjs";
 
-const jwkOf = (raw) => (raw instanceof Uint8Array ? raw : CoseKey.fromJwk(raw));
 const names = { [SignatureAlgorithm.ES256]: "ES256", [SignatureAlgorithm.ES384]: "ES384" };
 
 /** Raw keys as the library hands them over: 0x04 || x || y, and d. */
@@ -90,7 +91,7 @@ export const context = {
 const moments = (validity) => Object.fromEntries(Object.entries(validity).map(([name, text]) => [name, new Date(text)]));
 const ders = (list) => list.map(unb64u);
 
-export async function issue({ doctype, namespaces, key, chain, deviceKey, validity, alg = "ES256", digest = "SHA-256" }) {
+export async function issue({ doctype, namespaces, key, chain, deviceKey, validity, status, alg = "ES256", digest = "SHA-256" }) {
   const issuer = new Issuer(doctype, context);
   for (const [namespace, elements] of Object.entries(namespaces)) {
     issuer.addIssuerNamespace(namespace, Object.fromEntries(fromJson(elements, DateOnly)));
@@ -100,10 +101,23 @@ export async function issue({ doctype, namespaces, key, chain, deviceKey, validi
     algorithm: SignatureAlgorithm[alg],
     digestAlgorithm: digest,
     validityInfo: moments(validity),
-    deviceKeyInfo: { deviceKey: jwkOf(deviceKey) },
+    deviceKeyInfo: { deviceKey: DeviceKey.fromJwk(deviceKey) },
     certificates: ders(chain),
   });
-  return signed.encodedForOid4Vci;
+  if (!status) return signed.encodedForOid4Vci;
+  // The library has no word for the status of the second edition's draft, so its security object gets one more member.
+  const { issuerAuth } = signed;
+  const mso = issuerAuth.mobileSecurityObject;
+  mso.decodedStructure.set("status", fromJson(status, DateOnly));
+  const options = {
+    payload: mso,
+    protectedHeaders: issuerAuth.protectedHeaders,
+    unprotectedHeaders: issuerAuth.unprotectedHeaders,
+    signingKey: CoseKey.fromJwk(key),
+    algorithm: SignatureAlgorithm[alg],
+  };
+  const again = IssuerSigned.create({ issuerNamespaces: signed.issuerNamespaces, issuerAuth: await IssuerAuth.create(options, context) });
+  return again.encodedForOid4Vci;
 }
 
 /** The issuer-signed part, bent: what a holder could do with the library's own classes. */
@@ -111,13 +125,13 @@ function bent(signed, { alter, duplicate, addNamespace, move }) {
   const spaces = new Map([...signed.issuerNamespaces.issuerNamespaces].map(([name, items]) => [name, [...items]]));
   const first = [...spaces.keys()][0];
   const again = (item, value) =>
-    IssuerSignedItem.create({
+    IssuerSignedItem.fromOptions({
       digestId: item.digestId, random: item.random, elementIdentifier: item.elementIdentifier, elementValue: value,
     });
   if (alter) spaces.set(first, spaces.get(first).map((item) => (item.elementIdentifier in alter ? again(item, fromJson(alter[item.elementIdentifier], DateOnly)) : item)));
   if (duplicate) spaces.set(first, spaces.get(first).flatMap((item) => [item, item]));
   if (addNamespace) {
-    spaces.set(addNamespace, [IssuerSignedItem.create({ digestId: 0, random: random(32), elementIdentifier: "added", elementValue: true })]);
+    spaces.set(addNamespace, [IssuerSignedItem.fromOptions({ digestId: 0, random: random(32), elementIdentifier: "added", elementValue: true })]);
   }
   if (move) {
     spaces.set(move, spaces.get(first));

@@ -4,7 +4,7 @@ import { b64u, unb64u } from "./keys.mjs";
 export function fromJson(value, Day) {
   if (Array.isArray(value)) return value.map((one) => fromJson(one, Day));
   if (value === null || typeof value !== "object") return value;
-  if ("$date" in value) return new Day(value.$date);
+  if ("$date" in value) return Day === String ? value.$date : new Day(value.$date);
   if ("$time" in value) return new Date(value.$time);
   if ("$bytes" in value) return unb64u(value.$bytes);
   return new Map(Object.entries(value).map(([name, inner]) => [name, fromJson(inner, Day)]));
