@@ -37,7 +37,7 @@ from conformance.world import (
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
-from mapae.verifier.check import Format, Shown, check, examine
+from mapae.verifier.check import Format, Shown, check
 
 ASK = ask()
 NAMES = ["name", "birth_date"]
@@ -198,7 +198,7 @@ def test_a_card_without_a_status_is_refused_by_step_5_alone(node: Node) -> None:
     assert document.issuer_signed.open(ISSUER.key)[NAMESPACE]["name"] == OURS["name"]
     document.check_device(transcript(ASK))
     with pytest.raises(Refused) as refused:
-        examine(Shown(Format.MDOC, response), ASK, trusted(), NOW)
+        check(Shown(Format.MDOC, response), ASK, trusted(), NOW)
     assert (refused.value.step, refused.value.code) == ("standing", Code.STATUS_UNKNOWN)
 
 
