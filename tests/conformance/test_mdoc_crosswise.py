@@ -17,27 +17,26 @@ from conformance.peers import Node, PeerRefused, deviates
 from conformance.world import (
     AUTHORITY,
     CHAIN,
-    DOCTYPE,
     HOLDER,
     ISSUER,
     LATER,
-    NAMESPACE,
     NONCE,
     NOW,
-    PLACE,
+    OTHER_DOCTYPE,
     STRANGER,
     TODAY,
     ask,
     dice,
-    mdoc,
     transcript,
     transcript_words,
     trusted,
 )
 from mapae.errors import Code, Refused
+from mapae.formats import mdoc
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.verifier.check import Format, Shown, check
+from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE
 
 ASK = ask()
 NAMES = ["name", "birth_date"]
@@ -246,7 +245,6 @@ def session(**changes: Any) -> Make:
     return shows(transcript=transcript_words(ASK, **changes))
 
 
-OTHER = "org.example.other"
 LONG_AGO = timedelta(days=-20)
 PAST = valid(signed=LONG_AGO, validFrom=LONG_AGO, validUntil=LONG_AGO)
 ELSEWHERE = {"status_list": {"idx": 7, "uri": "http://elsewhere.test/1"}}
@@ -263,9 +261,9 @@ WRONG: dict[str, tuple[Make, str, Code]] = {
     # 9.3.1: digests
     "an element altered": (bends(alter={"name": "somebody else"}), "seal", Code.BAD_DIGEST),
     "an element twice": (bends(duplicate=True), "seal", Code.MALFORMED),
-    "a namespace added": (bends(addNamespace=OTHER), "seal", Code.BAD_DIGEST),
-    "moved to another namespace": (bends(move=OTHER), "seal", Code.BAD_DIGEST),
-    "another docType outside": (bends(doctype=OTHER), "issuer", Code.MALFORMED),
+    "a namespace added": (bends(addNamespace=OTHER_DOCTYPE), "seal", Code.BAD_DIGEST),
+    "moved to another namespace": (bends(move=OTHER_DOCTYPE), "seal", Code.BAD_DIGEST),
+    "another docType outside": (bends(doctype=OTHER_DOCTYPE), "issuer", Code.MALFORMED),
     "the document twice": (bends(twice=True), "issuer", Code.MALFORMED),
     "an error status": (bends(status=10), "issuer", Code.MALFORMED),
     # 9.1.2.4, 9.3.1: the issuer's part
@@ -277,7 +275,7 @@ WRONG: dict[str, tuple[Make, str, Code]] = {
     "signed before the certificate": (
         issues(validity=valid(signed=timedelta(days=-400))), "dates", Code.BAD_CERTIFICATE,
     ),
-    "another type": (issues(OTHER, doctype=OTHER), "request", Code.NOT_WHAT_WAS_ASKED),
+    "another type": (issues(OTHER_DOCTYPE, doctype=OTHER_DOCTYPE), "request", Code.NOT_WHAT_WAS_ASKED),
     # standing and request
     "no status": (issues(status=None), "standing", Code.STATUS_UNKNOWN),
     "a list elsewhere": (issues(status=ELSEWHERE), "standing", Code.STATUS_UNKNOWN),

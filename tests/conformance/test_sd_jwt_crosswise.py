@@ -22,18 +22,18 @@ from conformance.world import (
     ISSUER,
     NONCE,
     NOW,
+    OTHER_VCT,
     PERSON,
     STRANGER,
     Pair,
     ask,
     dice,
     open_claims,
-    sd_jwt,
-    status,
     trusted,
     x5c,
 )
 from mapae.errors import Code, Refused
+from mapae.formats import sd_jwt, status
 from mapae.formats.jose import b64u, decode_json_value, encode_json, sign_jws, unb64u
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.verifier.check import Format, Shown, check
@@ -292,7 +292,8 @@ WRONG: dict[str, tuple[Make, str, Code]] = {
     "no status": (issued({"status": None}), "standing", Code.STATUS_UNKNOWN),
     "a list elsewhere": (issued({"status": place(ELSEWHERE)}), "standing", Code.STATUS_UNKNOWN),
     "beyond the list": (issued({"status": place(idx=70_000)}), "standing", Code.STATUS_UNKNOWN),
-    "another type": (issued({"vct": "urn:mapae:kr:other:1"}), "request", Code.NOT_WHAT_WAS_ASKED),
+    "a type it may not issue": (issued({"vct": "urn:example:1"}), "issuer", Code.UNTRUSTED_ISSUER),
+    "another type": (issued({"vct": OTHER_VCT}), "request", Code.NOT_WHAT_WAS_ASKED),
     "an item not shown": (shown("name"), "request", Code.NOT_WHAT_WAS_ASKED),
     "more than was asked": (shown("name", "birth_date", "score"), "request", Code.NOT_WHAT_WAS_ASKED),
 }
@@ -323,6 +324,7 @@ def test_both_sides_refuse_a_card_that_does_not_stand(standing: int, code: Code,
 # What a verifier must do (RFC 9901 7.3, SD-JWT VC) and a library may leave to whoever calls it.
 ASKED = {
     "no chain", "no end", "signed before the certificate", "no status", "a list elsewhere", "another type",
+    "a type it may not issue",
     "an item not shown", "more than was asked",
 }  # fmt: skip
 WHEN = {"signed last week", "signed tomorrow"}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.clock import SystemDice
-from mapae.formats import jose, mdoc, sd_jwt, status, x509
+from mapae.formats import jose, x509
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import Profile, Subject
 from mapae.keys import Signer
 from mapae.verifier.check import Ask, Trusted
 from unit.verifier import world
-from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE, VCT, WHO
+from unit.verifier.world import DOCTYPE, PLACE, VCT, WHO
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -62,6 +62,7 @@ class Authority(world.Authority):
 ISSUER, HOLDER, STRANGER = Pair.new(), Pair.new(), Pair.new()
 AUTHORITY = Authority("Conformance", TODAY - timedelta(days=30), TODAY + timedelta(days=300), signer=ISSUER.signer)
 CHAIN = (AUTHORITY.leaf,)
+OTHER_VCT, OTHER_DOCTYPE = "urn:mapae:kr:other:1", "org.example.other"
 NONCE = "n-" + dice.token(16)
 
 
@@ -70,7 +71,9 @@ def ask(**changes: Any) -> Ask:
 
 
 def trusted(**changes: Any) -> Trusted:
-    return world.trusted(AUTHORITY.issuer(), good_until=NOW + timedelta(minutes=5), **changes)
+    """The issuer may issue what is asked for, and one type more."""
+    issuer = AUTHORITY.issuer(vcts=frozenset({VCT, OTHER_VCT}), doctypes=frozenset({DOCTYPE, OTHER_DOCTYPE}))
+    return world.trusted(issuer, good_until=NOW + timedelta(minutes=5), **changes)
 
 
 # What everybody issues. Nested, recursive and array disclosures are in the SD-JWT only.
@@ -118,10 +121,3 @@ def transcript_words(asked: Ask, **changes: Any) -> dict[str, Any]:
         "thumbprint": b64u(asked.key_thumbprint),
     }
     return {**words, **changes}
-
-
-__all__ = [
-    "AUTHORITY", "CHAIN", "DOCTYPE", "HOLDER", "ISSUER", "LATER", "NAMESPACE", "NONCE", "NOW", "PERSON", "PLACE",
-    "STRANGER", "TODAY", "VCT", "WHO", "Authority", "Pair", "ask", "dice", "mdoc", "open_claims", "replace", "sd_jwt",
-    "status", "transcript", "transcript_words", "trusted", "x5c",
-]  # fmt: skip
