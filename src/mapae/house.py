@@ -38,7 +38,7 @@ from .issuer.officers import Officers
 from .issuer.portal import Portal
 from .keys import KeyStore, Signer
 from .outbox import Handler, Outbox
-from .peers import Gate, Peers
+from .peers import Gate, Inside, Peers
 from .registers.carrier import SimulatedCarrier
 from .registers.identity import IdentityCheck
 from .registers.population import Population
@@ -70,8 +70,10 @@ class Foundation:
         self.certificates = Certificates(self.data / "certificates", clock, dice)
         # Where every role lives here, what we ask of base_url is answered without the network. A process that runs some
         # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`.
-        inside = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
-        mounts = {settings.base_url: inside} if set(ROLES) <= set(settings.roles) else {}
+        together = set(ROLES) <= set(settings.roles)
+        transport = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
+        mounts = {settings.base_url: transport} if together else {}
+        self._inside = Inside(settings.base_url, self._answer) if together else None
         self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +100,7 @@ class Foundation:
         return self.databases[role]
 
     def peers(self, role: str) -> Peers:
-        return Peers(role, self.signer(role, "peer"), self.settings.url_of, self.http, self.clock)
+        return Peers(role, self.signer(role, "peer"), self.settings.url_of, self.http, self.clock, self._inside)
 
     def publish_key(self, name: str, jwk: Mapping[str, str]) -> None:
         """Let the other roles of this installation know a public key."""

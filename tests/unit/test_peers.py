@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.keys import Signer
-from mapae.peers import Gate, Peers
+from mapae.peers import Gate, Inside, Peers
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
 ISSUER = Signer.ephemeral()
@@ -60,6 +65,32 @@ async def test_another_body_path_time_key_or_role_is_refused() -> None:
         with pytest.raises(Refused) as refused:
             gate.admit(*args)
         assert refused.value.code is Code.NOT_SIGNED_IN
+
+
+async def test_a_role_of_the_same_process_gets_the_same_message_and_gives_the_same_answer() -> None:
+    """Method, path, body, token: what `Gate` admits; a refusal is the role's own, and only that address is inside."""
+    clock, app = MovableClock(NOW), Starlette(routes=[Route("/x", _admitting(MovableClock(NOW)), methods=["POST"])])
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: httpx.Response(500)))
+    urls = {"registers": "http://here", "trust": "http://elsewhere"}
+    peers = Peers("issuer", ISSUER, urls.__getitem__, http, clock, Inside("http://here", app))
+    assert await peers.call("registers", "/x", {"a": 1}) == {"from": "issuer", "said": '{"a":1}'}
+    with pytest.raises(Refused) as refused:
+        await peers.call("registers", "/x", {"a": 2})
+    assert refused.value.code is Code.TOO_YOUNG
+    with pytest.raises(Refused) as refused:
+        await peers.call("trust", "/x", {"a": 1})
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+def _admitting(clock: MovableClock) -> Callable[[Request], Awaitable[Response]]:
+    async def door(request: Request) -> Response:
+        body = await request.body()
+        role = _gate(clock).admit(request.headers["authorization"], request.url.path, body)
+        if body != b'{"a":1}':
+            return JSONResponse({"error": "too_young"}, 403)
+        return JSONResponse({"from": role, "said": body.decode()})
+
+    return door
 
 
 @pytest.mark.parametrize(
