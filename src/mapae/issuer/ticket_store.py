@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 
-from mapae.db import Tx
+from mapae.db import Tx, Value
 from mapae.issuer.store import Reader, seconds
 
 
@@ -205,19 +206,34 @@ async def add_batch(tx: Tx, batch: BatchRow, access_hash: bytes, now: datetime) 
     )  # fmt: skip
 
 
+@lru_cache(maxsize=64)
+def _insert_of(count: int) -> str:
+    """One statement for a whole batch: what is the same for all stands in $1 and $2."""
+    rows = [
+        "(${}, $1, $2, ${}, ${}, ${}, ${}, ${}, NULL, 'open', 0, 0, 0, ${})".format(*range(at, at + 7))
+        for at in range(3, 3 + 7 * count, 7)
+    ]
+    columns = (
+        "id, batch_id, order_id, place, list_id, idx, key_thumbprint, draft_digest, signed_digest, state, status,"
+        " beneath, touched, expires"
+    )
+    return f"INSERT INTO ticket ({columns}) VALUES {', '.join(rows)} ON CONFLICT DO NOTHING"  # noqa: S608 our words only
+
+
 async def add_tickets(tx: Tx, batch: BatchRow, tickets: Sequence[TicketRow]) -> None:
     """Raises Taken, which ends the transaction."""
+    values: list[Value] = [batch.id, batch.order_id]
     for place, ticket in enumerate(tickets):
-        added = await tx.run(
-            "INSERT INTO ticket (id, batch_id, order_id, place, list_id, idx, key_thumbprint, draft_digest,"
-            " signed_digest, state, status, beneath, touched, expires)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, 'open', 0, 0, 0, $9) ON CONFLICT DO NOTHING",
-            ticket.id, batch.id, batch.order_id, place, ticket.list_id, ticket.index, ticket.key_thumbprint,
-            ticket.draft_digest, seconds(ticket.expires),
-        )  # fmt: skip
-        if not added:
-            seen = await tx.one("SELECT 1 AS found FROM ticket WHERE key_thumbprint = $1", ticket.key_thumbprint)
-            raise Taken(Taken.Why.INDEX if seen is None else Taken.Why.KEY)
+        values += (ticket.id, place, ticket.list_id, ticket.index, ticket.key_thumbprint, ticket.draft_digest,
+                   seconds(ticket.expires))  # fmt: skip
+    added = await tx.run(_insert_of(len(tickets)), *values)
+    if added < len(tickets):
+        mine = {ticket.id for ticket in tickets}
+        for ticket in tickets:
+            row = await tx.one("SELECT id FROM ticket WHERE key_thumbprint = $1", ticket.key_thumbprint)
+            if row is not None and row["id"] not in mine:
+                raise Taken(Taken.Why.KEY)
+        raise Taken(Taken.Why.INDEX)
     lists = sorted({ticket.list_id for ticket in tickets})
     for list_id in lists:
         here = sum(1 for ticket in tickets if ticket.list_id == list_id)
@@ -231,12 +247,13 @@ async def close_tickets(tx: Tx, batch_id: str, digests: Sequence[tuple[str, byte
     )
     if not moved:
         return False
-    for ticket_id, digest in digests:
-        closed = await tx.run(
-            "UPDATE ticket SET state = 'signed', signed_digest = $2 WHERE id = $1 AND state = 'open'", ticket_id, digest
-        )
-        if not closed:
-            raise RuntimeError("a ticket of an intended batch is not open")
+    await tx.many(
+        "UPDATE ticket SET state = 'signed', signed_digest = $2 WHERE id = $1 AND batch_id = $3 AND state = 'open'",
+        [(ticket_id, digest, batch_id) for ticket_id, digest in digests],
+    )
+    closed = await tx.one("SELECT count(*) AS n FROM ticket WHERE batch_id = $1 AND state = 'signed'", batch_id)
+    if closed is None or closed["n"] != len(digests):
+        raise RuntimeError("a ticket of an intended batch is not open")
     return True
 
 
