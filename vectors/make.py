@@ -245,10 +245,16 @@ def responses() -> Iterator[Case]:
     yield refused("status not 0", changed(["status"], 10), "parse", "malformed")
     yield refused("another version", changed(["version"], "2.0"), "parse", "unsupported")
     yield refused("another docType", changed([*first, "docType"], "org.iso.18013.5.1.mDL"), "parse", "malformed")
-    yield refused("a MAC", changed([*first, "deviceSigned", "deviceAuth"], {"deviceMac": []}), "parse", "unsupported")
+    mac = {"deviceMac": [cose.PROTECTED_MAC, {}, None, bytes(32)]}
+    yield refused("a MAC", changed([*first, "deviceSigned", "deviceAuth"], mac), "holder", "bad_holder_proof")
+    empty = {"deviceMac": []}
+    yield refused("an empty MAC", changed([*first, "deviceSigned", "deviceAuth"], empty), "parse", "malformed")
     added = cbor.Tag(24, b"\xa1\x61a\xa1\x61b\x01")
     yield refused(
-        "elements of the device", changed([*first, "deviceSigned", "nameSpaces"], added), "parse", "unsupported"
+        "elements of the device, not in what it signed",
+        changed([*first, "deviceSigned", "nameSpaces"], added),
+        "holder",
+        "bad_holder_proof",
     )
     yield refused("an element nobody signed", changed([*signed, "nameSpaces", NAMESPACE], [item]), "seal", "bad_digest")
     yield refused("a namespace nobody signed", changed([*signed, "nameSpaces", "added"], [item]), "seal", "bad_digest")

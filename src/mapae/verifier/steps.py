@@ -254,10 +254,8 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
 
 def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
     with step("issuer"):
-        response = mdoc.DeviceResponse.parse(unb64u(text))
-        if len(response.documents) != 1:  # OpenID4VP 1.0 B.2.5 with HAIP 5.3.1: one document a DeviceResponse
-            raise Refused(Code.MALFORMED, "one document was asked for")
-        document = response.documents[0]
+        # OpenID4VP 1.0 B.2.5 with HAIP 5.3.1: one document a DeviceResponse
+        document = mdoc.DeviceResponse.parse(unb64u(text)).one()
         signed = document.issuer_signed
         x5c = signed.x5chain
         candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
@@ -266,7 +264,9 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         namespaces = signed.open(signer.key)
     with step("holder"):
         # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
-        document.check_device(expected.tie.transcript)
+        if document.check_device(expected.tie.transcript):
+            # We ask for what the issuer signed; what the device says about itself is no answer.
+            raise Refused(Code.UNSUPPORTED, "elements signed by the device alone are not accepted")
     with step("dates"):
         validity = signed.mso.validity
         _within(validity.valid_from, validity.valid_until, now)

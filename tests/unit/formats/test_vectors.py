@@ -63,7 +63,7 @@ def read_sd_jwt(file: dict[str, Any], raw: Any) -> Any:
 
 def read_mdoc(file: dict[str, Any], raw: Any) -> Any:
     with step("parse"):
-        (document,) = DeviceResponse.parse(bytes.fromhex(raw)).documents
+        document = DeviceResponse.parse(bytes.fromhex(raw)).one()
     with step("seal"):
         opened = document.issuer_signed.open(PublicKey.from_jwk(file["issuer_jwk"]))
     with step("holder"):

@@ -1,0 +1,51 @@
+"""ISO/IEC 18013-5 mdoc. `draft` makes one, `IssuerSigned` reads it, `present` shows it, `DeviceResponse` reads what was
+shown, `DeviceRequest` what was asked. Sessions in proximity are next door, in `mapae.formats.proximity`."""
+
+from mapae.formats.mdoc.device import (
+    Agreeing,
+    DeviceResponse,
+    DeviceSigned,
+    Document,
+    MacKey,
+    SelfAsserted,
+    device_authentication,
+    present,
+    respond,
+    session_secret,
+    show,
+)
+from mapae.formats.mdoc.issuer_signed import MAX_MDOC, IssuerSigned, Item, KeyAuthorizations, Mso
+from mapae.formats.mdoc.issuing import Draft, draft
+from mapae.formats.mdoc.transcript import (
+    nfc_transcript,
+    openid4vp_dc_api_transcript,
+    openid4vp_transcript,
+    qr_transcript,
+)
+from mapae.formats.mdoc.values import Validity
+
+__all__ = [
+    "MAX_MDOC",
+    "Agreeing",
+    "DeviceResponse",
+    "DeviceSigned",
+    "Document",
+    "Draft",
+    "IssuerSigned",
+    "Item",
+    "KeyAuthorizations",
+    "MacKey",
+    "Mso",
+    "SelfAsserted",
+    "Validity",
+    "device_authentication",
+    "draft",
+    "nfc_transcript",
+    "openid4vp_dc_api_transcript",
+    "openid4vp_transcript",
+    "present",
+    "qr_transcript",
+    "respond",
+    "session_secret",
+    "show",
+]
