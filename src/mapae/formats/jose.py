@@ -13,7 +13,6 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -35,9 +34,7 @@ MAX_HEADER = 16_384  # base64url characters; an x5c of three certificates is abo
 MAX_CHAIN = 4  # certificates in one x5c
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-# The last character of an unpadded block of 2 (of 3) characters carries 4 (2) bits that must be zero: RFC 4648 3.5.
-_LAST_OF_TWO = b"AQgw"
-_LAST_OF_THREE = b"AEIMQUYcgkosw048"
+_PADDING = ("", "?", "==", "=")  # by length; no text of 1 character over whole blocks can be base64url
 
 
 class Signing(Protocol):
@@ -64,20 +61,18 @@ def b64u(raw: bytes) -> str:
 def unb64u(text: str | bytes) -> bytes:
     """Base64url without padding (RFC 7515 2), in its one spelling."""
     try:
-        raw = text.encode("ascii") if isinstance(text, str) else text
-    except UnicodeEncodeError:
-        raise Refused(Code.MALFORMED, "base64url has a foreign character") from None
-    tail = len(raw) & 3
-    if tail == 1:
-        raise Refused(Code.MALFORMED, "base64url has an impossible length")
-    if b"=" in raw or b"+" in raw or b"/" in raw:  # pybase64 reads the standard alphabet and padding as well
-        raise Refused(Code.MALFORMED, "base64url has a foreign character")
-    if (tail == 2 and raw[-1] not in _LAST_OF_TWO) or (tail == 3 and raw[-1] not in _LAST_OF_THREE):
-        raise Refused(Code.MALFORMED, "base64url has spare bits that are not zero")
-    try:
-        return pybase64.b64decode(raw + b"===="[tail:] if tail else raw, altchars=b"-_", validate=True)
+        if isinstance(text, bytes):
+            text = text.decode("ascii")
+        if "+" in text or "/" in text:  # pybase64 reads the standard alphabet as well
+            raise ValueError
+        raw = pybase64.b64decode(text + _PADDING[len(text) & 3], altchars=b"-_", validate=True)
     except ValueError:
-        raise Refused(Code.MALFORMED, "base64url has a foreign character") from None
+        raise Refused(Code.MALFORMED, "base64url has a foreign character or an impossible length") from None
+    # The decoder also takes padding, and spare bits in the last character (RFC 4648 3.5). Encoding is so quick that
+    # writing it again is the cheapest way to allow one spelling.
+    if b64u(raw) != text:
+        raise Refused(Code.MALFORMED, "base64url has padding, or spare bits that are not zero")
+    return raw
 
 
 def encode_json(value: Any) -> bytes:
@@ -109,9 +104,13 @@ def decode_json_value(raw: bytes | str, *, limit: int = MAX_JSON, depth: int = M
         raise Refused(Code.MALFORMED, "not JSON") from None
     if b":" not in data and data.count(b"[") <= depth:  # no members at all, as in most disclosures: nothing comes twice
         return value
-    # A decoder drops duplicate members silently, so we count. Without escapes, and with no quote before white space,
-    # every member shows `":` once; a text that begins with a colon adds to that. So where there are exactly as many as
-    # members were decoded, none came twice. Otherwise count exactly.
+    # A decoder drops duplicate members silently. Where encoding gives the same text again, none was dropped; that is
+    # so for whoever writes JSON without spaces. Brackets inside strings only make the count too high.
+    if data.count(b"{") + data.count(b"[") <= depth and orjson.dumps(value) == data:
+        return value
+    # Otherwise we count. Without escapes, and with no quote before white space, every member shows `":` once; a text
+    # that begins with a colon adds to that. So where there are exactly as many as members were decoded, none came
+    # twice. Otherwise count exactly.
     if b"\\" not in data and not _spaced(data) and data.count(b'":') == _members(value, depth):
         return value
     _no_member_twice(data, value, depth)
@@ -238,14 +237,35 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
 # --- JWS ----------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=512)
-def _header(segment: str) -> Mapping[str, Any]:
-    return MappingProxyType(decode_json(unb64u(segment), limit=MAX_HEADER))
+class _Header:
+    """A protected header that asks for nothing but ES256. One object for all tokens with the same header."""
+
+    __slots__ = ("_chain", "members", "typ")
+
+    def __init__(self, segment: str) -> None:
+        if len(segment) > MAX_HEADER:
+            raise Refused(Code.TOO_LARGE, "the token's header is too large")
+        self.members = MappingProxyType(decode_json(unb64u(segment), limit=MAX_HEADER))
+        if self.members.get("alg") != "ES256":
+            raise Refused(Code.UNSUPPORTED, "only ES256 is accepted")
+        if "crit" in self.members or "b64" in self.members:  # RFC 7515 4.1.11: we understand no extension
+            raise Refused(Code.UNSUPPORTED, "the token asks for an extension")
+        self.typ = self.members.get("typ")
+        self._chain: tuple[bytes, ...] | None = None
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        if self._chain is None:
+            self._chain = read_x5c(self.members.get("x5c"))
+        return self._chain
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Header) and self.members == other.members
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-@lru_cache(maxsize=512)
-def _chain(segment: str) -> tuple[bytes, ...]:
-    return read_x5c(_header(segment).get("x5c"))
+_header = lru_cache(maxsize=512)(_Header)
 
 
 def read_x5c(value: Any) -> tuple[bytes, ...]:
@@ -268,11 +288,10 @@ def x5c_header(chain_der: Sequence[bytes]) -> list[str]:
     return [b64encode(der).decode() for der in chain_der]
 
 
-@dataclass(frozen=True, slots=True)
-class Jws:
+class Jws(msgspec.Struct, frozen=True):
     """A compact JWS (RFC 7515 7.1) that claims to be ES256. Parsed; verified only by `verify`."""
 
-    header: Mapping[str, Any]
+    protected: _Header
     payload: bytes
     signature: bytes
     signing_input: bytes
@@ -283,24 +302,21 @@ class Jws:
             raise Refused(Code.TOO_LARGE, "the token is too large")
         try:
             text = token if isinstance(token, str) else token.decode("ascii")
-            raw = text.encode("ascii")
+            first, last = text.find("."), text.rfind(".")
+            body = text[first + 1 : last]
+            if first == last or "." in body:
+                raise Refused(Code.MALFORMED, "a token has three parts")
+            header = _header(text[:first])
+            kind = header.typ
+            if kind != typ and (isinstance(typ, str) or not isinstance(kind, str) or kind not in typ):
+                raise Refused(Code.MALFORMED, "the token is of another type")
+            return cls(header, unb64u(body), unb64u(text[last + 1 :]), text[:last].encode("ascii"))
         except UnicodeError:
             raise Refused(Code.MALFORMED, "the token has a foreign character") from None
-        parts = text.split(".")
-        if len(parts) != 3:
-            raise Refused(Code.MALFORMED, "a token has three parts")
-        if len(parts[0]) > MAX_HEADER:
-            raise Refused(Code.TOO_LARGE, "the token's header is too large")
-        header = _header(parts[0])
-        if header.get("alg") != "ES256":
-            raise Refused(Code.UNSUPPORTED, "only ES256 is accepted")
-        if "crit" in header or "b64" in header:  # RFC 7515 4.1.11: we understand no extension, so we must refuse
-            raise Refused(Code.UNSUPPORTED, "the token asks for an extension")
-        kind = header.get("typ")
-        if not isinstance(kind, str) or (kind != typ if isinstance(typ, str) else kind not in typ):
-            raise Refused(Code.MALFORMED, "the token is of another type")
-        signature = unb64u(parts[2])
-        return cls(header, unb64u(parts[1]), signature, raw[: len(raw) - len(parts[2]) - 1])
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        return self.protected.members
 
     def encode(self) -> str:
         return jws_complete(self.signing_input, self.signature)
@@ -313,15 +329,14 @@ class Jws:
 
     def typed(self, type_: type[T]) -> T:
         """The payload as a msgspec Struct: as strict as `claims`, with the members' types checked too."""
-        self.claims()
         try:
-            return msgspec.json.decode(self.payload, type=type_)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return msgspec.convert(self.claims(), type_)
+        except msgspec.ValidationError:
             raise Refused(Code.MALFORMED, "a member is missing or of the wrong type") from None
 
     @property
     def x5c(self) -> tuple[bytes, ...]:
-        return _chain(self.signing_input.split(b".", 1)[0].decode())
+        return self.protected.chain
 
     @property
     def jwk(self) -> PublicKey:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from mapae.errors import Code, Refused
+from mapae.formats import jws_json
+from mapae.formats.hiding import HASH, RESERVED, SIGNED_OPEN, TYP, Draft, Hidden, digests, draft
 from mapae.formats.jose import (
     Jws,
     PublicKey,
@@ -25,135 +26,18 @@ from mapae.formats.jose import (
     b64u,
     decode_json,
     decode_json_value,
-    encode_json,
-    jws_complete,
-    jws_input,
     sign_jws,
     unb64u,
 )
 
-TYP: Final = "dc+sd-jwt"
+__all__ = ["SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "holder_key", "transaction_hashes"]
+
 MAX_SD_JWT: Final = 262_144
 MAX_DISCLOSURES: Final = 512
 MAX_NESTING: Final = 24
-# SD-JWT VC draft-13 2.2.2.2: these, and what is inside them, are always in the open.
-SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"})
-_HASH = "sha-256"
-_RESERVED = frozenset({"_sd", "...", "_sd_alg"})
-_SALT = 18  # bytes: 144 bits, over the 128 of RFC 9901 9.3, and a whole number of base64 characters (24)
 
 Path = tuple[str | int, ...]
 Step = str | int | None
-
-
-# --- issuing ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """Marks the value of an object's member, or an element of an array, as selectively disclosable. Nests."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """All of the credential but the signature."""
-
-    signing_input: bytes
-    disclosures: tuple[str, ...]
-
-    def complete(self, signature: bytes) -> str:
-        return "~".join((jws_complete(self.signing_input, signature), *self.disclosures, ""))
-
-
-def draft(
-    header: Mapping[str, Any], claims: Mapping[str, Any], *, entropy: Callable[[int], bytes], decoys: int = 0
-) -> Draft:
-    """Salt and hash what is `Hidden`; `decoys` digests of nothing are mixed into each object that hides something."""
-    if header.get("typ") == TYP:
-        for name in SIGNED_OPEN & claims.keys():
-            if _count(claims[name]):
-                raise Refused(Code.LINT, f"{name} may not be selectively disclosable")
-    hiding = _Hiding(entropy, _count(claims), decoys)
-    payload = hiding.object(claims)
-    if hiding.disclosures:
-        payload["_sd_alg"] = _HASH
-    return Draft(jws_input(header, payload), tuple(hiding.disclosures))
-
-
-_SCALARS = frozenset({str, int, bool, float, type(None)})
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, Hidden):
-        return 1 + (0 if type(value.value) in _SCALARS else _count(value.value))
-    if isinstance(value, Mapping):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return 0
-    return sum([_count(inner) for inner in value if type(inner) not in _SCALARS])
-
-
-class _Hiding:
-    """One pass over the claims. Salts and digests are encoded many at a time: a base64 call costs more than a hash."""
-
-    def __init__(self, entropy: Callable[[int], bytes], salts: int, decoys: int) -> None:
-        text = b64u(entropy(_SALT * salts)) if salts else ""
-        self._salts: Iterator[str] = iter([text[at : at + 24] for at in range(0, len(text), 24)])
-        self._entropy, self._decoys = entropy, decoys
-        self.disclosures: list[str] = []
-
-    def object(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        if _RESERVED & claims.keys():
-            raise Refused(Code.LINT, "a claim has a name that SD-JWT keeps for itself")
-        shown: dict[str, Any] = {}
-        made: list[str] = []
-        for name, value in claims.items():
-            kind = type(value)
-            if kind is Hidden:
-                made.append(self._disclosure(name, self.value(value.value)))
-            else:
-                shown[name] = value if kind in _SCALARS else self.value(value)
-        if made:
-            # Sorted, so that the order says nothing about the claims (RFC 9901 4.2.4.1).
-            shown["_sd"] = sorted(_digests([*[text.encode() for text in made], *self._decoy_seeds()]))
-        return shown
-
-    def value(self, value: Any) -> Any:
-        if type(value) in _SCALARS:
-            return value
-        if isinstance(value, Mapping):
-            return self.object(value)
-        if isinstance(value, list | tuple):
-            return [self._element(item) for item in value]
-        if isinstance(value, Hidden):
-            raise Refused(Code.LINT, "a claim is hidden twice")
-        return value
-
-    def _element(self, item: Any) -> Any:
-        if not isinstance(item, Hidden):
-            return self.value(item)
-        return {"...": _digests([self._disclosure(self.value(item.value)).encode()])[0]}
-
-    def _disclosure(self, *parts: Any) -> str:
-        text = b64u(encode_json([next(self._salts), *parts]))
-        self.disclosures.append(text)
-        return text
-
-    def _decoy_seeds(self) -> list[bytes]:
-        raw = self._entropy(32 * self._decoys) if self._decoys else b""
-        return [raw[at : at + 32] for at in range(0, len(raw), 32)]
-
-
-def _digests(texts: Sequence[bytes]) -> list[str]:
-    """Base64url SHA-256 of each. A zero byte fills each hash up to 33, so that one call encodes them all."""
-    sha256 = hashlib.sha256
-    joined = b64u(b"".join([sha256(text).digest() + b"\0" for text in texts]))
-    return [joined[at : at + 43] for at in range(0, len(joined), 44)]
-
-
-# --- reading ------------------------------------------------------------------------------------------------------
 
 
 class _Binding(msgspec.Struct, frozen=True):
@@ -167,30 +51,61 @@ class _Binding(msgspec.Struct, frozen=True):
     transaction_data_hashes_alg: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SdJwt:
-    """A compact SD-JWT, with or without key binding. Parsed; verified only by `open` and `check_binding`."""
+class SdJwt(msgspec.Struct, frozen=True):
+    """An SD-JWT, with or without key binding. Parsed; verified only by `open` and `check_binding`."""
 
     jws: Jws
     disclosures: tuple[str, ...]
     key_binding: str | None
     items: tuple[list[Any], ...]  # the disclosures, decoded
+    shown: str  # compact, up to and with the last tilde: what a key binding is about
 
     @classmethod
     def parse(cls, text: str, *, typ: str | tuple[str, ...] = TYP, limit: int = MAX_SD_JWT) -> SdJwt:
+        """The compact form (RFC 9901 4)."""
         if len(text) > limit:
             raise Refused(Code.TOO_LARGE, "the credential is too large")
-        token, *disclosures = text.split("~")
+        token, *disclosures = text.split("~", MAX_DISCLOSURES + 2)
         if not disclosures:
             raise Refused(Code.MALFORMED, "a credential ends with a tilde or a key binding")
         if len(disclosures) > MAX_DISCLOSURES + 1:
             raise Refused(Code.TOO_LARGE, "the credential has too many disclosures")
-        binding = disclosures.pop() or None
+        binding = disclosures.pop()
+        shown = text[: -len(binding)] if binding else text
         jws = Jws.parse(token, typ=typ, limit=limit)
-        return cls(jws, tuple(disclosures), binding, tuple([_item(one) for one in disclosures]))
+        return cls(jws, tuple(disclosures), binding or None, tuple([_item(one) for one in disclosures]), shown)
+
+    @classmethod
+    def from_json(
+        cls, raw: bytes | str | Mapping[str, Any], *, typ: str | tuple[str, ...] = TYP, limit: int = MAX_SD_JWT
+    ) -> SdJwt:
+        """The flattened or general JSON form (RFC 9901 8). Of several signatures, the first we can judge counts."""
+        value = raw if isinstance(raw, Mapping) else decode_json(raw, limit=limit)
+        signed = jws_json.read(value, typ=typ, limit=limit)
+        header, *others = [entry.get("header", {}) for entry in value.get("signatures", [value])]
+        if any(not _UNPROTECTED.isdisjoint(other) for other in others):  # RFC 9901 8.3: beside the first signature only
+            raise Refused(Code.MALFORMED, "disclosures stand beside a later signature")
+        if not _UNPROTECTED.isdisjoint(signed[0].jws.header):
+            raise Refused(Code.MALFORMED, "disclosures stand in the protected header")
+        disclosures, binding = header.get("disclosures", []), header.get("kb_jwt", "")
+        if not isinstance(disclosures, list) or not all(isinstance(one, str) for one in (*disclosures, binding)):
+            raise Refused(Code.MALFORMED, "the disclosures are not a list of strings, or the key binding is none")
+        if ("kb_jwt" in header and not binding) or any("~" in one for one in (*disclosures, binding)):
+            raise Refused(Code.MALFORMED, "a disclosure or the key binding is not one")
+        text = "~".join((signed[0].jws.encode(), *disclosures, binding or ""))
+        return cls.parse(text, typ=typ, limit=limit)
 
     def encode(self) -> str:
-        return "~".join((self.jws.encode(), *self.disclosures, self.key_binding or ""))
+        return self.shown + (self.key_binding or "")
+
+    def to_json(self, *, general: bool = False) -> dict[str, Any]:
+        """RFC 9901 8: the same in JSON, flattened unless `general`."""
+        protected, payload, signature = self.jws.encode().split(".")
+        header: dict[str, Any] = {"disclosures": list(self.disclosures)}
+        if self.key_binding is not None:
+            header["kb_jwt"] = self.key_binding
+        signed = {"header": header, "protected": protected, "signature": signature}
+        return {"payload": payload} | ({"signatures": [signed]} if general else signed)
 
     @property
     def x5c(self) -> tuple[bytes, ...]:
@@ -210,12 +125,15 @@ class SdJwt:
         return self._processed().places
 
     def _processed(self) -> _Processed:
-        payload = self.jws.claims()
-        if payload.pop("_sd_alg", _HASH) != _HASH:  # HAIP 1.0 8: SHA-256 is the one hash
+        raw, payload = self.jws.payload, self.jws.claims()
+        marks = ("_sd" in payload) + ("_sd_alg" in payload)
+        if payload.pop("_sd_alg", HASH) != HASH:
             raise Refused(Code.UNSUPPORTED, "disclosures are hashed with another hash than SHA-256")
         texts = [text.encode() for text in self.disclosures]
-        processed = _Processed(dict(zip(_digests(texts), range(len(texts)), strict=True)), self.items)
-        processed.claims = processed.object(payload, ())
+        processed = _Processed(dict(zip(digests(texts), range(len(texts)), strict=True)), self.items)
+        # Where nothing below the top can be a digest, there is nothing to look for. An escape could hide one.
+        flat = raw.count(b'"_sd') == marks and b'"..."' not in raw and b"\\" not in raw
+        processed.claims = processed.object(payload, (), flat=flat)
         processed.must_be_used_up(len(texts))
         if self.jws.header["typ"] == TYP:
             for path in processed.places:
@@ -235,12 +153,12 @@ class SdJwt:
         keep = sorted(
             index for place, index in whole.places.items() if any(_on_the_way(place, path) for path in wanted)
         )
-        return SdJwt(
-            self.jws,
-            tuple([self.disclosures[index] for index in keep]),
-            None,
-            tuple([self.items[index] for index in keep]),
-        )
+        return self._with(keep)
+
+    def _with(self, keep: Sequence[int]) -> SdJwt:
+        disclosures = tuple([self.disclosures[index] for index in keep])
+        shown = "~".join((self.jws.encode(), *disclosures, ""))
+        return SdJwt(self.jws, disclosures, None, tuple([self.items[index] for index in keep]), shown)
 
     def bind(
         self, holder: Signing, *, nonce: str, audience: str, now: datetime, transaction_data: Sequence[str] = ()
@@ -249,14 +167,14 @@ class SdJwt:
 
         `transaction_data` are the strings of the request that this credential authorizes, exactly as they came.
         """
-        shown = "~".join((self.jws.encode(), *self.disclosures, ""))
-        claims: dict[str, Any] = {"nonce": nonce, "aud": audience, "iat": int(now.timestamp()), "sd_hash": _hash(shown)}
+        at, bound = int(now.timestamp()), _hash(self.shown)
+        claims: dict[str, Any] = {"nonce": nonce, "aud": audience, "iat": at, "sd_hash": bound}
         if transaction_data:
             hashes, named = transaction_hashes(transaction_data)
             claims["transaction_data_hashes"] = hashes
             if named:
-                claims["transaction_data_hashes_alg"] = _HASH
-        return shown + sign_jws(holder, {"typ": "kb+jwt"}, claims)
+                claims["transaction_data_hashes_alg"] = HASH
+        return self.shown + sign_jws(holder, {"typ": "kb+jwt"}, claims)
 
     def check_binding(
         self,
@@ -288,13 +206,16 @@ class SdJwt:
         at = now.timestamp()
         if not at - max_age - skew <= said.iat <= at + skew:
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder's signature is too old or from the future")
-        shown = "~".join((self.jws.encode(), *self.disclosures, ""))
-        if said.sd_hash != _hash(shown):
+        if said.sd_hash != _hash(self.shown):
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder signed other disclosures")
         if transaction_data:
             _must_authorize(said, transaction_data)
         elif said.transaction_data_hashes is not None or said.transaction_data_hashes_alg is not None:
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder authorized what we did not ask for")
+
+
+_ABSENT: Final = object()
+_UNPROTECTED: Final = frozenset({"disclosures", "kb_jwt"})
 
 
 class _Processed:
@@ -306,23 +227,24 @@ class _Processed:
         self._by_digest, self._items = by_digest, items
         self._seen: set[str] = set()
 
-    def object(self, raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    def object(self, raw: dict[str, Any], path: Path, *, flat: bool = False) -> dict[str, Any]:
         if len(path) > MAX_NESTING:
             raise Refused(Code.TOO_LARGE, "the claims are nested too deeply")
         if "..." in raw or "_sd_alg" in raw:
             raise Refused(Code.MALFORMED, "a reserved name is used out of place")
         raw = dict(raw)  # what the holder keeps is not ours to change
-        digests = raw.pop("_sd", None)
-        for name, value in raw.items():
-            kind = type(value)
-            if kind is dict or kind is list:
-                raw[name] = self._value(value, (*path, name))
-        if digests is not None:
-            if not isinstance(digests, list):
+        hidden = raw.pop("_sd", _ABSENT)
+        if not flat:
+            for name, value in raw.items():
+                kind = type(value)
+                if kind is dict or kind is list:
+                    raw[name] = self._value(value, (*path, name))
+        if hidden is not _ABSENT:
+            if not isinstance(hidden, list):
                 raise Refused(Code.MALFORMED, "_sd is not a list of digests")
-            for digest in digests:
-                index = self._take(digest)
-                if index is not None:  # otherwise a decoy, or not disclosed
+            met = self._meet(hidden)
+            for digest, index in self._by_digest.items():
+                if digest in met:  # the others of `met` are decoys, or not disclosed
                     self._member(raw, index, path)
         return raw
 
@@ -331,7 +253,7 @@ class _Processed:
         if len(item) != 3:
             raise Refused(Code.MALFORMED, "a disclosure for an array stands in an object")
         name = item[1]
-        if name in _RESERVED:
+        if name in RESERVED:
             raise Refused(Code.MALFORMED, "a disclosure has a reserved name")
         if name in into:
             raise Refused(Code.MALFORMED, "a disclosure has the name of another claim")
@@ -349,7 +271,8 @@ class _Processed:
                 continue
             if len(value) != 1:
                 raise Refused(Code.MALFORMED, "an array digest has company")
-            index = self._take(value["..."])
+            self._meet([value["..."]])
+            index = self._by_digest.get(value["..."])
             if index is None:
                 continue
             if len(self._items[index]) != 2:
@@ -363,13 +286,16 @@ class _Processed:
             return self.object(value, path)
         return self.array(value, path) if isinstance(value, list) else value
 
-    def _take(self, digest: Any) -> int | None:
-        if not isinstance(digest, str):
-            raise Refused(Code.MALFORMED, "a digest is not a string")
-        if digest in self._seen:
+    def _meet(self, found: list[Any]) -> set[str]:
+        try:
+            "".join(found)  # the quickest way to see that all are strings
+        except TypeError:
+            raise Refused(Code.MALFORMED, "a digest is not a string") from None
+        met = set(found)
+        if len(met) != len(found) or not self._seen.isdisjoint(met):
             raise Refused(Code.MALFORMED, "a digest appears twice")
-        self._seen.add(digest)
-        return self._by_digest.get(digest)
+        self._seen |= met
+        return met
 
     def must_be_used_up(self, disclosures: int) -> None:
         if len(self._by_digest) != disclosures:
@@ -400,14 +326,14 @@ def transaction_hashes(transaction_data: Sequence[str]) -> tuple[list[str], bool
         named, algorithms = True, transaction["transaction_data_hashes_alg"]
         if not isinstance(algorithms, list) or not all(isinstance(name, str) for name in algorithms):
             raise Refused(Code.MALFORMED, "the transaction's hash algorithms are not a list of names")
-        if _HASH not in algorithms:
+        if HASH not in algorithms:
             raise Refused(Code.UNSUPPORTED, "the transaction is to be hashed with another hash than SHA-256")
-    return _digests([text.encode() for text in transaction_data]), named
+    return digests([text.encode() for text in transaction_data]), named
 
 
 def _must_authorize(said: _Binding, transaction_data: Sequence[str]) -> None:
     expected, named = transaction_hashes(transaction_data)
-    if said.transaction_data_hashes_alg != _HASH and (named or said.transaction_data_hashes_alg is not None):
+    if said.transaction_data_hashes_alg != HASH and (named or said.transaction_data_hashes_alg is not None):
         raise Refused(Code.BAD_HOLDER_PROOF, "the holder hashed the transaction with another hash")
     # Each hash maps to one string; the text gives them no order.
     if sorted(said.transaction_data_hashes or ()) != sorted(expected):
@@ -416,9 +342,9 @@ def _must_authorize(said: _Binding, transaction_data: Sequence[str]) -> None:
 
 def _item(text: str) -> list[Any]:
     item = decode_json_value(unb64u(text), limit=MAX_SD_JWT)
-    if not isinstance(item, list) or len(item) not in (2, 3) or not isinstance(item[0], str):
+    if type(item) is not list or not 2 <= len(item) <= 3 or type(item[0]) is not str:
         raise Refused(Code.MALFORMED, "a disclosure is not a salt, a name and a value")
-    if len(item) == 3 and not isinstance(item[1], str):
+    if len(item) == 3 and type(item[1]) is not str:
         raise Refused(Code.MALFORMED, "a disclosure's name is not a string")
     return item
 

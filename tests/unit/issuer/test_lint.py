@@ -161,7 +161,7 @@ def test_each_item_has_exactly_one_disclosure_and_each_disclosure_its_digest() -
     assert isinstance(first.body, sd_jwt.Draft) and isinstance(second.body, sd_jwt.Draft)
     mine, others = first.body.disclosures, second.body.disclosures
     for disclosures in (mine[1:], mine[::-1][:-1], (*mine, others[0]), (*mine[:-1], others[-1]), (*mine, mine[0])):
-        body = replace(first.body, disclosures=disclosures)
+        body = msgspec.structs.replace(first.body, disclosures=disclosures)
         assert broken(replace(good, copies=(replace(first, body=body), second))) == "lint_items"
 
 
