@@ -246,6 +246,7 @@ async def _verifier(house: House) -> None:
     house.verifier = Verifier(
         db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,
         http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
+        own_queries=f.settings.demo,
     )  # fmt: skip
     await house.add("verifier", Role(verifier_routes(house.verifier), rounds=[(5, house.verifier.sweep)]))
 

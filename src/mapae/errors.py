@@ -79,6 +79,7 @@ class Code(StrEnum):
     OVER_ASKING = "over_asking"  # the relying party may not ask for this
     UNKNOWN_RELYING_PARTY = "unknown_relying_party"
     SESSION_SPENT = "session_spent"  # answered already, or too late
+    WRONG_BROWSER = "wrong_browser"  # the answer did not come back to the browser that asked
 
     # checking a credential: the numbered steps of docs/checking.md
     UNTRUSTED_ISSUER = "untrusted_issuer"

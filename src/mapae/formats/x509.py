@@ -358,6 +358,12 @@ def x509_hash(der: bytes) -> str:
 
 
 @lru_cache(maxsize=256)
+def dns_names(der: bytes) -> tuple[str, ...]:
+    """The names in a certificate of our own: RFC 5280 4.2.1.6, dNSName."""
+    return _dns(_Certificate(der))
+
+
+@lru_cache(maxsize=256)
 def authority_key_ids(chain: tuple[bytes, ...]) -> frozenset[bytes]:
     """RFC 5280 4.2.1.1: who says to have certified whom along the chain, as OpenID4VP 1.0 6.1.1.1 compares it."""
     said = (_Certificate(der).extension(x509.AuthorityKeyIdentifier) for der in chain)

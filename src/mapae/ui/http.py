@@ -130,6 +130,7 @@ PROTOCOL: dict[Code, tuple[int, str]] = {
     Code.OVER_ASKING: (403, "invalid_request"),
     Code.UNKNOWN_RELYING_PARTY: (403, "invalid_client"),
     Code.SESSION_SPENT: (410, "invalid_request"),
+    Code.WRONG_BROWSER: (403, "access_denied"),
     Code.UNTRUSTED_ISSUER: (400, "invalid_request"),
     Code.BAD_CERTIFICATE: (400, "invalid_request"),
     Code.BAD_SIGNATURE: (400, "invalid_request"),

@@ -3,7 +3,8 @@
 Promises: a question holds exactly the items of one purpose of the country pack, and only when the trust list says that
 this relying party may ask all of them for that purpose. Trusts: the pack and the checked trust list. Keeps: nothing.
 Refuses: a purpose the relying party has not registered, an item the pack says may never be asked (a resident number),
-a format the document does not have.
+a format the document does not have, a transaction in a format that cannot carry one, a query whose answer we could not
+check. A query of one's own, outside every purpose, is for the demo country alone: `own_question`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from mapae.catalog import Country
 from mapae.errors import Code, Refused
-from mapae.verifier.check import Ask, Format, Item
+from mapae.formats import dcql
+from mapae.formats.dcql import Dcql
+from mapae.formats.jose import decode_json
+from mapae.verifier.check import Asked, Format, Item, Tie, Transaction, either, must_be_askable
+
+OWN = "own_query"  # the purpose of a question outside the pack's purposes
 
 
 class Form(StrEnum):
@@ -26,50 +34,48 @@ class Form(StrEnum):
     MDOC = "mdoc"
 
 
+class Manner(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a question is put; as it stands, as a till puts it. Kept with the question."""
+
+    prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
+    method: Literal["get", "post"] = "get"
+    same_device: bool = False  # the answer counts when the browser that asked comes back with its code
+    transactions: tuple[str, ...] = ()
+    reveal: bool = False  # to whoever asked: the claims themselves, also of a yes-or-no question
+    query: str = ""  # DCQL of one's own, as JSON
+    anchors: tuple[bytes, ...] = ()  # further authorities to believe, for this question alone
+
+
+PLAIN = Manner()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a purpose asks for, in the words of each format. A format that is not asked for has None."""
+    """What is asked: `query` to check the answer, `dcql` the same as it goes into the request."""
 
     purpose: str
     items: tuple[Item, ...]
-    vct: str | None
-    doctype: str | None
-    namespace: str | None
-
-    @property
-    def formats(self) -> frozenset[Format]:
-        wanted = {Format.SD_JWT: self.vct, Format.MDOC: self.doctype}
-        return frozenset(format for format, type_ in wanted.items() if type_ is not None)
+    query: Dcql
+    dcql: Mapping[str, Any]
+    transactions: tuple[Transaction, ...] = ()
 
     @property
     def yes_or_no(self) -> bool:
         """Whether the answer is a plain yes or no, so that nothing about the person need be shown."""
-        return all(item.kind == "yes_no" for item in self.items)
+        return bool(self.items) and all(item.kind == "yes_no" for item in self.items)
 
-    def dcql(self) -> dict[str, Any]:
-        """OpenID4VP 1.0 section 6. Never `values`: a wallet should not learn which answer we hope for."""
-        credentials: list[dict[str, Any]] = []
-        if self.vct is not None:
-            paths: list[list[str]] = [[item.name] for item in self.items]
-            credentials.append(_query(Format.SD_JWT, "dc+sd-jwt", {"vct_values": [self.vct]}, paths))
-        if self.doctype is not None and self.namespace is not None:
-            paths = [[self.namespace, item.name] for item in self.items]
-            credentials.append(_query(Format.MDOC, "mso_mdoc", {"doctype_value": self.doctype}, paths))
-        query: dict[str, Any] = {"credentials": credentials}
-        if len(credentials) > 1:  # one of them is enough; without this all would be asked for (section 6.4.2)
-            query["credential_sets"] = [{"options": [[credential["id"]] for credential in credentials]}]
-        return query
-
-    def ask(self, *, client_id: str, nonce: str, response_uri: str, key_thumbprint: bytes) -> Ask:
+    def asked(self, tie: Tie) -> Asked:
         """The question as put once: what an answer is checked against."""
-        return Ask(self.items, self.vct, self.doctype, self.namespace, client_id, nonce, response_uri, key_thumbprint)
+        return Asked(self.query, tie, self.transactions)
 
 
-def question(country: Country, registered: Mapping[str, Collection[str]], purpose: str, form: Form) -> Question:
+def question(
+    country: Country, registered: Mapping[str, Collection[str]], purpose: str, form: Form, manner: Manner = PLAIN
+) -> Question:
     """The question of this purpose. `registered`: the relying party's purposes on the trust list, each with its items.
 
     Raises Refused(NOT_FOUND) for a purpose the pack does not know, OVER_ASKING for more than may be asked,
-    UNSUPPORTED for a format the document does not have.
+    UNSUPPORTED for a format the document does not have or that carries no transaction.
     """
     asked = country.purposes.get(purpose)
     if asked is None:
@@ -80,18 +86,43 @@ def question(country: Country, registered: Mapping[str, Collection[str]], purpos
     items = frozenset(asked.items)
     if not items or not items <= frozenset(registered[purpose]) or not items <= document.may_be_asked:
         raise Refused(Code.OVER_ASKING, "more is asked than this relying party may ask")
+    if manner.transactions and form is Form.EITHER:
+        form = Form.SD_JWT
     sd_jwt = document.formats.sd_jwt if document.formats is not None and form is not Form.MDOC else None
     mdoc = document.formats.mdoc if document.formats is not None and form is not Form.SD_JWT else None
     if sd_jwt is None and mdoc is None:
         raise Refused(Code.UNSUPPORTED, "the document does not come in this format")
-    return Question(
-        purpose,
-        tuple(Item(name, document.claim(name).kind) for name in asked.items),
-        sd_jwt.vct if sd_jwt is not None else None,
-        mdoc.doctype if mdoc is not None else None,
-        mdoc.namespace if mdoc is not None else None,
-    )
+    wanted = tuple(Item(name, document.claim(name).kind) for name in asked.items)
+    vct = sd_jwt.vct if sd_jwt is not None else None
+    doctype, namespace = (mdoc.doctype, mdoc.namespace) if mdoc is not None else (None, None)
+    query = either(wanted, vct, doctype, namespace)
+    return _askable(Question(purpose, wanted, query, written(query), _transactions(manner)))
 
 
-def _query(id: Format, format: str, meta: dict[str, Any], paths: list[list[str]]) -> dict[str, Any]:
-    return {"id": id.value, "format": format, "meta": meta, "claims": [{"path": path} for path in paths]}
+def own_question(manner: Manner) -> Question:
+    """A DCQL query as somebody wrote it. Raises Refused(MALFORMED, UNSUPPORTED, TOO_LARGE)."""
+    raw = decode_json(manner.query)
+    return _askable(Question(OWN, (), dcql.parse(raw), raw, _transactions(manner)))
+
+
+def written(query: Dcql) -> dict[str, Any]:
+    """OpenID4VP 1.0 section 6, of a query made by `either`."""
+    credentials: list[dict[str, Any]] = []
+    for one in query.queries:
+        [kind] = one.kinds
+        meta: dict[str, Any] = {"vct_values": [kind]} if one.id == Format.SD_JWT else {"doctype_value": kind}
+        claims = [{"path": list(claim.path)} for claim in one.claims]
+        credentials.append({"id": one.id, "format": one.format, "meta": meta, "claims": claims})
+    whole: dict[str, Any] = {"credentials": credentials}
+    if query.sets:
+        whole["credential_sets"] = [{"options": [list(option) for option in one.options]} for one in query.sets]
+    return whole
+
+
+def _transactions(manner: Manner) -> tuple[Transaction, ...]:
+    return tuple([Transaction.parse(text) for text in manner.transactions])
+
+
+def _askable(question: Question) -> Question:
+    must_be_askable(question.query, question.transactions)
+    return question

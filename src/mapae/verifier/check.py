@@ -55,7 +55,7 @@ from mapae.verifier.transaction import Transaction, must_be_authorized, must_be_
 __all__ = [
     "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByRedirect", "Format", "Issuer", "Item", "ItemValue",
     "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check", "check_answer",
-    "conclude", "examine_answer", "must_be_askable",
+    "conclude", "either", "examine_answer", "must_be_askable", "verified",
 ]  # fmt: skip
 
 
@@ -107,10 +107,10 @@ class Answer:
 Halfway = tuple[tuple[Query, Examined], ...]
 
 
-def must_be_askable(asked: Asked) -> None:
+def must_be_askable(query: Dcql, transactions: tuple[Transaction, ...] = ()) -> None:
     """Before a question is put: whether we could check every answer to it. Raises Refused(UNSUPPORTED, MALFORMED)."""
-    must_be_checkable(asked.query)
-    must_be_bindable(asked.transactions, asked.query)
+    must_be_checkable(query)
+    must_be_bindable(transactions, query)
 
 
 def check_answer(token: Any, asked: Asked, trusted: Trusted, now: datetime, policy: Policy = STRICT) -> Answer:

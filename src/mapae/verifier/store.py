@@ -1,9 +1,9 @@
 """The verifier's tables: tills, invitations to enrol one, and questions that wait for an answer.
 
-Promises: a question is answered once, whoever comes first (compare-and-swap on its state); a till has one open
-question; an invitation is good once. Trusts: unique indexes, never a read before a write. Keeps: opaque ids, times,
-outcomes; the two shown values of a name-and-birth-date check only sealed and only until `erase_at`. Refuses: nothing
-of its own; a lost race is a False or None that the caller names.
+Promises: a question is answered once, whoever comes first (compare-and-swap on its state); whoever asks has one open
+question; an invitation is good once; a verdict that waits for its browser is seen by nobody. Trusts: unique indexes,
+never a read before a write. Keeps: opaque ids, times, outcomes; shown values only sealed and only until `erase_at`.
+Refuses: nothing of its own; a lost race is a False or None that the caller names.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One question. `secret` is the sealed encryption key until the end, `shown` the sealed values until erased."""
+    """One question. `till` is whose it is: a till, a visitor of a website, a command line. `secret` is the sealed
+    encryption key until the end, `shown` the sealed values until erased. `answered`: a verdict waits for its browser.
+    """
 
     id: str
     till: str
@@ -63,6 +65,8 @@ class Session:
     verdict: Verdict | None
     shown: bytes | None
     erase_at: datetime | None
+    manner: str = "{}"
+    answered: bool = False
 
 
 # --- tills ------------------------------------------------------------------------------------------------------------
@@ -127,9 +131,9 @@ async def open_session(db: Db, session: Session) -> None:
         await _end_open(tx, session.till, session.opened_at)
         await tx.run(
             "INSERT INTO check_session (id, till, relying_party, purpose, form, nonce, echo, secret, state, opened_at,"
-            " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10)",
+            " expires_at, manner) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11)",
             session.id, session.till, session.relying_party, session.purpose, session.form, session.nonce,
-            session.echo, session.secret, _epoch(session.opened_at), _epoch(session.expires_at),
+            session.echo, session.secret, _epoch(session.opened_at), _epoch(session.expires_at), session.manner,
         )  # fmt: skip
         facts = {"purpose": session.purpose, "relying_party": session.relying_party}
         await record(tx, Event(session.id, "check", "opened", session.till, facts), session.opened_at)
@@ -159,12 +163,76 @@ async def end(db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes 
         )  # fmt: skip
         if ended == 0:
             return False
-        facts: dict[str, str | int] = {"outcome": verdict.outcome.value}
-        facts |= {key: value for key in ("step", "code", "format") if (value := getattr(verdict, key)) is not None}
-        await record(tx, Event(id, "check", "ended", "verifier", facts), now)
+        await record(tx, Event(id, "check", "ended", "verifier", _facts(verdict)), now)
         return True
 
     return await db.write(body)
+
+
+async def hold(
+    db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, code: bytes, until: datetime
+) -> bool:
+    """Keep a verdict back until the browser that asked returns with `code`. False: the question had ended already."""
+
+    async def body(tx: Tx) -> bool:
+        held = await tx.run(
+            "UPDATE check_session SET state = 'returning', secret = NULL, outcome = $2, step = $3, code = $4,"
+            " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8"
+            " WHERE id = $1 AND state = 'open'",
+            id, verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown, _epoch(until),
+            code,
+        )  # fmt: skip
+        if held == 0:
+            return False
+        await record(tx, Event(id, "check", "answered", "verifier", {}), now)
+        return True
+
+    return await db.write(body)
+
+
+async def come_back(db: Db, id: str, till: str, code: bytes, now: datetime, erase_at: datetime) -> bool:
+    """The browser that asked is back with the code: the verdict counts. False: it does not, whyever."""
+
+    async def body(tx: Tx) -> bool:
+        row = await tx.one(
+            "UPDATE check_session SET state = 'ended', ended_at = $4, erase_at = $5, return_code = NULL WHERE id = $1"
+            " AND till = $2 AND return_code = $3 AND state = 'returning' AND return_by > $4 RETURNING *",
+            id, till, code, _epoch(now), _epoch(erase_at),
+        )  # fmt: skip
+        if row is None:
+            return False
+        await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
+        return True
+
+    return await db.write(body)
+
+
+async def turn_away(db: Db, id: str, code: bytes, verdict: Verdict, now: datetime) -> bool:
+    """The code came back with another browser: what was shown is erased and the verdict is this."""
+
+    async def body(tx: Tx) -> bool:
+        row = await tx.one(
+            f"{_TURNED_AWAY} WHERE id = $4 AND return_code = $5 AND state = 'returning' RETURNING id",
+            _epoch(now), verdict.step, verdict.code, id, code,
+        )  # fmt: skip
+        if row is None:
+            return False
+        await record(tx, Event(id, "check", "ended", "verifier", _facts(verdict)), now)
+        return True
+
+    return await db.write(body)
+
+
+# HAIP 1.0 5.1: an answer whose browser does not come back, or not the one that asked, is rejected.
+_TURNED_AWAY = (
+    "UPDATE check_session SET state = 'ended', ended_at = $1, outcome = 'refused', step = $2, code = $3, note = NULL,"
+    " shown = NULL, return_code = NULL"
+)
+
+
+def _facts(verdict: Verdict) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {"outcome": verdict.outcome.value}
+    return facts | {key: value for key in ("step", "code", "format") if (value := getattr(verdict, key)) is not None}
 
 
 async def hasten_erasure(db: Db, id: str, erase_at: datetime) -> None:
@@ -177,8 +245,9 @@ async def erase(db: Db, id: str) -> None:
     await db.run("UPDATE check_session SET shown = NULL WHERE id = $1 AND shown IS NOT NULL", id)
 
 
-async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
-    """End what nobody answered, erase shown values that are due, forget ended questions and dead tills."""
+async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -> None:
+    """End what nobody answered, and with `lost` what nobody came back for; erase shown values that are due, forget
+    ended questions and dead tills."""
 
     async def body(tx: Tx) -> None:
         at = _epoch(now)
@@ -188,11 +257,16 @@ async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
             " WHERE state = 'open' AND expires_at <= $1 RETURNING id",
             at,
         )
+        lost_rows = await tx.all(
+            f"{_TURNED_AWAY} WHERE state = 'returning' AND return_by <= $1 RETURNING id", at, lost.step, lost.code
+        )
         await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", _epoch(forget_before))
         await tx.run("DELETE FROM till_invitation WHERE expires_at <= $1", at)
         await tx.run("DELETE FROM till WHERE expires_at <= $1", at)
         for row in rows:
             await record(tx, Event(row["id"], "check", "ended", "verifier", {"outcome": "expired"}), now)
+        for row in lost_rows:
+            await record(tx, Event(row["id"], "check", "ended", "verifier", _facts(lost)), now)
 
     if await _anything_due(db, now, forget_before):
         await db.write(body)
@@ -204,6 +278,7 @@ async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
     row = await db.one(
         "SELECT 1 AS due FROM check_session WHERE (shown IS NOT NULL AND erase_at <= $1)"
         " OR (state = 'open' AND expires_at <= $1) OR (state = 'ended' AND ended_at <= $2)"
+        " OR (state = 'returning' AND return_by <= $1)"
         " UNION ALL SELECT 1 FROM till_invitation WHERE expires_at <= $1"
         " UNION ALL SELECT 1 FROM till WHERE expires_at <= $1 LIMIT 1",
         at, _epoch(forget_before),
@@ -213,22 +288,25 @@ async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
 
 async def _end_open(tx: Tx, till: str, now: datetime) -> None:
     await tx.run(
-        "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = 'cancelled'"
-        " WHERE till = $1 AND state = 'open'",
+        "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = 'cancelled',"
+        " step = NULL, code = NULL, shown = NULL, return_code = NULL"
+        " WHERE till = $1 AND state IN ('open', 'returning')",
         till, _epoch(now),
     )  # fmt: skip
 
 
 def _session(row: Row) -> Session:
-    outcome = row["outcome"]
-    verdict = (
-        Verdict(Outcome(outcome), row["step"], row["code"], row["note"], row["format"]) if outcome is not None else None
-    )
+    verdict = _verdict(row) if row["state"] == "ended" else None
     return Session(
         row["id"], row["till"], row["relying_party"], row["purpose"], row["form"], row["nonce"], row["echo"],
         _bytes(row["secret"]), _moment(row["opened_at"]), _moment(row["expires_at"]), row["fetched_at"] is not None,
         verdict, _bytes(row["shown"]), _moment(row["erase_at"]) if row["erase_at"] is not None else None,
+        row["manner"], row["state"] == "returning",
     )  # fmt: skip
+
+
+def _verdict(row: Row) -> Verdict:
+    return Verdict(Outcome(row["outcome"]), row["step"], row["code"], row["note"], row["format"])
 
 
 def _bytes(value: bytes | None) -> bytes | None:

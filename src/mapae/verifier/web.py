@@ -24,6 +24,7 @@ from mapae.ui.words import knows
 from mapae.verifier.ask import Form
 from mapae.verifier.kiosk import ENROLMENT, Ended, Verifier, Waiting
 from mapae.verifier.oid4vp import REQUEST_TYPE, RESPONSE_LIMIT
+from mapae.verifier.questions import Questions
 from mapae.verifier.store import Outcome, Till, Verdict
 
 COOKIE: Final = "mapae_till"
@@ -40,7 +41,7 @@ _TillHandler = Callable[[Request, Till], Awaitable[Response]]
 
 def routes(verifier: Verifier) -> list[BaseRoute]:
     checker = _Checker(verifier)
-    wallet = _Wallet(verifier)
+    wallet = _Wallet(verifier.questions)
     see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
     do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
     public = partial(door, caller=Caller.WALLET, answer=Answer.OAUTH, cors=True)
@@ -168,21 +169,22 @@ class _Checker:
 
 
 class _Wallet:
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
 
     async def request(self, request: Request) -> Response:
-        return _signed(await self._verifier.request_object(request.path_params["id"]))
+        return _signed(await self._questions.request_object(request.path_params["id"]))
 
     async def request_with_nonce(self, request: Request) -> Response:
-        """OpenID4VP 1.0 section 5.10. `wallet_metadata` is read past: what we ask for is the same for every wallet."""
+        """OpenID4VP 1.0 section 5.10. Allowed whatever the link said: it costs us nothing."""
         fields = await form(request) if await raw_body(request) else {}
-        return _signed(await self._verifier.request_object(request.path_params["id"], fields.get("wallet_nonce")))
+        nonce, metadata = fields.get("wallet_nonce"), fields.get("wallet_metadata")
+        return _signed(await self._questions.request_object(request.path_params["id"], nonce, metadata))
 
     async def answer(self, request: Request) -> Response:
-        await self._verifier.answer(request.path_params["id"], await form(request))
-        # Section 8.2: no redirect_uri, for the till that asked is another device.
-        return json_answer({})
+        """Section 8.2: with redirect_uri when the browser that asked is on the wallet's own device."""
+        back = await self._questions.answer(request.path_params["id"], await form(request))
+        return json_answer({} if back is None else {"redirect_uri": back})
 
 
 def _signed(text: str) -> Response:

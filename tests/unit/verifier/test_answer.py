@@ -93,7 +93,7 @@ def shows_mdoc(card: Card, *names: str, tie: Tie = TIE) -> str:
 
 
 def passes(token: Any, asked: Asked, trust: Trusted | None = None, policy: Policy = STRICT) -> Answer:
-    must_be_askable(asked)
+    must_be_askable(asked.query, asked.transactions)
     return check_answer(token, asked, trust or trusted(), NOW, policy)
 
 
@@ -344,14 +344,14 @@ def test_an_authority_is_compared_by_its_key_identifier(form: str) -> None:
 )  # fmt: skip
 def test_what_we_could_not_check_is_not_asked(query: dict[str, Any]) -> None:
     with pytest.raises(Refused) as refused:
-        must_be_askable(asking(query))
+        must_be_askable(asking(query).query)
     assert refused.value.code is Code.UNSUPPORTED
 
 
 def test_a_query_with_too_many_ways_to_answer_is_not_asked() -> None:
     sets = [{"options": [["a"], ["b"]], "required": False}] * 20
     with pytest.raises(Refused) as refused:
-        must_be_askable(asking(sd("a", NAME), sd("b", BORN), sets=sets))
+        must_be_askable(asking(sd("a", NAME), sd("b", BORN), sets=sets).query)
     assert refused.value.code is Code.TOO_LARGE
 
 
@@ -459,13 +459,13 @@ def test_a_payment_reads_back_as_it_was_made() -> None:
 def test_a_payment_nobody_could_sign_is_not_asked(query: dict[str, Any]) -> None:
     """B.2.1 and B.3.3."""
     with pytest.raises(Refused) as refused:
-        must_be_askable(asking(query, transactions=[pay("a")]))
+        must_be_askable(asking(query).query, (pay("a"),))
     assert refused.value.code is Code.UNSUPPORTED
     with pytest.raises(Refused) as refused:
-        must_be_askable(asking(sd("b", NAME), transactions=[pay("a")]))
+        must_be_askable(asking(sd("b", NAME)).query, (pay("a"),))
     assert refused.value.code is Code.MALFORMED
     with pytest.raises(Refused) as refused:
-        must_be_askable(asking(sd("a", NAME), transactions=[pay("a")] * 9))
+        must_be_askable(asking(sd("a", NAME)).query, tuple([pay("a")] * 9))
     assert refused.value.code is Code.TOO_LARGE
 
 

@@ -31,7 +31,7 @@ def test_a_purpose_asks_its_items_in_either_format() -> None:
     asked = question(country(), REGISTERED, "alcohol_tobacco", Form.EITHER)
     assert asked.items == (Item("adult_by_year", "yes_no"),)
     assert asked.yes_or_no
-    assert asked.dcql() == {
+    assert asked.dcql == {
         "credentials": [
             {
                 "id": "sd_jwt", "format": "dc+sd-jwt", "meta": {"vct_values": [VCT]},
@@ -49,10 +49,10 @@ def test_a_purpose_asks_its_items_in_either_format() -> None:
 @pytest.mark.parametrize(("form", "format"), [(Form.SD_JWT, Format.SD_JWT), (Form.MDOC, Format.MDOC)])
 def test_one_format_alone_needs_no_sets(form: Form, format: Format) -> None:
     asked = question(country(), REGISTERED, "name_birth_date", form)
-    assert asked.formats == {format}
+    assert [one.id for one in asked.query.queries] == [format.value]
     assert not asked.yes_or_no
-    assert [query["id"] for query in asked.dcql()["credentials"]] == [format.value]
-    assert "credential_sets" not in asked.dcql()
+    assert [query["id"] for query in asked.dcql["credentials"]] == [format.value]
+    assert "credential_sets" not in asked.dcql
 
 
 def test_a_purpose_that_is_not_registered_is_over_asking() -> None:

@@ -47,7 +47,7 @@ class Faulty(Db):
 def faulty(shop: Shop) -> Faulty:
     """The shop, on a database that will fail when told to."""
     db = Faulty(shop.db)
-    shop.verifier._db = db
+    shop.verifier._db = shop.verifier.questions._db = db
     return db
 
 

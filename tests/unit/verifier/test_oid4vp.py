@@ -15,17 +15,17 @@ from mapae.formats import jose, jwe
 from mapae.formats.x509 import Anchors, Profile, check_chain, x509_hash
 from mapae.verifier import oid4vp
 from mapae.verifier.ask import Form, question
-from mapae.verifier.check import Format, Shown
-from unit.verifier.world import AUTHORITY, ENCRYPTION, NOW, ask, country
+from unit.verifier.world import AUTHORITY, ENCRYPTION, NOW, country
 
-BOTH = frozenset(Format)
+KEY = jwe.DecryptionKey.from_jwk(ENCRYPTION)
 
 
-def requested(form: Form = Form.EITHER) -> oid4vp.Requested:
+def requested(form: Form = Form.EITHER, client_id: str = "x509_hash:shop") -> oid4vp.Requested:
     asked = question(country(), {"alcohol_tobacco": ("adult_by_year",)}, "alcohol_tobacco", form)
     return oid4vp.Requested(
-        ask(), "a-state", "alcohol_tobacco", asked.dcql(), jwe.public_jwk(ENCRYPTION), NOW, NOW + timedelta(minutes=2)
-    )
+        asked, client_id, "a-nonce", "a-state", "http://mapae.test/verifier/responses/1", jwe.public_jwk(ENCRYPTION),
+        NOW, NOW + timedelta(minutes=2),
+    )  # fmt: skip
 
 
 def answer(payload: Any) -> dict[str, str]:
@@ -59,7 +59,9 @@ def test_a_request_says_what_haip_asks_for() -> None:
 
 
 def test_metadata_names_only_the_formats_that_are_asked() -> None:
-    assert oid4vp.client_metadata(requested(Form.MDOC))["vp_formats_supported"].keys() == {"mso_mdoc"}
+    assert oid4vp.client_metadata(requested(Form.MDOC).question.query, None)["vp_formats_supported"].keys() == {
+        "mso_mdoc"
+    }
 
 
 @pytest.mark.parametrize("nonce", ["", "a b", "x" * 513, "ñ", "a\x00"])
@@ -69,38 +71,36 @@ def test_a_wallet_nonce_is_printable_and_short(nonce: str) -> None:
     assert refused.value.code is Code.MALFORMED
 
 
-def test_an_answer_is_one_presentation_for_one_query() -> None:
-    read = oid4vp.read_answer(
-        answer({"vp_token": {"mdoc": ["abc"]}, "state": "a-state"}), ENCRYPTION, state="a-state", asked=BOTH
-    )
-    assert read == Shown(Format.MDOC, "abc")
+def test_an_answer_is_its_token_and_nothing_else() -> None:
+    read = oid4vp.read_answer(answer({"vp_token": {"mdoc": ["abc"]}, "state": "a-state"}), KEY, state="a-state")
+    assert read == oid4vp.Token({"mdoc": ["abc"]})
 
 
 def test_unknown_members_of_an_answer_are_ignored() -> None:
     """OpenID4VP 1.0 section 8.1: the client must ignore unrecognized response parameters."""
     payload = {"vp_token": {"mdoc": ["abc"]}, "state": "a-state", "presentation_submission": {}}
-    assert isinstance(oid4vp.read_answer(answer(payload), ENCRYPTION, state="a-state", asked=BOTH), Shown)
+    assert isinstance(oid4vp.read_answer(answer(payload), KEY, state="a-state"), oid4vp.Token)
 
 
 def test_an_answer_under_another_requests_key_does_not_open() -> None:
     other = jwe.private_jwk(bytes(range(48)), "key-1")
     fields = {"response": jwe.encrypt(b"{}", jwe.public_jwk(other))}
     with pytest.raises(Refused) as refused:
-        oid4vp.read_answer(fields, ENCRYPTION, state="a-state", asked=BOTH)
+        oid4vp.read_answer(fields, KEY, state="a-state")
     assert refused.value.step is None
 
 
 def test_an_answer_that_names_another_key_is_malformed() -> None:
     renamed = {**jwe.public_jwk(ENCRYPTION), "kid": "another"}
     with pytest.raises(Refused):
-        oid4vp.read_answer({"response": jwe.encrypt(b"{}", renamed)}, ENCRYPTION, state="a-state", asked=BOTH)
+        oid4vp.read_answer({"response": jwe.encrypt(b"{}", renamed)}, KEY, state="a-state")
 
 
 def test_an_answer_with_a_member_twice_is_malformed() -> None:
     raw = b'{"state":"a-state","vp_token":{"mdoc":["a"]},"vp_token":{"mdoc":["b"]}}'
     fields = {"response": jwe.encrypt(raw, jwe.public_jwk(ENCRYPTION))}
     with pytest.raises(Refused) as refused:
-        oid4vp.read_answer(fields, ENCRYPTION, state="a-state", asked=BOTH)
+        oid4vp.read_answer(fields, KEY, state="a-state")
     assert refused.value.code is Code.MALFORMED
 
 

@@ -1,0 +1,423 @@
+"""A question to one wallet, from the moment it is put to its verdict; whoever asks: a till, a website, a command line.
+
+Promises: a question is put only as far as the trust list lets its relying party ask; it has its own nonce, state and
+encryption key, is answered once, and ends after its life. A lock is felt within five seconds: a status list older than
+two seconds is asked for again before an answer counts. A question to the same device counts only when the browser that
+asked comes back with a fresh code (HAIP 1.0 5.1). Trusts: the trust list it is handed, the vault, the clock.
+Keeps: nothing about the holder beyond what the asker may see, sealed, until it is erased. In memory: what was parsed of
+questions that are open, and of the trust list. Refuses: a second answer, an answer to another question, a relying
+party whose access certificate the trust list does not name, a query of one's own unless this is the demo country.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from mapae.catalog import Country
+from mapae.clock import Clock, Dice
+from mapae.db import Db, Duplicate
+from mapae.errors import Code, Refused, step
+from mapae.formats import jwe
+from mapae.formats.x509 import Anchors, x509_hash
+from mapae.keys import Signer, Vault
+from mapae.trust.publish import RelyingParty, TrustList
+from mapae.verifier import dcapi, oid4vp, store
+from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question, own_question, question
+from mapae.verifier.check import (
+    STRICT,
+    Answer,
+    ByBrowser,
+    ByRedirect,
+    Format,
+    Issuer,
+    Listed,
+    Policy,
+    Tie,
+    Trusted,
+    conclude,
+    examine_answer,
+    verified,
+)
+from mapae.verifier.standing import StatusLists
+from mapae.verifier.store import Outcome, Session, Verdict
+
+LIFE: Final = timedelta(seconds=120)  # of a question: time to find the phone
+UNSEEN: Final = timedelta(seconds=30)  # of shown values, when nobody ever asked for them
+RETURN: Final = timedelta(seconds=60)  # for the browser to come back
+REMEMBER: Final = timedelta(minutes=10)  # of an ended question; it holds an outcome and times
+LOST: Final = Verdict(Outcome.REFUSED, "return", Code.WRONG_BROWSER.value)
+# Other people's credentials, under authorities the asker names: their own rules hold for status, end and open claims.
+FOREIGN: Final = Policy(without_status=True, without_end=True, open_claims=True)
+MOST_OPEN: Final = 4096  # questions whose parsed state is kept in memory; beyond that they are parsed again
+
+TrustSource = Callable[[], Awaitable[TrustList]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """With which key and certificate a relying party signs its requests. DER, leaf first, without the anchor."""
+
+    signer: Signer
+    x5c: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this process has parsed of one trust list."""
+
+    list: TrustList
+    issuers: tuple[Issuer, ...]
+    questions: dict[tuple[str, str, str, str], Question] = field(default_factory=dict)
+
+
+class Questions:
+    """The relying parties this process asks for. One object a process; all state is in the database."""
+
+    def __init__(
+        self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, http: httpx.AsyncClient, base: str, trust: TrustSource,
+        country: Country, access: Mapping[str, Access], own_queries: bool = False,
+    ) -> None:  # fmt: skip
+        self._db, self._vault, self._clock, self._dice = db, vault, clock, dice
+        self.base = base.rstrip("/")
+        self._host = oid4vp.host_of(base)
+        self.trust = trust
+        self.country = country
+        self._access = dict(access)
+        self._own_queries = own_queries
+        self._lists = StatusLists(http, clock)
+        self._known: _Known | None = None
+        self._keys: OrderedDict[str, jwe.DecryptionKey] = OrderedDict()
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The relying parties this process asks for."""
+        return tuple(self._access)
+
+    def client_id(self, party: str, prefix: str = "x509_hash") -> str:
+        """Under which client_id this relying party asks. Raises Refused(UNSUPPORTED) when it has none of this kind."""
+        return oid4vp.client_id(self._access[party].x5c[0], prefix, self._host)
+
+    def party(self, trusted: TrustList, id: str) -> RelyingParty:
+        """The relying party as the trust list has it, with the very certificate we sign with."""
+        party = trusted.relying_party(id)
+        access = self._access.get(id)
+        if access is None or party.x509_hash != x509_hash(access.x5c[0]):
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this shop's certificate")
+        return party
+
+    # --- whoever asks -------------------------------------------------------------------------------------------------
+
+    async def put(
+        self, asker: str, party: str, purpose: str, form: Form = Form.EITHER, manner: Manner = PLAIN,
+        life: timedelta = LIFE,
+    ) -> str:  # fmt: skip
+        """Put a question; its id. The asker's earlier question, if it is still open, is cancelled.
+
+        Raises Refused(OVER_ASKING, NOT_FOUND, UNSUPPORTED, MALFORMED, UNKNOWN_RELYING_PARTY).
+        """
+        written = msgspec.json.encode(manner).decode()
+        self._question(await self.trust(), party, purpose, form.value, written)
+        self.client_id(party, manner.prefix)
+        Anchors(manner.anchors)
+        now = self._clock.now().replace(microsecond=0)
+        id = self._dice.token(18)
+        key = jwe.private_jwk(self._dice.bytes(48), self._dice.token(9))
+        sealed = self._vault.seal(msgspec.json.encode(key), _context("secret", id))
+        session = Session(
+            id, asker, party, purpose, form.value, self._dice.token(), self._dice.token(18), sealed, now, now + life,
+            fetched=False, verdict=None, shown=None, erase_at=None, manner=written,
+        )  # fmt: skip
+        for last in (False, True):
+            try:
+                await store.open_session(self._db, session)
+                break
+            except Duplicate:  # the same asker opened two at once: the second ends the first
+                if last:
+                    raise Refused(Code.CONFLICT, "something else has just been asked") from None
+        return id
+
+    async def of(self, asker: str, id: str) -> Session:
+        """Raises Refused(NOT_FOUND) for anybody else's question."""
+        session = await store.session(self._db, id)
+        if session is None or session.till != asker:
+            raise Refused(Code.NOT_FOUND, "there is no such check")
+        return session
+
+    def link(self, session: Session) -> str:
+        """What a QR code holds, or a link on the same device follows."""
+        manner = read_manner(session)
+        client_id = self.client_id(session.relying_party, manner.prefix)
+        return oid4vp.link(client_id, f"{self.base}/verifier/requests/{session.id}", manner.method)
+
+    async def cancel(self, asker: str, id: str) -> None:
+        """An answer that came first stands."""
+        await self.of(asker, id)
+        now = self._clock.now()
+        self._keys.pop(id, None)
+        await store.end(self._db, id, Verdict(Outcome.CANCELLED), now, shown=None, erase_at=now)
+
+    async def come_back(self, asker: str, id: str, code: str) -> None:
+        """A browser returns from its wallet. The verdict counts if it is the one that asked (OpenID4VP 1.0 14.2).
+
+        Raises Refused(WRONG_BROWSER); the right code in another browser ends the question as refused.
+        """
+        now, digest = self._clock.now(), _digest(code)
+        if await store.come_back(self._db, id, asker, digest, now, now + UNSEEN):
+            return
+        session = await store.session(self._db, id)
+        if session is None or session.till != asker:
+            await store.turn_away(self._db, id, digest, LOST, now)
+            raise Refused(Code.WRONG_BROWSER, "the question was asked in another browser")
+        if session.verdict is None:
+            raise Refused(Code.WRONG_BROWSER, "this is not the way back that the wallet was given")
+
+    def reveal(self, session: Session) -> dict[str, Any]:
+        """The values shown, as the question lets its asker see them; nothing once they are erased."""
+        if session.shown is None or session.verdict is None:
+            return {}
+        plain = self._vault.open(session.shown, _context("shown", session.id))
+        return msgspec.json.decode(plain, type=dict[str, Any])
+
+    # --- the wallet's side --------------------------------------------------------------------------------------------
+
+    async def request_object(self, id: str, wallet_nonce: str | None = None, metadata: str | None = None) -> str:
+        """The signed request. May be fetched again while the question is open; its content is the same."""
+        session = await self._open(id)
+        asked = await self._asked(session)
+        prefix = read_manner(session).prefix
+        requested = oid4vp.Requested(
+            asked, self.client_id(session.relying_party, prefix), session.nonce, session.echo, self._response_uri(id),
+            jwe.public_jwk(self._jwk(session)), session.opened_at, session.expires_at,
+        )  # fmt: skip
+        access = self._access[session.relying_party]
+        signed = oid4vp.request_object(requested, access.signer, access.x5c, wallet_nonce, metadata)
+        await self._fetched(session)
+        return signed
+
+    async def answer(self, id: str, fields: Mapping[str, str]) -> str | None:
+        """A wallet's answer. What is no answer to this question is refused and changes nothing; an answer ends it.
+
+        A presentation that fails a step ends the question as refused and raises nothing: the asker's screen says why.
+        Returns where the wallet is to lead the holder's browser, if anywhere. Raises Refused(SESSION_SPENT) for the
+        second answer.
+        """
+        session = await self._open(id)
+        key = self._key(session)
+        answered = oid4vp.read_answer(fields, key, state=session.echo)
+        manner = read_manner(session)
+        client_id = self.client_id(session.relying_party, manner.prefix)
+        tie = ByRedirect(client_id, session.nonce, self._response_uri(id), key.public.thumbprint_raw)
+        code = self._dice.token(24) if manner.same_device else None
+        await self._end(session, answered, tie, code)
+        # OpenID4VP 1.0 8.2: a fresh value each time, also where there is nothing to guard.
+        return f"{self.base}/shop/back/{id}?response_code={code}" if code is not None else None
+
+    # --- the browser's side: OpenID4VP 1.0 Appendix A -----------------------------------------------------------------
+
+    async def browser_requests(self, asker: str, id: str) -> list[dict[str, Any]]:
+        """What this browser hands to the Digital Credentials API, the request that says most first."""
+        session = await self.of(asker, id)
+        self._must_be_open(session)
+        asked = await self._asked(session)
+        requested = dcapi.Requested(asked, session.nonce, jwe.public_jwk(self._jwk(session)), (self.base,))
+        access, party = self._access[session.relying_party], session.relying_party
+        clients = [dcapi.Client(self.client_id(party), access.signer, access.x5c)]
+        with contextlib.suppress(Refused):  # a certificate that names no host has one identifier only
+            clients.append(dcapi.Client(self.client_id(party, "x509_san_dns"), access.signer, access.x5c))
+        return [
+            dcapi.multisigned(requested, clients), dcapi.signed(requested, clients[0]), dcapi.unsigned(requested),
+        ]  # fmt: skip
+
+    async def answer_from_browser(self, asker: str, id: str, data: Any) -> None:
+        """What the browser that asked got from a wallet. No code to come back with: it never went away."""
+        session = await self.of(asker, id)
+        self._must_be_open(session)
+        key = self._key(session)
+        answered = dcapi.read_answer(data, key)
+        await self._end(session, answered, ByBrowser(self.base, session.nonce, key.public.thumbprint_raw), None)
+
+    # --- keeping nothing ----------------------------------------------------------------------------------------------
+
+    async def sweep(self) -> None:
+        """End, erase and forget what is due. The house calls it every few seconds, and each look at a page does."""
+        now = self._clock.now()
+        await store.sweep(self._db, now, now - REMEMBER, LOST)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _end(self, session: Session, answered: oid4vp.Answered, tie: Tie, code: str | None) -> None:
+        """Check, and write the verdict down once. With `code` a good one waits for its browser."""
+        shown: bytes | None = None
+        if isinstance(answered, oid4vp.Declined):
+            verdict = Verdict(Outcome.DECLINED, code=answered.error)
+        else:
+            verdict, shown = await self._judge(session, answered.value, tie)
+        now = self._clock.now()
+        if code is not None and verdict.outcome in (Outcome.ACCEPTED, Outcome.NO):
+            won = await store.hold(
+                self._db, session.id, verdict, now, shown=shown, code=_digest(code), until=now + RETURN
+            )  # fmt: skip
+        else:
+            won = await store.end(self._db, session.id, verdict, now, shown=shown, erase_at=now + UNSEEN)
+        self._keys.pop(session.id, None)
+        if not won:
+            raise Refused(Code.SESSION_SPENT, "this question has been answered")
+
+    async def _judge(self, session: Session, token: Any, tie: Tie) -> tuple[Verdict, bytes | None]:
+        trusted = await self.trust()
+        asked = await self._asked(session)
+        manner = read_manner(session)
+        formats: str | None = None
+        try:
+            if isinstance(token, Mapping):
+                formats = _formats(asked, token)
+            answer = await self._check(asked, token, tie, self._trusted(trusted, manner), _policy(manner))
+            return self._conclusion(session, asked, answer, manner)
+        except Refused as refused:
+            if refused.step is None:
+                raise
+            return Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=formats), None
+
+    async def _check(self, asked: Question, token: Any, tie: Tie, trusted: Trusted, policy: Policy) -> Answer:
+        halfway = examine_answer(token, asked.asked(tie), trusted, self._clock.now(), policy)
+        lists: dict[str, Listed] = {}
+        with step("standing"):
+            for _, examined in halfway:
+                if examined.status is not None and examined.status.uri not in lists:
+                    lists |= await self._lists.listed(examined.status, examined.issuer)
+        return conclude(halfway, lists, self._clock.now())
+
+    def _conclusion(
+        self, session: Session, asked: Question, answer: Answer, manner: Manner
+    ) -> tuple[Verdict, bytes | None]:
+        note = "renew" if any(one.renew for one in answer.presented) else None
+        formats = "+".join(dict.fromkeys(one.format.value for one in answer.presented))
+        values: dict[str, Any] = {}
+        yes = True
+        if asked.items:
+            claims = verified(answer, asked.items).claims
+            yes = not asked.yes_or_no or all(value is True for value in claims.values())
+            values = {} if asked.yes_or_no else {name: str(value) for name, value in claims.items()}
+        if manner.reveal:
+            values = {query.id: [_told(one.claims) for one in answer.of(query.id)] for query in asked.query.queries}
+            values = {id: told for id, told in values.items() if told}
+        sealed = self._vault.seal(msgspec.json.encode(values), _context("shown", session.id)) if values else None
+        if not yes:
+            return Verdict(Outcome.NO, None, "answer_no", note, formats), sealed
+        return Verdict(Outcome.ACCEPTED, None, None, note, formats), sealed
+
+    async def _asked(self, session: Session) -> Question:
+        return self._question(
+            await self.trust(), session.relying_party, session.purpose, session.form, session.manner
+        )  # fmt: skip
+
+    def _question(self, trusted: TrustList, party: str, purpose: str, form: str, written: str) -> Question:
+        """Made once for each trust list: what a party may ask changes with the list alone."""
+        known = self._know(trusted)
+        place = (party, purpose, form, written)
+        found = known.questions.get(place)
+        if found is None:
+            manner = msgspec.json.decode(written, type=Manner)
+            entry = self.party(trusted, party)
+            if manner.query or purpose == OWN:
+                if not self._own_queries or purpose != OWN:
+                    raise Refused(Code.OVER_ASKING, "a query of one's own is asked in the demo country only")
+                found = own_question(manner)
+            else:
+                found = question(self.country, registered(entry), purpose, Form(form), manner)
+            if len(known.questions) < MOST_OPEN:
+                known.questions[place] = found
+        return found
+
+    def _know(self, trusted: TrustList) -> _Known:
+        """The issuers of this trust list, parsed once a list: `Anchors` keeps the chains it has checked."""
+        if self._known is None or self._known.list is not trusted:
+            issuers = tuple(
+                Issuer(
+                    entry.id, Anchors(entry.ca), frozenset(entry.vcts), frozenset(entry.doctypes), entry.status_prefix
+                )
+                for entry in trusted.issuers
+            )
+            self._known = _Known(trusted, issuers)
+        return self._known
+
+    def _trusted(self, trusted: TrustList, manner: Manner) -> Trusted:
+        issuers = self._know(trusted).issuers
+        if manner.anchors:
+            given = Issuer("given", Anchors(manner.anchors), None, None, None, profile=None, status_profile=None)
+            issuers = (*issuers, given)
+        return Trusted(issuers)
+
+    def _response_uri(self, id: str) -> str:
+        return f"{self.base}/verifier/responses/{id}"
+
+    def _jwk(self, session: Session) -> dict[str, str]:
+        if session.secret is None:
+            raise Refused(Code.SESSION_SPENT, "this question has ended")
+        plain = self._vault.open(session.secret, _context("secret", session.id))
+        return msgspec.json.decode(plain, type=dict[str, str])
+
+    def _key(self, session: Session) -> jwe.DecryptionKey:
+        """Parsed when the request is fetched, so that the answer finds it ready; in another process, parsed again."""
+        key = self._keys.get(session.id)
+        if key is None:
+            key = self._keys[session.id] = jwe.DecryptionKey.from_jwk(self._jwk(session))
+            if len(self._keys) > MOST_OPEN:
+                self._keys.popitem(last=False)
+        return key
+
+    async def _fetched(self, session: Session) -> None:
+        self._key(session)
+        if not session.fetched:
+            await store.mark_fetched(self._db, session.id, self._clock.now())
+
+    async def _open(self, id: str) -> Session:
+        session = await store.session(self._db, id)
+        if session is None:
+            raise Refused(Code.NOT_FOUND, "there is no such request")
+        self._must_be_open(session)
+        return session
+
+    def _must_be_open(self, session: Session) -> None:
+        if session.verdict is not None or session.answered or self._clock.now() >= session.expires_at:
+            raise Refused(Code.SESSION_SPENT, "this question has ended")
+
+
+def read_manner(session: Session) -> Manner:
+    return PLAIN if session.manner == "{}" else msgspec.json.decode(session.manner, type=Manner)
+
+
+def registered(party: RelyingParty) -> dict[str, tuple[str, ...]]:
+    return {purpose.id: tuple(purpose.items) for purpose in party.purposes}
+
+
+def _policy(manner: Manner) -> Policy:
+    return FOREIGN if manner.query else STRICT
+
+
+def _formats(asked: Question, token: Mapping[str, Any]) -> str | None:
+    """Which formats came, for the verdict of an answer that fails; only where the queries are ours."""
+    ids = [query.id for query in asked.query.queries if query.id in token and query.id in set(Format)]
+    return "+".join(ids) or None
+
+
+def _told(claims: Mapping[tuple[Any, ...], Any]) -> dict[str, Any]:
+    """Claims for a person to read: by their path, bytes and dates as text."""
+    return {".".join("*" if part is None else str(part) for part in path): value for path, value in claims.items()}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+def _context(column: str, id: str) -> bytes:
+    return f"check_session.{column}|{id}".encode()
