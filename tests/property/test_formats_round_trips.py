@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hands import NOW, Hand
 from mapae.clock import SeededDice
 from mapae.errors import Refused
-from mapae.formats import cbor, jose, jwe, mdoc, sd_jwt, status, x509
+from mapae.formats import cbor, jose, jwe, mdoc, proximity, sd_jwt, status, x509
 from mapae.formats.jose import Jws
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
@@ -179,16 +179,14 @@ elements = st.dictionaries(
 )
 
 
-def issued(namespaces: dict[str, dict[str, Any]]) -> bytes:
-    draft = mdoc.draft(
-        "x.y",
-        namespaces,
-        device_key=HOLDER.key,
-        validity=mdoc.Validity(NOW, NOW, NOW + timedelta(days=1)),
-        x5chain=[b"\x30\x00"],
-        status=StatusRef("u", 1),
-        entropy=SeededDice(3).bytes,
-    )
+def issued(namespaces: dict[str, dict[str, Any]], **change: Any) -> bytes:
+    options: dict[str, Any] = {
+        "device_key": HOLDER.key,
+        "validity": mdoc.Validity(NOW, NOW, NOW + timedelta(days=1)),
+        "x5chain": [b"\x30\x00"],
+        "status": StatusRef("u", 1),
+    }
+    draft = mdoc.draft("x.y", namespaces, entropy=SeededDice(3).bytes, **(options | change))
     return draft.complete(ISSUER.sign(draft.signing_input))
 
 
@@ -232,11 +230,107 @@ def test_any_bytes_are_cbor_or_refused(raw):
         value = Refused
     if value is not Refused:
         assert cbor.dumps(value) == raw
-    for parse in (cbor.loads, IssuerSigned.parse, DeviceResponse.parse):
+    for parse in (
+        cbor.loads, IssuerSigned.parse, DeviceResponse.parse, mdoc.DeviceRequest.parse, mdoc.Mso.parse,
+        proximity.DeviceEngagement.parse, proximity.Establishment.parse, proximity.SessionData.parse,
+    ):  # fmt: skip
         try:
             parse(raw)
         except Refused:
             continue
+
+
+doctypes = st.text(min_size=1, max_size=12)
+asked = st.dictionaries(
+    doctypes, st.dictionaries(doctypes, st.booleans(), min_size=1, max_size=4), min_size=1, max_size=3
+)
+DEVICE, READER = proximity.EphemeralKey(bytes(48)), proximity.EphemeralKey(bytes(range(48)))
+
+
+@quick
+@given(st.lists(st.tuples(doctypes, asked, st.booleans()), min_size=1, max_size=4))
+def test_a_request_of_any_shape_comes_back(wanted):
+    parts = [
+        mdoc.doc_request(
+            mdoc.items_request(doctype, elements), session_transcript=TRANSCRIPT, reader=HOLDER if signed else None,
+            x5chain=[LEAF],
+        )
+        for doctype, elements, signed in wanted
+    ]  # fmt: skip
+    raw = mdoc.device_request(parts)
+    request = mdoc.DeviceRequest.parse(raw)
+    assert request.encode() == raw
+    assert cbor.loads(raw, deterministic=True)
+    for one, (doctype, elements, signed) in zip(request.requests, wanted, strict=True):
+        assert (one.doctype, one.elements, one.reader_auth is not None) == (doctype, elements, signed)
+        if signed:
+            one.check_reader(HOLDER.key, TRANSCRIPT)
+
+
+@quick
+@given(elements, st.lists(st.tuples(doctypes, st.integers(-9, 9)), max_size=3), st.booleans())
+def test_a_response_of_any_shape_comes_back(said, errors, by_mac):
+    own = mdoc.KeyAuthorizations(frozenset({"own"}))
+    card = IssuerSigned.parse(
+        issued({"n": {"a": 1}}, device_key=DEVICE.public if by_mac else HOLDER.key, authorized=own)
+    )
+    holder = mdoc.MacKey.between(DEVICE, READER.public, TRANSCRIPT) if by_mac else HOLDER
+    shown = mdoc.show(card, session_transcript=TRANSCRIPT, holder=holder, asserted={"own": said})
+    raw = mdoc.respond([shown], document_errors=errors)
+    response = DeviceResponse.parse(raw)
+    assert response.encode() == raw
+    assert response.document_errors == tuple(errors)
+    assert response.one().check_device(TRANSCRIPT, READER) == {"own": said}
+
+
+uuids = st.none() | st.binary(min_size=16, max_size=16)
+numbers = st.integers(0, 2**32)
+methods = st.one_of(
+    st.builds(
+        lambda a, b, c: proximity.Ble(a is not None, b is not None, a, b, c), uuids, uuids, st.none() | st.binary()
+    ),
+    st.builds(proximity.Nfc, numbers, numbers),
+    st.builds(proximity.Wifi, st.none() | st.text(), st.none() | numbers, st.none() | numbers, st.none() | st.binary()),
+    st.builds(proximity.Other, st.integers(4, 99), numbers, st.dictionaries(numbers, st.text(max_size=4), max_size=2)),
+)
+
+
+@quick
+@given(st.lists(methods, max_size=4), st.lists(doctypes, max_size=3))
+def test_an_engagement_of_any_shape_comes_back(ways, origins):
+    raw = proximity.engagement(DEVICE.public, ways, origins=origins)
+    seen = proximity.DeviceEngagement.parse(raw)
+    assert (seen.encode(), seen.key, list(seen.methods), list(seen.origins)) == (raw, DEVICE.public, ways, origins)
+    assert proximity.engagement(seen.key, seen.methods, origins=seen.origins) == raw
+    assert proximity.from_uri(proximity.uri(raw)) == raw
+
+
+@quick
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=80)), max_size=8))
+def test_a_session_carries_any_messages_either_way(messages):
+    transcript = mdoc.qr_transcript(engagement=b"\xa0", reader_key=READER.cose)
+    here = proximity.Session.of_device(DEVICE, READER.public, transcript)
+    there = proximity.Session.of_reader(READER, DEVICE.public, transcript)
+    for to_reader, message in messages:
+        one, other = (here, there) if to_reader else (there, here)
+        raw = proximity.session_data(one.seal(message))
+        seen = proximity.SessionData.parse(raw)
+        assert seen.encode() == raw
+        assert other.open(seen.data) == message
+
+
+@settings(max_examples=400, deadline=None)
+@given(places, changes, cuts)
+def test_a_bent_request_is_refused_or_not_signed(at, by, cut):
+    good = mdoc.doc_request(
+        mdoc.items_request("d", {"n": {"a": True}}), session_transcript=TRANSCRIPT, reader=HOLDER, x5chain=[b"0"]
+    )
+    try:
+        [one] = mdoc.DeviceRequest.parse(bent(mdoc.device_request([good]), at, by, cut)).requests
+        one.check_reader(HOLDER.key, TRANSCRIPT)
+    except Refused:
+        return
+    assert (one.doctype, one.elements) == ("d", {"n": {"a": True}})  # the chain is checked apart
 
 
 @quick

@@ -56,6 +56,11 @@ def test_a_detached_payload_is_given_once():
         ([b"\xa2\x01\x26\x02\x81\x04", {}, b"", b""], Code.UNSUPPORTED),
         ([b"\x80", {}, b"", b""], Code.UNSUPPORTED),
         ([cose.PROTECTED, {1: -7}, b"", b""], Code.MALFORMED),
+        ([cose.PROTECTED, {2: [4]}, b"", b""], Code.MALFORMED),
+        ([cose.PROTECTED, {1.0: 5}, b"", b""], Code.MALFORMED),
+        ([cose.PROTECTED, {b"x": 5}, b"", b""], Code.MALFORMED),
+        ([b"\xa2\x01\x26\x04\x41a", {4: b"b"}, b"", b""], Code.MALFORMED),
+        ([b"\xa1\x01\xf9\xc7\x00", {}, b"", b""], Code.UNSUPPORTED),
     ],
 )
 def test_a_signature_outside_the_profile_is_refused(value, code):
@@ -65,6 +70,12 @@ def test_a_signature_outside_the_profile_is_refused(value, code):
 
 def test_a_longer_protected_header_still_says_es256():
     protected = b"\xa2\x01\x26\x04\x41a"
+    Sign1.parse([protected, {}, b"x", SIGNER.sign(cose.to_be_signed(b"x", protected))]).verify(SIGNER.key)
+
+
+def test_the_algorithm_that_names_its_curve_is_the_same_signature():
+    """RFC 9864 2.1: ESP256 (-9) is ES256 on P-256; OpenID4VP 1.0 B.2.2 lets a verifier ask for either."""
+    protected = b"\xa1\x01\x28"
     Sign1.parse([protected, {}, b"x", SIGNER.sign(cose.to_be_signed(b"x", protected))]).verify(SIGNER.key)
 
 
@@ -93,6 +104,10 @@ def test_a_key_goes_there_and_back():
         ({1: 1}, Code.UNSUPPORTED),
         ({-1: 2}, Code.UNSUPPORTED),
         ({3: -35}, Code.UNSUPPORTED),
+        ({3: -7.0}, Code.UNSUPPORTED),
+        ({1: 2.0}, Code.UNSUPPORTED),
+        ({-1: True}, Code.UNSUPPORTED),
+        ({1.5: 1}, Code.MALFORMED),
         ({-4: b"d"}, Code.MALFORMED),
         ({-2: b"short"}, Code.MALFORMED),
         ({-2: bytes(32)}, Code.MALFORMED),
@@ -105,6 +120,11 @@ def test_a_key_outside_the_profile_is_refused(change, code):
         cose.key_from_cose(cose.key_to_cose(SIGNER.key) | change)
     with refuses(Code.MALFORMED):
         cose.key_from_cose(b"")
+
+
+@pytest.mark.parametrize("alg", [-7, -9, -25])
+def test_a_key_may_say_what_it_is_for(alg):
+    assert cose.key_from_cose(cose.key_to_cose(SIGNER.key) | {3: alg, 2: b"kid"}) == SIGNER.key
 
 
 def test_the_signature_and_key_of_isomdl_are_read():

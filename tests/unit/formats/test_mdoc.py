@@ -182,6 +182,30 @@ def times(**change: str) -> dict[str, Tag]:
     return {name: Tag(0, text) for name, text in (said | change).items()}
 
 
+def test_what_later_editions_add_to_a_security_object_is_passed_over():
+    """ISO/IEC 18013-5 9.1.2.4: elements reserved for future use; keyInfo; a status by a mechanism we do not know."""
+    key_info = cbor.loads(cbor.embedded(cbor.loads(decoded()["issuerAuth"][2])))["deviceKeyInfo"]
+    later = {
+        "someday": {"x": Tag(99, 1)},
+        "deviceKeyInfo": key_info | {"keyInfo": {1: "x", -1: b""}},
+        "validityInfo": times() | {"other": 1},
+        "status": {"identifier_list": {"id": b"1", "uri": "https://issuer.example/list"}},
+    }
+    card = IssuerSigned.parse(with_mso(**later))
+    assert card.open(ISSUER.key) == {NS: ELEMENTS}
+    assert card.mso.status is None
+    both = {"status": later["status"] | STATUS.claim()}
+    assert IssuerSigned.parse(with_mso(**both)).mso.status == STATUS
+
+
+def test_a_device_key_on_another_curve_is_refused_and_breaks_nothing():
+    """HAIP 1.0 7: P-256 for everything that is verified."""
+    p384 = {1: 2, -1: 2, -2: bytes(48), -3: bytes(48)}
+    for key in (p384, {1: 1, -1: 6, -2: bytes(32)}):
+        with refuses(Code.UNSUPPORTED, "P-256"):
+            IssuerSigned.parse(with_mso(deviceKeyInfo={"deviceKey": key}))
+
+
 def test_a_changed_security_object_is_read_when_it_is_right():
     card = IssuerSigned.parse(with_mso(validityInfo=times()))
     assert card.open(ISSUER.key) == {NS: ELEMENTS}
@@ -200,6 +224,10 @@ def test_a_changed_security_object_is_read_when_it_is_right():
         ({"valueDigests": {NS: {"0": bytes(32)}}}, Code.MALFORMED),
         ({"valueDigests": {NS: {-1: bytes(32)}}}, Code.MALFORMED),
         ({"valueDigests": {5: {}}}, Code.MALFORMED),
+        ({"valueDigests": {NS: {True: bytes(32)}}}, Code.MALFORMED),
+        ({"valueDigests": {NS: []}}, Code.MALFORMED),
+        ({"valueDigests": {str(n): {} for n in range(65)}}, Code.TOO_LARGE),
+        ({"docType": None}, Code.MALFORMED),
         ({"deviceKeyInfo": None}, Code.MALFORMED),
         ({"deviceKeyInfo": {}}, Code.MALFORMED),
         ({"validityInfo": None}, Code.MALFORMED),
@@ -209,7 +237,10 @@ def test_a_changed_security_object_is_read_when_it_is_right():
         ({"validityInfo": times(signed="2026-01-02T00:00:00Z")}, Code.MALFORMED),
         ({"validityInfo": times(validUntil="2026-01-01T00:00:00Z")}, Code.MALFORMED),
         ({"validityInfo": {"signed": "2026-01-01T00:00:00Z"}}, Code.MALFORMED),
+        ({"validityInfo": times() | {"expectedUpdate": "2026-01-20T00:00:00Z"}}, Code.MALFORMED),
+        ({"validityInfo": times() | {"expectedUpdate": None}}, Code.MALFORMED),
         ({"status": {"status_list": {"idx": "1", "uri": "x"}}}, Code.MALFORMED),
+        ({"status": []}, Code.MALFORMED),
     ],
 )
 def test_a_security_object_outside_the_profile_is_refused(change, code):

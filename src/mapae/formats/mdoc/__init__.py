@@ -16,6 +16,7 @@ from mapae.formats.mdoc.device import (
 )
 from mapae.formats.mdoc.issuer_signed import MAX_MDOC, IssuerSigned, Item, KeyAuthorizations, Mso
 from mapae.formats.mdoc.issuing import Draft, draft
+from mapae.formats.mdoc.request import DeviceRequest, DocRequest, device_request, doc_request, items_request
 from mapae.formats.mdoc.transcript import (
     nfc_transcript,
     openid4vp_dc_api_transcript,
@@ -27,8 +28,10 @@ from mapae.formats.mdoc.values import Validity
 __all__ = [
     "MAX_MDOC",
     "Agreeing",
+    "DeviceRequest",
     "DeviceResponse",
     "DeviceSigned",
+    "DocRequest",
     "Document",
     "Draft",
     "IssuerSigned",
@@ -39,7 +42,10 @@ __all__ = [
     "SelfAsserted",
     "Validity",
     "device_authentication",
+    "device_request",
+    "doc_request",
     "draft",
+    "items_request",
     "nfc_transcript",
     "openid4vp_dc_api_transcript",
     "openid4vp_transcript",
