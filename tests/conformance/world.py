@@ -15,7 +15,7 @@ from mapae.formats.x509 import Profile, Subject
 from mapae.keys import Signer
 from mapae.verifier.check import Ask, Trusted
 from unit.verifier import world
-from unit.verifier.world import DOCTYPE, PLACE, VCT, WHO
+from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE, VCT, WHO
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -121,3 +121,51 @@ def transcript_words(asked: Ask, **changes: Any) -> dict[str, Any]:
         "thumbprint": b64u(asked.key_thumbprint),
     }
     return {**words, **changes}
+
+
+# --- parties of the protocols -----------------------------------------------------------------------------------------
+
+WALLETS = Authority("Their wallets", TODAY - timedelta(days=30), TODAY + timedelta(days=300))
+PROVIDER = Pair.new()
+ASKERS = Authority("Their verifiers", TODAY - timedelta(days=30), TODAY + timedelta(days=300))
+ASKER = Pair.new()
+SHORT = {"name": "Kim Jisoo", "birth_date": "2001-03-09", "adult_by_year": True}
+
+
+def provider_words(key: Pair = PROVIDER, chain: tuple[bytes, ...] = ()) -> dict[str, Any]:
+    """Who vouches for their wallet."""
+    chain = chain or (WALLETS.certify(Profile.WALLET_PROVIDER, key.signer),)
+    client = "https://wallet.elsewhere.example"
+    return {"key": key.private, "x5c": jose.x5c_header(chain), "issuer": client, "clientId": f"{client}/app"}
+
+
+def issuer_words(**changes: Any) -> dict[str, Any]:
+    """What their issuer is started with."""
+    iso = "%Y-%m-%dT%H:%M:%SZ"
+    validity = {"signed": TODAY.strftime(iso), "validFrom": TODAY.strftime(iso), "validUntil": LATER.strftime(iso)}
+    words = {
+        "key": ISSUER.private, "x5c": x5c(), "anchors": [b64u(WALLETS.root)], "vct": VCT, "doctype": DOCTYPE,
+        "namespace": NAMESPACE, "claims": SHORT, "validity": validity, "dpopNonce": True,
+    }  # fmt: skip
+    return {**words, **changes}
+
+
+def verifier_words(**changes: Any) -> dict[str, Any]:
+    """What their verifier is started with."""
+    leaf = ASKERS.certify(Profile.ACCESS, ASKER.signer)
+    words = {
+        "key": ASKER.private, "x5c": jose.x5c_header([leaf]), "issuerKey": ISSUER.public,
+        "anchors": [b64u(AUTHORITY.root)],
+    }  # fmt: skip
+    return {**words, **changes}
+
+
+QUERY = {
+    "credentials": [
+        {"id": "sd", "format": "dc+sd-jwt", "meta": {"vct_values": [VCT]}, "claims": [{"path": ["name"]}]},
+        {
+            "id": "mdoc", "format": "mso_mdoc", "meta": {"doctype_value": DOCTYPE},
+            "claims": [{"path": [NAMESPACE, "name"]}],
+        },
+    ],
+}  # fmt: skip

@@ -1,0 +1,187 @@
+/**
+ * A wallet of @openid4vc/openid4vci and openid4vp with a wallet provider of its own: what HAIP 1.0 asks of a wallet, by
+ * calls of the library's public API only. Wrong answers are made by `spoil`, which names what to send otherwise.
+ */
+import {
+  clientAuthenticationClientAttestationJwt,
+  getAuthorizationServerMetadataFromList,
+  Oauth2Client,
+} from "@openid4vc/oauth2";
+import { Openid4vciClient, Openid4vciWalletProvider } from "@openid4vc/openid4vci";
+import { exportJWK, generateKeyPair } from "jose";
+
+import { callbacks, Keyring } from "./callbacks.mjs";
+
+const fresh = async () => exportJWK((await generateKeyPair("ES256", { extractable: true })).privateKey);
+const publicOf = ({ d, ...rest }) => rest;
+const inSeconds = (seconds) => new Date(Date.now() + seconds * 1000);
+
+const wallets = new Map();
+let serial = 0;
+
+class Wallet {
+  /** `provider`: {key, x5c, issuer, clientId} of whoever vouches for this wallet. */
+  static async make({ provider }) {
+    const wallet = new Wallet();
+    Object.assign(wallet, { provider, keyring: new Keyring(provider.key), keys: [], seen: [] });
+    [wallet.client, wallet.dpop] = await Promise.all([fresh(), fresh()]);
+    await Promise.all([wallet.keyring.ready, wallet.keyring.add(wallet.client), wallet.keyring.add(wallet.dpop)]);
+    wallet.attester = new Openid4vciWalletProvider({ callbacks: callbacks(wallet.keyring) });
+    wallet.attestation = await wallet.attester.createWalletAttestationJwt({
+      issuer: provider.issuer, clientId: provider.clientId, signer: wallet.signer(), expiresAt: inSeconds(3600),
+      confirmation: { jwk: publicOf(wallet.client) },
+    });
+    const own = callbacks(wallet.keyring, { fetch: (...request) => wallet.fetch(...request) });
+    own.clientAuthentication = clientAuthenticationClientAttestationJwt({ clientAttestationJwt: wallet.attestation, callbacks: own });
+    wallet.callbacks = own;
+    wallet.vci = new Openid4vciClient({ callbacks: own });
+    return wallet;
+  }
+
+  signer() {
+    return { method: "x5c", x5c: this.provider.x5c, alg: "ES256" };
+  }
+
+  async fetch(url, init) {
+    const answer = await fetch(url, { redirect: "manual", ...init });
+    this.seen.push({ method: init?.method ?? "GET", path: new URL(url).pathname, status: answer.status });
+    return answer;
+  }
+
+  get dpopSigner() {
+    return { method: "jwk", alg: "ES256", publicJwk: publicOf(this.dpop) };
+  }
+
+  async open({ offer }) {
+    this.offer = await this.vci.resolveCredentialOffer(offer);
+    this.metadata = await this.vci.resolveIssuerMetadata(this.offer.credential_issuer);
+    return { offer: this.offer, issuer: this.metadata.credentialIssuer, servers: this.metadata.authorizationServers };
+  }
+
+  async redeem({ txCode } = {}) {
+    const answer = await this.vci.retrievePreAuthorizedCodeAccessTokenFromOffer({
+      credentialOffer: this.offer, issuerMetadata: this.metadata, txCode, dpop: { signer: this.dpopSigner },
+    });
+    return this.token(answer);
+  }
+
+  /** Where the browser goes; PAR when the server asks for it, PKCE always. */
+  async authorize({ redirectUri, scope, state }) {
+    // The convenience functions for offers drop `state`.
+    const grant = this.offer.grants?.authorization_code ?? {};
+    const { credential_issuer: resource, authorization_servers: [first] = [resource] } = this.metadata.credentialIssuer;
+    this.server = grant.authorization_server ?? first;
+    const made = await new Oauth2Client({ callbacks: this.callbacks }).createAuthorizationRequestUrl({
+      authorizationServerMetadata: getAuthorizationServerMetadataFromList(this.metadata.authorizationServers, this.server),
+      clientId: this.provider.clientId, redirectUri, scope, state, resource, dpop: { signer: this.dpopSigner },
+      additionalRequestPayload: { issuer_state: grant.issuer_state },
+    });
+    Object.assign(this, { pkce: made.pkce, redirectUri });
+    return { url: made.authorizationRequestUrl, server: this.server };
+  }
+
+  async returned({ url }) {
+    const server = getAuthorizationServerMetadataFromList(this.metadata.authorizationServers, this.server);
+    const back = this.vci.parseAndVerifyAuthorizationResponseRedirectUrl({ url, authorizationServerMetadata: server });
+    if (back.error) throw new Error(`${back.error}: ${back.error_description ?? ""}`);
+    const answer = await this.vci.retrieveAuthorizationCodeAccessTokenFromOffer({
+      credentialOffer: this.offer, issuerMetadata: this.metadata, authorizationCode: back.code,
+      pkceCodeVerifier: this.pkce?.codeVerifier, redirectUri: this.redirectUri, dpop: { signer: this.dpopSigner },
+    });
+    return this.token(answer);
+  }
+
+  token({ accessTokenResponse, dpop, authorizationServer }) {
+    this.access = accessTokenResponse.access_token;
+    this.refresh = accessTokenResponse.refresh_token;
+    this.dpopNonce = dpop?.nonce;
+    this.server = authorizationServer ?? this.server;
+    return accessTokenResponse;
+  }
+
+  async renew() {
+    const oauth = new Oauth2Client({ callbacks: this.callbacks });
+    const server = getAuthorizationServerMetadataFromList(this.metadata.authorizationServers, this.server);
+    const answer = await oauth.retrieveRefreshTokenAccessToken({
+      authorizationServerMetadata: server, refreshToken: this.refresh, dpop: { signer: this.dpopSigner, nonce: this.dpopNonce },
+    });
+    return this.token(answer);
+  }
+
+  /** One request: `count` keys, proven by `proof`; `spoil` changes what is proven. */
+  async credentials({ configuration, identifier, count = 1, proof = "jwt", spoil = {} }) {
+    const { c_nonce: nonce } = await this.vci.requestNonce({ issuerMetadata: this.metadata });
+    const keys = await Promise.all(Array.from({ length: count }, fresh));
+    await Promise.all(keys.map((key) => this.keyring.add(key)));
+    const attestation = await this.attester.createKeyAttestationJwt({
+      attestedKeys: keys.map(publicOf), signer: this.signer(), nonce: spoil.attestationNonce ?? nonce,
+      expiresAt: inSeconds(300), keyStorage: ["iso_18045_basic"], userAuthentication: ["iso_18045_basic"],
+      use: `proof_type.${proof}`,
+    });
+    const signWith = spoil.key ? await this.keyring.add(await fresh()) : publicOf(keys[0]);
+    const proofs =
+      proof === "attestation"
+        ? { attestation: [attestation] }
+        : {
+            jwt: [
+              (
+                await this.vci.createCredentialRequestJwtProof({
+                  issuerMetadata: spoil.audience
+                    ? { ...this.metadata, credentialIssuer: { ...this.metadata.credentialIssuer, credential_issuer: spoil.audience } }
+                    : this.metadata,
+                  credentialConfigurationId: configuration, nonce: spoil.nonce ?? nonce, clientId: this.provider.clientId,
+                  signer: { method: "jwk", alg: "ES256", publicJwk: signWith },
+                  keyAttestationJwt: spoil.unattested ? undefined : attestation,
+                  issuedAt: spoil.issuedAt ? new Date(spoil.issuedAt) : undefined,
+                })
+              ).jwt,
+            ],
+          };
+    const dpop = { signer: this.dpopSigner, nonce: this.dpopNonce };
+    const answer = await this.vci.retrieveCredentials({
+      accessToken: spoil.accessToken ?? this.access, credentialConfigurationId: configuration, issuerMetadata: this.metadata, proofs, dpop,
+      additionalRequestPayload: { ...(identifier ? { credential_identifier: identifier, credential_configuration_id: undefined } : {}), ...spoil.members },
+    });
+    this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
+    return { keys, response: answer.credentialResponse };
+  }
+
+  async deferred({ transactionId }) {
+    const answer = await this.vci.retrieveDeferredCredentials({
+      accessToken: this.access, issuerMetadata: this.metadata, transactionId, dpop: { signer: this.dpopSigner, nonce: this.dpopNonce },
+    });
+    return answer.deferredCredentialResponse;
+  }
+
+  async notify({ notificationId, event = "credential_accepted" }) {
+    await this.vci.sendNotification({
+      accessToken: this.access, issuerMetadata: this.metadata, notification: { notificationId, event },
+      dpop: { signer: this.dpopSigner, nonce: this.dpopNonce },
+    });
+  }
+}
+
+export async function make(args) {
+  const id = `wallet-${++serial}`;
+  wallets.set(id, await Wallet.make(args));
+  return id;
+}
+
+/** `step`: a method above, of the wallet `id`. */
+export async function step({ id, name, args = {} }) {
+  try {
+    return await wallets.get(id)[name](args);
+  } catch (error) {
+    throw Object.assign(error, { message: `${error.message} ${await said(error)}` });
+  }
+}
+
+/** What the other side answered, when the library knows. */
+async function said(error) {
+  const response = error.response?.response ?? error.response ?? error.resourceResponse?.response;
+  if (error.errorResponse) return JSON.stringify(error.errorResponse);
+  if (typeof response?.clone !== "function") return error.cause ? String(error.cause.message ?? error.cause) : "";
+  return `${response.status} ${await response.clone().text().catch(() => "")}`;
+}
+
+export const seen = ({ id }) => wallets.get(id).seen;
