@@ -25,6 +25,7 @@ from conformance.world import (
     OTHER_DOCTYPE,
     STRANGER,
     TODAY,
+    Pair,
     ask,
     dice,
     transcript,
@@ -39,6 +40,7 @@ from mapae.verifier.check import Format, Shown, check
 from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE
 
 ASK = ask()
+READER = Pair.new()
 NAMES = ["name", "birth_date"]
 # What everybody issues: in our words, in theirs, and as every library reads it back.
 OURS: dict[str, Any] = {
@@ -215,6 +217,54 @@ def test_transcripts_are_the_same_bytes(thumbprint: bytes | None, node: Node) ->
     assert unb64u(node.owf.transcript(**words)) == ours_
 
 
+# --- proximity: device MAC and the transcript of a QR -----------------------------------------------------------------
+
+
+def session(node: Node) -> tuple[bytes, dict[str, Any]]:
+    """A QR's session transcript, made by us and by @owf/mdoc from the same engagement and reader key."""
+    ble = [2, 1, {0: False, 1: True, 11: bytes(range(16))}]
+    engagement = cbor2.dumps({0: "1.0", 1: [1, cbor2.CBORTag(24, STRANGER.cose())], 2: [ble]})
+    ours_ = mdoc.qr_transcript(engagement=engagement, reader_key=READER.cose())
+    words = {"kind": "qr", "engagement": b64u(engagement), "readerKey": b64u(READER.cose())}
+    assert unb64u(node.owf.transcript(**words)) == ours_
+    return ours_, words
+
+
+def test_a_device_mac_goes_both_ways(node: Node) -> None:
+    """ISO/IEC 18013-5 9.1.3.5, 9.1.5.1: three libraries come to the same EMacKey over the same transcript."""
+    transcript_, words = session(node)
+    key = mdoc.MacKey.between(HOLDER, READER.key, transcript_)
+    shown_ = ours().disclose({NAMESPACE: NAMES})
+    response = b64u(mdoc.present(shown_, session_transcript=transcript_, holder=key))
+    private = b64u(READER.cose(private=True))
+    assert auth0_reads(node, response, transcript=b64u(transcript_), reader=private).keys() == set(NAMES)
+
+    by_owf = owf_shows(node, transcript=words, reader=READER.public)
+    by_auth0 = auth0_shows(node, transcript=b64u(transcript_), reader=b64u(READER.cose()))
+    for response in (by_owf, by_auth0):
+        document = DeviceResponse.parse(unb64u(response)).documents[0]
+        assert document.check_device(transcript_, READER) == {}
+        for reader in (None, STRANGER):
+            with pytest.raises(Refused) as refused:
+                document.check_device(transcript_, reader)
+            assert refused.value.code is Code.BAD_HOLDER_PROOF
+
+
+@deviates("ISO/IEC 18013-5 9.1.3.5", "takes no MAC for one by HMAC 256/256, its own neither")
+def test_owf_mdoc_checks_a_device_mac(node: Node) -> None:
+    _, words = session(node)
+    response = owf_shows(node, transcript=words, reader=READER.public)
+    assert owf_reads(node, response, transcript=words, reader=READER.private).keys() == set(NAMES)
+
+
+def test_a_device_mac_is_no_answer_online(node: Node) -> None:
+    """OpenID4VP 1.0 B.2: the verifier has no key in the session, so nobody could check it."""
+    response = owf_shows(node, reader=READER.public)
+    with pytest.raises(Refused) as refused:
+        check(Shown(Format.MDOC, response), ASK, trusted(), NOW)
+    assert (refused.value.step, refused.value.code) == ("holder", Code.BAD_HOLDER_PROOF)
+
+
 # --- their wrong answers, our steps -----------------------------------------------------------------------------------
 
 Make = Callable[[Node], str]
@@ -240,7 +290,7 @@ def valid(**moments: timedelta) -> dict[str, str]:
     return {name: iso(base[name] + moments.get(name, timedelta(0))) for name in base}
 
 
-def session(**changes: Any) -> Make:
+def elsewhere(**changes: Any) -> Make:
     """Signed for another session: the transcript has one part that differs."""
     return shows(transcript=transcript_words(ASK, **changes))
 
@@ -251,13 +301,13 @@ ELSEWHERE = {"status_list": {"idx": 7, "uri": "http://elsewhere.test/1"}}
 
 WRONG: dict[str, tuple[Make, str, Code]] = {
     # ISO/IEC 18013-5 9.1.3, OpenID4VP 1.0 B.2.6.1: the device's signature
-    "another nonce": (session(nonce="another"), "holder", Code.BAD_HOLDER_PROOF),
-    "another client": (session(clientId="x509_hash:other"), "holder", Code.BAD_HOLDER_PROOF),
-    "another address": (session(responseUri="http://other.test/"), "holder", Code.BAD_HOLDER_PROOF),
-    "another encryption key": (session(thumbprint=b64u(bytes(32))), "holder", Code.BAD_HOLDER_PROOF),
-    "no encryption key": (session(thumbprint=None), "holder", Code.BAD_HOLDER_PROOF),
+    "another nonce": (elsewhere(nonce="another"), "holder", Code.BAD_HOLDER_PROOF),
+    "another client": (elsewhere(clientId="x509_hash:other"), "holder", Code.BAD_HOLDER_PROOF),
+    "another address": (elsewhere(responseUri="http://other.test/"), "holder", Code.BAD_HOLDER_PROOF),
+    "another encryption key": (elsewhere(thumbprint=b64u(bytes(32))), "holder", Code.BAD_HOLDER_PROOF),
+    "no encryption key": (elsewhere(thumbprint=None), "holder", Code.BAD_HOLDER_PROOF),
     "another device's key": (shows(holder=STRANGER.private), "holder", Code.BAD_HOLDER_PROOF),
-    "elements of the device": (shows(deviceElements={NAMESPACE: {"extra": True}}), "issuer", Code.UNSUPPORTED),
+    "elements of the device": (shows(deviceElements={NAMESPACE: {"extra": True}}), "holder", Code.BAD_HOLDER_PROOF),
     # 9.3.1: digests
     "an element altered": (bends(alter={"name": "somebody else"}), "seal", Code.BAD_DIGEST),
     "an element twice": (bends(duplicate=True), "seal", Code.MALFORMED),

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.clock import SystemDice
 from mapae.formats import jose, x509
-from mapae.formats.jose import b64u
+from mapae.formats.jose import b64u, unb64u
 from mapae.formats.x509 import Profile, Subject
 from mapae.keys import Signer
 from mapae.verifier.check import Ask, Trusted
@@ -29,17 +30,27 @@ class Pair:
 
     signer: Signer
     private: dict[str, str]
+    secret: ec.EllipticCurvePrivateKey
 
     @classmethod
     def new(cls) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())
         signer = Signer(key)
-        secret = key.private_numbers().private_value.to_bytes(32, "big")
-        return cls(signer, {**signer.jwk, "d": b64u(secret)})
+        d = key.private_numbers().private_value.to_bytes(32, "big")
+        return cls(signer, {**signer.jwk, "d": b64u(d)}, key)
 
     @property
     def public(self) -> dict[str, str]:
         return self.signer.jwk
+
+    def agree(self, public: jose.PublicKey) -> bytes:
+        x, y = (int.from_bytes(unb64u(public.jwk[name]), "big") for name in ("x", "y"))
+        return self.secret.exchange(ec.ECDH(), ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key())
+
+    def cose(self, *, private: bool = False) -> bytes:
+        """COSE_Key (RFC 9053 7.1.1)."""
+        words = {1: 2, -1: 1, -2: unb64u(self.public["x"]), -3: unb64u(self.public["y"])}
+        return cbor2.dumps(words | ({-4: unb64u(self.private["d"])} if private else {}))
 
     @property
     def key(self) -> jose.PublicKey:

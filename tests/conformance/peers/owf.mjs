@@ -2,6 +2,7 @@
 import {
   CoseKey,
   DateOnly,
+  DeviceEngagement,
   DeviceKey,
   DeviceNamespaces,
   DeviceRequest,
@@ -9,6 +10,7 @@ import {
   DeviceSignedItems,
   Document,
   DocRequest,
+  EReaderKey,
   Holder,
   Issuer,
   IssuerAuth,
@@ -28,10 +30,11 @@ import { fromJson, toJson } from "./values.mjs";
 
 const names = { [SignatureAlgorithm.ES256]: "ES256", [SignatureAlgorithm.ES384]: "ES384" };
 
-/** Raw keys as the library hands them over: 0x04 || x || y, and d. */
-function rawPublic(raw) {
-  return { kty: "EC", crv: "P-256", x: b64u(raw.slice(1, 33)), y: b64u(raw.slice(33, 65)) };
-}
+/** Keys as the library hands them over: making a MAC it gives COSE keys, checking one it gives 0x04 || x || y, and d. */
+const rawPublic = (raw) => ({ kty: "EC", crv: "P-256", x: b64u(raw.slice(1, 33)), y: b64u(raw.slice(33, 65)) });
+const plainJwk = ({ kty, crv, x, y, d }) => ({ kty, crv, x, y, d });
+const publicJwk = (bytes) => (bytes.length === 65 ? rawPublic(bytes) : plainJwk(CoseKey.decode(bytes).jwk));
+const privateJwk = (bytes) => (bytes.length === 32 ? { ...macPublic, d: b64u(bytes) } : plainJwk(CoseKey.decode(bytes).jwk));
 
 let macPublic; // node cannot make a private JWK from d alone
 
@@ -41,8 +44,8 @@ export const context = {
     digest: ({ digestAlgorithm, bytes }) => hasher(bytes, digestAlgorithm),
     calculateEphemeralMacKey: ({ privateKey, publicKey, sessionTranscriptBytes, info }) => {
       const key = macKey({
-        privateJwk: { ...macPublic, d: b64u(privateKey) },
-        publicJwk: rawPublic(publicKey),
+        privateJwk: privateJwk(privateKey),
+        publicJwk: publicJwk(publicKey),
         transcriptBytes: sessionTranscriptBytes,
         info,
       });
@@ -142,6 +145,11 @@ function bent(signed, { alter, duplicate, addNamespace, move }) {
 
 async function transcriptOf({ kind, engagement, readerKey, ...rest }) {
   const given = { ...rest, jwkThumbprint: rest.thumbprint ? unb64u(rest.thumbprint) : undefined };
+  if (kind === "qr") {
+    return SessionTranscript.forQrHandover({
+      deviceEngagement: DeviceEngagement.decode(unb64u(engagement)), eReaderKey: EReaderKey.decode(unb64u(readerKey)),
+    });
+  }
   if (kind === "raw") return SessionTranscript.decode(unb64u(rest.raw));
   return kind === "dc_api" ? SessionTranscript.forOid4VpDcApi(given, context) : SessionTranscript.forOid4Vp(given, context);
 }
@@ -156,7 +164,7 @@ function request(doctype, wanted) {
 }
 
 export async function present({ card, doctype, wanted, transcript, holder, reader, bend, deviceElements }) {
-  const signingKey = CoseKey.fromJwk({ alg: "ES256", ...holder });
+  const signingKey = CoseKey.fromJwk({ alg: reader ? "HS256" : "ES256", ...holder });
   macPublic = { kty: holder.kty, crv: holder.crv, x: holder.x, y: holder.y };
   const deviceNamespaces =
     deviceElements &&
