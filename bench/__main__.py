@@ -40,6 +40,8 @@ def main() -> None:
     if given.out or whole:
         out = given.out or ROOT / "docs" / "performance.md"
         day = datetime.now(UTC).date().isoformat()
+        for name, picture in page.pictures(figures).items():
+            (out.parent / name).write_text(picture, encoding="utf-8")
         out.write_text(page.write(figures, times, facts, "make bench", day), encoding="utf-8")
         console.print(f"written: {out.name}")
 

@@ -8,20 +8,26 @@ less truth.
 from __future__ import annotations
 
 import importlib.metadata
+import multiprocessing
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from bench import node
+from mapae.formats import p256
+
 ECDSA = ec.ECDSA(SHA256())
 MESSAGE = b"m" * 256
-VERSIONS = ("cryptography", "cbor2", "orjson", "msgspec", "pybase64", "starlette", "uvicorn", "uvloop", "sd-jwt")
+OURS = ("cryptography", "awscrt", "cbor2", "orjson", "msgspec", "pybase64", "starlette", "uvicorn", "uvloop")
+PEERS = ("sd-jwt", "pymdoccbor", "aiosqlite")
 
 Action = Callable[[], object]
 
@@ -30,6 +36,7 @@ Action = Callable[[], object]
 class Effort:
     """How long to measure. `quick` shows that a script works; its ratios mean little."""
 
+    cores: int = 2
     rounds: int = 15
     times: int = 300
     http_rounds: int = 7
@@ -58,6 +65,19 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A peer in the same rounds."""
+
+    name: str
+    ratio: Spread
+    faster: Spread
+    """How many times as fast ours is, round by round."""
+    two: Spread | None = None
+    wanted: float | None = None
+    """At least so many times as fast was the aim."""
+
+
+@dataclass(frozen=True)
 class Figure:
     """A ratio against a limit, with the limit's own measured time beside it. Times are seconds for one candidate."""
 
@@ -68,10 +88,19 @@ class Figure:
     limit: float
     ours: float
     clock: str = "CPU"
-    peer: str = ""
+    peers: tuple[Rival, ...] = ()
     note: str = ""
     parts: tuple[tuple[str, float], ...] = ()
     """Where the time goes: (what, share of the whole)."""
+    two: Spread | None = None
+    """The ratio with both cores at it: two processes of ours against two of the limit, by the wall clock."""
+    target: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether every aim of this row was."""
+        near = self.target is None or self.ratio.middle >= self.target
+        return near and all(peer.wanted is None or peer.faster.middle >= peer.wanted for peer in self.peers)
 
 
 class Raw:
@@ -128,18 +157,126 @@ def cpu_of_process(pid: int) -> float:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def in_turn(limit: Action, candidates: Mapping[str, Action], effort: Effort) -> tuple[float, dict[str, Measured]]:
-    """Each round measures the limit and then every candidate; the limit's median time, and each candidate's ratio."""
-    for action in (limit, *candidates.values()):
-        for _ in range(min(20, effort.times)):
-            action()
-    limits: list[float] = []
-    costs: dict[str, list[float]] = {name: [] for name in candidates}
+class Candidate(Protocol):
+    """Something that can be run so many times."""
+
+    def cpu(self, times: int) -> float:
+        """CPU seconds of one call."""
+        ...
+
+    def start(self) -> Candidate:
+        """The same in another process, for two at once; `close` ends it."""
+        ...
+
+    def begin(self, times: int) -> None: ...
+
+    def end(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Here:
+    """Python code, measured in this process; `start` forks it."""
+
+    def __init__(self, action: Action, engine: tuple[str, str] = ("cryptography", "")) -> None:
+        self._action, self._engine = action, engine
+
+    def cpu(self, times: int) -> float:
+        p256.use(*self._engine)
+        try:
+            return cpu_of(self._action, times)
+        finally:
+            p256.use()
+
+    def start(self) -> Candidate:
+        return _Forked(self)
+
+    def begin(self, times: int) -> None:
+        self.cpu(times)
+
+    def end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Forked:
+    """A child with the same action. Forked rather than spawned: what was prepared is there already."""
+
+    def __init__(self, here: Here) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(here, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def cpu(self, times: int) -> float:
+        self._pipe.send(times)
+        return float(self._pipe.recv())
+
+    def start(self) -> Candidate:
+        raise NotImplementedError("a child has no children")
+
+    def begin(self, times: int) -> None:
+        self._pipe.send(times)
+
+    def end(self) -> None:
+        self._pipe.recv()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+
+def _serve(here: Here, pipe: Any) -> None:
+    while True:
+        pipe.send(here.cpu(pipe.recv()))
+
+
+def in_turn(limit: Action, candidates: Mapping[str, Candidate], effort: Effort) -> dict[str, list[float]]:
+    """Each round measures the limit and then every candidate: CPU seconds of one call, a list a name, "limit" first."""
+    everybody: dict[str, Candidate] = {"limit": Here(limit), **candidates}
+    for candidate in everybody.values():
+        candidate.cpu(max(1, min(20, effort.times)))
+    costs: dict[str, list[float]] = {name: [] for name in everybody}
     for _ in range(effort.rounds):
-        limits.append(cpu_of(limit, effort.times))
-        for name, action in candidates.items():
-            costs[name].append(cpu_of(action, effort.times))
-    return statistics.median(limits), {name: Measured.of(limits, some) for name, some in costs.items()}
+        for name, candidate in everybody.items():
+            costs[name].append(candidate.cpu(effort.times))
+    return costs
+
+
+def on_two_cores(limit: Action, candidates: Mapping[str, Candidate], effort: Effort) -> dict[str, list[float]]:
+    """The same with two processes at once, by the wall clock until both are done."""
+    costs: dict[str, list[float]] = {}
+    everybody = {"limit": Here(limit), **candidates}
+    pairs = {name: (candidate.start(), candidate.start()) for name, candidate in everybody.items()}
+    try:
+        for pair in pairs.values():
+            _both(pair, max(1, min(20, effort.times)))
+        for _ in range(effort.rounds):
+            for name, pair in pairs.items():
+                costs.setdefault(name, []).append(_both(pair, effort.times))
+    finally:
+        for pair in pairs.values():
+            for one in pair:
+                one.close()
+    return costs
+
+
+def _both(pair: tuple[Candidate, Candidate], times: int) -> float:
+    started = time.perf_counter()
+    for one in pair:
+        one.begin(times)
+    for one in pair:
+        one.end()
+    return (time.perf_counter() - started) / times
+
+
+def rounds_of(limits: Sequence[float], costs: Sequence[float]) -> Spread:
+    """The ratio of each round."""
+    return Spread.of([limit / cost for limit, cost in zip(limits, costs, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -151,8 +288,7 @@ class Measured:
 
     @classmethod
     def of(cls, limits: list[float], costs: list[float]) -> Measured:
-        ratios = [limit / cost for limit, cost in zip(limits, costs, strict=True)]
-        return cls(Spread.of(ratios), statistics.median(costs))
+        return cls(rounds_of(limits, costs), statistics.median(costs))
 
 
 def machine() -> dict[str, str]:
@@ -164,10 +300,10 @@ def machine() -> dict[str, str]:
     except (OSError, StopIteration):
         pass
     busy = os.getloadavg()[0]
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VERSIONS)
     return {
         "processor": f"{model}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}",
-        "libraries": versions,
+        "libraries": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in OURS),
+        "peers": ", ".join([*(f"{name} {importlib.metadata.version(name)}" for name in PEERS), *node.versions()]),
         "load average at the start": f"{busy:.1f}",
     }

@@ -7,18 +7,29 @@ and checks no certificate chain, dates or status.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from jwcrypto.jwk import JWK  # type: ignore[import-untyped]
-from sd_jwt.common import SDObj
-from sd_jwt.issuer import SDJWTIssuer
-from sd_jwt.verifier import SDJWTVerifier
 
-from bench.harness import Action, Effort, Figure, Raw, in_turn
+from bench.harness import (
+    Action,
+    Candidate,
+    Effort,
+    Figure,
+    Here,
+    Raw,
+    Rival,
+    Spread,
+    in_turn,
+    on_two_cores,
+    rounds_of,
+)
 from bench.profile import profile, shares
+from bench.rivals import Issuing, Verifying
 from mapae.catalog import Country, parse_country
 from mapae.clock import SystemDice
 from mapae.config import country_tree
@@ -49,21 +60,24 @@ _dice = SystemDice()
 class Bench:
     """An issuer with its chain, a holder, and a verifier that trusts the issuer."""
 
+    doctype, twelve, name, now = DOCTYPE, TWELVE, TWELVE["name"], NOW
+
     def __init__(self) -> None:
         self.signer, self.holder = _signer(), _signer()
         ca = _signer()
         start, end = TODAY - timedelta(days=30), TODAY + timedelta(days=300)
-        anchor = x509.root(Subject("Bench CA"), ca.signer, serial=_serial(), not_before=start, not_after=end)
+        self.anchor = x509.root(Subject("Bench CA"), ca.signer, serial=_serial(), not_before=start, not_after=end)
         self.x5c = (
             x509.leaf(
-                Profile.DOCUMENT_SIGNER, Subject("Bench"), self.signer.key, ca=ca.signer, ca_der=anchor,
+                Profile.DOCUMENT_SIGNER, Subject("Bench"), self.signer.key, ca=ca.signer, ca_der=self.anchor,
                 serial=_serial(), not_before=start, not_after=end,
             ),
         )  # fmt: skip
+        self.end = TODAY + timedelta(days=14)
         self.place = status.StatusRef(LIST, 7)
         listed = Listed(status.StatusList.of(2, 2**20, [(7, status.VALID)]), NOW + timedelta(hours=1))
         self.trusted = Trusted(
-            (Issuer("bench", Anchors([anchor]), frozenset({VCT}), frozenset({DOCTYPE}), f"{ISSUER}/status/"),),
+            (Issuer("bench", Anchors([self.anchor]), frozenset({VCT}), frozenset({DOCTYPE}), f"{ISSUER}/status/"),),
             {LIST: listed},
         )
         self.ask = Ask(
@@ -72,19 +86,20 @@ class Bench:
         )  # fmt: skip
         self.header = {"typ": "dc+sd-jwt", "x5c": jose.x5c_header(self.x5c)}
         self.elements = {name: _element(name, value) for name, value in TWELVE.items()}
-        self.validity = mdoc.Validity(TODAY, TODAY, TODAY + timedelta(days=14))
+        self.validity = mdoc.Validity(TODAY, TODAY, self.end)
 
     # --- issuing ---
 
     def claims(self) -> dict[str, Any]:
         return {
             "iss": ISSUER, "vct": VCT, "iat": int(TODAY.timestamp()),
-            "exp": int((TODAY + timedelta(days=14)).timestamp()), "cnf": {"jwk": self.holder.signer.jwk},
+            "exp": int(self.end.timestamp()), "cnf": {"jwk": self.holder.signer.jwk},
             "status": self.place.claim(),
         }  # fmt: skip
 
-    def issue_sd_jwt(self) -> str:
-        claims = self.claims() | {name: sd_jwt.Hidden(value) for name, value in TWELVE.items()}
+    def issue_sd_jwt(self, leave_out: frozenset[str] = frozenset()) -> str:
+        said = {name: value for name, value in self.claims().items() if name not in leave_out}
+        claims = said | {name: sd_jwt.Hidden(value) for name, value in TWELVE.items()}
         draft = sd_jwt.draft(self.header, claims, entropy=_dice.bytes)
         return draft.complete(self.signer.signer.sign(draft.signing_input))
 
@@ -97,18 +112,21 @@ class Bench:
 
     # --- verifying ---
 
-    def present(self, form: Format) -> Shown:
+    def present(self, form: Format, leave_out: frozenset[str] = frozenset()) -> Shown:
         names = [item.name for item in ITEMS]
         if form is Format.SD_JWT:
-            card = sd_jwt.SdJwt.parse(self.issue_sd_jwt()).disclose([[name] for name in names])
+            card = sd_jwt.SdJwt.parse(self.issue_sd_jwt(leave_out)).disclose([[name] for name in names])
             proof = card.bind(self.holder.signer, nonce=self.ask.nonce, audience=self.ask.client_id, now=NOW)
             return Shown(form, proof)
-        transcript = mdoc.openid4vp_transcript(
+        signed = mdoc.IssuerSigned.parse(self.issue_mdoc()).disclose({DOCTYPE: names})
+        response = mdoc.present(signed, session_transcript=self.transcript(), holder=self.holder.signer)
+        return Shown(form, jose.b64u(response))
+
+    def transcript(self) -> bytes:
+        return mdoc.openid4vp_transcript(
             client_id=self.ask.client_id, nonce=self.ask.nonce, response_uri=self.ask.response_uri,
             thumbprint=self.ask.key_thumbprint,
         )  # fmt: skip
-        signed = mdoc.IssuerSigned.parse(self.issue_mdoc()).disclose({DOCTYPE: names})
-        return Shown(form, jose.b64u(mdoc.present(signed, session_transcript=transcript, holder=self.holder.signer)))
 
     def checking(self, form: Format, copies: int = 64) -> Action:
         """Each call checks another copy: other keys would be other holders, but no answer is ever the same bytes."""
@@ -144,30 +162,6 @@ def _element(name: str, value: str | bool) -> Any:
     return date.fromisoformat(value) if isinstance(value, str) and name.endswith("_date") else value
 
 
-# --- the peer ---------------------------------------------------------------------------------------------------------
-
-
-def peer_issue(bench: Bench) -> Action:
-    def run() -> str:
-        claims = bench.claims() | {SDObj(name): value for name, value in TWELVE.items()}
-        issued = SDJWTIssuer(claims, bench.signer.peer, sign_alg="ES256", extra_header_parameters=bench.header)
-        return str(issued.sd_jwt_issuance)
-
-    return run
-
-
-def peer_check(bench: Bench) -> Action:
-    shown = bench.present(Format.SD_JWT).presentation
-    public = JWK.from_json(bench.signer.peer.export_public())
-
-    def run() -> None:
-        verifier = SDJWTVerifier(shown, lambda issuer, header: public, bench.ask.client_id, bench.ask.nonce)
-        if verifier.get_verified_payload()["name"] != TWELVE["name"]:
-            raise AssertionError("the peer let something else through")
-
-    return run
-
-
 # --- a batch, as the issuer makes it ----------------------------------------------------------------------------------
 
 
@@ -199,66 +193,110 @@ def _batch(country: Country, bench: Bench, id: str) -> Callable[[], list[str]]:
 
 # --- the figures ------------------------------------------------------------------------------------------------------
 
+AWSLC = ("awslc", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One hot path: its limit, ours, the ratio to reach; the peers, and how many times as fast ours is to be."""
+
+    name: str
+    against: str
+    limit: Action
+    ours: Action
+    note: str
+    target: float | None = None
+    rivals: tuple[tuple[str, Candidate, float | None], ...] = ()
+    engine: tuple[str, str] = ("cryptography", "")
+
+    def measured(self, effort: Effort) -> Figure:
+        ours = Here(self.ours, self.engine)
+        candidates: dict[str, Candidate] = {"ours": ours, **{name: rival for name, rival, _ in self.rivals}}
+        try:
+            one = in_turn(self.limit, candidates, effort)
+            two = on_two_cores(self.limit, candidates, effort) if effort.cores > 1 else {}
+        finally:
+            for _, rival, _ in self.rivals:
+                rival.close()
+        ratio = rounds_of(one["limit"], one["ours"])
+        parts = shares(profile(lambda: ours.cpu(1), effort.times), raw=min(ratio.middle, 1.0))
+        return Figure(
+            "library", self.name, ratio, self.against, statistics.median(one["limit"]), statistics.median(one["ours"]),
+            note=self.note, parts=parts if self.engine == ("cryptography", "") else (),
+            two=_spread(two, "ours"), target=self.target,
+            peers=tuple(
+                Rival(name, rounds_of(one["limit"], one[name]), rounds_of(one[name], one["ours"]),
+                      _spread(two, name), wanted)
+                for name, _, wanted in self.rivals
+            ),
+        )  # fmt: skip
+
+
+def _spread(costs: dict[str, list[float]], name: str) -> Spread | None:
+    return rounds_of(costs["limit"], costs[name]) if costs else None
+
 
 def figures(raw: Raw, effort: Effort) -> list[Figure]:
     bench = Bench()
-    return [
-        *_verify(raw, bench, effort),
-        *_issue(raw, bench, effort),
-        *_issue_batches(raw, bench, effort),
-    ]
+    return [row().measured(part) for row, part in rows(raw, bench, effort)]
 
 
-def _figure(
-    name: str,
-    raw_work: Action,
-    against: str,
-    action: Action,
-    effort: Effort,
-    peer: Action | None = None,
-    *,
-    note: str = "",
-) -> Figure:
-    candidates = {"ours": action} | ({"sd-jwt": peer} if peer is not None else {})
-    limit, measured = in_turn(raw_work, candidates, effort)
-    ours, rival = measured["ours"], measured.get("sd-jwt")
-    said = ""
-    if rival is not None:
-        said = f"sd-jwt {rival.ratio.middle:.2f}, ours is {ours.ratio.middle / rival.ratio.middle:.1f}x as fast"
-    parts = shares(profile(action, effort.times), raw=min(ours.ratio.middle, 1.0))
-    return Figure("library", name, ours.ratio, against, limit, ours.cost, peer=said, note=note, parts=parts)
-
-
-def _verify(raw: Raw, bench: Bench, effort: Effort) -> list[Figure]:
-    limit, against = raw.work(verifies=2), "2 raw verifies"
-    return [
-        _figure(
-            "verify one SD-JWT VC presentation", limit, against, bench.checking(Format.SD_JWT), effort,
-            peer_check(bench), note="verifier.check, all six steps, 2 of 12 items shown, key binding",
-        ),
-        _figure(
-            "verify one mdoc DeviceResponse", limit, against, bench.checking(Format.MDOC), effort,
-            note="verifier.check, all six steps, 2 of 12 items shown, device signature",
-        ),
-    ]  # fmt: skip
-
-
-def _issue(raw: Raw, bench: Bench, effort: Effort) -> list[Figure]:
-    limit, against = raw.work(signs=1), "1 raw sign"
-    return [
-        _figure("issue one SD-JWT VC", limit, against, bench.issue_sd_jwt, effort, peer_issue(bench), note="12 items"),
-        _figure("issue one mdoc", limit, against, bench.issue_mdoc, effort, note="12 items"),
-    ]
-
-
-def _issue_batches(raw: Raw, bench: Bench, effort: Effort) -> list[Figure]:
-    country = parse_country(country_tree("kr"))
+def rows(raw: Raw, bench: Bench, effort: Effort) -> list[tuple[Callable[[], Row], Effort]]:
+    """Made one after the other, so that no peer's process idles beside another's measurement."""
     fewer = Effort(rounds=effort.rounds, times=max(1, effort.times // 15))
+    country = parse_country(country_tree("kr"))
+    made: list[tuple[Callable[[], Row], Effort]] = [
+        (lambda: _verify_sd_jwt(raw, bench), effort),
+        (lambda: _issue_sd_jwt(raw, bench), effort),
+        (lambda: _verify_mdoc(raw, bench), effort),
+        (lambda: _issue_mdoc(raw, bench), effort),
+        (lambda: _with_awslc(raw, bench, Format.SD_JWT), effort),
+        (lambda: _with_awslc(raw, bench, Format.MDOC), effort),
+    ]
     size = country.issuance.batch_size
-    return [
-        _figure(
-            f"draft, lint and sign a batch, {'SD-JWT VC' if 'sd_jwt' in id else 'mdoc'}", raw.work(signs=size),
-            f"{size} raw signs", action, fewer, note="the whole card: 15 items with portrait, lint included",
-        )
-        for id, action in batches(country, bench).items()
-    ]  # fmt: skip
+    for id, action in batches(country, bench).items():
+        name = f"draft, lint and sign a batch, {'SD-JWT VC' if 'sd_jwt' in id else 'mdoc'}"
+        row = Row(name, f"{size} raw signs", raw.work(signs=size), action, "the whole card: 15 items with portrait")
+        made.append((lambda row=row: row, fewer))  # type: ignore[misc]
+    return made
+
+
+def _verify_sd_jwt(raw: Raw, bench: Bench) -> Row:
+    peers = Verifying(bench, Format.SD_JWT)
+    return Row(
+        "SD-JWT VC verify", "2 raw verifies", raw.work(verifies=2), bench.checking(Format.SD_JWT),
+        "verifier.check, all six steps, 2 of 12 claims shown, key binding", 0.70,
+        (("sd-jwt", peers.sd_jwt(), 2.5), ("sd-jwt-js", peers.sd_jwt_js(), 2.8)),
+    )  # fmt: skip
+
+
+def _issue_sd_jwt(raw: Raw, bench: Bench) -> Row:
+    peers = Issuing(bench)
+    return Row(
+        "SD-JWT VC issue", "1 raw sign", raw.work(signs=1), bench.issue_sd_jwt, "12 claims, each on its own", 0.45,
+        (("sd-jwt", peers.sd_jwt(), 4.5), ("sd-jwt-js", peers.sd_jwt_js(), None)),
+    )  # fmt: skip
+
+
+def _verify_mdoc(raw: Raw, bench: Bench) -> Row:
+    peers = Verifying(bench, Format.MDOC)
+    return Row(
+        "mdoc verify", "2 raw verifies", raw.work(verifies=2), bench.checking(Format.MDOC),
+        "verifier.check, all six steps, 2 of 12 elements shown, device signature", 0.70,
+        (("@owf/mdoc", peers.owf(), 7), ("@auth0/mdl", peers.auth0(), 8), ("pymdoccbor", peers.pymdoccbor(), 11)),
+    )  # fmt: skip
+
+
+def _issue_mdoc(raw: Raw, bench: Bench) -> Row:
+    peers = Issuing(bench)
+    return Row(
+        "mdoc issue", "1 raw sign", raw.work(signs=1), bench.issue_mdoc, "12 elements", 0.37,
+        (("@owf/mdoc", peers.owf(), 10), ("@auth0/mdl", peers.auth0(), 10), ("pymdoccbor", peers.pymdoccbor(), 10)),
+    )  # fmt: skip
+
+
+def _with_awslc(raw: Raw, bench: Bench, form: Format) -> Row:
+    return Row(
+        f"{'SD-JWT VC' if form is Format.SD_JWT else 'mdoc'} verify with AWS-LC", "2 raw OpenSSL verifies",
+        raw.work(verifies=2), bench.checking(form), 'the same check, engine = "awslc"', 0.95, engine=AWSLC,
+    )  # fmt: skip

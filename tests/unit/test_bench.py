@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # bench is no part of the package
 
-from bench import country, library, page, profile, starts, tokens
-from bench.harness import QUICK, Effort, Figure, Raw, Spread, machine
+from bench import country, harness, library, page, profile, starts, tokens
+from bench.harness import QUICK, Effort, Figure, Here, Raw, Rival, Spread, machine
+from bench.rivals import UNCHECKED
 
-ONCE = Effort(rounds=1, times=1, http_rounds=1, visits=1, starts=1, tokens=64, residents=40)
+MDOC = ["@owf/mdoc", "@auth0/mdl", "pymdoccbor"]
+SLOWPOKE = Rival("slowpoke", Spread(0.2, 0.25, 0.3), Spread(1.9, 2.0, 2.1), wanted=1.5)
+ONCE = Effort(cores=1, rounds=1, times=1, http_rounds=1, visits=1, starts=1, tokens=64, residents=40)
 
 
 def positive(figures: list[Figure]) -> None:
@@ -26,8 +32,26 @@ def positive(figures: list[Figure]) -> None:
 def test_library_calls_are_measured_and_say_where_their_time_goes() -> None:
     figures = library.figures(Raw(), ONCE)
     positive(figures)
-    assert [figure.peer[:6] for figure in figures] == ["sd-jwt", "", "sd-jwt", "", "", ""]
-    assert all(sum(share for _, share in figure.parts) == pytest.approx(1, abs=0.01) for figure in figures)
+    assert [[peer.name for peer in figure.peers] for figure in figures] == [
+        ["sd-jwt", "sd-jwt-js"], ["sd-jwt", "sd-jwt-js"], MDOC, MDOC, [], [], [], [],
+    ]  # fmt: skip
+    assert all(peer.faster.middle > 0 and peer.name in UNCHECKED for figure in figures for peer in figure.peers)
+    assert all(
+        sum(share for _, share in figure.parts) == pytest.approx(1, abs=0.01) for figure in figures if figure.parts
+    )
+
+
+def test_two_processes_work_at_once_on_two_cores() -> None:
+    """Each does all the calls it was told; the wall clock of both is what counts."""
+    counted = multiprocessing.get_context("fork").Value("i", 0)
+
+    def count() -> None:
+        with counted.get_lock():
+            counted.value += 1
+
+    costs = harness.on_two_cores(count, {"ours": Here(count)}, replace(ONCE, rounds=3, times=5))
+    assert {name: len(rounds) for name, rounds in costs.items()} == {"limit": 3, "ours": 3}
+    assert counted.value == 2 * 2 * 5 * (1 + 3) and all(cost > 0 for cost in costs["ours"])
 
 
 def test_one_time_tokens_are_measured() -> None:
@@ -45,11 +69,15 @@ def test_stories_over_http_are_measured_against_a_server_of_its_own() -> None:
 
 def test_the_page_holds_figures_machine_and_command_and_no_paths() -> None:
     ratio = Spread(0.4, 0.5, 0.6)
-    figure = Figure("library", "verify", ratio, "2 raw verifies", 1e-4, 2e-4, parts=(("raw P-256", 0.5),))
+    figure = Figure(
+        "library", "verify", ratio, "2 raw verifies", 1e-4, 2e-4, parts=(("raw P-256", 0.5),), peers=(SLOWPOKE,),
+        two=Spread(0.8, 0.9, 1.0), target=0.7,
+    )  # fmt: skip
     raw = Raw().times(QUICK)
     written = page.write([figure], raw, machine(), "make bench", "2026-11-21")
     page.show([figure], raw, Console(quiet=True))
-    assert "| verify | **0.50** | 0.40 .. 0.60 | 2 raw verifies | 100 us | 200 us CPU |  |" in written
+    assert "| verify | 2 raw verifies | **0.50** | 0.40 .. 0.60 | 0.90 | 0.70, **not reached** | 100 us |" in written
+    assert "| verify | slowpoke | 0.25 |  | **2.0x** | 1.9 .. 2.1 | 1.5x, reached |" in written
     assert "`make bench`" in written and "raw P-256 50%" in written
     assert str(Path.home()) not in written and str(Path.cwd()) not in written
 
@@ -62,3 +90,21 @@ def test_what_remains_beside_the_raw_share_is_divided_as_the_profiler_saw_it() -
 def test_people_of_the_load_have_nothing_odd_about_them() -> None:
     _, people = country.neighbours(country.korea(), 60)
     assert people and all(who.phones and who.card and who.card.state == "valid" for who in people)
+
+
+def test_pictures_say_in_words_what_their_bars_show() -> None:
+    """Every bar has its name and its number as text, and both colour schemes are served."""
+    figure = Figure("library", "verify <1>", Spread(0.4, 0.5, 0.6), "2 raw verifies", 1e-4, 2e-4, peers=(SLOWPOKE,))
+    drawn = page.pictures([figure])
+    assert list(drawn) == ["performance-formats.svg"]
+    root = ElementTree.fromstring(drawn["performance-formats.svg"])
+    said = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"mapae", "0.50", "slowpoke", "0.25"} <= set(said) and "verify <1> (limit: 2 raw verifies)" in said
+    assert "prefers-color-scheme: dark" in drawn["performance-formats.svg"]
+
+
+def test_an_aim_is_reached_only_with_every_peer_passed() -> None:
+    plain = Figure("library", "verify", Spread(0.4, 0.5, 0.6), "x", 1e-4, 2e-4, target=0.5, peers=(SLOWPOKE,))
+    assert plain.reached
+    assert not replace(plain, target=0.51).reached
+    assert not replace(plain, peers=(replace(SLOWPOKE, wanted=2.5),)).reached
