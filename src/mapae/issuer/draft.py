@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from mapae.catalog import ClaimValue, Country, Document, MdocFormat, SdJwtFormat, next_change
@@ -100,32 +101,28 @@ def draft_batch(
     x5c: Sequence[bytes],
     entropy: Callable[[int], bytes],
 ) -> Draft:
-    copies = []
-    for place in places:
-        match configuration.format:
-            case SdJwtFormat(vct=vct):
-                body: sd_jwt.Draft | mdoc.Draft = _sd_jwt(values, life, place, vct, issuer, x5c, entropy)
-            case MdocFormat() as form:
-                body = _mdoc(values, life, place, form, x5c, entropy)
-        copies.append(Copy(place.ticket, place.key, place.status, body))
+    match configuration.format:
+        case SdJwtFormat(vct=vct):
+            shared = _shared_claims(values, life, vct, issuer)
+            header = {"typ": "dc+sd-jwt", "x5c": x5c_header(x5c)}
+            bodies: list[sd_jwt.Draft | mdoc.Draft] = [_sd_jwt(shared, header, place, entropy) for place in places]
+        case MdocFormat() as form:
+            bodies = [_mdoc(values, life, place, form, x5c, entropy) for place in places]
+    copies = [Copy(place.ticket, place.key, place.status, body) for place, body in zip(places, bodies, strict=True)]
     return Draft(configuration, life, values, tuple(copies))
 
 
+def _shared_claims(values: Mapping[str, ClaimValue], life: Life, vct: str, issuer: str) -> dict[str, Any]:
+    """What every copy says. Copies differ in salts, key and place in a status list."""
+    open_claims = {"iss": issuer, "vct": vct, "iat": int(life.start.timestamp()), "exp": int(life.end.timestamp())}
+    return open_claims | {name: sd_jwt.Hidden(json_value(value)) for name, value in values.items()}
+
+
 def _sd_jwt(
-    values: Mapping[str, ClaimValue], life: Life, place: Place, vct: str, issuer: str, x5c: Sequence[bytes],
-    entropy: Callable[[int], bytes],
-) -> sd_jwt.Draft:  # fmt: skip
-    claims: dict[str, object] = {
-        "iss": issuer,
-        "vct": vct,
-        "iat": int(life.start.timestamp()),
-        "exp": int(life.end.timestamp()),
-        "cnf": {"jwk": place.key.jwk},
-        "status": place.status.claim(),
-    }
-    for name, value in values.items():
-        claims[name] = sd_jwt.Hidden(json_value(value))
-    return sd_jwt.draft({"typ": "dc+sd-jwt", "x5c": x5c_header(x5c)}, claims, entropy=entropy)
+    shared: Mapping[str, Any], header: Mapping[str, Any], place: Place, entropy: Callable[[int], bytes]
+) -> sd_jwt.Draft:
+    claims = {**shared, "cnf": {"jwk": place.key.jwk}, "status": place.status.claim()}
+    return sd_jwt.draft(header, claims, entropy=entropy)
 
 
 def json_value(value: ClaimValue) -> str | bool:
