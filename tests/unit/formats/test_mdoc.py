@@ -16,7 +16,7 @@ from mapae.errors import Code
 from mapae.formats import cbor, cose, mdoc, x509
 from mapae.formats.cbor import Tag
 from mapae.formats.jose import PublicKey
-from mapae.formats.mdoc import DeviceResponse, IssuerSigned, Validity
+from mapae.formats.mdoc import DeviceResponse, IssuerSigned, Mso, Validity, shapes
 from mapae.formats.status import StatusRef
 
 ISSUER, DEVICE = Hand("issuer"), Hand("device")
@@ -37,9 +37,11 @@ TRANSCRIPT = mdoc.openid4vp_transcript(
 )
 
 
-def issue(elements: dict[str, Any] = ELEMENTS, **change: Any) -> IssuerSigned:
+def issue(
+    elements: dict[str, Any] = ELEMENTS, doctype: str = "kr.mapae.resident.1", seed: int = 1, **change: Any
+) -> IssuerSigned:
     options = {"device_key": DEVICE.key, "validity": VALIDITY, "x5chain": [b"\x30\x00"], "status": STATUS}
-    draft = mdoc.draft("kr.mapae.resident.1", {NS: elements}, entropy=SeededDice(1).bytes, **(options | change))
+    draft = mdoc.draft(doctype, {NS: elements}, entropy=SeededDice(seed).bytes, **(options | change))
     return IssuerSigned.parse(draft.complete(ISSUER.sign(draft.signing_input)))
 
 
@@ -256,6 +258,95 @@ def test_a_signature_without_its_payload_is_refused():
     for raw in (b"", b"\xa0", b"\x80", cbor.dumps({"issuerAuth": []})):
         with refuses(Code.MALFORMED):
             IssuerSigned.parse(raw)
+
+
+# --- shapes of security objects -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_shapes(monkeypatch):
+    monkeypatch.setattr(shapes, "_known", {})
+    return shapes._known
+
+
+def copies(number: int, **change: Any) -> list[IssuerSigned]:
+    """Of one batch: other keys, salts and status indexes."""
+    return [
+        issue(device_key=Hand(f"device {n}").key, status=StatusRef(STATUS.uri, 1000 + n), seed=n, **change)
+        for n in range(number)
+    ]
+
+
+def test_a_copy_of_a_batch_already_seen_is_cut_and_says_the_same(no_shapes):
+    first, second = copies(2)
+    assert not second.cut
+    first.open(ISSUER.key)
+    again = IssuerSigned.parse(second.encode())
+    assert again.cut
+    assert again == second
+    assert again.mso == Mso.parse(second.auth.payload)
+    assert again.open(ISSUER.key) == {NS: ELEMENTS}
+
+
+def test_nothing_is_learnt_from_what_nobody_signed(no_shapes):
+    [one] = copies(1)
+    one.peek()
+    with refuses(Code.BAD_SIGNATURE):
+        one.open(Hand("another").key)
+    assert no_shapes == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validity": Validity(NOW, NOW, NOW + timedelta(days=31))},
+        {"status": StatusRef("https://issuer.example/status/2", 1001)},
+        {"status": StatusRef(STATUS.uri, 2**20)},
+        {"status": None},
+        {"elements": ELEMENTS | {"one": 1}},
+        {"doctype": "kr.mapae.resident.2"},
+        {"authorized": mdoc.KeyAuthorizations(frozenset({"x"}))},
+    ],
+)
+def test_another_security_object_has_another_shape(no_shapes, change):
+    copies(1)[0].open(ISSUER.key)
+    other = issue(**({"status": StatusRef(STATUS.uri, 1001)} | change))
+    assert not other.cut
+    assert other.mso == Mso.parse(other.auth.payload)
+    other.open(ISSUER.key)
+    assert IssuerSigned.parse(other.encode()).cut
+
+
+def test_a_digest_on_another_curve_point_is_refused_by_shape_too(no_shapes):
+    first, second = copies(2)
+    first.open(ISSUER.key)
+    payload = second.auth.payload.replace(second.mso.device_key.x, bytes(32))
+    with refuses(Code.MALFORMED, "not a point"):
+        shapes.read(payload)
+
+
+def test_shapes_are_bounded(no_shapes):
+    for length in range(shapes.MAX_LENGTHS + 5):
+        issue(doctype="d" * (length + 1)).open(ISSUER.key)
+    assert len(no_shapes) == shapes.MAX_LENGTHS
+    for day in range(shapes.MAX_SHAPES + 2):
+        issue(validity=Validity(NOW, NOW, NOW + timedelta(days=day + 1))).open(ISSUER.key)
+    assert max(len(known) for known in no_shapes.values()) == shapes.MAX_SHAPES
+
+
+def test_a_security_object_that_cannot_be_cut_is_parsed_each_time(no_shapes):
+    """The same digest twice; a key by the sign of y: the parser reads them, no shape is made."""
+    for change in (
+        {"valueDigests": {NS: dict.fromkeys(range(2), bytes(32))}},
+        {"deviceKeyInfo": {"deviceKey": {1: 2, -1: 1, -2: DEVICE.key.x, -3: bool(DEVICE.key.y[-1] & 1)}}},
+    ):
+        parts = decoded_from(with_mso(**change))
+        IssuerSigned.parse(cbor.dumps({"issuerAuth": parts["issuerAuth"]})).open(ISSUER.key)
+    assert no_shapes == {}
+
+
+def decoded_from(raw: bytes) -> dict[str, Any]:
+    return cbor.loads(raw)
 
 
 def response(**change: Any) -> bytes:

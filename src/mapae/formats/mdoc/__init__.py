@@ -14,8 +14,9 @@ from mapae.formats.mdoc.device import (
     session_secret,
     show,
 )
-from mapae.formats.mdoc.issuer_signed import MAX_MDOC, IssuerSigned, Item, KeyAuthorizations, Mso
+from mapae.formats.mdoc.issuer_signed import MAX_MDOC, IssuerSigned, Item
 from mapae.formats.mdoc.issuing import Draft, draft
+from mapae.formats.mdoc.mso import KeyAuthorizations, Mso
 from mapae.formats.mdoc.request import DeviceRequest, DocRequest, device_request, doc_request, items_request
 from mapae.formats.mdoc.transcript import (
     nfc_transcript,

@@ -21,7 +21,8 @@ from msgspec import Struct
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
 from mapae.formats.jose import PublicKey, Signing
-from mapae.formats.mdoc.issuer_signed import KEY_NAMESPACES, MAX_ITEMS, MAX_MDOC, MAX_NAMESPACES, IssuerSigned
+from mapae.formats.mdoc.issuer_signed import KEY_NAMESPACES, MAX_MDOC, IssuerSigned
+from mapae.formats.mdoc.mso import MAX_ITEMS, MAX_NAMESPACES
 from mapae.formats.mdoc.values import element, mapping, plain, wire
 
 MAX_DOCUMENTS: Final = 8
@@ -76,8 +77,7 @@ class DeviceSigned(Struct, frozen=True):
     @classmethod
     def of(cls, value: Any) -> DeviceSigned:
         parts = mapping(value, "deviceSigned", _DEVICE_SIGNED)
-        raw = cbor.embedded(parts.get("nameSpaces"))
-        how = mapping(parts.get("deviceAuth"), "deviceAuth")
+        raw, how = cbor.embedded(parts.get("nameSpaces")), mapping(parts.get("deviceAuth"), "deviceAuth")
         if len(how) != 1:
             raise Refused(Code.MALFORMED, "the device signs or makes a MAC, one of the two")
         auth: cose.Sign1 | cose.Mac0

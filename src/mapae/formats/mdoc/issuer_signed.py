@@ -2,16 +2,14 @@
 
 Promises: `open` gives elements whose digests the issuer signed, and nothing else: an element, or a whole namespace,
 without a digest is refused. Trusts: the key the caller found for the issuer. Keeps: the bytes of each item, because
-digests are over bytes. Refuses: digests other than SHA-256, algorithms other than ES256, device keys off P-256. An
-unknown member of the security object, of deviceKeyInfo or of validityInfo is for later editions and is passed over; a
-status by a mechanism we do not know is no status. Validity and status are read here and judged by the caller.
+digests are over bytes. Refuses: algorithms other than ES256, members the standard does not list. Validity and status
+are read and judged by the caller.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -19,124 +17,15 @@ from msgspec import Struct
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
 from mapae.formats.jose import PublicKey
-from mapae.formats.mdoc.values import Validity, element, mapping, plain, with_dates
-from mapae.formats.status import StatusRef
+from mapae.formats.mdoc import shapes
+from mapae.formats.mdoc.mso import MAX_ITEMS, Mso
+from mapae.formats.mdoc.values import SCALARS, element, mapping, plain
 
 MAX_MDOC: Final = 262_144
-MAX_ITEMS: Final = 512
-MAX_NAMESPACES: Final = 64
 KEY_AUTH, KEY_NAMESPACES = cbor.text("issuerAuth"), cbor.text("nameSpaces")
 _ISSUER_SIGNED = frozenset({"nameSpaces", "issuerAuth"})
-_AUTHORIZATIONS = frozenset({"nameSpaces", "dataElements"})
-_TEXT, _NUMBER, _BYTES = frozenset({str}), frozenset({int}), frozenset({bytes})
-_HASH_SIZE = frozenset({32})
+_ITEM = frozenset({"digestID", "random", "elementIdentifier", "elementValue"})
 _SALT = 16  # ISO/IEC 18013-5 9.1.2.5
-
-
-class KeyAuthorizations(Struct, frozen=True):
-    """Which elements the device may add by its own signature alone (ISO/IEC 18013-5 9.1.2.4 KeyAuthorizations)."""
-
-    namespaces: frozenset[str] = frozenset()
-    elements: Mapping[str, frozenset[str]] = {}
-
-    @classmethod
-    def parse(cls, value: Any) -> KeyAuthorizations:
-        parts = mapping(value, "keyAuthorizations", _AUTHORIZATIONS)
-        whole = _names(parts["nameSpaces"]) if "nameSpaces" in parts else frozenset()
-        single: dict[str, frozenset[str]] = {}
-        for namespace, names in mapping(parts.get("dataElements", {}), "dataElements").items():
-            if type(namespace) is not str or namespace in whole:
-                raise Refused(Code.MALFORMED, "keyAuthorizations name a namespace twice, or not by text")
-            single[namespace] = _names(names)
-        return cls(whole, single)
-
-    def encode(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"nameSpaces": sorted(self.namespaces)} if self.namespaces else {}
-        if self.elements:
-            parts["dataElements"] = {namespace: sorted(names) for namespace, names in self.elements.items()}
-        return parts
-
-    def allow(self, namespace: str, name: str) -> bool:
-        return namespace in self.namespaces or name in self.elements.get(namespace, ())
-
-
-def _names(value: Any) -> frozenset[str]:
-    if type(value) is not list or not 1 <= len(value) <= MAX_ITEMS or not _TEXT.issuperset(map(type, value)):
-        raise Refused(Code.MALFORMED, "keyAuthorizations are not lists of names")
-    return frozenset(value)
-
-
-class Mso(Struct, frozen=True):
-    """The mobile security object: what the issuer signs (ISO/IEC 18013-5 9.1.2.4)."""
-
-    doctype: str
-    digests: Mapping[str, Mapping[int, bytes]]
-    device_key: PublicKey
-    validity: Validity
-    status: StatusRef | None
-    authorized: KeyAuthorizations | None = None
-
-    @classmethod
-    def parse(cls, payload: bytes | None) -> Mso:
-        if payload is None:
-            raise Refused(Code.MALFORMED, "the security object is missing")
-        raw = mapping(with_dates(cbor.unwrap(payload)), "the security object")
-        if raw.get("version") != "1.0":
-            raise Refused(Code.UNSUPPORTED, "the security object is of another version")
-        if raw.get("digestAlgorithm") != "SHA-256":
-            raise Refused(Code.UNSUPPORTED, "elements are digested with another hash than SHA-256")
-        doctype = raw.get("docType")
-        if type(doctype) is not str:
-            raise Refused(Code.MALFORMED, "the security object has no docType")
-        if not _TEXT.issuperset(map(type, raw)):
-            raise Refused(Code.MALFORMED, "a member of the security object is not named by text")
-        key_info = mapping(raw.get("deviceKeyInfo"), "deviceKeyInfo")
-        authorized = key_info.get("keyAuthorizations")
-        return cls(
-            doctype,
-            _digests(raw.get("valueDigests")),
-            cose.key_from_cose(key_info.get("deviceKey")),
-            _validity(raw.get("validityInfo")),
-            _status(raw["status"]) if "status" in raw else None,
-            None if authorized is None else KeyAuthorizations.parse(authorized),
-        )
-
-
-def _digests(value: Any) -> Mapping[str, Mapping[int, bytes]]:
-    digests = mapping(value, "valueDigests")
-    if len(digests) > MAX_NAMESPACES:
-        raise Refused(Code.TOO_LARGE, "the security object has too many namespaces")
-    for namespace, some in digests.items():
-        if (
-            type(namespace) is not str
-            or type(some) is not dict
-            or not _NUMBER.issuperset(map(type, some))
-            or not _BYTES.issuperset(map(type, some.values()))
-            or not _HASH_SIZE.issuperset(map(len, some.values()))
-            or (some and min(some) < 0)
-        ):
-            raise Refused(Code.MALFORMED, "valueDigests is not a map of digests")
-    return digests
-
-
-def _status(value: Any) -> StatusRef | None:
-    """Token Status List 6.3; other mechanisms may stand beside it, or alone (second edition, 9.1.2.6)."""
-    mechanisms = mapping(value, "status")
-    return StatusRef.parse(value) if "status_list" in mechanisms else None
-
-
-def _validity(value: Any) -> Validity:
-    raw = mapping(value, "validityInfo")
-    signed, starts, ends = raw.get("signed"), raw.get("validFrom"), raw.get("validUntil")
-    validity = Validity(signed, starts, ends, raw.get("expectedUpdate"))  # type: ignore[arg-type]  # looked at below
-    for moment in (signed, starts, ends):
-        if type(moment) is not datetime:
-            raise Refused(Code.MALFORMED, "not a date and time in UTC without fractions")
-    if "expectedUpdate" in raw and type(validity.expected_update) is not datetime:
-        raise Refused(Code.MALFORMED, "not a date and time in UTC without fractions")
-    if validity.valid_from < validity.signed or validity.valid_until <= validity.valid_from:  # 9.1.2.4
-        raise Refused(Code.MALFORMED, "the validity period is upside down")
-    return validity
 
 
 class Item(Struct, frozen=True):
@@ -151,14 +40,16 @@ class Item(Struct, frozen=True):
     def parse(cls, value: Any) -> Item:
         inner = cbor.embedded(value)
         item = element(inner)
-        if type(item) is not dict or len(item) != 4 or "elementValue" not in item:
+        if type(item) is not dict or item.keys() != _ITEM:
             raise Refused(Code.MALFORMED, "an element is not a number, a salt, a name and a value")
-        number, name, random = item.get("digestID"), item.get("elementIdentifier"), item.get("random")
+        number, name, random, content = (
+            item["digestID"], item["elementIdentifier"], item["random"], item["elementValue"],
+        )  # fmt: skip
         if type(number) is not int or type(name) is not str or number < 0:
             raise Refused(Code.MALFORMED, "an element is not a number, a salt, a name and a value")
         if type(random) is not bytes or len(random) < _SALT:
             raise Refused(Code.MALFORMED, "an element's salt is shorter than 16 bytes")
-        return cls(number, name, plain(item["elementValue"]), cbor.embed(inner))
+        return cls(number, name, content if type(content) in SCALARS else plain(content), cbor.embed(inner))
 
 
 class IssuerSigned(Struct, frozen=True, eq=False):
@@ -168,6 +59,7 @@ class IssuerSigned(Struct, frozen=True, eq=False):
     auth: cose.Sign1
     mso: Mso
     raw: bytes | None = None
+    cut: bool = False  # whether its security object was read by a shape already known
 
     @classmethod
     def parse(cls, raw: bytes, *, limit: int = MAX_MDOC) -> IssuerSigned:
@@ -183,7 +75,8 @@ class IssuerSigned(Struct, frozen=True, eq=False):
             if type(namespace) is not str or type(some) is not list or not 1 <= len(some) <= MAX_ITEMS:
                 raise Refused(Code.MALFORMED, "a namespace is not a list of elements")
             items[namespace] = tuple([Item.parse(item) for item in some])
-        return cls(items, auth, Mso.parse(auth.payload), raw)
+        known = shapes.read(auth.payload)
+        return cls(items, auth, known or Mso.parse(auth.payload), raw, known is not None)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IssuerSigned):
@@ -210,6 +103,8 @@ class IssuerSigned(Struct, frozen=True, eq=False):
     def open(self, key: PublicKey) -> dict[str, dict[str, Any]]:
         """The elements by namespace, once signature and every digest fit (ISO/IEC 18013-5 9.3.1)."""
         self.auth.verify(key)
+        if not self.cut:  # only now: what nobody has signed leaves nothing behind
+            shapes.learn(self.auth.payload, self.mso)
         return self.peek()
 
     def peek(self) -> dict[str, dict[str, Any]]:

@@ -19,7 +19,8 @@ from msgspec import Struct
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
 from mapae.formats.jose import PublicKey
-from mapae.formats.mdoc.issuer_signed import KEY_AUTH, KEY_NAMESPACES, MAX_ITEMS, KeyAuthorizations, namespaces_bytes
+from mapae.formats.mdoc.issuer_signed import KEY_AUTH, KEY_NAMESPACES, namespaces_bytes
+from mapae.formats.mdoc.mso import MAX_ITEMS, KeyAuthorizations
 from mapae.formats.mdoc.values import Validity, encoded, wire
 from mapae.formats.status import StatusRef
 

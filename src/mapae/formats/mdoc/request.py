@@ -18,7 +18,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
 from mapae.formats.jose import PublicKey, Signing
 from mapae.formats.mdoc.device import MAX_DOCUMENTS
-from mapae.formats.mdoc.issuer_signed import MAX_ITEMS, MAX_NAMESPACES
+from mapae.formats.mdoc.mso import MAX_ITEMS, MAX_NAMESPACES
 from mapae.formats.mdoc.values import mapping
 
 MAX_REQUEST: Final = 65_536

@@ -21,8 +21,8 @@ from mapae.formats.cbor import Tag
 
 TDATE, FULL_DATE = 0, 1004  # RFC 8949 3.4.1, RFC 8943 1.1
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_SCALARS: Final = frozenset({str, bytes, int, bool, float, type(None)})
-_READ: Final = _SCALARS | {date, datetime}
+SCALARS: Final = frozenset({str, bytes, int, bool, float, type(None)})
+_READ: Final = SCALARS | {date, datetime}
 _KEYS: Final = frozenset({str, int, bytes})
 
 
@@ -125,7 +125,7 @@ def encoded(value: Any) -> bytes:
 
 def wire(value: Any) -> Any:
     """Dates as ISO/IEC 18013-5 7.2.1 tags them: tdate without fractions in UTC, full-date as tag 1004."""
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         if type(value) is int and not -(2**63) <= value < 2**64:
             raise Refused(Code.LINT, "a number does not fit 64 bits")
         return value
