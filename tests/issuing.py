@@ -4,36 +4,43 @@ vouches for phones, and phones that speak OpenID4VCI over the real doors."""
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.audit import first_broken_link
-from mapae.catalog import Country, parse_country
+from mapae.catalog import Country, Words, parse_country
 from mapae.clock import Dice, MovableClock, SeededDice
 from mapae.config import country_tree
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u, sign_jws, x5c_header
 from mapae.formats.status import StatusToken
-from mapae.formats.x509 import Anchors, Profile, Subject, leaf, root
+from mapae.formats.x509 import Profile, Subject, leaf, root
+from mapae.issuer import authorize_web
+from mapae.issuer.authorization import Attesters
+from mapae.issuer.authorize import Authorize
 from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
+from mapae.issuer.identity import Identity
 from mapae.issuer.issue import Issuer, Seal
 from mapae.issuer.oid4vci import PRE_AUTHORIZED
-from mapae.issuer.order import Offer, Order
+from mapae.issuer.order import Offer, Order, Terms
 from mapae.issuer.web import routes
 from mapae.keys import Signer, Vault
 from mapae.registers.values import ClaimSet, Hits, Person, PhysicalCard
+from mapae.trust.publish import WalletProvider
 from mapae.ui.site import application
 
 BASE = "http://mapae.test"
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # noon in Seoul
 JPEG = b"\xff\xd8\xff\xe0" + bytes(200) + b"\xff\xd9"
+REDIRECT = "https://wallet.test/cb?from=mapae"
 SD_JWT, MDOC = "resident_card_sd_jwt", "resident_card_mdoc"
 
 
@@ -96,7 +103,7 @@ class Register:
 class Provider:
     """A wallet provider: attests keys, knows phones, can be asked by peers."""
 
-    def __init__(self, clock: MovableClock, key: KeyOf = new_key) -> None:
+    def __init__(self, clock: MovableClock, key: KeyOf = new_key, id: str = "wallet-provider") -> None:
         self.clock = clock
         self.ca = Signer(key("wallet ca"))
         self.signer = Signer(key("wallet provider"))
@@ -107,6 +114,8 @@ class Provider:
             Profile.WALLET_PROVIDER, Subject("Wallet"), key, ca=self.ca, ca_der=self.anchor, serial=2,
             not_before=begin, not_after=end,
         )  # fmt: skip
+        self.entry = WalletProvider(id=id, name=Words(ko="지갑", en="Wallets"), ca=(self.anchor,))
+        self.client_id = f"{BASE}/wallet/" if id == "wallet-provider" else f"https://{id}.test/wallet"
         self.phones: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.ended: list[dict[str, Any]] = []
@@ -125,7 +134,7 @@ class Provider:
     def attest(self, client: Signer, **changed: Any) -> str:
         now = int(self.clock.now().timestamp())
         claims = {
-            "iss": f"{BASE}/wallet-provider", "sub": f"{BASE}/wallet/", "cnf": {"jwk": client.jwk},
+            "iss": f"{BASE}/wallet-provider", "sub": self.client_id, "cnf": {"jwk": client.jwk},
             "iat": now, "exp": now + 3600, **changed,
         }  # fmt: skip
         return self.sign("oauth-client-attestation+jwt", claims)
@@ -144,33 +153,63 @@ class Provider:
         return sign_jws(self.signer, {"typ": typ, "x5c": x5c_header([self.leaf])}, claims)
 
 
+class Registers:
+    """The identity check at its two doors: whoever types a known number gets the one code there is."""
+
+    def __init__(self, clock: MovableClock) -> None:
+        self.clock = clock
+        self.key = Signer.ephemeral()
+        self.numbers = {"010309-4123456": "jisoo", "900701-1234567": "minho"}
+        self.checks: list[str] = []
+
+    async def call(self, role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        assert (role, path) == ("registers", "/registers/checks")
+        if message["resident_number"] not in self.numbers:
+            raise Refused(Code.NO_SUCH_PERSON, "no such person")
+        self.checks.append(self.numbers[message["resident_number"]])
+        return {"check_id": str(len(self.checks)), "expires_in": 180, "tries": 5, "phone_hint": "010-****-0001"}
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["code"] != "123456":
+            return httpx.Response(403, json={"error": "wrong_code", "detail": "tries left: 4"})
+        check, now = request.url.path.split("/")[-2], int(self.clock.now().timestamp())
+        claims = {"iss": "registers", "aud": "issuer", "sub": self.checks[int(check) - 1], "iat": now,
+                  "exp": now + 300, "jti": f"check-{check}"}  # fmt: skip
+        assertion = sign_jws(self.key, {"typ": "mapae-identity+jwt", "kid": self.key.kid}, claims)
+        return httpx.Response(200, json={"assertion": assertion, "person_name": "홍지수"})
+
+
 class Phone:
     """A wallet at the protocol's level: each step can be taken alone, changed or repeated."""
 
-    def __init__(self, hall: Hall, person: str, state: str = "active", device: str = "") -> None:
+    def __init__(
+        self, hall: Place, person: str, state: str = "active", device: str = "", provider: Provider | None = None
+    ) -> None:
         self.hall = hall
+        self.base = hall.base
+        self.provider = provider or hall.provider
         self.client, self.dpop_key = Signer.ephemeral(), Signer.ephemeral()
         self.nonce = ""
         self.access = self.refresh = ""
         self.serial = 0
         self.standing = {"person": person, "device_id": device or f"device-{person}", "state": state}
-        hall.provider.phones[self.client.kid] = self.standing
+        self.provider.phones[self.client.kid] = self.standing
 
     def _stamp(self) -> dict[str, Any]:
         self.serial += 1
         return {"iat": int(self.hall.clock.now().timestamp()), "jti": f"{self.client.kid}{self.serial}"}
 
     def attestation(self, **changed: Any) -> dict[str, str]:
-        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", **self._stamp(), **changed}
+        claims = {"iss": self.provider.client_id, "aud": f"{self.base}/issuer", **self._stamp(), **changed}
         return {
-            "OAuth-Client-Attestation": self.hall.provider.attest(self.client),
+            "OAuth-Client-Attestation": self.provider.attest(self.client),
             "OAuth-Client-Attestation-PoP": sign_jws(
                 self.client, {"typ": "oauth-client-attestation-pop+jwt"}, claims
             ),
         }  # fmt: skip
 
     def dpop(self, path: str, token: str | None = None, method: str = "POST", **changed: Any) -> dict[str, str]:
-        claims = {"htm": method, "htu": BASE + path, "nonce": self.nonce, **self._stamp()}
+        claims = {"htm": method, "htu": self.base + path, "nonce": self.nonce, **self._stamp()}
         headers = {}
         if token is not None:
             claims["ath"] = b64u(hashlib.sha256(token.encode()).digest())
@@ -179,12 +218,12 @@ class Phone:
         return {**headers, "DPoP": sign_jws(self.dpop_key, header, {**claims, **changed})}
 
     async def c_nonce(self) -> str:
-        answer = await self.hall.http.post("/issuer/nonce")
+        answer = await self.hall.http.post(self.base + "/issuer/nonce")
         self.nonce = answer.headers["dpop-nonce"]
         return str(answer.json()["c_nonce"])
 
     async def scan(self, offer: Offer) -> str:
-        answer = await self.hall.http.get(f"/issuer/offers/{offer.id}")
+        answer = await self.hall.http.get(f"{self.base}/issuer/offers/{offer.id}")
         assert answer.status_code == 200, answer.text
         return str(answer.json()["grants"][PRE_AUTHORIZED]["pre-authorized_code"])
 
@@ -192,7 +231,7 @@ class Phone:
         if not self.nonce:
             await self.c_nonce()
         sent = {**self.attestation(), **self.dpop("/issuer/token"), **headers}
-        answer = await self.hall.http.post("/issuer/token", data=dict(form), headers=sent)
+        answer = await self.hall.http.post(self.base + "/issuer/token", data=dict(form), headers=sent)
         if answer.status_code == 200:
             self.access, self.refresh = answer.json()["access_token"], answer.json()["refresh_token"]
         return answer
@@ -205,10 +244,33 @@ class Phone:
 
     async def proofs(self, keys: list[Signer], nonce: str | None = None) -> dict[str, list[str]]:
         nonce = nonce if nonce is not None else await self.c_nonce()
-        attestation = self.hall.provider.attest_keys(keys, nonce)
+        attestation = self.provider.attest_keys(keys, nonce)
         header = {"typ": "openid4vci-proof+jwt", "jwk": keys[0].jwk, "key_attestation": attestation}
-        claims = {"iss": f"{BASE}/wallet/", "aud": f"{BASE}/issuer", "nonce": nonce, "iat": self._stamp()["iat"]}
+        claims = {
+            "iss": self.provider.client_id,
+            "aud": f"{self.base}/issuer",
+            "nonce": nonce,
+            "iat": self._stamp()["iat"],
+        }
         return {"jwt": [sign_jws(keys[0], header, claims)]}
+
+    async def push(self, form: Mapping[str, str], **headers: str) -> httpx.Response:
+        """A pushed authorization request; `self.verifier` goes with the challenge it sends."""
+        self.verifier = b64u(hashlib.sha256(f"verifier {self.client.kid}{self.serial}".encode()).digest())
+        challenge = b64u(hashlib.sha256(self.verifier.encode()).digest())
+        sent = {
+            "response_type": "code", "client_id": self.provider.client_id, "redirect_uri": REDIRECT, "state": "s-1",
+            "code_challenge": challenge, "code_challenge_method": "S256", "scope": f"{SD_JWT} {MDOC}", **form,
+        }  # fmt: skip
+        known = {name: value for name, value in sent.items() if value is not None}
+        return await self.hall.http.post(
+            self.base + "/issuer/par", data=known, headers={**self.attestation(), **headers}
+        )
+
+    async def exchange(self, code: str, **changed: str) -> httpx.Response:
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT,
+                "code_verifier": self.verifier, **changed}  # fmt: skip
+        return await self.ask_token(form)
 
     async def fetch(
         self, configuration: str = SD_JWT, keys: list[Signer] | int = 2, body: dict[str, Any] | None = None
@@ -218,12 +280,16 @@ class Phone:
         if body is None:
             body = {"credential_configuration_id": configuration, "proofs": await self.proofs(keys)}
         headers = self.dpop("/issuer/credential", self.access)
-        return await self.hall.http.post("/issuer/credential", json=body, headers=headers)
+        return await self.hall.http.post(self.base + "/issuer/credential", json=body, headers=headers)
+
+    async def fetch_identified(self, identifier: str, copies: int = 2) -> httpx.Response:
+        proofs = await self.proofs([Signer.ephemeral() for _ in range(copies)])
+        return await self.fetch(body={"credential_identifier": identifier, "proofs": proofs})
 
     async def tell(self, notification_id: str, event: str = "credential_accepted") -> httpx.Response:
         headers = self.dpop("/issuer/notification", self.access)
         message = {"notification_id": notification_id, "event": event}
-        return await self.hall.http.post("/issuer/notification", json=message, headers=headers)
+        return await self.hall.http.post(self.base + "/issuer/notification", json=message, headers=headers)
 
 
 class Recorder(Signer):
@@ -240,8 +306,23 @@ class Recorder(Signer):
         return super().sign(message)
 
 
+class Place(Protocol):
+    """Where a phone is held out: an issuer's address and whoever vouches for the phone."""
+
+    @property
+    def base(self) -> str: ...
+    @property
+    def http(self) -> httpx.AsyncClient: ...
+    @property
+    def clock(self) -> MovableClock: ...
+    @property
+    def provider(self) -> Provider: ...
+
+
 class Hall:
     """The counter hall: one issuer and whoever comes."""
+
+    base = BASE
 
     def __init__(
         self, db: Db, clock: MovableClock | None = None, checkpoint: Callable[[str], None] = lambda name: None,
@@ -253,6 +334,7 @@ class Hall:
         self.clock = clock or MovableClock(START)
         self.country = korea()
         self.provider = Provider(self.clock, key)
+        self.registers = Registers(self.clock)
         self.register = Register(self.country)
         self.register.add("jisoo", "홍지수", date(2001, 3, 9))
         self.register.add("minho", "김민호", date(1990, 7, 1))
@@ -271,12 +353,12 @@ class Hall:
             )  # fmt: skip
             seals.append(Seal(signer, (der,)))
         self.seals = seals
-        anchors = Anchors([self.provider.anchor])
+        self.trusted = [self.provider.entry]
 
-        async def wallet_anchors() -> Anchors:
-            return anchors
+        async def attesters() -> Attesters:
+            return Attesters(self.trusted, self.provider.entry.id)
 
-        self.wallet_anchors = wallet_anchors
+        self.attesters = attesters
         self.dice: Dice = SeededDice(seed)
         self.list_size = list_size
         self.issuer = self.opened(db, checkpoint)
@@ -286,9 +368,19 @@ class Hall:
         self.issuer = Issuer(
             db=db, clock=self.clock, dice=self.dice, vault=Vault(b"a secret of thirty-two bytes ok!"), base=BASE,
             country=self.country, documents=self.seals[0], statuses=self.seals[1], register=self.register,
-            peers=self.provider, wallet_anchors=self.wallet_anchors, list_size=self.list_size, checkpoint=checkpoint,
+            peers=self.provider, attesters=self.attesters, list_size=self.list_size, checkpoint=checkpoint,
         )  # fmt: skip
-        app = application(routes(self.issuer), clock=self.clock)
+
+        identity = Identity(
+            clock=self.clock, keys=lambda kid: self.registers.key.jwk, peers=self.registers,
+            http=httpx.AsyncClient(transport=httpx.MockTransport(self.registers.answer)), url=f"{BASE}/identity",
+        )  # fmt: skip
+        self.authorize = Authorize(
+            db=db, clock=self.clock, dice=self.dice, vault=Vault(b"another secret of 32 bytes, ok!!"),
+            country=self.country, grants=self.issuer.grants, identity=identity,
+        )  # fmt: skip
+        everything = [*routes(self.issuer, self.authorize), *authorize_web.routes(self.authorize, self.dice)]
+        app = application(everything, clock=self.clock)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
         return self.issuer
 
@@ -302,8 +394,8 @@ class Hall:
     def order(self, person: str = "jisoo", case: str = "case-1") -> Order:
         return Order(case, person, "resident_card", "office-1", "officer-1", self.evidence())
 
-    async def offer(self, person: str = "jisoo", case: str = "case-1") -> Offer:
-        return await self.issuer.open_offer(self.order(person, case))
+    async def offer(self, person: str = "jisoo", case: str = "case-1", terms: Terms | None = None) -> Offer:
+        return await self.issuer.open_offer(self.order(person, case), terms or Terms())
 
     async def told(self, case: str = "case-1") -> list[str]:
         return [event.what for event in await self.issuer.offer_events(case)]

@@ -17,10 +17,13 @@ from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
 from .errors import Code, Refused
 from .formats import p256
-from .formats.x509 import Anchors, Profile, Subject
+from .formats.x509 import Profile, Subject
 from .house import Foundation, House, Role
-from .issuer import desk_web, portal_web
+from .issuer import authorize_web, desk_web, portal_web
+from .issuer.authorization import Attesters
+from .issuer.authorize import Authorize
 from .issuer.desk import Desk
+from .issuer.identity import Identity
 from .issuer.issue import Issuer
 from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
@@ -41,6 +44,8 @@ from .verifier.web import routes as verifier_routes
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.web import routes as wallet_routes
+
+WALLET_PROVIDER = "wallet-provider"  # our own, among those of the trust list
 
 More = Callable[[House], Sequence[BaseRoute]]
 Founding = Callable[[House], Awaitable[None]]
@@ -121,7 +126,7 @@ def _founding_entries(f: Foundation) -> list[Entry]:
             vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
             doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
         ),
-        trusted.WalletProvider(id="wallet-provider", name=name, ca=(_wallet_ca(f),)),
+        trusted.WalletProvider(id=WALLET_PROVIDER, name=name, ca=(_wallet_ca(f),)),
         trusted.AccessAuthority(id="access-ca", name=name, ca=(_access_ca(f),)),
     ]  # fmt: skip
 
@@ -185,26 +190,32 @@ async def _issuer(house: House) -> None:
     register = PopulationClient(peers)
     keys = f.keys("issuer")
     trust = _trust_reader(house)
-    anchors = _WalletAnchors(trust)
     house.issuer = Issuer(
         db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:issuer"), base=base, country=f.country,
         documents=_seal(f, "document-signer", Profile.DOCUMENT_SIGNER),
         statuses=_seal(f, "status-signer", Profile.STATUS_SIGNER),
-        register=register, peers=peers, wallet_anchors=anchors,
+        register=register, peers=peers, attesters=_Attesters(trust),
     )  # fmt: skip
     await house.issuer.recover()
     house.officers = Officers(db, f.clock, f.dice, Site(_host(base), f"mapae {f.country.name.en}", base))
     house.desk = Desk(db, f.clock, f.dice, keys.vault("file:desk"), f.country, register, peers, house.issuer)
     identity_url = f"{f.settings.url_of('registers')}/identity"
-    house.portal = Portal(
-        db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer,
-        identity_keys=_identity_keys(f), peers=peers, http=f.http, identity_url=identity_url,
+    identity = Identity(clock=f.clock, keys=_identity_keys(f), peers=peers, http=f.http, url=identity_url)
+    house.portal = Portal(db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer, identity)
+    house.authorize = Authorize(
+        db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:authorize"), country=f.country,
+        grants=house.issuer.grants, identity=identity,
     )  # fmt: skip
     simulator = f"{f.settings.url_of('issuer')}/demo/authenticator"
     demo = desk_web.DemoAuthenticator(simulator, f.http) if f.settings.demo else None
     desk_doors = desk_web.routes(house.desk, house.officers, demo)
-    routes = [*issuer_routes(house.issuer), *desk_doors, *portal_web.routes(house.portal)]
-    rounds = [(300, house.issuer.prune), (10, house.issuer.follow_devices)]
+    routes = [
+        *issuer_routes(house.issuer, house.authorize),
+        *desk_doors,
+        *portal_web.routes(house.portal),
+        *authorize_web.routes(house.authorize, f.dice),
+    ]
+    rounds = [(300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices)]
     await house.add("issuer", Role(routes, house.issuer.promises(), rounds))
 
 
@@ -214,20 +225,20 @@ def _seal(f: Foundation, name: str, profile: Profile) -> Seal:
     return Seal(key, f.certificates.leaf(name, profile, subject, key, ca=ca, ca_der=_issuing_ca(f)))
 
 
-class _WalletAnchors:
+class _Attesters:
     """Whose wallet attestations count, from the trust list; parsed again only when the list changes."""
 
     def __init__(self, trust: TrustReader) -> None:
         self._trust = trust
         self._of: TrustList | None = None
-        self._anchors = Anchors(())
+        self._attesters = Attesters((), WALLET_PROVIDER)
 
-    async def __call__(self) -> Anchors:
+    async def __call__(self) -> Attesters:
         current = await self._trust()
         if current is not self._of:
             self._of = current
-            self._anchors = Anchors([der for provider in current.wallet_providers for der in provider.ca])
-        return self._anchors
+            self._attesters = Attesters(current.wallet_providers, WALLET_PROVIDER)
+        return self._attesters
 
 
 async def _verifier(house: House) -> None:

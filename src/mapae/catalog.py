@@ -197,6 +197,7 @@ class Document(Data, frozen=True):
     validity: Validity | None = None
     eligibility: Eligibility | None = None
     formats: Formats | None = None
+    key_attestation: bool = True  # False: copies are bound to keys whose storage nobody has vouched for
     claims: tuple[Claim, ...] = ()
     id: str = ""
 

@@ -58,6 +58,8 @@ class Code(StrEnum):
     USE_FRESH_ATTESTATION = "use_fresh_attestation"
     INVALID_GRANT = "invalid_grant"
     INVALID_SCOPE = "invalid_scope"
+    INVALID_AUTHORIZATION_DETAILS = "invalid_authorization_details"
+    UNSUPPORTED_RESPONSE_TYPE = "unsupported_response_type"
     UNAUTHORIZED_CLIENT = "unauthorized_client"
     UNSUPPORTED_GRANT_TYPE = "unsupported_grant_type"
     INVALID_TOKEN = "invalid_token"  # noqa: S105 a code, not a password

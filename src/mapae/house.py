@@ -32,6 +32,7 @@ from .config import ROLES, Settings, country_tree, passphrase
 from .db import Db, connect, migrate
 from .errors import Code, Refused, where
 from .formats.jose import PublicKey
+from .issuer.authorize import Authorize
 from .issuer.desk import Desk
 from .issuer.issue import Issuer
 from .issuer.officers import Officers
@@ -156,6 +157,7 @@ class House:
     officers: Officers
     desk: Desk
     portal: Portal
+    authorize: Authorize
     verifier: Verifier
 
     def __init__(self, foundation: Foundation) -> None:

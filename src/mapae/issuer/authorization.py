@@ -3,14 +3,15 @@
 Promises: each check runs its numbered steps in order and a refusal names the step; what must be used once comes back
 as a `Spend` for the caller's transaction. Trusts: the anchors of the trust list's wallet providers, the vault's key.
 Keeps: nothing. Refuses: in the codes of OAuth 2.0 (RFC 6749), RFC 9449 and attestation-based client authentication
-(draft-07 as OpenID4VCI 1.0 pins it; `iss` may be absent, as from draft-08 on).
+(draft-07 as OpenID4VCI 1.0 pins it; `iss` may be absent, as from draft-08 on; the DPoP proof may stand for the proof of
+possession, as in its combined mode).
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,9 +22,10 @@ from mapae.clock import Clock, Dice
 from mapae.errors import Code, Refused, step
 from mapae.formats.jose import Jws, PublicKey, b64u, check_times, unb64u
 from mapae.formats.x509 import Anchors, Profile, check_chain
-from mapae.issuer.order import What
+from mapae.issuer.order import Card, Wallets, What
 from mapae.issuer.store import OfferRow
 from mapae.keys import Vault
+from mapae.trust.publish import WalletProvider
 
 PROOF_AGE = 300  # seconds a proof of possession may be old
 NONCE_LIFE = timedelta(minutes=5)
@@ -51,17 +53,33 @@ class Spend:
     expires: datetime
 
 
+class Attesters:
+    """The wallet providers of the trust list. `home` is the one whose phones the issuer can ask after."""
+
+    def __init__(self, providers: Sequence[WalletProvider], home: str) -> None:
+        self.anchors = Anchors([der for provider in providers for der in provider.ca])
+        self.home = home
+        self._by_anchor = {der: provider for provider in providers for der in provider.ca}
+
+    def of(self, anchor: bytes) -> WalletProvider:
+        return self._by_anchor[anchor]
+
+    def named(self, id: str) -> WalletProvider:
+        """Raises Refused(INVALID_CLIENT) when it is no longer on the list."""
+        for provider in self._by_anchor.values():
+            if provider.id == id:
+                return provider
+        raise Refused(Code.INVALID_CLIENT, "this wallet's provider is not trusted any more")
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An attested wallet instance."""
+    """An attested wallet instance. `spends` is its proof of possession; none where the DPoP proof has to stand in."""
 
     id: str
-    key: PublicKey
-    spend: Spend
-
-    @property
-    def jkt(self) -> str:
-        return self.key.thumbprint
+    jkt: str
+    provider: WalletProvider
+    spends: tuple[Spend, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +90,17 @@ class Dpop:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the wallet provider says of the phone behind an attested key."""
+    """The phone behind an attested key, as our wallet provider knows it. `person` is None for a wallet of another
+    provider: it knows nobody, so the order or the sign-in says whose wallet it is."""
 
-    person: str
+    person: str | None
     device: str
     state: str
+
+
+def of_another_provider(provider: str, jkt: str) -> Standing:
+    """Such a wallet instance is a device of its own, named after its provider and its attested key."""
+    return Standing(None, "attested:" + b64u(digest(f"{provider} {jkt}")[:18]), "active")
 
 
 @contextmanager
@@ -140,20 +164,20 @@ def nonce_spend(nonce: str, now: datetime) -> Spend:
 # --- the wallet -------------------------------------------------------------------------------------------------------
 
 
-def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime) -> Client:
+def check_client(knock: Knock, *, attesters: Attesters, audience: str, now: datetime) -> Client:
     """1 one attestation and one proof  2 trusted wallet provider  3 its seal  4 in date  5 the instance's own key
-    6 meant for us  7 fresh.
+    6 meant for us  7 fresh. Without a proof of its own the client is only named: `prove` holds it against the DPoP key.
     """
     with as_code(Code.INVALID_CLIENT, Code.USE_FRESH_ATTESTATION):
         with step("client_shape"):
-            if len(knock.attestation) != 1 or len(knock.attestation_pop) != 1:
+            combined = not knock.attestation_pop and bool(knock.dpop)
+            if len(knock.attestation) != 1 or len(knock.attestation_pop) != (0 if combined else 1):
                 raise Refused(Code.INVALID_CLIENT, "one client attestation and one proof of possession are needed")
             attestation = Jws.parse(knock.attestation[0], typ="oauth-client-attestation+jwt")
-            proof = Jws.parse(knock.attestation_pop[0], typ="oauth-client-attestation-pop+jwt")
         with step("client_provider"):
-            provider = check_chain(attestation.x5c, anchors, now, Profile.WALLET_PROVIDER)
+            checked = check_chain(attestation.x5c, attesters.anchors, now, Profile.WALLET_PROVIDER)
         with step("client_seal"):
-            attestation.verify(provider.key)
+            attestation.verify(checked.key)
         claims = attestation.claims()
         with step("client_dates"):
             _still_fresh(claims, now)
@@ -163,18 +187,30 @@ def check_client(knock: Knock, *, anchors: Anchors, audience: str, now: datetime
             if not isinstance(confirmation, dict) or not isinstance(confirmation.get("jwk"), dict):
                 raise Refused(Code.MALFORMED, "the attestation confirms no key")
             key = PublicKey.from_jwk(confirmation["jwk"])
-            proof.verify(key)
-        shown = proof.claims()
-        with step("client_audience"):
-            # draft-07 section 5.2: aud is the authorization server's issuer identifier; RFC 7519 allows a list of one.
-            if shown.get("aud") not in (audience, [audience]):
-                raise Refused(Code.WRONG_AUDIENCE, "the proof of possession is meant for somebody else")
-            if "iss" in shown and shown["iss"] != client_id:
-                raise Refused(Code.MALFORMED, "the proof of possession comes from another client")
-        with step("client_fresh"):
-            check_times(shown, now, need=("iat",), max_age=PROOF_AGE)
-            jti = text_claim(shown, "jti")
-    return Client(client_id, key, Spend("attestation_pop", digest(key.thumbprint + "." + jti), now + SPENT_FOR))
+        provider = attesters.of(checked.anchor)
+        if combined:
+            return Client(client_id, key.thumbprint, provider, ())
+        spend = _possession(knock.attestation_pop[0], key, client_id, audience, now)
+    return Client(client_id, key.thumbprint, provider, (spend,))
+
+
+def _possession(raw: str, key: PublicKey, client_id: str, audience: str, now: datetime) -> Spend:
+    """draft-07 section 5.2: the instance's own proof."""
+    with step("client_shape"):
+        proof = Jws.parse(raw, typ="oauth-client-attestation-pop+jwt")
+    with step("client_key"):
+        proof.verify(key)
+    shown = proof.claims()
+    with step("client_audience"):
+        # aud is the authorization server's issuer identifier; RFC 7519 allows a list of one.
+        if shown.get("aud") not in (audience, [audience]):
+            raise Refused(Code.WRONG_AUDIENCE, "the proof of possession is meant for somebody else")
+        if "iss" in shown and shown["iss"] != client_id:
+            raise Refused(Code.MALFORMED, "the proof of possession comes from another client")
+    with step("client_fresh"):
+        check_times(shown, now, need=("iat",), max_age=PROOF_AGE)
+        jti = text_claim(shown, "jti")
+    return Spend("attestation_pop", digest(key.thumbprint + "." + jti), now + SPENT_FOR)
 
 
 def _still_fresh(claims: dict[str, Any], now: datetime) -> None:
@@ -241,6 +277,17 @@ def dpop_token(authorization: str) -> str:
     return token
 
 
+def prove(
+    knock: Knock, *, attesters: Attesters, audience: str, nonce_good: Callable[[str], bool], now: datetime
+) -> tuple[Client, Dpop]:
+    """The wallet and its DPoP key. In the combined mode (draft-10, "DPoP Combined Mode") both are one key."""
+    client = check_client(knock, attesters=attesters, audience=audience, now=now)
+    dpop = check_dpop(knock, nonce_good=nonce_good, now=now)
+    if not client.spends and dpop.jkt != client.jkt:
+        raise Refused(Code.INVALID_CLIENT, "the DPoP proof is of another key than the attested one", step="client_key")
+    return client, dpop
+
+
 # --- redemption -------------------------------------------------------------------------------------------------------
 
 
@@ -255,9 +302,14 @@ def redeemable(offer: OfferRow, dpop_jkt: str, standing: Standing, now: datetime
         return What.REFUSED_SECOND_SCAN
     if now.timestamp() >= offer.expires:
         return What.REFUSED_EXPIRED
-    if standing.state != "active" or standing.person != offer.card.person:
-        return What.REFUSED_OTHER_WALLET
-    return None
+    return None if may_fetch(offer.card, standing) else What.REFUSED_OTHER_WALLET
+
+
+def may_fetch(card: Card, standing: Standing) -> bool:
+    """The person's active phone; or, where the order says so, any wallet that is nobody's registered phone."""
+    if standing.person is None:
+        return card.wallets is Wallets.ATTESTED
+    return standing.state == "active" and standing.person == card.person
 
 
 REDEMPTION_WORDS = {

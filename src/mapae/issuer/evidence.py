@@ -84,7 +84,7 @@ class OfficerCompared:
 
 Evidence = PhysicalCardSeen | OfficerCompared
 
-_LIFE: Final = timedelta(hours=1)  # The person stands at the counter; yesterday's look is no evidence today.
+LIFE: Final = timedelta(hours=1)  # The person stands at the counter; yesterday's look is no evidence today.
 _NEEDS: Final[dict[Purpose, tuple[Need, ...]]] = {
     Purpose.ISSUE: (Need.PHYSICAL_CARD, Need.FACE),
     Purpose.ISSUE_WITHOUT_CARD: (Need.FACE,),
@@ -117,7 +117,7 @@ def missing(purpose: Purpose, evidence: Iterable[Evidence], now: datetime) -> tu
         need = need_of(value)
         if need not in newest or newest[need].at <= value.at:
             newest[need] = value
-    met = {need for need, value in newest.items() if value.good and timedelta(0) <= now - value.at <= _LIFE}
+    met = {need for need, value in newest.items() if value.good and timedelta(0) <= now - value.at <= LIFE}
     return tuple(need for need in _NEEDS[purpose] if need not in met)
 
 

@@ -9,63 +9,41 @@ Refuses: a draft that breaks a lint rule, a key seen before, an order that is lo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from mapae import audit, outbox
-from mapae.catalog import CardFacts, ClaimValue, Country, claim_values
+from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey
-from mapae.formats.x509 import Anchors
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
-from mapae.issuer.authorization import Knock, Spend, nonce_spend
+from mapae.issuer.authorization import Attesters, Knock, nonce_spend
+from mapae.issuer.batches import Batches, Wanted, end_card, stop_unissued
 from mapae.issuer.documents import listed
-from mapae.issuer.draft import Copy, Draft, Place, draft_batch, life_of_copies
 from mapae.issuer.eligibility import Facts, eligibility
 from mapae.issuer.evidence import Evidence, Purpose, must_suffice
 from mapae.issuer.grants import Access, Asking, Grants, spend_all
-from mapae.issuer.lint import lint
-from mapae.issuer.metadata import Configuration, configuration_ids, configurations
-from mapae.issuer.oid4vci import (
-    CredentialRequest,
-    NotificationRequest,
-    ProofRules,
-    check_proofs,
-    credential_message,
-)
-from mapae.issuer.order import Card, Holding, Offer, OfferEvent, Order, What
+from mapae.issuer.metadata import Configuration, configurations
+from mapae.issuer.offers import Offers
+from mapae.issuer.oid4vci import CredentialRequest, NotificationRequest, ProofRules, check_proofs
+from mapae.issuer.order import Card, Holding, Offer, OfferEvent, Order, Terms, What
 from mapae.issuer.status import LIST_SIZE, Seal, StatusLists
-from mapae.keys import Ticket, Vault
+from mapae.keys import Vault
 from mapae.registers.values import PopulationRegister
 
 __all__ = ["Card", "Holding", "Issuer", "Offer", "OfferEvent", "Order", "Seal"]
 
-REDRAWS = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
 KEEP_OFFERS = timedelta(days=30)
 OVERLAP = 120  # seconds we look back: a phone's end may be committed later than one that began after it
 ENDED_AT_ONCE = 1000
+AT_THE_COUNTER: Final = Terms()  # the person's registered phone, here and now
 
 
 def _no_checkpoint(name: str) -> None:
     """In the tests this is where the power goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the copies will say. Lives as long as one request."""
-
-    birth_date: date
-    values: Mapping[str, ClaimValue]
-
-
-def _about(batch: tickets.BatchRow, copies: int) -> dict[str, str | int]:
-    return {"batch": batch.id, "configuration": batch.configuration, "copies": copies}
 
 
 class Issuer:
@@ -73,34 +51,37 @@ class Issuer:
 
     def __init__(
         self, *, db: Db, clock: Clock, dice: Dice, vault: Vault, base: str, country: Country, documents: Seal,
-        statuses: Seal, register: PopulationRegister, peers: Asking, wallet_anchors: Callable[[], Awaitable[Anchors]],
+        statuses: Seal, register: PopulationRegister, peers: Asking, attesters: Callable[[], Awaitable[Attesters]],
         list_size: int = LIST_SIZE, checkpoint: Callable[[str], None] = _no_checkpoint,
     ) -> None:  # fmt: skip
         self._db = db
         self._clock = clock
         self._dice = dice
-        self._seal = documents
         self._register = register
         self._peers = peers
-        self._checkpoint = checkpoint
         self.base = base
         self.country = country
         self.configurations = configurations(country)
-        self.grants = Grants(db, clock, dice, vault, base, country, peers, wallet_anchors)
+        self.offers = Offers(db, clock, dice, vault, base, country)
+        self.grants = Grants(db, clock, dice, vault, base, country, peers, attesters, self.offers)
         self.lists = StatusLists(db, clock, dice, statuses, f"{base}/issuer/status/", list_size)
+        self.batches = Batches(
+            db=db, clock=clock, dice=dice, country=country, issuer=self.grants.issuer, seal=documents,
+            lists=self.lists, register=register, checkpoint=checkpoint,
+        )  # fmt: skip
 
     # --- the counter ---
 
-    async def open_offer(self, order: Order) -> Offer:
+    async def open_offer(self, order: Order, terms: Terms = AT_THE_COUNTER) -> Offer:
         """A one-time QR for this case. An earlier one of the case is withdrawn. Raises Refused(EVIDENCE_MISSING,
         CASE_CLOSED, CONFLICT, NOT_FOUND)."""
-        return await self.grants.open_offer(order)
+        return await self.offers.open(order, terms)
 
     async def cancel_offer(self, case_id: str) -> None:
-        await self.grants.cancel_offer(case_id)
+        await self.offers.cancel(case_id)
 
     async def offer_events(self, case_id: str) -> list[OfferEvent]:
-        return await self.grants.offer_events(case_id)
+        return await self.offers.events(case_id)
 
     async def holdings(self, person: str) -> list[Holding]:
         """The cards this person was ever given, oldest first."""
@@ -124,130 +105,25 @@ class Issuer:
     async def issue(self, knock: Knock, request: CredentialRequest) -> dict[str, Any]:
         """OpenID4VCI section 8, in the numbered steps of docs/issuing.md part 1."""
         access = await self.grants.authorize(knock)  # 1
-        card = access.session.card
-        configuration = self.configurations[request.configuration(configuration_ids(self.country, card.kind))]  # 2
+        allowed, identifiers = self.grants.allowed(access.session), self.grants.identifiers(access.session)
+        configuration = self.configurations[request.configuration(allowed, identifiers)]  # 2
         if await tickets.has_done_its_work(self._db, access.token_hash, configuration.id):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "this token's batch has been accepted, refresh the token")
         now = self._clock.now()
-        proven = check_proofs(request.proofs, await self._proof_rules(access, now))  # 3
+        proven = check_proofs(request.proofs, await self._proof_rules(access, configuration, now))  # 3
         spends = access.spends + tuple(nonce_spend(nonce, now) for nonce in proven.nonces)
-        facts = await self._facts(configuration, card, now)  # 4
-        self._checkpoint("facts")
-        for _ in range(REDRAWS):
-            batch = tickets.BatchRow(self._dice.token(16), card.id, configuration.id, "intended")
-            draft = await self._draft(configuration, card, facts, proven.keys, now)  # 5
-            self._checkpoint("drafted")
-            lint(draft, self.country, self.grants.issuer, now)  # 6
-            self._checkpoint("linted")
-            try:
-                await self._intend(access, batch, draft, spends, now)  # 7
-            except tickets.Taken as taken:
-                if taken.why is tickets.Taken.Why.KEY:
-                    raise Refused(Code.INVALID_PROOF, "a key has been used before; make new ones") from None
-                continue
-            self._checkpoint("intended")
-            signed = self._sign(draft)  # 8
-            await self._record(access, batch, draft, signed)  # 9
-            self._checkpoint("recorded")
-            return credential_message(signed, batch.id)  # 10
-        raise Refused(Code.UNAVAILABLE, "no free status index was found, try again")
+        return await self.batches.make(Wanted(access, configuration, proven.keys, spends))
 
-    async def _proof_rules(self, access: Access, now: datetime) -> ProofRules:
+    async def _proof_rules(self, access: Access, configuration: Configuration, now: datetime) -> ProofRules:
         return ProofRules(
             issuer=self.grants.issuer,
             client_id=access.session.client_id,
             batch_size=self.country.issuance.batch_size,
-            anchors=await self.grants.anchors(),
+            attested=configuration.document.key_attestation,
+            anchors=(await self.grants.attesters()).anchors,
             nonce_good=lambda nonce: self.grants.nonces.good(nonce, "c_nonce"),
             now=now,
         )
-
-    async def _facts(self, configuration: Configuration, card: Card, now: datetime) -> _Facts:
-        """What the register says today. A person who has died or is no citizen any more gets no new copies."""
-        resident = await self._register.claims(card.person)
-        rules = configuration.document.eligibility
-        if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
-            raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
-        facts = CardFacts(card.document_number, card.issued_on, card.expires_on)
-        values = claim_values(self.country, configuration.document, resident, facts, self.country.today(now))
-        return _Facts(resident.birth_date, values)
-
-    async def _draft(
-        self, configuration: Configuration, card: Card, facts: _Facts, keys: tuple[PublicKey, ...],
-        now: datetime,
-    ) -> Draft:  # fmt: skip
-        life = life_of_copies(self.country, configuration.document, facts.birth_date, card.expires_on, now)
-        slots = await self.lists.free_slots(len(keys))
-        places = [Place(self._dice.token(16), key, slot.ref) for key, slot in zip(keys, slots, strict=True)]
-        return draft_batch(
-            configuration, facts.values, life, places,
-            issuer=self.grants.issuer, x5c=self._seal.x5c, entropy=self._dice.bytes,
-        )  # fmt: skip
-
-    async def _intend(
-        self, access: Access, batch: tickets.BatchRow, draft: Draft, spends: tuple[Spend, ...], now: datetime
-    ) -> None:
-        """Write down what we mean to sign. From here on the copies can be revoked, whether they ever exist or not."""
-        card = access.session.card
-        rows = [self._row(copy, draft) for copy in draft.copies]
-        proofs = tuple(spend for spend in spends if spend.kind == "dpop")
-        nonces = tuple(spend for spend in spends if spend.kind != "dpop")
-
-        async def body(tx: Tx) -> None:
-            await tx.serial(f"person:{card.person}")
-            await spend_all(tx, proofs, Code.INVALID_DPOP_PROOF)
-            await spend_all(tx, nonces, Code.INVALID_NONCE)
-            if not await store.hold_still(tx, card.id, now) or not await store.session_lives(tx, access.session.id):
-                raise Refused(Code.INVALID_TOKEN, "this card is locked or ended")
-            await tickets.void_batches(tx, card.id, batch.configuration, ("intended", "signed"), now)
-            await tickets.add_batch(tx, batch, access.token_hash, now)
-            await tickets.add_tickets(tx, batch, rows)
-            await audit.record(tx, audit.Event(card.id, "batch", "intended", "issuer", _about(batch, len(rows))), now)
-
-        await self._db.write(body)
-
-    def _row(self, copy: Copy, draft: Draft) -> tickets.TicketRow:
-        list_id = copy.status.uri.removeprefix(self.lists.uri(""))
-        return tickets.TicketRow(
-            copy.ticket, list_id, copy.status.index, copy.key.thumbprint, copy.digest, draft.life.end
-        )
-
-    def _sign(self, draft: Draft) -> list[str]:
-        signed = []
-        for place, copy in enumerate(draft.copies):
-            signature = self._seal.signer.sign_once(Ticket(copy.ticket), copy.signing_input)
-            signed.append(copy.complete(signature))
-            self._checkpoint(f"signed_{place}")
-        return signed
-
-    async def _record(self, access: Access, batch: tickets.BatchRow, draft: Draft, signed: list[str]) -> None:
-        """Write down what was signed, and that the card is on this phone now. Raises Refused when somebody voided the
-        batch meanwhile: then the copies are thrown away, their indexes are invalid already."""
-        session, card, now = access.session, access.session.card, self._clock.now()
-        digests = [
-            (copy.ticket, hashlib.sha256(text.encode()).digest())
-            for copy, text in zip(draft.copies, signed, strict=True)
-        ]
-
-        async def body(tx: Tx) -> None:
-            await tx.serial(f"person:{card.person}")
-            if not await store.hold_still(tx, card.id, now) or not await store.session_lives(tx, session.id):
-                raise Refused(Code.INVALID_TOKEN, "this card is locked or ended")
-            if not await tickets.close_tickets(tx, batch.id, digests, now):
-                raise Refused(Code.UNAVAILABLE, "another request took over, try again with a new nonce and new keys")
-            await self._end_earlier(tx, card, now)
-            await store.set_order(tx, card.id, ("open", "held"), "held", now)
-            await store.set_device(tx, card.id, session.device)
-            await store.tell(tx, card.case_id, What.ISSUED, batch.configuration, now)
-            await audit.record(tx, audit.Event(card.id, "batch", "signed", "issuer", _about(batch, len(signed))), now)
-
-        await self._db.write(body)
-
-    async def _end_earlier(self, tx: Tx, card: Card, now: datetime) -> None:
-        """The person's earlier card of this kind ends where the new one begins."""
-        for other in await store.cards_of(tx, card.person):
-            if other.kind == card.kind and other.id != card.id and other.state in ("held", "suspended"):
-                await self._end_card(tx, other, now)
 
     async def notify(self, knock: Knock, request: NotificationRequest) -> None:
         """Section 11. Saying the same twice is fine; a batch that was replaced meanwhile cannot be accepted."""
@@ -290,7 +166,7 @@ class Issuer:
                     count += await tickets.suspend_order(tx, card.id)
                     await store.set_sessions(tx, card.id, ("live",), "suspended")
                 elif await store.set_order(tx, card.id, ("open",), "ended", now):
-                    await self._stop_unissued(tx, card, now)
+                    await stop_unissued(tx, card, now)
             message = {"person": person, "reason": reason, "actor": actor}
             await self._promise_provider(tx, "suspend", key, message, now)
             facts: dict[str, str | int] = {"reason": reason, "copies": count}
@@ -327,7 +203,7 @@ class Issuer:
             await tx.serial(f"person:{person}")
             count = 0
             for card in await store.cards_of(tx, person):
-                count += await self._end_card(tx, card, now)
+                count += await end_card(tx, card, now)
             if reason == "deceased":
                 message = {"person": person, "reason": reason, "actor": actor}
                 await self._promise_provider(tx, "end", key, message, now)
@@ -353,30 +229,17 @@ class Issuer:
 
         return await self._db.write(body)
 
-    async def _end_card(self, tx: Tx, card: Card, now: datetime) -> int:
-        if await store.set_order(tx, card.id, ("open",), "ended", now):
-            await self._stop_unissued(tx, card, now)
-            return 0
-        if not await store.set_order(tx, card.id, ("held", "suspended"), "ended", now):
-            return 0
-        await store.set_sessions(tx, card.id, ("live", "suspended"), "ended")
-        return await tickets.end_order(tx, card.id, now)
-
-    async def _stop_unissued(self, tx: Tx, card: Card, now: datetime) -> None:
-        if await store.cancel_offers(tx, card.id):
-            await store.tell(tx, card.case_id, What.CANCELLED, "", now)
-        await store.set_sessions(tx, card.id, ("live", "suspended"), "ended")
-        await tickets.end_order(tx, card.id, now)
-
     # --- what this person could have ---
 
     async def documents(self, knock: Knock) -> list[dict[str, Any]]:
         """Every document of the pack, where it is to be had, and whether this wallet's person may have it today."""
         client = await self.grants.client(knock)
         standing = await self.grants.standing(client)
+        if standing.person is None:
+            raise Refused(Code.UNKNOWN_DEVICE, "this list is for phones registered with this country's wallet")
         if standing.state not in ("active", "waiting"):
             raise Refused(Code.DEVICE_SUSPENDED, "this phone is locked or ended")
-        await self._db.write(lambda tx: spend_all(tx, (client.spend,), Code.INVALID_CLIENT))
+        await self._db.write(lambda tx: spend_all(tx, client.spends, Code.INVALID_CLIENT))
         person = await self._register.get(standing.person)
         today = self.country.today(self._clock.now())
         cards = await store.cards_of(self._db, standing.person)
@@ -465,7 +328,7 @@ class Issuer:
 
         async def body(tx: Tx) -> int:
             await tx.serial(f"person:{card.person}")
-            ended = await self._end_card(tx, card, now)
+            ended = await end_card(tx, card, now)
             if ended:
                 facts: dict[str, str | int] = {"reason": "device_ended", "copies": ended}
                 await audit.record(tx, audit.Event(card.id, "order", "ended", "wallet_provider", facts), now)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapae.catalog import Country, Document, MdocFormat, SdJwtFormat
-from mapae.issuer.oid4vci import LEVELS, PRE_AUTHORIZED
+from mapae.issuer.oid4vci import AUTHORIZATION_CODE, LEVELS, PRE_AUTHORIZED
+
+DETAILS = "openid_credential"  # the type of authorization details (OpenID4VCI 5.1.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,19 @@ def authorization_metadata(country: Country, base: str) -> dict[str, Any]:
     issuer = f"{base}/issuer"
     return {
         "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "require_pushed_authorization_requests": True,
         "token_endpoint": f"{issuer}/token",
-        "grant_types_supported": [PRE_AUTHORIZED, "refresh_token"],
-        # OpenID4VCI 12.2.4 lets a server with this grant alone leave the member out; a list of none says the same.
-        "response_types_supported": [],
+        "grant_types_supported": [AUTHORIZATION_CODE, PRE_AUTHORIZED, "refresh_token"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "authorization_details_types_supported": [DETAILS],
         "scopes_supported": list(configurations(country)),
-        "token_endpoint_auth_methods_supported": ["attest_jwt_client_auth"],
+        # The second is the combined mode of later drafts: one key and one proof for both.
+        "token_endpoint_auth_methods_supported": ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"],
         "client_attestation_signing_alg_values_supported": ["ES256"],
         "client_attestation_pop_signing_alg_values_supported": ["ES256"],
         "dpop_signing_alg_values_supported": ["ES256"],
@@ -74,9 +83,10 @@ def _configuration(country: Country, one: Configuration) -> dict[str, Any]:
     # Appendix D.2: the list names every level that is accepted.
     attested = {"key_storage": sorted(LEVELS), "user_authentication": sorted(LEVELS)}
     proof = {"proof_signing_alg_values_supported": ["ES256"], "key_attestations_required": attested}
+    bare = proof if one.document.key_attestation else {"proof_signing_alg_values_supported": ["ES256"]}
     shared = {
         "scope": one.id,
-        "proof_types_supported": {"jwt": proof, "attestation": proof},
+        "proof_types_supported": {"jwt": bare, "attestation": proof},
         "credential_metadata": {
             "display": [_display(one.document, language) for language in country.languages],
             "claims": [_claim(country, one, name) for name in (claim.name for claim in one.document.claims)],

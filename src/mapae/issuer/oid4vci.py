@@ -1,8 +1,8 @@
 """OpenID4VCI 1.0, messages only: what arrives becomes values, values become what leaves.
 
 Promises: a request that parses is one the protocol allows; each refusal is the error code the specification names.
-Trusts: nothing that arrives; `Anchors` for wallet providers. Keeps: nothing. Refuses: proofs without a key
-attestation, keys outside it, a nonce that is not ours, more keys than a batch may have.
+Trusts: nothing that arrives; `Anchors` for wallet providers. Keeps: nothing. Refuses: proofs without the key
+attestation their document demands, keys outside it, a nonce that is not ours, more keys than a batch may have.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 from urllib.parse import quote
 
 import msgspec
@@ -19,9 +19,12 @@ from mapae.errors import Code, Refused, step
 from mapae.formats.jose import Jws, PublicKey, check_times
 from mapae.formats.x509 import Anchors, Profile, check_chain
 from mapae.issuer.authorization import as_code, text_claim
+from mapae.issuer.order import Way
 
 PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
+AUTHORIZATION_CODE = "authorization_code"
 PROOF_AGE = 300
+TX_DIGITS = 6
 
 
 # --- offer (section 4.1) ----------------------------------------------------------------------------------------------
@@ -32,12 +35,21 @@ def offer_uri(base: str, offer_id: str) -> str:
     return "openid-credential-offer://?credential_offer_uri=" + quote(f"{base}/issuer/offers/{offer_id}", safe="")
 
 
-def offer_message(issuer: str, configurations: tuple[str, ...], code: str) -> dict[str, Any]:
-    return {
-        "credential_issuer": issuer,
-        "credential_configuration_ids": list(configurations),
-        "grants": {PRE_AUTHORIZED: {"pre-authorized_code": code}},
-    }
+def offer_message(
+    issuer: str, configurations: tuple[str, ...], way: Way, code: str, tx_code: str | None = None
+) -> dict[str, Any]:
+    """`code` is the pre-authorized code or the issuer_state; `tx_code` says how the transaction code is had."""
+    match way:
+        case Way.PRE_AUTHORIZED:
+            grant: dict[str, Any] = {"pre-authorized_code": code}
+            if tx_code is not None:
+                grant["tx_code"] = {"input_mode": "numeric", "length": TX_DIGITS, "description": tx_code}
+            grants = {PRE_AUTHORIZED: grant}
+        case Way.AUTHORIZATION_CODE:
+            grants = {AUTHORIZATION_CODE: {"issuer_state": code}}
+        case _:
+            assert_never(way)
+    return {"credential_issuer": issuer, "credential_configuration_ids": list(configurations), "grants": grants}
 
 
 # --- token (section 6) ------------------------------------------------------------------------------------------------
@@ -46,6 +58,18 @@ def offer_message(issuer: str, configurations: tuple[str, ...], code: str) -> di
 @dataclass(frozen=True, slots=True)
 class Redemption:
     code: str
+    tx_code: str | None
+    details: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An authorization code with what proves that it was ours to begin with."""
+
+    code: str
+    redirect_uri: str
+    verifier: str
+    details: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +77,48 @@ class Refresh:
     token: str
 
 
-def parse_token_request(form: Mapping[str, str], client_id: str) -> Redemption | Refresh:
+def parse_token_request(form: Mapping[str, str], client_id: str) -> Redemption | Exchange | Refresh:
     if form.get("client_id", client_id) != client_id:
         raise Refused(Code.INVALID_CLIENT, "client_id is not the attested one")
     match form.get("grant_type", ""):
         case "":
             raise Refused(Code.INVALID_REQUEST, "grant_type is missing")
         case grant if grant == PRE_AUTHORIZED:
-            if "tx_code" in form:  # section 6.3: we asked for none
-                raise Refused(Code.INVALID_REQUEST, "this offer has no transaction code")
-            return Redemption(_field(form, "pre-authorized_code"))
+            tx_code = form.get("tx_code")
+            if tx_code is not None and len(tx_code) > 64:
+                raise Refused(Code.INVALID_GRANT, "the transaction code is wrong")
+            return Redemption(_field(form, "pre-authorized_code"), tx_code, form.get("authorization_details"))
+        case grant if grant == AUTHORIZATION_CODE:
+            return Exchange(
+                _field(form, "code"), _field(form, "redirect_uri", 2000), _field(form, "code_verifier"),
+                form.get("authorization_details"),
+            )  # fmt: skip
         case "refresh_token":
             return Refresh(_field(form, "refresh_token"))
         case _:
-            raise Refused(Code.UNSUPPORTED_GRANT_TYPE, "only the pre-authorized code and refresh token grants")
+            raise Refused(Code.UNSUPPORTED_GRANT_TYPE, "only code, pre-authorized code and refresh token")
 
 
-def _field(form: Mapping[str, str], name: str) -> str:
+def _field(form: Mapping[str, str], name: str, longest: int = 512) -> str:
     value = form.get(name, "")
     if not value:
         raise Refused(Code.INVALID_REQUEST, f"{name} is missing")
-    if len(value) > 512:
+    if len(value) > longest:
         raise Refused(Code.INVALID_GRANT, f"{name} is not one of ours")
     return value
 
 
-def token_message(access: str, refresh: str, seconds: int, configurations: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "access_token": access,
-        "token_type": "DPoP",
-        "expires_in": seconds,
-        "refresh_token": refresh,
-        "scope": " ".join(configurations),
-    }
+def token_message(
+    access: str, refresh: str, seconds: int, configurations: tuple[str, ...], identifiers: Mapping[str, str]
+) -> dict[str, Any]:
+    """Section 6.2. `identifiers` (identifier -> configuration) where authorization_details were used."""
+    answer = {"access_token": access, "token_type": "DPoP", "expires_in": seconds, "refresh_token": refresh}
+    if not identifiers:
+        return {**answer, "scope": " ".join(configurations)}
+    return {**answer, "authorization_details": [
+        {"type": "openid_credential", "credential_configuration_id": id, "credential_identifiers": [identifier]}
+        for identifier, id in identifiers.items()
+    ]}  # fmt: skip
 
 
 # --- credential (section 8) -------------------------------------------------------------------------------------------
@@ -99,19 +132,20 @@ class CredentialRequest(msgspec.Struct, frozen=True):
     proofs: dict[str, Any] | None = None
     credential_response_encryption: Any = None
 
-    def configuration(self, allowed: tuple[str, ...]) -> str:
+    def configuration(self, allowed: tuple[str, ...], identifiers: Mapping[str, str]) -> str:
+        """The configuration that is asked for: by identifier exactly where the token's answer gave identifiers."""
         if self.credential_identifier is not None:
             if self.credential_configuration_id is not None:
                 raise Refused(Code.INVALID_CREDENTIAL_REQUEST, "name a configuration or an identifier, not both")
-            # Our token answers carry no authorization_details, so no identifier was ever given out.
-            raise Refused(Code.UNKNOWN_CREDENTIAL_IDENTIFIER, "no credential identifiers were given out")
+            if self.credential_identifier not in identifiers:
+                raise Refused(Code.UNKNOWN_CREDENTIAL_IDENTIFIER, "no such identifier came with this token")
+            return identifiers[self.credential_identifier]
+        if identifiers:
+            raise Refused(Code.INVALID_CREDENTIAL_REQUEST, "this token asks by credential_identifier")
         if self.credential_configuration_id is None:
             raise Refused(Code.INVALID_CREDENTIAL_REQUEST, "credential_configuration_id is missing")
         if self.credential_configuration_id not in allowed:
             raise Refused(Code.UNKNOWN_CREDENTIAL_CONFIGURATION, "this order has no such configuration")
-        if self.credential_response_encryption is not None:
-            # Section 8.3.1.2: our metadata offers no encryption, so any parameters for it are invalid.
-            raise Refused(Code.INVALID_ENCRYPTION_PARAMETERS, "responses are not encrypted beyond TLS")
         return self.credential_configuration_id
 
 
@@ -125,9 +159,12 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class ProofRules:
+    """`attested`: whether the document demands a key attestation with every proof."""
+
     issuer: str
     client_id: str
     batch_size: int
+    attested: bool
     anchors: Anchors
     nonce_good: Callable[[str], bool]
     now: datetime
@@ -172,9 +209,14 @@ def _jwt_proofs(values: list[str], rules: ProofRules) -> tuple[list[PublicKey], 
         with step("proof_shape"):
             proof = Jws.parse(raw, typ="openid4vci-proof+jwt")
             attestation = proof.header.get("key_attestation")
-            if not isinstance(attestation, str):
+            if (attestation is None and rules.attested) or (
+                attestation is not None and not isinstance(attestation, str)
+            ):
                 raise Refused(Code.INVALID_PROOF, "the proof carries no key attestation")
-        attested, attested_nonce = _key_attestation(attestation, rules, must_end=True)
+        attested: list[PublicKey] | None = None
+        if attestation is not None:
+            attested, attested_nonce = _key_attestation(attestation, rules, must_end=True)
+            nonces.append(attested_nonce)
         with step("proof_seal"):
             own = _own_key(proof.header, attested)
             proof.verify(own)
@@ -185,12 +227,12 @@ def _jwt_proofs(values: list[str], rules: ProofRules) -> tuple[list[PublicKey], 
             if "iss" in claims and claims["iss"] != rules.client_id:
                 raise Refused(Code.INVALID_PROOF, "the proof comes from another client")
             check_times(claims, rules.now, need=("iat",), max_age=PROOF_AGE)
-            nonces += [_nonce(claims, rules), attested_nonce]
-        keys += attested if len(values) == 1 else [own]
+            nonces.append(_nonce(claims, rules))
+        keys += attested if attested is not None and len(values) == 1 else [own]
     return keys, nonces
 
 
-def _own_key(header: Mapping[str, Any], attested: list[PublicKey]) -> PublicKey:
+def _own_key(header: Mapping[str, Any], attested: list[PublicKey] | None) -> PublicKey:
     """The key the proof names: by jwk, or by kid as the place in the attestation or as a thumbprint."""
     named = [name for name in ("jwk", "kid", "x5c") if name in header]
     if len(named) != 1:
@@ -201,11 +243,11 @@ def _own_key(header: Mapping[str, Any], attested: list[PublicKey]) -> PublicKey:
             if not isinstance(raw, dict):
                 raise Refused(Code.INVALID_PROOF, "jwk is not an object")
             key = PublicKey.from_jwk(raw)
-            if key in attested:  # Appendix D.1: signed by a key contained in the attestation
+            if attested is None or key in attested:  # Appendix D.1: signed by a key contained in the attestation
                 return key
         case "kid":
             kid = header["kid"]
-            for place, key in enumerate(attested):
+            for place, key in enumerate(attested or ()):
                 if kid in (str(place), key.thumbprint):
                     return key
         case _:

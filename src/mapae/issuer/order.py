@@ -25,13 +25,39 @@ class Order:
     evidence: tuple[Evidence, ...]
 
 
+class Way(StrEnum):
+    """The grant an offer asks the wallet to use (OpenID4VCI 4.1.1)."""
+
+    PRE_AUTHORIZED = "pre_authorized"  # whoever holds the code and is a wallet that may fetch
+    AUTHORIZATION_CODE = "authorization_code"  # whoever signs in as the person it is for
+
+
+class Wallets(StrEnum):
+    """Which wallets may fetch an order."""
+
+    REGISTERED = "registered"  # the person's active phone, as our own wallet provider knows it
+    ATTESTED = "attested"  # or any wallet that a provider on the trust list vouches for
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an order may be fetched. `second_look`: so many seconds somebody looks at a first request before the card
+    is signed (OpenID4VCI 9)."""
+
+    way: Way = Way.PRE_AUTHORIZED
+    wallets: Wallets = Wallets.REGISTERED
+    tx_code: bool = False
+    second_look: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`uri` is the text of the QR."""
+    """`uri` is the text of the QR; `tx_code` travels to the person some other way."""
 
     id: str
     uri: str
     expires: datetime
+    tx_code: str = ""
 
 
 class What(StrEnum):
@@ -45,6 +71,7 @@ class What(StrEnum):
     REFUSED_SECOND_SCAN = "refused_second_scan"
     REFUSED_EXPIRED = "refused_expired"
     REFUSED_OTHER_WALLET = "refused_other_wallet"
+    REFUSED_TX_CODE = "refused_tx_code"
     CANCELLED = "cancelled"
 
 
@@ -79,11 +106,14 @@ class Card:
     expires_on: date
     state: str
     device: str | None
+    wallets: Wallets = Wallets.REGISTERED
+    waits_until: int = 0
+    second_look: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One wallet's leave to fetch one order."""
+    """One wallet's leave to fetch one order: `configurations` of it, by `credential_identifier` where `identified`."""
 
     id: str
     offer_id: str
@@ -93,3 +123,5 @@ class Session:
     device: str
     state: str
     card: Card
+    configurations: tuple[str, ...]
+    identified: bool = False

@@ -9,54 +9,23 @@ for another role, used twice or too old; to release a lock, which takes a visit 
 from __future__ import annotations
 
 import hashlib
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
-from urllib.parse import quote
-
-import httpx
-import msgspec
+from typing import Final
 
 from mapae.audit import Event, events_about, record
 from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
-from mapae.errors import Code, Refused, step
-from mapae.formats.jose import Jws, PublicKey, check_times
+from mapae.errors import Code, Refused
 from mapae.keys import Vault
 
 from . import portal_store as store
-from .desk_values import Calling, Issuing
+from .desk_values import Issuing
+from .identity import SKEW, Identity, Known
 from .order import Holding
 
 SESSION_LIFE: Final = timedelta(minutes=10)
-_SKEW: Final = 60
-_TYPE: Final = "mapae-identity+jwt"
-_ANSWER_LIMIT: Final = 65536
-
-IdentityKeys = Callable[[str | None], Mapping[str, Any] | Awaitable[Mapping[str, Any] | None] | None]
-"""The public JWK that signs identity assertions under this kid, or None."""
-
-
-class Started(msgspec.Struct, frozen=True):
-    """An identity check has begun: the text message is on its way."""
-
-    check_id: str
-    expires_in: int
-    tries: int
-    phone_hint: str
-
-
-class _Confirmed(msgspec.Struct, frozen=True):
-    assertion: str
-    person_name: str
-
-
-class _Refusal(msgspec.Struct, frozen=True):
-    error: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +56,7 @@ class Portal:
         vault: Vault,
         country: Country,
         issuer: Issuing,
-        *,
-        identity_keys: IdentityKeys,
-        peers: Calling,
-        http: httpx.AsyncClient,
-        identity_url: str,
+        identity: Identity,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -99,69 +64,31 @@ class Portal:
         self._vault = vault
         self.country = country
         self._issuer = issuer
-        self._identity_keys = identity_keys
-        self._peers = peers
-        self._http = http
-        self._identity_url = identity_url
+        self.identity = identity
 
     # --- who is it -------------------------------------------------------------------------------------------------
 
-    async def start(self, name: str, resident_number: str, phone: str, language: str, client: str) -> Started:
-        """Ask the registers to send a code to this person's phone. `client` is the address of the citizen's browser:
-        counted against ours, a few hundred wrong entries would close this page to everybody."""
-        message = {
-            "name": name,
-            "resident_number": resident_number,
-            "phone": phone,
-            "language": language,
-            "client": client,
-        }
-        answer = await self._peers.call("registers", "/registers/checks", message)
-        try:
-            return msgspec.convert(answer, Started)
-        except msgspec.ValidationError:
-            raise Refused(Code.UNAVAILABLE, "the identity check answered something unreadable") from None
-
     async def enter(self, check_id: str, code: str) -> str:
         """The code from the text message opens a session: its token."""
-        confirmed = await self._confirmed(check_id, code)
-        return await self.enter_with(confirmed.assertion, confirmed.person_name)
+        return await self._open(await self.identity.confirm(check_id, code))
 
     async def enter_with(self, assertion: str, name: str) -> str:
-        """1 the registers' seal  2 for this role  3 in time  4 not used before."""
+        return await self._open(await self.identity.read(assertion, name))
+
+    async def _open(self, known: Known) -> str:
         now = self._clock.now()
         at = int(now.timestamp())
-        person, jti, expires = await self._opened(assertion)
         token = self._dice.token()
-        who = self._vault.seal(name.encode(), _who_of(token))
+        who = self._vault.seal(known.name.encode(), _who_of(token))
 
         async def body(tx: Tx) -> None:
-            if not await store.take_assertion(tx, jti, expires + _SKEW, at):
+            if not await store.take_assertion(tx, known.jti, known.expires + SKEW, at):
                 raise Refused(Code.CODE_SPENT, "this identity check was used already", step="unused")
-            await store.put_session(tx, _hash(token), person, who, at, at - int(SESSION_LIFE.total_seconds()))
-            await record(tx, Event(person, "portal", "entered", "citizen"), now)
+            await store.put_session(tx, _hash(token), known.person, who, at, at - int(SESSION_LIFE.total_seconds()))
+            await record(tx, Event(known.person, "portal", "entered", "citizen"), now)
 
         await self._db.write(body)
         return token
-
-    async def _opened(self, assertion: str) -> tuple[str, str, int]:
-        jws = Jws.parse(assertion, typ=_TYPE, limit=8192)
-        with step("seal"):
-            found = self._identity_keys(jws.kid)
-            jwk = await found if inspect.isawaitable(found) else found
-            if jwk is None:
-                raise Refused(Code.BAD_SIGNATURE, "the identity assertion is signed by a key we do not know")
-            jws.verify(PublicKey.from_jwk(jwk))
-        claims = jws.claims()
-        with step("audience"):
-            if claims.get("iss") != "registers" or claims.get("aud") != "issuer":
-                raise Refused(Code.WRONG_AUDIENCE, "the identity assertion is meant for somebody else")
-        with step("time"):
-            check_times(claims, self._clock.now(), skew=_SKEW, need=("iat", "exp"))
-        person, jti, expires = claims.get("sub"), claims.get("jti"), claims.get("exp")
-        if not isinstance(person, str) or not isinstance(jti, str) or not isinstance(expires, int) or not jti:
-            raise Refused(Code.MALFORMED, "the identity assertion lacks a claim")
-        return person, jti, expires
 
     async def citizen(self, token: str) -> Citizen:
         """Whoever this session belongs to. Ten minutes, however busy: the page is for one errand."""
@@ -193,26 +120,6 @@ class Portal:
             elif seen.event.object == "documents" and seen.event.action in ("released", "ended"):
                 since = None
         return since
-
-    # --- the registers' public door ----------------------------------------------------------------------------------
-
-    async def _confirmed(self, check_id: str, code: str) -> _Confirmed:
-        """POST to the identity door; its refusals arrive as ours."""
-        try:
-            url = f"{self._identity_url}/checks/{quote(check_id, safe='')}/code"
-            answer = await self._http.post(url, json={"code": code})
-        except httpx.HTTPError:
-            raise Refused(Code.UNAVAILABLE, "the identity check does not answer; nothing was lost") from None
-        try:
-            if len(answer.content) > _ANSWER_LIMIT:
-                raise ValueError
-            if answer.is_success:
-                return msgspec.json.decode(answer.content, type=_Confirmed)
-            refusal = msgspec.json.decode(answer.content, type=_Refusal)
-            code_said = Code(refusal.error)
-        except ValueError:  # msgspec's errors are ValueErrors, and so is an unknown code
-            raise Refused(Code.UNAVAILABLE, "the identity check answered something unreadable") from None
-        raise Refused(code_said, refusal.detail)
 
 
 def _hash(token: str) -> bytes:

@@ -17,6 +17,7 @@ from mapae.ui import csrf, words
 from mapae.ui.http import Answer, Caller, Csrf, Door, Rate, door, form, see_other
 from mapae.ui.pages import page
 
+from .identity import Typed
 from .portal import SESSION_LIFE, Citizen, Portal
 
 SESSION: Final = csrf.COOKIES["citizen"]
@@ -74,7 +75,8 @@ class _Pages:
             )
         try:
             client = request.client.host if request.client else ""
-            started = await self._portal.start(name, number, phone, words.language(request), client)
+            typed = Typed(name, number, phone, words.language(request), client)
+            started = await self._portal.identity.start(typed)
         except Refused as refused:
             if refused.code not in _WRONG_PERSON:
                 raise

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from mapae.db import Db, Row, Tx
-from mapae.issuer.order import Card, OfferEvent, Order, Session, What
+from mapae.issuer.order import Card, OfferEvent, Order, Session, Wallets, Way, What
 
 Reader = Db | Tx
 
 EVENTS_KEPT = 60  # of one case from whoever has the QR in hand; what we do ourselves has as much room again
-_BY_STRANGERS = {What.SCANNED, What.REFUSED_SECOND_SCAN, What.REFUSED_EXPIRED, What.REFUSED_OTHER_WALLET}
+_BY_STRANGERS = {
+    What.SCANNED, What.REFUSED_SECOND_SCAN, What.REFUSED_EXPIRED, What.REFUSED_OTHER_WALLET, What.REFUSED_TX_CODE,
+}  # fmt: skip
 
 
 def seconds(at: datetime) -> int:
@@ -30,7 +32,8 @@ def moment(at: int) -> datetime:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 _CARD = (
-    "o.id, o.case_id, o.person, o.kind, o.document_number, o.issued_on, o.expires_on, o.state AS order_state, o.device"
+    "o.id, o.case_id, o.person, o.kind, o.document_number, o.issued_on, o.expires_on, o.state AS order_state, o.device,"
+    " o.wallets, o.waits_until, o.second_look"
 )
 _SELECT_CARD = f"SELECT {_CARD} FROM issue_order o"  # noqa: S608 our own words
 
@@ -39,6 +42,7 @@ def _card(row: Row) -> Card:
     return Card(
         row["id"], row["case_id"], row["person"], row["kind"], row["document_number"],
         date.fromisoformat(row["issued_on"]), date.fromisoformat(row["expires_on"]), row["order_state"], row["device"],
+        Wallets(row["wallets"]), row["waits_until"], row["second_look"],
     )  # fmt: skip
 
 
@@ -65,18 +69,28 @@ async def cards_on(reader: Reader, device: str) -> list[Card]:
 async def add_order(tx: Tx, order: Order, card: Card, now: datetime) -> bool:
     return await tx.run(
         "INSERT INTO issue_order (id, case_id, person, kind, office, officer, document_number, issued_on, expires_on,"
-        " device, state, opened, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10)"
-        " ON CONFLICT DO NOTHING",
+        " device, state, opened, changed, wallets, waits_until, second_look)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         card.id, order.case_id, order.person, order.kind, order.office, order.officer, card.document_number,
-        card.issued_on.isoformat(), card.expires_on.isoformat(), seconds(now),
+        card.issued_on.isoformat(), card.expires_on.isoformat(), seconds(now), card.wallets.value, card.waits_until,
+        card.second_look,
     ) == 1  # fmt: skip
 
 
-async def redate_order(tx: Tx, order_id: str, issued: date, expires: date, now: datetime) -> bool:
-    """A case that was opened yesterday and is offered again today."""
+async def redate_order(tx: Tx, order_id: str, fresh: Card, now: datetime) -> bool:
+    """A case that was opened yesterday and is offered again today, on the terms of `fresh`."""
     return await tx.run(
-        "UPDATE issue_order SET issued_on = $2, expires_on = $3, changed = $4 WHERE id = $1 AND state = 'open'",
-        order_id, issued.isoformat(), expires.isoformat(), seconds(now),
+        "UPDATE issue_order SET issued_on = $2, expires_on = $3, changed = $4, wallets = $5, waits_until = $6,"
+        " second_look = $7 WHERE id = $1 AND state = 'open'",
+        order_id, fresh.issued_on.isoformat(), fresh.expires_on.isoformat(), seconds(now), fresh.wallets.value,
+        fresh.waits_until, fresh.second_look,
+    ) == 1  # fmt: skip
+
+
+async def stop_waiting(tx: Tx, order_id: str, now: datetime) -> bool:
+    """No new wallet may fetch this order. False when it has been issued or ended already."""
+    return await tx.run(
+        "UPDATE issue_order SET waits_until = 0, changed = $2 WHERE id = $1 AND state = 'open'", order_id, seconds(now)
     ) == 1  # fmt: skip
 
 
@@ -112,18 +126,30 @@ class OfferRow:
     expires: int
     redeemed_by: str | None
     card: Card
+    way: Way
+    tx_hash: bytes | None
 
 
-async def add_offer(tx: Tx, id: str, order_id: str, code_hash: bytes, expires: datetime, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    id: str
+    code_hash: bytes
+    way: Way
+    expires: datetime
+    tx_hash: bytes | None = None
+    tx_tries: int = 0
+
+
+async def add_offer(tx: Tx, order_id: str, new: NewOffer, now: datetime) -> None:
     await tx.run(
-        "INSERT INTO issue_offer (id, order_id, code_hash, state, opened, expires, redeemed_by)"
-        " VALUES ($1, $2, $3, 'open', $4, $5, NULL)",
-        id, order_id, code_hash, seconds(now), seconds(expires),
+        "INSERT INTO issue_offer (id, order_id, code_hash, state, opened, expires, redeemed_by, way, tx_hash, tx_tries)"
+        " VALUES ($1, $2, $3, 'open', $4, $5, NULL, $6, $7, $8)",
+        new.id, order_id, new.code_hash, seconds(now), seconds(new.expires), new.way.value, new.tx_hash, new.tx_tries,
     )  # fmt: skip
 
 
 _SELECT_OFFER = (
-    f"SELECT f.id AS offer_id, f.state, f.expires, f.redeemed_by, {_CARD}"  # noqa: S608 our own words
+    f"SELECT f.id AS offer_id, f.state, f.expires, f.redeemed_by, f.way, f.tx_hash, {_CARD}"  # noqa: S608 our own words
     " FROM issue_offer f JOIN issue_order o ON o.id = f.order_id"
 )
 
@@ -131,7 +157,10 @@ _SELECT_OFFER = (
 def _offer(row: Row | None) -> OfferRow | None:
     if row is None:
         return None
-    return OfferRow(row["offer_id"], row["state"], row["expires"], row["redeemed_by"], _card(row))
+    return OfferRow(
+        row["offer_id"], row["state"], row["expires"], row["redeemed_by"], _card(row), Way(row["way"]),
+        None if row["tx_hash"] is None else bytes(row["tx_hash"]),
+    )  # fmt: skip
 
 
 async def offer(reader: Reader, id: str) -> OfferRow | None:
@@ -147,6 +176,37 @@ async def redeem_offer(tx: Tx, id: str, jkt: str, now: datetime) -> bool:
         "UPDATE issue_offer SET state = 'redeemed', redeemed_by = $2 WHERE id = $1 AND state = 'open' AND expires > $3",
         id, jkt, seconds(now),
     ) == 1  # fmt: skip
+
+
+async def use_up_offers(tx: Tx, order_id: str, jkt: str) -> None:
+    """The order is fetched by another way: nobody else redeems what was offered for it."""
+    await tx.run(
+        "UPDATE issue_offer SET state = 'redeemed', redeemed_by = $2 WHERE order_id = $1 AND state = 'open'",
+        order_id, jkt,
+    )  # fmt: skip
+
+
+async def still_waits(tx: Tx, order_id: str) -> bool:
+    """Not withdrawn by an officer meanwhile; what is held was never withdrawn."""
+    row = await tx.one(
+        "SELECT 1 AS found FROM issue_order WHERE id = $1 AND (state = 'held' OR waits_until > 0)", order_id
+    )
+    return row is not None
+
+
+async def take_tx_try(tx: Tx, id: str) -> int | None:
+    """Taken before the transaction code is looked at, so that nobody guesses more often by guessing at once. How many
+    are left; None when none was."""
+    row = await tx.one(
+        "UPDATE issue_offer SET tx_tries = tx_tries - 1 WHERE id = $1 AND tx_tries > 0 AND state <> 'cancelled'"
+        " RETURNING tx_tries",
+        id,
+    )
+    return None if row is None else int(row["tx_tries"])
+
+
+async def cancel_offer(tx: Tx, id: str) -> None:
+    await tx.run("UPDATE issue_offer SET state = 'cancelled' WHERE id = $1 AND state = 'open'", id)
 
 
 async def cancel_offers(tx: Tx, order_id: str) -> int:
@@ -186,7 +246,8 @@ async def was_told(reader: Reader, case_id: str, what: What, detail: str) -> boo
 
 _SELECT_SESSION = (
     f"SELECT s.id AS session_id, s.state AS session_state, s.device AS session_device, {_CARD},"  # noqa: S608 our own words
-    " s.offer_id, s.dpop_jkt, s.client_jkt, s.client_id FROM wallet_session s JOIN issue_order o ON o.id = s.order_id"
+    " s.offer_id, s.dpop_jkt, s.client_jkt, s.client_id, s.configurations, s.identified"
+    " FROM wallet_session s JOIN issue_order o ON o.id = s.order_id"
 )
 
 
@@ -195,7 +256,8 @@ def _session(row: Row | None) -> Session | None:
         return None
     return Session(
         row["session_id"], row["offer_id"], row["dpop_jkt"], row["client_jkt"], row["client_id"],
-        row["session_device"], row["session_state"], _card(row),
+        row["session_device"], row["session_state"], _card(row), tuple(row["configurations"].split()),
+        bool(row["identified"]),
     )  # fmt: skip
 
 
@@ -212,11 +274,9 @@ async def session_by_access(reader: Reader, access_hash: bytes, now: datetime) -
 
 
 async def session_by_refresh(reader: Reader, refresh_hash: bytes, now: datetime) -> Session | None:
-    """The current refresh token, or the one before it: that stays good until its successor has been used."""
     return _session(
         await reader.one(
-            _SELECT_SESSION + " WHERE (s.refresh_hash = $1 OR s.refresh_before = $1) AND s.expires > $2",
-            refresh_hash, seconds(now),
+            _SELECT_SESSION + " WHERE s.refresh_hash = $1 AND s.expires > $2", refresh_hash, seconds(now)
         )
     )  # fmt: skip
 
@@ -231,29 +291,39 @@ class TokenHashes:
 async def add_session(tx: Tx, session: Session, tokens: TokenHashes, expires: datetime, now: datetime) -> None:
     await tx.run(
         "INSERT INTO wallet_session (id, order_id, offer_id, dpop_jkt, client_jkt, client_id, device, state,"
-        " access_hash, access_expires, refresh_hash, refresh_before, expires, opened)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, 'live', $8, $9, $10, NULL, $11, $12)",
+        " access_hash, access_expires, refresh_hash, expires, opened, configurations, identified)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, 'live', $8, $9, $10, $11, $12, $13, $14)",
         session.id, session.card.id, session.offer_id, session.dpop_jkt, session.client_jkt, session.client_id,
         session.device, tokens.access, seconds(tokens.access_expires), tokens.refresh, seconds(expires), seconds(now),
+        " ".join(session.configurations), int(session.identified),
     )  # fmt: skip
 
 
-async def replace_tokens(tx: Tx, session_id: str, tokens: TokenHashes) -> bool:
-    """The answer with the last tokens was lost: those are dead, these live."""
+async def replace_tokens(tx: Tx, session_id: str, tokens: TokenHashes, asked: Session) -> bool:
+    """The answer with the last tokens was lost: those are dead, these live, for what was asked this time."""
     return await tx.run(
-        "UPDATE wallet_session SET access_hash = $2, access_expires = $3, refresh_hash = $4, refresh_before = NULL"
-        " WHERE id = $1 AND state = 'live'",
-        session_id, tokens.access, seconds(tokens.access_expires), tokens.refresh,
+        "UPDATE wallet_session SET access_hash = $2, access_expires = $3, refresh_hash = $4,"
+        " configurations = $5, identified = $6 WHERE id = $1 AND state = 'live'",
+        session_id, tokens.access, seconds(tokens.access_expires), tokens.refresh, " ".join(asked.configurations),
+        int(asked.identified),
     ) == 1  # fmt: skip
 
 
-async def rotate_tokens(tx: Tx, session_id: str, presented: bytes, tokens: TokenHashes) -> bool:
-    """`presented` becomes the token before; it was the current one, or the one before whose successor got lost."""
+async def renew_access(tx: Tx, session_id: str, refresh_hash: bytes, tokens: TokenHashes) -> bool:
+    """A new access token; the one before is dead."""
     return await tx.run(
-        "UPDATE wallet_session SET access_hash = $3, access_expires = $4, refresh_hash = $5, refresh_before = $2"
-        " WHERE id = $1 AND state = 'live' AND (refresh_hash = $2 OR refresh_before = $2)",
-        session_id, presented, tokens.access, seconds(tokens.access_expires), tokens.refresh,
+        "UPDATE wallet_session SET access_hash = $3, access_expires = $4"
+        " WHERE id = $1 AND state = 'live' AND refresh_hash = $2",
+        session_id, refresh_hash, tokens.access, seconds(tokens.access_expires),
     ) == 1  # fmt: skip
+
+
+async def end_session_of(tx: Tx, source: str) -> int:
+    """The session that came from this offer or authorization."""
+    return await tx.run(
+        "UPDATE wallet_session SET state = 'ended', access_hash = NULL, access_expires = 0"
+        " WHERE offer_id = $1 AND state IN ('live', 'suspended')", source,
+    )  # fmt: skip
 
 
 async def session_lives(tx: Tx, session_id: str) -> bool:

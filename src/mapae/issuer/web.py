@@ -14,10 +14,12 @@ from starlette.responses import Response
 
 from mapae.errors import Code, Refused
 from mapae.issuer.authorization import Knock
+from mapae.issuer.authorize import Authorize
 from mapae.issuer.issue import Issuer
 from mapae.issuer.metadata import authorization_metadata, issuer_metadata
 from mapae.issuer.oid4vci import CredentialRequest, NotificationRequest
 from mapae.ui.http import Answer, Caller, Door, Rate, answer_header, door, form, json_answer, json_body
+from mapae.ui.words import accepted, say
 
 # Generous: a whole counter hall may stand behind one address.
 _RATE = Rate(1200, 60)
@@ -25,8 +27,13 @@ _PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
 class IssuerDoors:
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, authorize: Authorize) -> None:
         self._issuer = issuer
+        self._authorize = authorize
+
+    async def par(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        return json_answer(await self._authorize.push(self._knock(request), await form(request)), 201)
 
     async def token(self, request: Request) -> Response:
         self._dpop_nonce(request)
@@ -48,7 +55,8 @@ class IssuerDoors:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def offer(self, request: Request) -> Response:
-        return json_answer(await self._issuer.grants.scan(request.path_params["id"]))
+        words = say(accepted(request.headers.get("accept-language", "")), "authorize.tx_code")
+        return json_answer(await self._issuer.offers.scan(request.path_params["id"], words))
 
     async def documents(self, request: Request) -> Response:
         return json_answer({"documents": await self._issuer.documents(self._knock(request))})
@@ -90,12 +98,13 @@ class IssuerDoors:
         )
 
 
-def routes(issuer: Issuer) -> list[Door]:
-    doors = IssuerDoors(issuer)
+def routes(issuer: Issuer, authorize: Authorize) -> list[Door]:
+    doors = IssuerDoors(issuer, authorize)
     wallet: dict[str, Any] = {"caller": Caller.WALLET, "answer": Answer.OAUTH, "cors": True, "rate": _RATE}
     anyone: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.JSON, "cors": True}
     credential, notification = Code.INVALID_CREDENTIAL_REQUEST, Code.INVALID_NOTIFICATION_REQUEST
     return [
+        door("POST", "/issuer/par", doors.par, malformed=Code.INVALID_REQUEST, **wallet),
         door("POST", "/issuer/token", doors.token, malformed=Code.INVALID_REQUEST, **wallet),
         door("POST", "/issuer/nonce", doors.nonce, limit=1024, **wallet),
         door("POST", "/issuer/credential", doors.credential, challenge="DPoP", malformed=credential, **wallet),

@@ -111,6 +111,8 @@ PROTOCOL: dict[Code, tuple[int, str]] = {
     Code.USE_FRESH_ATTESTATION: (400, "use_fresh_attestation"),
     Code.INVALID_GRANT: (400, "invalid_grant"),
     Code.INVALID_SCOPE: (400, "invalid_scope"),
+    Code.INVALID_AUTHORIZATION_DETAILS: (400, "invalid_authorization_details"),
+    Code.UNSUPPORTED_RESPONSE_TYPE: (400, "unsupported_response_type"),
     Code.UNAUTHORIZED_CLIENT: (400, "unauthorized_client"),
     Code.UNSUPPORTED_GRANT_TYPE: (400, "unsupported_grant_type"),
     Code.INVALID_TOKEN: (401, "invalid_token"),

@@ -27,13 +27,15 @@ from mapae.ui.http import Answer, Caller, Door, door, doors, json_answer, report
 from mapae.ui.pages import refused_page
 
 
-def content_policy(*, wasm: bool = False) -> str:
-    """No inline script, no inline style, no foreign origin, no frame. The wallet's Argon2id needs WebAssembly."""
+def content_policy(*, wasm: bool = False, form_target: str = "") -> str:
+    """No inline script, no inline style, no foreign origin, no frame. The wallet's Argon2id needs WebAssembly; a form
+    may lead on to `form_target` (an origin, or a scheme with its colon) where its page says so."""
     return "; ".join((
         "default-src 'none'",
         "script-src 'self'" + (" 'wasm-unsafe-eval'" if wasm else ""),
         "style-src 'self'", "img-src 'self' data: blob:", "font-src 'self'", "connect-src 'self'",
-        "media-src 'self' blob:", "manifest-src 'self'", "worker-src 'self'", "form-action 'self'",
+        "media-src 'self' blob:", "manifest-src 'self'", "worker-src 'self'",
+        f"form-action 'self' {form_target}".rstrip(),
         "base-uri 'none'", "frame-ancestors 'none'", "object-src 'none'",
     ))  # fmt: skip
 

@@ -47,7 +47,7 @@ async def test_the_issuer_says_what_it_offers(hall: Hall) -> None:
 async def test_the_authorization_server_says_how_to_ask(hall: Hall) -> None:
     said = (await hall.http.get("/.well-known/oauth-authorization-server/issuer")).json()
     assert said["issuer"] == f"{BASE}/issuer"
-    assert said["token_endpoint_auth_methods_supported"] == ["attest_jwt_client_auth"]
+    assert said["token_endpoint_auth_methods_supported"] == ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"]
     assert said["dpop_signing_alg_values_supported"] == ["ES256"]
     assert said["pre-authorized_grant_anonymous_access_supported"] is False
 
@@ -128,8 +128,8 @@ async def test_the_list_of_documents_says_where_and_why_not(hall: Hall) -> None:
 
 
 def test_every_door_declares_itself(hall: Hall) -> None:
-    found = doors(routes(hall.issuer))
-    assert len(found) == 10
+    found = doors(routes(hall.issuer, hall.authorize))
+    assert len(found) == 11
     assert all(one.cors and one.limit <= 65536 for one in found)
 
 

@@ -24,8 +24,8 @@ def provider() -> Provider:
     return Provider(MovableClock(START))
 
 
-def rules(provider: Provider) -> ProofRules:
-    return ProofRules(ISSUER, "client", 10, Anchors([provider.anchor]), "good".__eq__, START)
+def rules(provider: Provider, *, attested: bool = True) -> ProofRules:
+    return ProofRules(ISSUER, "client", 10, attested, Anchors([provider.anchor]), "good".__eq__, START)
 
 
 def jwt(
@@ -131,14 +131,44 @@ def test_a_key_attestation_of_an_unknown_provider_is_refused(provider: Provider)
         (CredentialRequest(credential_configuration_id="other"), Code.UNKNOWN_CREDENTIAL_CONFIGURATION),
         (CredentialRequest(credential_identifier="any"), Code.UNKNOWN_CREDENTIAL_IDENTIFIER),
         (CredentialRequest("card", "any"), Code.INVALID_CREDENTIAL_REQUEST),
-        (CredentialRequest("card", credential_response_encryption={}), Code.INVALID_ENCRYPTION_PARAMETERS),
     ],
 )
 def test_credential_requests_that_name_the_wrong_thing(request_: CredentialRequest, code: Code) -> None:
     with pytest.raises(Refused) as refused:
-        request_.configuration(("card",))
+        request_.configuration(("card",), {})
     assert refused.value.code is code
-    assert CredentialRequest("card").configuration(("card",)) == "card"
+    assert CredentialRequest("card").configuration(("card",), {}) == "card"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (CredentialRequest("card"), Code.INVALID_CREDENTIAL_REQUEST),
+        (CredentialRequest(), Code.INVALID_CREDENTIAL_REQUEST),
+        (CredentialRequest("card", "card.1"), Code.INVALID_CREDENTIAL_REQUEST),
+        (CredentialRequest(credential_identifier="card.2"), Code.UNKNOWN_CREDENTIAL_IDENTIFIER),
+    ],
+)
+def test_where_identifiers_were_given_they_are_asked_for(request_: CredentialRequest, code: Code) -> None:
+    """OpenID4VCI 8.2: credential_identifier is required then, and credential_configuration_id must not be used."""
+    with pytest.raises(Refused) as refused:
+        request_.configuration(("card",), {"card.1": "card"})
+    assert refused.value.code is code
+    named = CredentialRequest(credential_identifier="card.1")
+    assert named.configuration(("card",), {"card.1": "card"}) == "card"
+
+
+def test_plain_proofs_stand_for_their_own_keys_where_the_document_needs_no_attestation(provider: Provider) -> None:
+    """OpenID4VCI F.1 and F.4: each proof is verified with the key it names; an attestation still counts."""
+    loose = rules(provider, attested=False)
+    proofs = [jwt(provider, [key], {"key_attestation": None}) for key in KEYS[:3]]
+    assert [key.thumbprint for key in check_proofs({"jwt": proofs}, loose).keys] == [key.kid for key in KEYS[:3]]
+    forged = jwt(provider, KEYS[:1], {"key_attestation": None}, by=KEYS[1])
+    for wrong in ([proofs[0], forged], [proofs[0], proofs[0]], [jwt(provider, KEYS[:1], {"key_attestation": 7})]):
+        with pytest.raises(Refused) as refused:
+            check_proofs({"jwt": wrong}, loose)
+        assert refused.value.code is Code.INVALID_PROOF
+    assert len(check_proofs({"jwt": [jwt(provider, KEYS[:3])]}, loose).keys) == 3
 
 
 def test_the_qr_carries_the_address_of_the_offer_and_no_code() -> None:

@@ -15,6 +15,7 @@ from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import sign_jws
 from mapae.issuer import portal_web
+from mapae.issuer.identity import Identity
 from mapae.issuer.portal import Portal
 from mapae.keys import Signer, Vault
 from mapae.ui.site import application
@@ -33,10 +34,12 @@ class Town:
         self.refused: Refused | None = None
         self.jti = 0
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._identity))
+        identity = Identity(
+            clock=world.clock, keys=lambda kid: self.key.jwk if kid == self.key.kid else None,
+            peers=self, http=http, url=ORIGIN + "/identity",
+        )  # fmt: skip
         self.portal = Portal(
-            world.db, world.clock, SeededDice("portal"), Vault(b"p" * 32), world.country, world.issuer,
-            identity_keys=lambda kid: self.key.jwk if kid == self.key.kid else None,
-            peers=self, http=http, identity_url=ORIGIN + "/identity",
+            world.db, world.clock, SeededDice("portal"), Vault(b"p" * 32), world.country, world.issuer, identity
         )  # fmt: skip
         self.app = application(portal_web.routes(self.portal), clock=world.clock)
 
