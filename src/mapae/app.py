@@ -40,6 +40,7 @@ from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
 from .trust.web import routes as trust_routes
 from .verifier.kiosk import Access, Verifier
+from .verifier.shop_web import routes as shop_routes
 from .verifier.web import routes as verifier_routes
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
@@ -259,7 +260,10 @@ async def _verifier(house: House) -> None:
         http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
         own_queries=f.settings.demo,
     )  # fmt: skip
-    await house.add("verifier", Role(verifier_routes(house.verifier), rounds=[(5, house.verifier.sweep)]))
+    await house.add(
+        "verifier",
+        Role([*verifier_routes(house.verifier), *shop_routes(house.verifier)], rounds=[(5, house.verifier.sweep)]),
+    )
 
 
 def _host(base: str) -> str:

@@ -127,6 +127,57 @@ def demo_people(
     _run(work)
 
 
+@demo_app.command("ask")
+def demo_ask(
+    purpose: Annotated[
+        str, typer.Option(help="A purpose of the country pack; the shop is one that registered it")
+    ] = "",
+    form: Annotated[str, typer.Option(help="either, sd_jwt or mdoc")] = "either",
+    client_id_prefix: Annotated[str, typer.Option(help="x509_hash or x509_san_dns")] = "x509_hash",
+    method: Annotated[str, typer.Option(help="How the wallet fetches the request: get or post")] = "get",
+    same_device: Annotated[
+        bool, typer.Option("--same-device", help="The answer counts when the browser that asked comes back")
+    ] = False,
+    dcql: Annotated[
+        Path | None, typer.Option(help="A DCQL query of your own (JSON file), instead of a purpose")
+    ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option(help="Issuer authorities to believe besides the trust list, for this question (PEM)")
+    ] = None,
+    transaction_data: Annotated[
+        str, typer.Option(help='A payment to authorize: {"payee": ..., "amount": "9.90", "currency": "KRW"}')
+    ] = "",
+    json_lines: Annotated[bool, typer.Option("--json", help="Every line on stdout is JSON")] = False,
+    url: Annotated[str, typer.Option(help="Where the demo country runs")] = "http://localhost:8080",
+    cacert: Annotated[Path | None, typer.Option(help="The authority of a demo served with --tls (PEM)")] = None,
+) -> None:
+    """Put a question to any wallet, print what it reads, wait for the verdict. Exit code 0: accepted."""
+    from . import demo_ask as asking
+
+    if bool(purpose) == (dcql is not None):
+        raise Refused(Code.BAD_CONFIG, "give one of --purpose and --dcql")
+    try:
+        query = asking.read_json(dcql.read_text("utf-8"), "the DCQL file") if dcql is not None else None
+    except OSError:
+        raise Refused(Code.BAD_CONFIG, f"{dcql} cannot be read") from None
+    wanted = asking.wanted(
+        purpose, form, client_id_prefix, method, same_device=same_device, query=query,
+        transaction=asking.read_json(transaction_data, "--transaction-data") if transaction_data else None,
+        anchors=asking.read_anchors(anchor) if anchor is not None else (),
+    )  # fmt: skip
+
+    def say(what: dict[str, Any]) -> None:
+        if json_lines or "request_uri" not in what:
+            print(msgspec.json.encode(what).decode(), flush=True)
+            return
+        print(what["request_uri"], flush=True)
+        if "browser" in what:
+            talk.print(f"The browser that asks: {what['browser']}", highlight=False, soft_wrap=True)
+
+    if not _run(lambda: asking.ask(url, wanted, say, ca=cacert)):
+        raise typer.Exit(1)
+
+
 @demo_app.command("reset")
 def demo_reset(
     data: Data = "var",

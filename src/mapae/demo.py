@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from .catalog import parse_country
 from .clock import SystemClock
 from .config import ROLES, Settings, checked, country_tree
 from .db import Tx
+from .demo_ask import DemoAsk
 from .demo_lives import lived
 from .errors import Code, Refused
 from .formats.jose import PublicKey
@@ -63,10 +65,12 @@ class _Ceremony(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A relying party of the demo country, as the pack's shops.toml has it."""
+    """A relying party of the demo country, as the pack's shops.toml has it. `own_queries`: on its behalf `mapae demo
+    ask --dcql` asks whatever somebody wrote."""
 
     name: dict[str, str]
     purposes: tuple[str, ...]
+    own_queries: bool = False
 
 
 def shops(country: str) -> dict[str, Shop]:
@@ -92,7 +96,10 @@ async def found(house: House) -> None:
         x5c = f.certificates.given(f"access-{id}", key)
         if x5c is None:
             subject = Subject(shop.name["en"], organization=shop.name["en"], country=country.code)
-            der = await house.registry.certify(id, PublicKey.from_jwk(key.jwk), subject, "demo")
+            host = urlsplit(house.settings.base_url).hostname or ""
+            der = await house.registry.certify(
+                id, PublicKey.from_jwk(key.jwk), subject, "demo", dns=(host,) if host.strip("0123456789.:") else ()
+            )
             f.certificates.keep(f"access-{id}", der)
             x5c = (der,)
         purposes = [msgspec.to_builtins(country.purposes[purpose]) for purpose in shop.purposes]
@@ -203,6 +210,7 @@ class Demo:
         self._generator = parse_people(pack, house.country)
         self._officers = msgspec.convert(pack["officers"], dict[str, str])
         self._people = self._generator.named(self._today)
+        self._own_queries = tuple(id for id, shop in shops(house.settings.country).items() if shop.own_queries)
 
     @property
     def people(self) -> tuple[Named, ...]:
@@ -250,6 +258,7 @@ class Demo:
                 door("GET", "/", self._start, answer=Answer.PAGE, **anyone),
                 door("GET", "/demo.json", self._json, answer=Answer.JSON, cors=True, **anyone),
                 door("GET", "/demo/portraits/{key}", self._portrait, answer=Answer.JSON, **anyone),
+                *DemoAsk(self._house, self._own_queries).routes(),
             ]
         if "issuer" in self._house.roles:
             there += [
@@ -308,6 +317,7 @@ class Demo:
             "name": msgspec.to_builtins(shop.name),
             "purposes": [purpose.id for purpose in shop.purposes],
             "till": f"{self._base}/checker/?code={invitation.code}",
+            "website": f"{self._base}/shop/{shop.id}/",
             "code": invitation.code,
         }
 

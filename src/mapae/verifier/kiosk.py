@@ -171,8 +171,7 @@ class Verifier:
 
     async def done(self, till: Till, id: str) -> None:
         """Next customer: what was shown is erased now."""
-        await self.questions.of(till.id, id)
-        await store.erase(self._db, id)
+        await self.questions.erase(till.id, id)
 
     async def request_object(self, id: str, wallet_nonce: str | None = None) -> str:
         return await self.questions.request_object(id, wallet_nonce)

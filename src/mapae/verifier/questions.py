@@ -16,7 +16,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
@@ -42,6 +42,7 @@ from mapae.verifier.check import (
     Listed,
     Policy,
     Tie,
+    Transaction,
     Trusted,
     conclude,
     examine_answer,
@@ -186,6 +187,19 @@ class Questions:
             return {}
         plain = self._vault.open(session.shown, _context("shown", session.id))
         return msgspec.json.decode(plain, type=dict[str, Any])
+
+    async def transactions(self, asker: str, id: str) -> tuple[Transaction, ...]:
+        """What the holder is to authorize with the answer."""
+        manner = read_manner(await self.of(asker, id))
+        return tuple([Transaction.parse(text) for text in manner.transactions])
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def erase(self, asker: str, id: str) -> None:
+        """What was shown has been read."""
+        await self.of(asker, id)
+        await store.erase(self._db, id)
 
     # --- the wallet's side --------------------------------------------------------------------------------------------
 
@@ -390,6 +404,11 @@ class Questions:
     def _must_be_open(self, session: Session) -> None:
         if session.verdict is not None or session.answered or self._clock.now() >= session.expires_at:
             raise Refused(Code.SESSION_SPENT, "this question has ended")
+
+
+def asker_of(token: str) -> str:
+    """Whoever holds this token, as questions name it: always the same, and the token cannot be told from it."""
+    return f"visit-{_digest(token).hex()[:40]}"
 
 
 def read_manner(session: Session) -> Manner:

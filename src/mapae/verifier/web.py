@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -20,22 +20,15 @@ from mapae.errors import Code, Refused
 from mapae.ui import csrf
 from mapae.ui.http import Answer, Caller, Csrf, Rate, door, form, json_answer, raw_body, see_other
 from mapae.ui.pages import page
-from mapae.ui.words import knows
 from mapae.verifier.ask import Form
-from mapae.verifier.kiosk import ENROLMENT, Ended, Verifier, Waiting
+from mapae.verifier.kiosk import ENROLMENT, Verifier, Waiting
 from mapae.verifier.oid4vp import REQUEST_TYPE, RESPONSE_LIMIT
+from mapae.verifier.pages import ended, waiting
 from mapae.verifier.questions import Questions
-from mapae.verifier.store import Outcome, Till, Verdict
+from mapae.verifier.store import Till
 
 COOKIE: Final = "mapae_till"
 START: Final = "/checker/"
-_STEPS: Final = ("issuer", "seal", "holder", "dates", "standing", "request")
-# Which of the panel's three looks an outcome has. Words and shape say the same as the colour.
-_LOOK: Final = {
-    Outcome.ACCEPTED: "yes", Outcome.NO: "no", Outcome.REFUSED: "no",
-    Outcome.DECLINED: "open", Outcome.EXPIRED: "open", Outcome.CANCELLED: "open",
-}  # fmt: skip
-
 _TillHandler = Callable[[Request, Till], Awaitable[Response]]
 
 
@@ -139,10 +132,10 @@ class _Checker:
         look = await self._verifier.look(till, request.path_params["id"])
         shop = await self._shop(till)
         if isinstance(look, Waiting):
-            return page(request, "checker/waiting.html", shop=shop, **_waiting(look))
+            return page(request, "checker/waiting.html", shop=shop, **waiting(look))
         # A clerk may keep a verdict on the screen, but not a customer's name.
         keep = request.query_params.get("keep") == "1" and not look.shown
-        return page(request, "checker/verdict.html", shop=shop, keep=keep, fragment=False, **_ended(look))
+        return page(request, "checker/verdict.html", shop=shop, keep=keep, fragment=False, **ended(look))
 
     async def panel(self, request: Request, till: Till) -> Response:
         """The moving part of a waiting page: the countdown, and once there is a verdict, that."""
@@ -154,10 +147,10 @@ class _Checker:
             raise
         seen = request.query_params.get("seen")
         if isinstance(look, Waiting):
-            values = _waiting(look)
+            values = waiting(look)
             return page(request, "checker/live.html", news=values["phase"] != seen, **values)
         headers = {"HX-Retarget": "#panel", "HX-Reswap": "outerHTML"}
-        return page(request, "checker/panel.html", headers=headers, keep=False, fragment=True, **_ended(look))
+        return page(request, "checker/panel.html", headers=headers, keep=False, fragment=True, **ended(look))
 
     async def cancel(self, request: Request, till: Till) -> Response:
         await self._verifier.cancel(till, request.path_params["id"])
@@ -196,50 +189,3 @@ def _go(request: Request, path: str) -> Response:
     if request.headers.get("hx-request") == "true":
         return Response(status_code=200, headers={"HX-Redirect": path, "Cache-Control": "no-store"})
     return see_other(path)
-
-
-def _waiting(look: Waiting) -> dict[str, Any]:
-    return {
-        "id": look.id,
-        "purpose": msgspec.to_builtins(look.purpose.name),
-        "items": [msgspec.to_builtins(label) for label in look.items],
-        "legal_basis": msgspec.to_builtins(look.purpose.legal_basis),
-        "qr_text": look.qr,
-        "seconds_left": look.seconds_left,
-        "seconds": look.seconds,
-        "phase": "opened" if look.fetched else "waiting",
-    }
-
-
-def _ended(look: Ended) -> dict[str, Any]:
-    verdict = look.verdict
-    return {
-        "id": look.id,
-        "purpose": msgspec.to_builtins(look.purpose.name),
-        "items": [msgspec.to_builtins(label) for label in look.items],
-        "outcome": verdict.outcome.value,
-        "look": _LOOK[verdict.outcome],
-        "reason": _reason(verdict),
-        "step": verdict.step,
-        "step_number": _STEPS.index(verdict.step) + 1 if verdict.step in _STEPS else None,
-        "code": verdict.code,
-        "renew": verdict.note == "renew",
-        "format": verdict.format,
-        "shown": [(msgspec.to_builtins(label), name, value) for label, name, value in look.shown],
-        "erased": look.erased,
-        "seconds": look.seconds,
-    }
-
-
-def _reason(verdict: Verdict) -> str:
-    """Which words say why: `checker.reason.<this>`."""
-    match verdict.outcome:
-        case Outcome.EXPIRED:
-            return "nobody"
-        case Outcome.DECLINED:
-            return "access_denied" if verdict.code == Code.ACCESS_DENIED else "declined"
-        case Outcome.REFUSED if verdict.code == Code.EXPIRED:
-            return "document_expired"
-        case _:
-            reason = verdict.code or verdict.outcome.value
-            return reason if knows(f"checker.reason.{reason}") else "malformed"

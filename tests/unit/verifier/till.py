@@ -21,6 +21,7 @@ from mapae.formats.x509 import Profile, x509_hash
 from mapae.keys import Signer, Vault
 from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList
 from mapae.ui.site import application
+from mapae.verifier import shop_web
 from mapae.verifier.check import Ask, Format, Item
 from mapae.verifier.kiosk import Access, Verifier
 from mapae.verifier.store import Till
@@ -35,7 +36,7 @@ NAMES = {
 _SECOND = Signer.ephemeral()
 ACCESS = {
     "mart": Access(AUTHORITY.access_signer, (AUTHORITY.access_leaf,)),
-    "rental": Access(_SECOND, (AUTHORITY.certify(Profile.ACCESS, _SECOND),)),
+    "rental": Access(_SECOND, (AUTHORITY.certify(Profile.ACCESS, _SECOND, dns=("mapae.test",)),)),
 }
 
 
@@ -83,7 +84,9 @@ class Shop:
     trust: list[TrustList]
 
     def site(self) -> httpx.AsyncClient:
-        app = application(routes(self.verifier), clock=self.clock, demo=True)
+        app = application(
+            [*routes(self.verifier), *shop_web.routes(self.verifier)], clock=self.clock, demo=True, rates=False
+        )  # fmt: skip
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
 
     async def till(self, shop: str = "mart") -> Till:
@@ -163,5 +166,6 @@ async def opened(db: Db, clock: MovableClock) -> AsyncIterator[Shop]:
         verifier = Verifier(
             db=db, vault=Vault(b"a test vault's secret of 32 bytes"), clock=clock, dice=SeededDice("till"), http=http,
             base=BASE, trust=current, country=country(), access=ACCESS,
+            own_queries=True,
         )  # fmt: skip
         yield Shop(verifier, clock, lists, db, trust)

@@ -56,11 +56,13 @@ class Authority:
         self.access_leaf = self.certify(Profile.ACCESS, self.access_signer)
 
     def certify(
-        self, profile: Profile, key: Signer, start: datetime | None = None, end: datetime | None = None
-    ) -> bytes:
+        self, profile: Profile, key: Signer, start: datetime | None = None, end: datetime | None = None,
+        dns: tuple[str, ...] = (),
+    ) -> bytes:  # fmt: skip
         return x509.leaf(
             profile, Subject(f"{self.name} {profile.name}"), jose.PublicKey.from_jwk(key.jwk), ca=self.ca,
             ca_der=self.root, serial=_serial(), not_before=start or self.start, not_after=end or self.end,
+            dns=dns,
         )  # fmt: skip
 
     def issuer(self, **changes: Any) -> Issuer:

@@ -1,0 +1,183 @@
+"""A shop's website: it asks on the device where the wallet is, and the answer comes back to the same browser.
+
+Promises: every page works without script and by keyboard; a verdict counts, and is seen, only in the browser that asked
+and only once it has come back with the wallet's code (HAIP 1.0 5.1, OpenID4VP 1.0 13.3 and 14.2). Trusts: the visitor's
+cookie, of which only a hash is kept. Keeps: nothing. Refuses: another browser's question, a form from another site, a
+body over its limit. A browser with the Digital Credentials API may ask its wallet itself; the page shows that when
+there is one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from mapae.clock import SystemDice
+from mapae.errors import Code, Refused
+from mapae.ui import csrf
+from mapae.ui.http import Answer, Caller, Csrf, Rate, door, form, json_answer, json_body, see_other
+from mapae.ui.pages import page
+from mapae.verifier.ask import Form, Manner
+from mapae.verifier.kiosk import Verifier, Waiting
+from mapae.verifier.oid4vp import RESPONSE_LIMIT
+from mapae.verifier.pages import ended, waiting
+from mapae.verifier.questions import asker_of
+from mapae.verifier.store import Till
+from mapae.verifier.transaction import PAYMENT, Transaction
+
+COOKIE: Final = "mapae_shop"
+VISIT: Final = timedelta(days=1)
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+class _Credential(msgspec.Struct, forbid_unknown_fields=True):
+    """W3C Digital Credentials API: a DigitalCredential."""
+
+    protocol: str
+    data: dict[str, Any]
+
+
+def routes(verifier: Verifier) -> list[BaseRoute]:
+    site = _Site(verifier)
+    see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
+    do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
+    script = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.TOKEN)
+    return [
+        see("/shop/", site.shops),
+        see("/shop/{shop}/", site.start),
+        do("/shop/{shop}/checks", site.open, rate=Rate(120, 60)),
+        see("/shop/checks/{id}", site.show),
+        see("/shop/back/{id}", site.back),
+        do("/shop/checks/{id}/cancel", site.cancel),
+        script("/shop/checks/{id}/browser-request", site.browser_request, limit=4096),
+        script("/shop/checks/{id}/browser-answer", site.browser_answer, limit=RESPONSE_LIMIT + 4096),
+    ]
+
+
+class _Site:
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._questions = verifier.questions
+
+    async def shops(self, request: Request) -> Response:
+        names = {}
+        for shop in self._verifier.shops:
+            names[shop] = msgspec.to_builtins(await self._verifier.shop(self._visitor("", shop)))
+        return page(request, "shop/list.html", shops=names)
+
+    async def start(self, request: Request) -> Response:
+        return await self._start(request, request.path_params["shop"])
+
+    async def _start(self, request: Request, shop: str, *, wrong: str = "", typed: Any = None) -> Response:
+        visitor = self._visitor("", self._known(shop))
+        country = self._questions.country
+        fee = next(iter(country.fees.values()), None)
+        typed = typed or {"amount": "", "currency": fee.currency if fee is not None else ""}
+        purposes = [
+            {
+                "id": purpose.id,
+                "name": msgspec.to_builtins(purpose.name),
+                "why": msgspec.to_builtins(purpose.why),
+                "items": [
+                    msgspec.to_builtins(country.documents[purpose.document].claim(i).label) for i in purpose.items
+                ],
+            }
+            for purpose in await self._verifier.purposes(visitor)
+        ]
+        name = msgspec.to_builtins(await self._verifier.shop(visitor))
+        return page(
+            request, "shop/start.html", status=422 if wrong else 200, id=shop, shop=name, purposes=purposes,
+            wrong=wrong, typed=typed,
+        )  # fmt: skip
+
+    async def open(self, request: Request) -> Response:
+        """Ask. The browser gets its cookie now: with it, and only with it, the answer counts."""
+        shop, fields = self._known(request.path_params["shop"]), await form(request)
+        try:
+            wanted = Form(fields.get("form", Form.EITHER.value))
+        except ValueError:
+            raise Refused(Code.UNSUPPORTED, "there is no such format") from None
+        purpose = fields.get("purpose", "")
+        token = csrf.session_token(request, COOKIE) or SystemDice().token()
+        visitor = self._visitor(token, shop)
+        transactions: tuple[str, ...] = ()
+        if fields.get("amount"):
+            name = await self._verifier.shop(visitor)
+            payee = getattr(name, self._questions.country.languages[0])
+            paid = {"payee": payee, "amount": fields["amount"], "currency": fields.get("currency", "")}
+            try:
+                transactions = (Transaction.make(PAYMENT, ["sd_jwt"], paid).text,)
+            except Refused as refused:
+                if refused.code is not Code.MALFORMED:
+                    raise
+                return await self._start(request, shop, wrong="amount", typed=paid)
+        manner = Manner(same_device=True, transactions=transactions)
+        id = await self._verifier.open(visitor, purpose, wanted, manner)
+        answer = see_other(f"/shop/checks/{id}")
+        csrf.set_cookie(request, answer, COOKIE, token, int(VISIT.total_seconds()))
+        return answer
+
+    async def show(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        visitor = await self._asker(request, id)
+        look = await self._verifier.look(visitor, id)
+        shop = msgspec.to_builtins(await self._verifier.shop(visitor))
+        payments = await self._payments(visitor, id)
+        more = {"shop": shop, "shop_id": visitor.relying_party, "payments": payments}
+        if isinstance(look, Waiting):
+            return page(request, "shop/wait.html", answered=look.answered, **more, **waiting(look))
+        return page(request, "shop/result.html", **more, **ended(look))
+
+    async def back(self, request: Request) -> Response:
+        """Where the wallet leads the holder's browser. Refuses, and ends, an answer that comes to another one."""
+        id, code = request.path_params["id"], request.query_params.get("response_code", "")
+        token = csrf.session_token(request, COOKIE)
+        await self._questions.come_back(asker_of(token) if token else "", id, code)
+        return see_other(f"/shop/checks/{id}")
+
+    async def cancel(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        visitor = await self._asker(request, id)
+        await self._verifier.cancel(visitor, id)
+        return see_other(f"/shop/{visitor.relying_party}/")
+
+    async def browser_request(self, request: Request) -> Response:
+        await json_body(request, _Nothing)
+        id = request.path_params["id"]
+        visitor = await self._asker(request, id)
+        return json_answer({"requests": await self._questions.browser_requests(visitor.id, id)})
+
+    async def browser_answer(self, request: Request) -> Response:
+        credential = await json_body(request, _Credential)
+        id = request.path_params["id"]
+        visitor = await self._asker(request, id)
+        await self._questions.answer_from_browser(visitor.id, id, credential.data)
+        return json_answer({})
+
+    async def _asker(self, request: Request, id: str) -> Till:
+        """This browser, as the visitor who put this question. Raises Refused(NOT_FOUND) when it did not."""
+        token = csrf.session_token(request, COOKIE)
+        if token is None:
+            raise Refused(Code.NOT_FOUND, "there is no such check")
+        session = await self._questions.of(asker_of(token), id)
+        return self._visitor(token, session.relying_party)
+
+    def _visitor(self, token: str, shop: str) -> Till:
+        return Till(asker_of(token), shop, self._questions.now() + VISIT)
+
+    def _known(self, shop: str) -> str:
+        if shop not in self._verifier.shops:
+            raise Refused(Code.NOT_FOUND, "there is no such shop")
+        return shop
+
+    async def _payments(self, visitor: Till, id: str) -> list[dict[str, str]]:
+        return [dict(one.fields) for one in await self._questions.transactions(visitor.id, id)]
