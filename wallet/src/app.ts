@@ -15,6 +15,7 @@ import "./screens/home.ts";
 import type { Blocked } from "./screens/locks.ts";
 import "./screens/locks.ts";
 import "./screens/onboarding.ts";
+import "./screens/receive.ts";
 import "./screens/scan.ts";
 import { type Host, icon, type Route, trouble } from "./screens/screen.ts";
 import "./screens/settings.ts";
@@ -24,6 +25,7 @@ import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
 const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
 /** One question at a time: no way past it but its own buttons. */
 const ALONE = new Set(["offer", "ask", "progress", "change-pin", "add-passkey", "passkey"]);
+const CALLBACK = "/wallet/callback";
 const TABS = ["home", "scan", "history", "settings"] as const;
 
 export class App extends LitElement implements Host {
@@ -36,6 +38,7 @@ export class App extends LitElement implements Host {
   private linkProblem: Problem | null = null;
   private waitingVersion: (() => void) | null = null;
   private others: BroadcastChannel | null = null;
+  private issuerTimer: ReturnType<typeof setTimeout> | undefined;
 
   protected override createRenderRoot(): HTMLElement {
     return this;
@@ -46,6 +49,11 @@ export class App extends LitElement implements Host {
     speak(firstLanguage(await wallet.store.meta("language"), navigator.languages));
     document.documentElement.lang = spoken();
     this.waitingLink = fromHash(location.hash);
+    if (location.pathname === CALLBACK) {
+      // Back from an issuer's sign-in. Nothing of it stays in the address or the history.
+      await wallet.keepReturn(location.search);
+      history.replaceState(null, "", "/wallet/");
+    }
     window.addEventListener("popstate", (event) => this.popped(event.state as Route | null));
     window.addEventListener("hashchange", () => this.hashed());
     window.addEventListener("online", () => this.online());
@@ -96,6 +104,7 @@ export class App extends LitElement implements Host {
     // What a route carries (a request, an offer) is not put into the browser's history.
     const kept = "with" in route ? { name: "home" } : route;
     history[replace ? "replaceState" : "pushState"](kept, "", `#/${route.name}`);
+    this.waitForIssuers();
     this.requestUpdate();
     void this.updateComplete.then(() => this.settle());
   }
@@ -105,7 +114,18 @@ export class App extends LitElement implements Host {
     window.scrollTo(0, 0);
     const heading = this.querySelector<HTMLElement>("#heading");
     document.title = `${heading?.textContent?.trim() ?? ""} – ${t("app.name")}`;
-    if (!this.querySelector("#pin:focus")) heading?.focus({ preventScroll: true });
+    // Where the safe answer is no, that is where the keyboard starts.
+    const first = this.querySelector<HTMLElement>("[data-first]") ?? heading;
+    if (!this.querySelector("#pin:focus")) first?.focus({ preventScroll: true });
+  }
+
+  /** While the wallet is open, what an issuer put off is asked for when its time has come. */
+  private waitForIssuers(): void {
+    clearTimeout(this.issuerTimer);
+    const next = this.wallet.nextDeferred;
+    if (next === 0 || !this.wallet.vault.open) return;
+    const wait = Math.min(Math.max(1000, next - this.wallet.now()), 3_600_000);
+    this.issuerTimer = setTimeout(() => void this.wallet.tend().catch(asProblem).then(() => this.waitForIssuers()), wait);
   }
 
   private popped(state: Route | null): void {
@@ -155,10 +175,24 @@ export class App extends LitElement implements Host {
     if (await this.retire()) return;
     const link = this.waitingLink;
     this.go({ name: "home" }, true);
-    if (link) await this.openLink(link);
+    if (!(await this.goOn()) && link) await this.openLink(link);
     await this.wallet.tend().catch(asProblem);
+    this.waitForIssuers();
     await this.guard();
     await this.remind();
+  }
+
+  /** Back from an issuer's sign-in: the issuance it belongs to goes on. */
+  private async goOn(): Promise<boolean> {
+    try {
+      const pending = await this.wallet.takeReturn();
+      if (pending) this.go({ name: "progress", with: { pending } }, true);
+      return pending !== null;
+    } catch (thrown) {
+      this.linkProblem = asProblem(thrown);
+      this.requestUpdate();
+      return true;
+    }
   }
 
   private async remind(): Promise<void> {

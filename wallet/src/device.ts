@@ -114,8 +114,10 @@ export class Phone {
     return answer.wallet_attestation;
   }
 
-  async keyAttestation(keys: readonly PublicJwk[], nonce: string): Promise<string> {
-    const answer = await this.call<{ key_attestation: string }>("POST", "/key-attestations", { keys, nonce });
+  /** `nonce` null: the issuer hands out none. */
+  async keyAttestation(keys: readonly PublicJwk[], nonce: string | null): Promise<string> {
+    const message = nonce === null ? { keys } : { keys, nonce };
+    const answer = await this.call<{ key_attestation: string }>("POST", "/key-attestations", message);
     return answer.key_attestation;
   }
 

@@ -1,64 +1,58 @@
 /**
  * Receiving a card. The steps are those of docs/issuing.md, from the phone's side.
  * Promises: killed at any line, the next start finishes the work; no batch is stored twice, none is lost. Trusts: the trust list for
- * who may issue what. Keeps: the pending issuance until the issuer has our receipt. Refuses: untrusted issuers, copies that do not
- * check (the issuer is told), deferred issuance.
+ * who may issue what; an issuer on no list only as far as the holder, told so, said yes. Keeps: the pending issuance until the issuer
+ * has our receipt. Refuses: a type that is somebody else's, copies that do not check (the issuer is told), a sign-in that came back
+ * from another server or to another start.
  *
  * Why it is safe: what the issuer can notice is repeated with the same code or token, which it answers again while the last batch
- * is not acknowledged; what only we notice happens in one transaction (keys, copies, card, receipt to send).
+ * is not acknowledged; what only we notice happens in one transaction (keys, copies, card, receipt to send). An authorization code that
+ * was lost on the way is gone: the holder signs in again.
  */
 import type { CredentialOfferObject } from "@openid4vc/openid4vci";
 import { alone } from "./alone.ts";
-import { b64u, token } from "./bytes.ts";
+import { cardOf, cardWith, checkAll } from "./arrived.ts";
+import { token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
-import type { Format, Held } from "./formats/held.ts";
+import type { Held } from "./formats/held.ts";
 import { makeKey } from "./keys.ts";
 import { allowedUrl } from "./links.ts";
+import { type Configuration, issuerLogo, issuerName, lookOf } from "./look.ts";
 import type { Net } from "./net.ts";
+import { deferredUntil, type Offered, sameOffer, serverOf, txCodeOf } from "./offer.ts";
 import { asProblem, Problem } from "./problem.ts";
-import { type Copy, type Order, type Part, type Pending, readAll } from "./records.ts";
-import { dropOwned, type KeyRow, type Store, type Write } from "./store.ts";
-import { anchors, issuerOf, type Trust, type TrustedIssuer, type Words } from "./trust.ts";
+import { type Copy, type Order, type Pending, readAll } from "./records.ts";
+import { dropOwned, type KeyRow, type SealedRow, type Store, type Write } from "./store.ts";
+import { anchors, issuerOf, type Trust, type TrustedIssuer } from "./trust.ts";
 import type { Vault } from "./vault.ts";
-import type { IssuerLine } from "./vci.ts";
-import { parseCertificate } from "./x509.ts";
+import type { Answered, IssuerLine, Tokens } from "./vci.ts";
 
 export type Step = "token" | "keys" | "credential" | "check" | "store" | "receipt";
-
-export interface Offered {
-  readonly offer: CredentialOfferObject;
-  readonly issuer: TrustedIssuer;
-  readonly name: Words;
-  readonly formats: readonly Format[];
-  readonly labels: readonly Words[];
-  readonly copies: number;
-}
 
 /** Refusals after which trying again by itself cannot help. Everything else is tried again at the next start. */
 const FINAL = new Set([
   "invalid_grant",
+  "access_denied",
   "credential_request_denied",
+  "invalid_transaction_id",
   "unknown_credential_configuration",
+  "unknown_credential_identifier",
   "untrusted_issuer",
   "bad_signature",
   "bad_certificate",
   "bad_digest",
   "bad_holder_proof",
   "not_what_was_asked",
+  "not_encrypted",
   "unsupported",
   "bad_issuer",
+  "insecure_address",
   "invalid_client",
   "unauthorized_client",
   "device_ended",
   "phone_already_active",
   "already_holds",
 ]);
-
-interface Configuration {
-  readonly id: string;
-  readonly format: Format;
-  readonly type: string;
-}
 
 export class Issuance {
   private running = new Map<string, Promise<string>>();
@@ -73,31 +67,39 @@ export class Issuance {
     private readonly now: () => number,
   ) {}
 
-  async line(issuer: string): Promise<IssuerLine> {
+  /** `server`: the authorization server an offer named. */
+  async line(issuer: string, server: string | null = null): Promise<IssuerLine> {
     const { IssuerLine } = await import("./vci.ts");
-    return IssuerLine.open(issuer, this.store, this.net, this.phone, this.base);
+    const { store, net, phone, base, now } = this;
+    const listed = (await this.trust.list()).issuers.filter((one) => one.id === issuer || one.status_prefix.startsWith(`${issuer}/`));
+    const trusted = listed.length > 0 ? listed.flatMap(({ ca }) => anchors(ca)) : null;
+    return IssuerLine.open(issuer, { store, net, phone, base, now, trusted }, server ?? undefined);
   }
 
   /** What an offer would bring, before anything is asked for. */
   async read(text: string): Promise<Offered> {
     const { IssuerLine } = await import("./vci.ts");
     const offer = await IssuerLine.offer(text, this.net, this.base);
-    allowedUrl(offer.credential_issuer, this.base);
-    const line = await this.line(offer.credential_issuer);
-    const list = await this.trust.list();
-    const configurations = offer.credential_configuration_ids.map((id) => configurationOf(line, id));
-    const [first] = configurations;
-    if (!first) throw new Problem("bad_link", "the offer is empty");
-    const issuer = issuerOf(list, first.format, first.type);
-    if (!belongs(issuer, offer.credential_issuer)) throw new Problem("untrusted_issuer");
-    const look = lookOf(line, first.id);
+    const { host } = allowedUrl(offer.credential_issuer, this.base);
+    const ids = offer.credential_configuration_ids;
+    if (ids.length === 0 || new Set(ids).size !== ids.length) throw new Problem("bad_link", "the offer is empty or repeats itself");
+    const line = await this.line(offer.credential_issuer, serverOf(offer));
+    const what = ids.map((id) => line.configuration(id));
+    const [first] = what as [Configuration];
+    const listed = issuerOf(await this.trust.list(), offer.credential_issuer, what);
+    const look = lookOf(line.issuer, first);
+    const grant = line.grantOf(offer);
     return {
       offer,
-      issuer,
-      name: look.name,
-      formats: configurations.map((item) => item.format),
+      issuer: listed?.name ?? issuerName(line.issuer, host),
+      host,
+      stranger: listed ? null : { signer: line.signer },
+      look: { ...look, logo: look.logo ?? issuerLogo(line.issuer) },
+      formats: what.map((item) => item.format),
       labels: Object.values(look.labels),
       copies: line.batchSize,
+      txCode: grant === "pre" ? txCodeOf(offer) : null,
+      signInHost: grant === "code" ? line.signInHost : null,
     };
   }
 
@@ -105,24 +107,46 @@ export class Issuance {
    * The holder said yes: from here on the issuance survives anything. Returns its id. The same offer accepted twice is one issuance,
    * and a card of a type we hold takes the place of the one we hold.
    */
-  async accept(offered: Offered): Promise<string> {
-    const code = codeOf(offered.offer);
-    const under = (await this.pending()).find((item) => !item.failed && item.offer && codeOf(item.offer) === code);
-    if (under) return under.id;
-    const orders = await readAll<Order>(this.store, this.vault, "order");
-    const { credential_issuer: issuer, credential_configuration_ids: configurations } = offered.offer;
-    const held = orders.find(
-      (order) => order.issuer === issuer && order.parts.some((part) => configurations.includes(part.configuration)),
-    );
+  async accept(offered: Offered, txCode: string | null = null): Promise<string> {
+    const { offer } = offered;
+    const under = (await this.pending()).find((item) => !item.failed && item.offer && sameOffer(item.offer, offer));
+    if (under) {
+      if (txCode !== null) await this.save({ ...under, txCode });
+      return under.id;
+    }
+    const { credential_issuer: issuer, credential_configuration_ids: configurations } = offer;
+    const cards = await this.cardsFor(issuer, configurations, serverOf(offer));
     return this.begin({
       id: token(),
-      order: held?.id ?? token(), // never the issuance's own id: both are keys of one table
+      order: cards[configurations[0] ?? ""] ?? token(),
+      cards,
       renewal: false,
       issuer,
-      offer: offered.offer as unknown as Record<string, unknown>,
+      offer: offer as unknown as Record<string, unknown>,
       configurations,
       refresh: null,
+      name: offered.look.name,
+      host: offered.host,
+      stranger: offered.stranger !== null,
+      grant: offered.signInHost === null ? "pre" : "code",
+      server: serverOf(offer),
+      txCode,
     });
+  }
+
+  /** One card a document: two forms of one share it, two documents in one form do not. */
+  private async cardsFor(issuer: string, ids: readonly string[], server: string | null): Promise<Record<string, string>> {
+    const line = await this.line(issuer, server);
+    const orders = await readAll<Order>(this.store, this.vault, "order");
+    const what = ids.map((id) => line.configuration(id));
+    const alike = new Set(what.map(({ format }) => format)).size === what.length;
+    const cards: Record<string, string> = {};
+    for (const { id } of what) {
+      const kin = alike ? ids : [id];
+      const held = orders.find((order) => order.issuer === issuer && order.parts.some((part) => kin.includes(part.configuration)));
+      cards[id] = held?.id ?? (alike ? Object.values(cards)[0] : undefined) ?? token(); // never the issuance's own id: both are keys of one table
+    }
+    return cards;
   }
 
   /** Fresh copies for a card we hold. */
@@ -145,7 +169,46 @@ export class Issuance {
       offer: null,
       configurations: order.parts.map((part) => part.configuration),
       refresh: order.refreshToken,
+      stranger: Boolean(order.stranger),
+      server: order.authorizationServer || null,
     });
+  }
+
+  /** The address the browser goes to, so that the holder can sign in; what has to match afterwards is on disk before she leaves. */
+  async signIn(id: string): Promise<string> {
+    const pending = await this.load(id);
+    const line = await this.line(pending.issuer, pending.server);
+    const what = pending.configurations.map((one) => line.configuration(one));
+    const signIn = await line.signIn(pending.offer as unknown as CredentialOfferObject, what, new URL("/wallet/callback", this.base).href);
+    await this.save({ ...pending, signIn, code: null });
+    return signIn.url;
+  }
+
+  /** The browser came back (RFC 6749 section 4.1.2, RFC 9207). Returns the issuance it came back to. */
+  async returned(answer: URLSearchParams): Promise<string> {
+    if ([...answer.keys()].some((name) => answer.getAll(name).length > 1)) throw new Problem("unknown_return", "a parameter twice");
+    const state = answer.get("state") ?? "";
+    const pending = (await this.pending()).find((item) => item.signIn && item.signIn.state === state && state !== "");
+    if (!pending?.signIn) throw new Problem("unknown_return", "no sign-in of ours");
+    const over = { ...pending, signIn: { ...pending.signIn, state: "" } }; // a state answers once
+    // HAIP 1.0 section 4 by FAPI 2.0: always there, and the very server we sent the browser to.
+    if (answer.get("iss") !== pending.signIn.server) {
+      await this.save({ ...over, signIn: null });
+      throw new Problem("wrong_return", "another issuer");
+    }
+    const code = answer.get("code");
+    if (answer.has("error") || !code) {
+      const failed = answer.get("error") === "access_denied" ? "access_denied" : "sign_in_failed";
+      await this.save({ ...over, signIn: null, failed });
+      throw new Problem(failed);
+    }
+    await this.save({ ...over, code });
+    return pending.id;
+  }
+
+  /** The code the holder was told, for an issuance that waits for it. */
+  async giveTxCode(id: string, txCode: string): Promise<void> {
+    await this.save({ ...(await this.load(id)), txCode });
   }
 
   pending(): Promise<Pending[]> {
@@ -155,6 +218,7 @@ export class Issuance {
   async forget(id: string): Promise<void> {
     await this.store.write(async (tx) => {
       await tx.objectStore("sealed").delete(id);
+      await dropOwned(tx, waiting(id));
     });
   }
 
@@ -183,12 +247,17 @@ export class Issuance {
   private async work(id: string, onStep: (step: Step) => void): Promise<string> {
     try {
       let pending = await this.load(id);
-      const line = await this.line(pending.issuer);
+      const line = await this.line(pending.issuer, pending.server);
       for (const configuration of pending.configurations) {
         if (!pending.stored.includes(configuration)) pending = await this.obtain(pending, line, configuration, onStep);
       }
       onStep("receipt");
       await this.sendReceipts(pending, line);
+      const until = deferredUntil(pending);
+      if (until > 0) {
+        await this.save({ ...pending, notify: [] });
+        throw new Problem("deferred", "", { until });
+      }
       await this.forget(id);
       return pending.order;
     } catch (thrown) {
@@ -200,11 +269,12 @@ export class Issuance {
 
   private async obtain(pending: Pending, line: IssuerLine, configuration: string, onStep: (step: Step) => void): Promise<Pending> {
     let current = pending;
+    if ((pending.deferred?.[configuration]?.next ?? 0) > this.now()) return pending; // not yet
     for (let attempt = 1; ; attempt++) {
       try {
         onStep("token");
         current = await this.withToken(current, line);
-        return await this.batch(current, line, configurationOf(line, configuration), onStep);
+        return await this.batch(current, line, line.configuration(configuration), onStep);
       } catch (thrown) {
         const problem = asProblem(thrown);
         if (attempt > 1 || !["invalid_token", "invalid_nonce"].includes(problem.code)) throw problem;
@@ -215,13 +285,15 @@ export class Issuance {
 
   private async withToken(pending: Pending, line: IssuerLine): Promise<Pending> {
     if (pending.access) return pending;
-    const tokens = pending.refresh
-      ? await line.tokenByRefresh(pending.refresh)
-      : await line.tokenByCode(pending.offer as unknown as CredentialOfferObject);
-    const next: Pending = { ...pending, access: tokens.access, refresh: tokens.refresh };
+    const { access, refresh, identifiers } = await this.tokens(pending, line);
+    const next: Pending = { ...pending, access, refresh, identifiers: { ...pending.identifiers, ...identifiers }, code: null };
     const rows = [await this.vault.seal("pending", next.id, "", next)];
-    const order = await this.order(pending.order);
-    if (order) rows.push(await this.vault.seal("order", order.id, "", { ...order, refreshToken: tokens.refresh }));
+    // Cards that came by one offer share the token; a used one is of no use to any of them.
+    const kin = new Set([pending.order, ...Object.values(pending.cards ?? {})]);
+    for (const order of await readAll<Order>(this.store, this.vault, "order")) {
+      const shares = kin.has(order.id) || (order.refreshToken !== null && order.refreshToken === pending.refresh);
+      if (shares) rows.push(await this.vault.seal("order", order.id, "", { ...order, refreshToken: refresh }));
+    }
     await this.store.write(async (tx) => {
       await mustGoOn(tx, next.id);
       for (const row of rows) await tx.objectStore("sealed").put(row);
@@ -229,18 +301,47 @@ export class Issuance {
     return next;
   }
 
+  private async tokens(pending: Pending, line: IssuerLine): Promise<Tokens> {
+    if (pending.refresh) return line.tokenByRefresh(pending.refresh);
+    if (pending.grant === "code") {
+      const { code, signIn } = pending;
+      if (!code || !signIn) throw new Problem("sign_in_needed");
+      return line.tokenBySignIn(signIn, code).catch(async (thrown: unknown) => {
+        if (asProblem(thrown).code !== "invalid_grant") throw thrown;
+        await this.save({ ...pending, code: null, signIn: null }); // used or run out: a new one comes by signing in again
+        throw new Problem("sign_in_needed", "the code was not taken");
+      });
+    }
+    const asked = txCodeOf(pending.offer);
+    const { txCode = null } = pending;
+    if (asked && !txCode) throw new Problem("tx_code_needed");
+    return line.tokenByOffer(pending.offer as unknown as CredentialOfferObject, asked ? txCode : null).catch(async (thrown: unknown) => {
+      // Section 6.3: a wrong code and a spent offer are answered alike; the holder may try another code.
+      if (!asked || asProblem(thrown).code !== "invalid_grant") throw thrown;
+      await this.save({ ...pending, txCode: null });
+      throw new Problem("wrong_tx_code");
+    });
+  }
+
   private async batch(pending: Pending, line: IssuerLine, what: Configuration, onStep: (step: Step) => void): Promise<Pending> {
+    const put = pending.deferred?.[what.id];
     onStep("keys");
-    const owner = `${pending.order}/${what.id}`;
     const keys: KeyRow[] = [];
-    for (let count = 0; count < line.batchSize; count++) keys.push(await makeKey(owner));
+    if (put) {
+      const kept = new Map((await this.store.keysOf(waiting(pending.id))).map((key) => [key.id, key]));
+      keys.push(...put.keys.flatMap((id) => kept.get(id) ?? []));
+    } else for (let count = 0; count < line.batchSize; count++) keys.push(await makeKey(waiting(pending.id)));
     onStep("credential");
-    const answer = await line.credentials(what.id, pending.access ?? "", keys);
+    const answer = put
+      ? await line.deferred(put.transaction, pending.access ?? "")
+      : await line.credentials(what.id, pending.identifiers?.[what.id]?.[0] ?? null, pending.access ?? "", keys);
+    if ("transaction" in answer) return this.putOff(pending, what, answer, keys);
     onStep("check");
     let held: Held[];
-    const issuer = issuerOf(await this.trust.list(), what.format, what.type);
+    const issuer = await this.source(pending, what);
     try {
-      held = await this.checkAll(answer.credentials, what, keys, issuer);
+      held = await checkAll(answer.credentials, what, keys, issuer, this.now());
+      await this.mustBeTheSame(pending, what, held);
     } catch (thrown) {
       const { notification } = answer;
       // The issuer should know that its batch is of no use; not reaching it must not hide why.
@@ -251,19 +352,32 @@ export class Issuance {
     return this.storeBatch(pending, line, what, keys, answer, held, issuer);
   }
 
-  private async checkAll(raw: readonly string[], what: Configuration, keys: readonly KeyRow[], issuer: TrustedIssuer): Promise<Held[]> {
-    if (raw.length === 0 || raw.length > keys.length) throw new Problem("not_what_was_asked", "number of copies");
-    const trusted = anchors(issuer.ca);
-    const check = what.format === "dc+sd-jwt" ? (await import("./formats/sd_jwt.ts")).checkSdJwt : (await import("./formats/mdoc.ts")).checkMdoc;
-    const held: Held[] = [];
-    for (const [at, credential] of raw.entries()) {
-      const key = keys[at];
-      if (!key) throw new Problem("not_what_was_asked", "number of copies");
-      const one = await check(credential, what.type, key.jwk, trusted, this.now());
-      if (one.validUntil * 1000 <= this.now()) throw new Problem("expired", "a copy arrived expired");
-      held.push(one);
-    }
-    return held;
+  /** The issuer needs more time: the keys wait with the transaction, so that what comes is bound to them. */
+  private async putOff(pending: Pending, what: Configuration, answer: { transaction: string; interval: number }, keys: readonly KeyRow[]): Promise<Pending> {
+    const { transaction, interval } = answer;
+    const put = { transaction, next: this.now() + Math.min(interval, 30 * 86_400) * 1000, keys: keys.map(({ id }) => id) };
+    const next: Pending = { ...pending, deferred: { ...pending.deferred, [what.id]: put } };
+    const row = await this.vault.seal("pending", next.id, "", next);
+    await this.store.write(async (tx) => {
+      await mustGoOn(tx, next.id);
+      for (const key of keys) await tx.objectStore("keys").put(key);
+      await tx.objectStore("sealed").put(row);
+    });
+    return next;
+  }
+
+  /** Who issues this, by the list of now. A stranger needs the holder's yes; one the list struck off is not a stranger. */
+  private async source(pending: Pending, what: Configuration): Promise<TrustedIssuer | null> {
+    const listed = issuerOf(await this.trust.list(), pending.issuer, [what]);
+    if (!listed && !pending.stranger) throw new Problem("untrusted_issuer", "on the list no longer");
+    return listed;
+  }
+
+  /** What nobody vouches for has to stay the same: a stranger's fresh copies come from whom the first came from. */
+  private async mustBeTheSame(pending: Pending, what: Configuration, held: readonly Held[]): Promise<void> {
+    const known = (await this.order(cardOf(pending, what.id)))?.parts.find((part) => part.configuration === what.id)?.signer;
+    const same = held.every(({ signer }) => signer.certifiedBy === (known ?? held[0]?.signer)?.certifiedBy);
+    if (pending.stranger && !same) throw new Problem("not_what_was_asked", "signed by somebody else than before");
   }
 
   private async storeBatch(
@@ -271,16 +385,17 @@ export class Issuance {
     line: IssuerLine,
     what: Configuration,
     keys: readonly KeyRow[],
-    answer: { credentials: readonly string[]; notification: string | null },
+    answer: Extract<Answered, { credentials: readonly string[] }>,
     held: readonly Held[],
-    issuer: TrustedIssuer,
+    issuer: TrustedIssuer | null,
   ): Promise<Pending> {
-    const owner = `${pending.order}/${what.id}`;
+    const card = cardOf(pending, what.id);
+    const owner = `${card}/${what.id}`;
     const copies = answer.credentials.map((raw, at): Copy => {
       const one = held[at] as Held;
       return {
         id: token(),
-        order: pending.order,
+        order: card,
         configuration: what.id,
         raw,
         key: keys[at]?.id ?? "",
@@ -295,55 +410,17 @@ export class Issuance {
         ? [...pending.notify, { id: answer.notification, event: "credential_accepted" }]
         : pending.notify,
     };
-    const order = this.withPart(await this.order(pending.order), pending, line, what, held[0] as Held, issuer);
-    const rows = await Promise.all(copies.map((copy) => this.vault.seal("copy", copy.id, owner, copy)));
+    const order = await cardWith(await this.order(card), pending, line, what, [held[0] as Held, held.length], issuer, this.net, this.now());
+    const rows: SealedRow[] = await Promise.all(copies.map((copy) => this.vault.seal("copy", copy.id, owner, copy)));
     rows.push(await this.vault.seal("order", order.id, "", order), await this.vault.seal("pending", next.id, "", next));
     await this.store.write(async (tx) => {
       await mustGoOn(tx, next.id);
       await dropOwned(tx, owner); // the batch before this one, used or not
-      for (const key of keys.slice(0, copies.length)) await tx.objectStore("keys").put(key);
+      for (const key of keys.slice(copies.length)) await tx.objectStore("keys").delete(key.id);
+      for (const key of keys.slice(0, copies.length)) await tx.objectStore("keys").put({ ...key, owner });
       for (const row of rows) await tx.objectStore("sealed").put(row);
     });
     return next;
-  }
-
-  private withPart(
-    known: Order | null,
-    pending: Pending,
-    line: IssuerLine,
-    what: Configuration,
-    held: Held,
-    issuer: TrustedIssuer,
-  ): Order {
-    const metadata = line.metadata.credentialIssuer.credential_configurations_supported[what.id];
-    const part: Part = {
-      configuration: what.id,
-      format: what.format,
-      type: what.type,
-      namespace: namespaceOf(metadata, what),
-      claims: held.claims,
-      authorities: anchors(issuer.ca).map((der) => {
-        const { ski } = parseCertificate(der);
-        return ski ? b64u(ski) : "";
-      }),
-      copiesUntil: held.validUntil,
-    };
-    const others = known?.parts.filter((item) => item.configuration !== what.id) ?? [];
-    const fresh = lookOf(line, what.id);
-    // A configuration that says nothing about its look wears what the other format says.
-    const look = fresh.name.ko === what.id && known ? { name: known.name, colors: known.colors, labels: { ...fresh.labels, ...known.labels } } : fresh;
-    return {
-      id: pending.order,
-      issuer: pending.issuer,
-      authorizationServer: line.server,
-      issuerName: issuer.name,
-      ...look,
-      refreshToken: pending.refresh,
-      parts: [...others, part].toSorted((a, b) => a.configuration.localeCompare(b.configuration)),
-      received: known?.received ?? this.now(),
-      standing: "valid",
-      standingHeard: this.now(),
-    };
   }
 
   private async sendReceipts(pending: Pending, line: IssuerLine): Promise<void> {
@@ -390,61 +467,5 @@ async function mustGoOn(tx: Write, id: string): Promise<void> {
   if (!(await tx.objectStore("sealed").get(id))) throw new Problem("conflict", "the wallet was erased meanwhile");
 }
 
-function codeOf(offer: unknown): unknown {
-  const { grants } = offer as { grants?: Record<string, { "pre-authorized_code"?: unknown }> };
-  return grants?.["urn:ietf:params:oauth:grant-type:pre-authorized_code"]?.["pre-authorized_code"];
-}
-
-/** The address an offer names must be the trusted issuer's: its id, or where its status lists live. */
-function belongs(issuer: TrustedIssuer, credentialIssuer: string): boolean {
-  return issuer.id === credentialIssuer || issuer.status_prefix.startsWith(`${credentialIssuer}/`);
-}
-
-function configurationOf(line: IssuerLine, id: string): Configuration {
-  const metadata = line.metadata.credentialIssuer.credential_configurations_supported[id] as Record<string, unknown> | undefined;
-  const format = metadata?.["format"];
-  const type = format === "dc+sd-jwt" ? metadata?.["vct"] : metadata?.["doctype"];
-  if ((format !== "dc+sd-jwt" && format !== "mso_mdoc") || typeof type !== "string") {
-    throw new Problem("unknown_credential_configuration", id);
-  }
-  return { id, format, type };
-}
-
-interface Display {
-  readonly name?: string;
-  readonly locale?: string;
-  readonly background_color?: string;
-  readonly text_color?: string;
-}
-
-function byLocale(entries: readonly Display[] | undefined, fallback: string): Words {
-  const of = (tag: string): string | undefined => entries?.find((entry) => entry.locale?.startsWith(tag))?.name;
-  const any = entries?.[0]?.name ?? fallback;
-  return { ko: of("ko") ?? any, en: of("en") ?? any };
-}
-
-/** How the issuer wants the card to look and its items to be called (credential_metadata, OpenID4VCI 1.0 section 12.2.4). */
-function lookOf(line: IssuerLine, id: string): Pick<Order, "name" | "colors" | "labels"> {
-  const metadata = line.metadata.credentialIssuer.credential_configurations_supported[id] as {
-    credential_metadata?: { display?: Display[]; claims?: { path: unknown[]; display?: Display[] }[] };
-  };
-  const { display, claims } = metadata.credential_metadata ?? {};
-  const color = (raw: string | undefined, otherwise: string): string => (raw && /^#[0-9a-f]{6}$/i.test(raw) ? raw : otherwise);
-  return {
-    name: byLocale(display, id),
-    colors: { background: color(display?.[0]?.background_color, "#123a7a"), text: color(display?.[0]?.text_color, "#ffffff") },
-    labels: Object.fromEntries(
-      (claims ?? []).map((claim) => {
-        const name = String(claim.path.at(-1));
-        return [name, byLocale(claim.display, name)];
-      }),
-    ),
-  };
-}
-
-function namespaceOf(metadata: unknown, what: Configuration): string {
-  if (what.format !== "mso_mdoc") return "";
-  const claims = (metadata as { credential_metadata?: { claims?: { path: unknown[] }[] } }).credential_metadata?.claims;
-  const first = claims?.find((claim) => claim.path.length === 2)?.path[0];
-  return typeof first === "string" ? first : what.type;
-}
+/** Keys of an issuance under way belong to it, until what they are for is stored. */
+const waiting = (id: string): string => `pending:${id}`;

@@ -8,7 +8,7 @@ import { type Bytes, text, unb64, unb64u } from "./bytes.ts";
 import { strictJson } from "./json.ts";
 import { Problem } from "./problem.ts";
 import type { PublicJwk } from "./store.ts";
-import { checkChain, publicKey, type Purpose } from "./x509.ts";
+import { type Certificate, checkChain, checkStrangersChain, publicKey, type Purpose } from "./x509.ts";
 
 export const SKEW_S = 60;
 export type Claims = Record<string, unknown>;
@@ -16,8 +16,11 @@ export type Claims = Record<string, unknown>;
 export interface Opened {
   readonly header: Claims;
   readonly claims: Claims;
-  /** The signing certificate, when the token was opened by its chain. */
-  readonly leaf?: Bytes;
+}
+/** Opened by its chain: with the signer's certificate, and the chain as it came. */
+export interface OpenedByChain extends Opened {
+  readonly leaf: Certificate;
+  readonly chain: readonly Bytes[];
 }
 
 function header(jwt: string): Claims {
@@ -57,11 +60,21 @@ export async function openByKey(jwt: string, typ: string, jwk: PublicJwk, now: n
 }
 
 /** `x5c` chain to one of the anchors, then the signature by the leaf. */
-export async function openByChain(jwt: string, typ: string, anchors: readonly Bytes[], purpose: Purpose, now: number): Promise<Opened> {
+export function openByChain(jwt: string, typ: string, anchors: readonly Bytes[], purpose: Purpose, now: number): Promise<OpenedByChain> {
+  return byChain(jwt, typ, now, (chain) => checkChain(chain, anchors, purpose, new Date(now)));
+}
+
+/** The same from somebody on no list: the chain holds together, and no more. */
+export function openByStranger(jwt: string, typ: string, now: number): Promise<OpenedByChain> {
+  return byChain(jwt, typ, now, (chain) => checkStrangersChain(chain, new Date(now)));
+}
+
+async function byChain(jwt: string, typ: string, now: number, check: (chain: readonly Bytes[]) => Promise<Certificate>): Promise<OpenedByChain> {
   const x5c = header(jwt)["x5c"];
   if (!Array.isArray(x5c) || !x5c.every((item) => typeof item === "string")) {
     throw new Problem("bad_certificate", "no certificate chain");
   }
-  const leaf = await checkChain(x5c.map(unb64), anchors, purpose, new Date(now));
-  return { ...(await open(jwt, typ, await publicKey(leaf), now)), leaf: leaf.der };
+  const chain = x5c.map(unb64);
+  const leaf = await check(chain);
+  return { ...(await open(jwt, typ, await publicKey(leaf), now)), leaf, chain };
 }

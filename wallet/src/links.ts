@@ -1,8 +1,9 @@
 /**
  * What a QR code or a link can ask of the wallet.
  * Promises: one text becomes one `Link` or a Problem. Trusts nothing. Keeps nothing.
- * Refuses: other schemes, both or neither of value and reference, unsigned requests, addresses that are not http(s).
+ * Refuses: other schemes, both or neither of value and reference, unsigned requests, addresses without TLS.
  */
+import { mayAsk } from "./net.ts";
 import { Problem } from "./problem.ts";
 
 export type Link =
@@ -19,7 +20,7 @@ function once(query: URLSearchParams, name: string): string | null {
   return all[0] ?? null;
 }
 
-/** https everywhere; http only on the wallet's own machine (development, the demo country). */
+/** https everywhere; http only on the wallet's own machine (`mayAsk`). */
 export function allowedUrl(raw: string, base: string): URL {
   let url: URL;
   try {
@@ -27,8 +28,7 @@ export function allowedUrl(raw: string, base: string): URL {
   } catch {
     throw new Problem("bad_link", "not an address");
   }
-  const local = url.protocol === "http:" && url.origin === new URL(base).origin;
-  if (url.protocol !== "https:" && !local) throw new Problem("insecure_address", url.origin);
+  if (!mayAsk(url.href, base)) throw new Problem("insecure_address", url.origin);
   if (url.username || url.password || url.hash) throw new Problem("bad_link", "address with sign-in or fragment");
   return url;
 }
@@ -77,7 +77,8 @@ function request(query: URLSearchParams, base: string): Link {
   // HAIP 1.0 section 5.1: signed requests by request_uri only.
   if (requestUri === null) throw new Problem("unsigned_request", "no request_uri");
   if (clientId === null) throw new Problem("bad_link", "no client_id");
-  if (!clientId.startsWith("x509_hash:")) throw new Problem("unsupported", "client_id is not x509_hash");
+  // Section 5.9.3: names that a certificate proves. `redirect_uri:` cannot be signed, `origin:` is never accepted.
+  if (!/^x509_(hash|san_dns):/.test(clientId)) throw new Problem("unsupported", "client_id prefix");
   allowedUrl(requestUri, base);
   const method = once(query, "request_uri_method") ?? "get";
   if (method !== "get" && method !== "post") throw new Problem("bad_link", "request_uri_method");

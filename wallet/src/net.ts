@@ -20,7 +20,7 @@ export class Net {
   /** A fetch for the protocol libraries: ours in every way but that it hands the answer back unread. */
   readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input);
-    if (!mayAsk(url, this.base)) throw new Problem("insecure_address", new URL(url).origin);
+    if (!mayAsk(url, this.base)) throw new Problem("insecure_address", URL.canParse(url) ? new URL(url).origin : "");
     let response: Response;
     try {
       response = await this.raw(url, {
@@ -32,7 +32,7 @@ export class Net {
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
     } catch {
-      throw new Problem("offline", new URL(url, "http://wallet.invalid").host);
+      throw new Problem("offline", new URL(url).host); // or a server that lets no page of another origin read its answers
     }
     // A browser gives even a 204 an (empty) body, and lets nobody make a new answer of such a status with one.
     if (response.body === null || [204, 205, 304].includes(response.status)) return response;
@@ -58,11 +58,14 @@ export class Net {
     })) as T;
   }
 
-  async text(url: string, accept: string): Promise<string> {
-    const response = await this.fetch(url, { headers: { Accept: accept } });
+  /** With a form: by POST. */
+  async text(url: string, accept: string, form?: URLSearchParams): Promise<string> {
+    const posted = form && { method: "POST", body: form.toString() };
+    const type = form && { "Content-Type": "application/x-www-form-urlencoded" };
+    const response = await this.fetch(url, { ...posted, headers: { Accept: accept, ...type } });
     if (!response.ok) throw await refusal(response);
-    const type = (response.headers.get("content-type") ?? "").split(";")[0]?.trim();
-    if (type !== accept) throw new Problem("malformed", `expected ${accept}`);
+    const given = (response.headers.get("content-type") ?? "").split(";")[0]?.trim();
+    if (given !== accept) throw new Problem("malformed", `expected ${accept}`);
     return response.text();
   }
 }
@@ -87,10 +90,16 @@ async function wholeBody(response: Response, url: string): Promise<Blob> {
   }
 }
 
-/** https, or the wallet's own machine. Every address is held to it, also those that a server's metadata names. */
+/**
+ * https, or the wallet's own origin; and where that is this very machine (development, the demo country), other servers on it. Every
+ * address is held to it, also those that a server's metadata names.
+ */
 export function mayAsk(url: string, base: string): boolean {
-  const { protocol, origin } = new URL(url);
-  return protocol === "https:" || (protocol === "http:" && origin === new URL(base).origin);
+  if (!URL.canParse(url)) return false;
+  const [asked, home] = [new URL(url), new URL(base)];
+  if (asked.protocol !== "http:") return asked.protocol === "https:";
+  const local = (hostname: string): boolean => ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  return asked.origin === home.origin || (home.protocol === "http:" && local(home.hostname) && local(asked.hostname));
 }
 
 /** The error body of OAuth (error, error_description) and of our own doors (the same two members, and facts). */

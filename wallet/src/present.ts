@@ -6,16 +6,21 @@
  */
 import { CompactEncrypt, importJWK } from "jose";
 import { token, utf8 } from "./bytes.ts";
-import type { Holding, Pick } from "./dcql.ts";
+import { type Holding, itemsOf, type Pick } from "./dcql.ts";
 import type { Issuance } from "./issue.ts";
 import { type Net, refusal } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, encryptionThumbprint } from "./request.ts";
+import { type Asked, encryptionThumbprint, sendError } from "./request.ts";
 import type { KeyRow, SealedRow, Store } from "./store.ts";
+import { type Payment, transactionHashes } from "./transaction.ts";
+import type { Words } from "./trust.ts";
 import type { Vault } from "./vault.ts";
 
 export const LOW = 2;
+
+/** A stranger's card that nobody renews: its copies are shown again rather than never. Whoever sees one twice can tell that it is the same. */
+export const shownAgain = (order: Order): boolean => Boolean(order.stranger) && order.refreshToken === null;
 
 interface Spendable {
   readonly row: SealedRow;
@@ -33,7 +38,12 @@ export class Presenter {
   ) {}
 
   holdings(orders: readonly Order[]): Holding[] {
-    return orders.flatMap((order) => order.parts.map((part) => ({ ...part, order: order.id })));
+    return orders.flatMap((order) =>
+      order.parts.map(({ format, type, namespace, authorities, ...part }) => {
+        const claims = format === "dc+sd-jwt" ? { vct: type, ...part.claims } : (part.spaces ?? { [namespace]: part.claims });
+        return { order: order.id, format, type, authorities, claims };
+      }),
+    );
   }
 
   /** How many unused, unexpired copies each part of a card has. */
@@ -46,7 +56,7 @@ export class Presenter {
   /** When the first of its formats has no copy left to show, in seconds; 0 when one has none now. */
   async copiesUntil(order: Order): Promise<number> {
     const ends = await Promise.all(
-      order.parts.map(async (part) => Math.max(0, ...(await this.spendable(order, part.configuration)).map(({ copy }) => copy.until))),
+      order.parts.map(async (part) => Math.max(0, ...(await this.spendable(order, part.configuration, shownAgain(order))).map(({ copy }) => copy.until))),
     );
     return Math.min(...ends);
   }
@@ -64,22 +74,25 @@ export class Presenter {
 
   async decline(asked: Asked, picks: readonly Pick[], orders: readonly Order[]): Promise<void> {
     await this.record(this.entry(asked, picks, orders, "declined"));
-    const body = new URLSearchParams({ error: "access_denied", ...(asked.state ? { state: asked.state } : {}) });
-    // OpenID4VP 1.0 section 8.5: the refusal is told to the response_uri. Not reaching it changes nothing for the holder.
-    await this.post(asked.responseUri, body).catch(() => undefined);
+    await sendError(this.net, asked, "access_denied");
   }
 
   /** Shows. Resolves to the history entry; a Problem after the copy was spent leaves the entry saying so. */
   async show(asked: Asked, picks: readonly Pick[], orders: readonly Order[]): Promise<{ entry: Shown; next: string | null }> {
     this.mustBeInTime(asked);
+    if (picks.length === 0) throw new Problem("not_held");
     const spending: { pick: Pick; copy: Spendable }[] = [];
-    for (const pick of picks) spending.push({ pick, copy: await this.take(pick, orders) });
+    for (const pick of picks) {
+      const taken = new Set(spending.map(({ copy }) => copy.row.id));
+      spending.push({ pick, copy: await this.take(pick, orders, taken) });
+    }
+    if (!asked.transactions.every((payment) => carrierOf(payment, spending))) throw new Problem("invalid_transaction_data", "no credential carries it");
     const entry = this.entry(asked, picks, orders, "sending");
     const rows = [await this.vault.seal("history", entry.id, "", entry)];
     await this.store.write(async (tx) => {
       for (const { copy } of spending) {
         const current = await tx.objectStore("sealed").get(copy.row.id);
-        if (!current || current.used === 1) throw new Problem("conflict", "this copy was used a moment ago");
+        if (!current || (current.used === 1 && copy.row.used !== 1)) throw new Problem("conflict", "this copy was used a moment ago");
         await tx.objectStore("sealed").put({ ...current, used: 1 });
       }
       for (const row of rows) await tx.objectStore("sealed").put(row);
@@ -101,7 +114,10 @@ export class Presenter {
 
   private async send(asked: Asked, spending: readonly { pick: Pick; copy: Spendable }[]): Promise<string | null> {
     const tokens: Record<string, string[]> = {};
-    for (const { pick, copy } of spending) tokens[pick.query] = [await this.present(asked, pick, copy)];
+    for (const { pick, copy } of spending) {
+      const carried = asked.transactions.filter((payment) => carrierOf(payment, spending) === pick);
+      (tokens[pick.query] ??= []).push(await this.present(asked, pick, copy, carried));
+    }
     this.mustBeInTime(asked);
     // OpenID4VP 1.0 section 8.3: unsigned, encrypted; nothing but these members.
     const payload = { vp_token: tokens, ...(asked.state === null ? {} : { state: asked.state }) };
@@ -112,12 +128,14 @@ export class Presenter {
     return this.post(asked.responseUri, new URLSearchParams({ response: jwe }));
   }
 
-  private async present(asked: Asked, pick: Pick, { copy, key }: Spendable): Promise<string> {
+  private async present(asked: Asked, pick: Pick, { copy, key }: Spendable, carried: readonly Payment[]): Promise<string> {
     if (pick.holding.format === "dc+sd-jwt") {
       const { presentSdJwt } = await import("./formats/sd_jwt.ts");
-      return presentSdJwt(copy.raw, pick.names, key, asked.clientId, asked.nonce, this.now());
+      const binding = { audience: asked.clientId, nonce: asked.nonce, more: await transactionHashes(carried) };
+      return presentSdJwt(copy.raw, pick.paths, key, binding, this.now());
     }
-    const names = new Map(pick.names.length > 0 ? [[pick.holding.namespace, pick.names]] : []);
+    const names = new Map<string, string[]>();
+    for (const [space, name] of pick.paths as [string, string][]) names.set(space, [...(names.get(space) ?? []), name]);
     const { presentMdoc } = await import("./formats/mdoc.ts");
     return presentMdoc(copy.raw, pick.holding.type, names, key, {
       clientId: asked.clientId,
@@ -141,12 +159,17 @@ export class Presenter {
   }
 
   /** A copy to spend; when none is left, fresh ones are fetched first. */
-  private async take(pick: Pick, orders: readonly Order[]): Promise<Spendable> {
+  private async take(pick: Pick, orders: readonly Order[], taken: ReadonlySet<string>): Promise<Spendable> {
+    const free = ({ row }: Spendable): boolean => !taken.has(row.id);
     const order = orders.find((item) => item.id === pick.holding.order);
     const part = order?.parts.find((item) => item.format === pick.holding.format && item.type === pick.holding.type);
     if (!order || !part) throw new Problem("not_held");
-    const [first] = await this.spendable(order, part.configuration);
+    const first = (await this.spendable(order, part.configuration)).find(free);
     if (first) return first;
+    const [again] = shownAgain(order) ? (await this.spendable(order, part.configuration, true)).filter(free) : [];
+    if (again) return again;
+    // Fresh copies would take the place of those about to be shown.
+    if (taken.size > 0) throw new Problem("no_copies");
     await this.issuance.run(await this.issuance.renew(order)).catch((thrown: unknown) => {
       const problem = asProblem(thrown);
       throw problem.code === "offline" ? new Problem("no_copies", "offline") : problem;
@@ -156,12 +179,12 @@ export class Presenter {
     return fresh;
   }
 
-  private async spendable(order: Order, configuration: string): Promise<Spendable[]> {
+  private async spendable(order: Order, configuration: string, usedToo = false): Promise<Spendable[]> {
     const owner = `${order.id}/${configuration}`;
     const keys = new Map((await this.store.keysOf(owner)).map((key) => [key.id, key]));
     const found: Spendable[] = [];
     for (const row of await this.store.rowsUnder(owner)) {
-      if (row.kind !== "copy" || row.used === 1) continue;
+      if (row.kind !== "copy" || (row.used === 1 && !usedToo)) continue;
       const copy = await this.vault.unseal<Copy>(row);
       const key = keys.get(copy.key);
       if (key && copy.until * 1000 > this.now()) found.push({ row, copy, key });
@@ -170,22 +193,25 @@ export class Presenter {
   }
 
   private entry(asked: Asked, picks: readonly Pick[], orders: readonly Order[], result: Shown["result"]): Shown {
-    const { party, purpose } = asked;
-    const order = orders.find((item) => item.id === picks[0]?.holding.order);
+    const { party, purpose, stranger } = asked;
+    const none: Words = { ko: "", en: "" };
+    const shown = [...new Set(picks.map((pick) => pick.holding.order))].flatMap((id) => orders.find((order) => order.id === id)?.name ?? []);
     const declined = result === "declined";
     return {
       id: token(),
       at: this.now(),
       party: party.name,
-      purpose: purpose.name,
-      why: purpose.why,
-      legalBasis: purpose.legal_basis,
-      retention: purpose.retention,
-      card: order?.name ?? { ko: "", en: "" },
+      purpose: purpose?.name ?? none,
+      why: purpose?.why ?? none,
+      legalBasis: purpose?.legal_basis ?? none,
+      retention: purpose?.retention ?? none,
+      card: { ko: shown.map(({ ko }) => ko).join(", "), en: shown.map(({ en }) => en).join(", ") },
       format: picks[0]?.holding.format ?? null,
-      items: picks.flatMap((pick) =>
-        pick.names.map((name) => ({ name, value: declined || name === "portrait" ? null : (pick.holding.claims[name] ?? null) })),
-      ),
+      items: picks.flatMap(itemsOf).map(({ name, value }) => ({ name, value: declined || name === "portrait" ? null : value })),
+      ...(stranger ? { stranger: true } : {}),
+      ...(asked.transactions.length > 0
+        ? { payments: asked.transactions.map(({ payee, amount, currency, reference }) => ({ payee, amount, currency, reference })) }
+        : {}),
       result,
       code: null,
     };
@@ -203,4 +229,9 @@ export class Presenter {
   private mustBeInTime(asked: Asked): void {
     if (asked.expires !== null && asked.expires * 1000 < this.now()) throw new Problem("request_expired");
   }
+}
+
+/** OpenID4VP 1.0 section 5.1: a transaction that could ride on several credentials rides on one. */
+function carrierOf(payment: Payment, spending: readonly { readonly pick: Pick }[]): Pick | undefined {
+  return spending.find(({ pick }) => payment.credentialIds.includes(pick.query))?.pick;
 }

@@ -2,11 +2,14 @@
  * The sealed records of the wallet, as values, and reading them back.
  * Promises: one type a kind. Keeps nothing. Refuses nothing.
  */
-import type { Format } from "./formats/held.ts";
+import type { Format, Signer } from "./formats/held.ts";
+import type { Logo } from "./look.ts";
 import type { Standing } from "./status.ts";
 import type { SealedKind, Store } from "./store.ts";
+import type { Payment } from "./transaction.ts";
 import type { Words } from "./trust.ts";
 import type { Vault } from "./vault.ts";
+import type { Grant, SignIn } from "./vci.ts";
 
 /** One configuration of a card (one format) and what its newest copies say. */
 export interface Part {
@@ -15,7 +18,13 @@ export interface Part {
   readonly type: string;
   readonly namespace: string;
   readonly claims: Readonly<Record<string, unknown>>;
+  /** Of an mdoc: what is in which namespace. */
+  readonly spaces?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly authorities: readonly string[];
+  /** Whose certificate signed it. */
+  readonly signer?: Signer;
+  /** How many copies the newest batch had. */
+  readonly copies?: number;
   /** When the newest copies end, in seconds. */
   readonly copiesUntil: number;
 }
@@ -25,6 +34,9 @@ export interface Order {
   readonly issuer: string;
   readonly authorizationServer: string;
   readonly issuerName: Words;
+  /** By an issuer on no list: its host. */
+  readonly stranger?: string | null;
+  readonly logo?: Logo | null;
   readonly name: Words;
   readonly colors: { readonly background: string; readonly text: string };
   readonly labels: Readonly<Record<string, Words>>;
@@ -56,12 +68,24 @@ export interface Shown {
   readonly card: Words;
   readonly format: Format | null;
   readonly items: readonly { readonly name: string; readonly value: unknown }[];
+  /** To somebody on no list. */
+  readonly stranger?: boolean;
+  /** Authorised with it. */
+  readonly payments?: readonly Pick<Payment, "payee" | "amount" | "currency" | "reference">[];
   /** sending: on its way when the app stopped, so it may or may not have arrived. */
   readonly result: "sending" | "sent" | "declined" | "refused" | "failed";
   readonly code: string | null;
 }
 
-/** An issuance under way. Written before every step that the other side can notice. */
+/** What the issuer put off, and the keys it will be bound to. */
+export interface Deferred {
+  readonly transaction: string;
+  /** Not to be asked for before (milliseconds). */
+  readonly next: number;
+  readonly keys: readonly string[];
+}
+
+/** An issuance under way. Written before every step that the other side can notice. Members with ? are younger than the first wallets. */
 export interface Pending {
   readonly id: string;
   readonly order: string;
@@ -75,6 +99,21 @@ export interface Pending {
   readonly refresh: string | null;
   readonly notify: readonly { readonly id: string; readonly event: "credential_accepted" | "credential_failure" }[];
   readonly failed: string | null;
+  /** What is to come, for the list of cards. */
+  readonly name?: Words;
+  readonly host?: string;
+  /** The holder accepted it although the issuer is on no list. */
+  readonly stranger?: boolean;
+  readonly grant?: Grant;
+  /** The authorization server the offer named. */
+  readonly server?: string | null;
+  readonly txCode?: string | null;
+  readonly signIn?: SignIn | null;
+  readonly code?: string | null;
+  readonly identifiers?: Readonly<Record<string, readonly string[]>>;
+  readonly deferred?: Readonly<Record<string, Deferred>>;
+  /** The card of each configuration, where an offer brings several. */
+  readonly cards?: Readonly<Record<string, string>>;
 }
 
 export async function readAll<T>(store: Store, vault: Vault, kind: SealedKind): Promise<T[]> {

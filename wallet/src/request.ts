@@ -1,81 +1,175 @@
 /**
  * A presentation request (OpenID4VP 1.0, HAIP 1.0): fetched, verified, understood.
- * Promises: what reaches the consent screen was signed by a relying party on the trust list, for a purpose it is registered for,
- * and asks no item beyond that purpose. Trusts: the trust list. Keeps nothing.
- * Refuses: unsigned, expired, wrong audience, unknown party, over-asking, anything but an encrypted direct_post answer.
+ * Promises: what reaches the consent screen was signed by the party it names. A party of the trust list asks for a purpose it is
+ * registered for, and no item beyond it; anybody else is a stranger, and said to be one. Trusts: the trust list. Keeps nothing.
+ * Refuses: unsigned, expired, wrong audience, a party our own authority certified that is not on the list, over-asking, anything but an
+ * encrypted direct_post answer. What it refuses once it knows who asks, it tells the response_uri (section 8.5).
  */
+import { importJWK } from "jose";
 import { b64u, type Bytes, random, sha256 } from "./bytes.ts";
-import { choose, everyName, type Holding, parseQuery, type Pick } from "./dcql.ts";
-import { type Claims, openByChain } from "./jws.ts";
+import { choices, type Choices, everyName, type Holding, parseQuery, type Query } from "./dcql.ts";
+import { signerOf } from "./formats/held.ts";
+import { type Claims, openByChain, type OpenedByChain, openByStranger } from "./jws.ts";
 import { allowedUrl, type Link } from "./links.ts";
 import type { Net } from "./net.ts";
-import { Problem } from "./problem.ts";
-import { anchors, partyOf, type Purpose, type RelyingParty, type TrustList } from "./trust.ts";
+import { asProblem, Problem } from "./problem.ts";
+import { parseTransactions, type Payment } from "./transaction.ts";
+import { anchors, partyOf, type Purpose, type RelyingParty, type Trust, type Words } from "./trust.ts";
 
 export interface EncryptTo {
   readonly jwk: Record<string, unknown>;
   readonly enc: "A256GCM" | "A128GCM";
 }
-export interface Asked {
+/** Where an answer goes, be it a yes or an error. */
+export interface AnswerTo {
+  readonly responseUri: string;
+  readonly state: string | null;
+}
+/** All that is known of a party on no list: its certificate, which nobody vouches for, and the host its answer goes to. */
+export interface Stranger {
+  readonly subject: string;
+  readonly certifiedBy: string;
+  readonly host: string;
+}
+export interface Asked extends AnswerTo {
   readonly clientId: string;
   readonly nonce: string;
-  readonly state: string | null;
-  readonly responseUri: string;
   readonly encryptTo: EncryptTo;
-  readonly party: RelyingParty;
-  readonly purpose: Purpose;
+  readonly party: { readonly id: string; readonly name: Words };
+  /** Null for a stranger: nobody registered what it may ask. */
+  readonly purpose: Purpose | null;
+  readonly stranger: Stranger | null;
   readonly expires: number | null;
-  readonly query: ReturnType<typeof parseQuery>;
+  readonly query: Query;
+  readonly transactions: readonly Payment[];
 }
 
 type RequestLink = Extract<Link, { kind: "request" }>;
+const TYPE = "oauth-authz-req+jwt";
+const LONGEST = 262_144;
 
 /**
- * 1 fetched by request_uri  2 typ, signature and chain to the access CA  3 x509_hash is the leaf's, client_id the same
- * 4 audience, expiry, nonce  5 response by encrypted direct_post  6 party registered  7 purpose registered  8 no over-asking.
+ * 1 fetched by request_uri  2 typ, signature and chain  3 client_id is the signer's, in the link as well  4 audience, wallet_nonce
+ * 5 party registered, or a stranger  6 nonce, state, response by encrypted direct_post  7 query, transactions  8 no over-asking.
  */
-export async function openRequest(link: RequestLink, net: Net, list: TrustList, base: string, now: number): Promise<Asked> {
+export async function openRequest(link: RequestLink, net: Net, trust: Trust, base: string, now: number): Promise<Asked> {
   const walletNonce = b64u(random(16));
   const raw = await fetchObject(link, net, walletNonce);
-  const { claims, leaf } = await openByChain(raw, "oauth-authz-req+jwt", anchors(list.access_ca), "access", now);
-  if (!leaf) throw new Problem("unsigned_request");
+  if (raw.length > LONGEST) throw new Problem("too_large", "request");
+  const { opened, party } = await signedBy(raw, trust, now);
+  const { claims } = opened;
   const clientId = word(claims, "client_id");
-  // OpenID4VP 1.0 section 5.9.3: x509_hash is the base64url SHA-256 of the DER leaf certificate.
-  if (clientId !== link.clientId || clientId !== `x509_hash:${b64u(await sha256(leaf))}`) {
-    throw new Problem("bad_request", "client_id is not the signer's");
-  }
+  if (clientId !== link.clientId) throw new Problem("bad_request", "client_id is not the one in the link");
+  const name = await provenName(clientId, opened);
   const audience = [claims["aud"]].flat();
   if (!audience.includes("https://self-issued.me/v2")) throw new Problem("bad_request", "aud");
   if (link.method === "post" && claims["wallet_nonce"] !== walletNonce) throw new Problem("bad_request", "wallet_nonce");
-  const nonce = word(claims, "nonce");
+  const responseUri = allowedUrl(word(claims, "response_uri"), base);
+  // Section 5.9.3: a name nobody vouches for may only have the answer sent to itself.
+  if (!party && name !== null && responseUri.hostname !== name) throw new Problem("bad_request", "response_uri of another host");
+  const to: AnswerTo = { responseUri: responseUri.href, state: plainWord(claims["state"]) };
+  try {
+    const said = await understood(claims);
+    return { ...to, clientId, ...said, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"]) };
+  } catch (thrown) {
+    const problem = asProblem(thrown);
+    const error = ERRORS[problem.code];
+    if (error) await sendError(net, to, error);
+    throw problem;
+  }
+}
+
+/** Section 8.5: what the wallet found wrong, in the words of the text. */
+const ERRORS: Readonly<Record<string, string>> = {
+  bad_request: "invalid_request",
+  bad_query: "invalid_request",
+  unsupported: "invalid_request",
+  vp_formats_not_supported: "vp_formats_not_supported",
+  invalid_transaction_data: "invalid_transaction_data",
+};
+
+/** Not reaching the verifier changes nothing for the holder. */
+export async function sendError(net: Net, { responseUri, state }: AnswerTo, error: string): Promise<void> {
+  const body = new URLSearchParams({ error, ...(state ? { state } : {}) });
+  const headers = { "Content-Type": "application/x-www-form-urlencoded", Accept: "application/json" };
+  await net.fetch(responseUri, { method: "POST", headers, body: body.toString() }).catch(() => undefined);
+}
+
+/** By our access authority, and on the list (the newest, before we say no); or by a stranger. */
+async function signedBy(raw: string, trust: Trust, now: number): Promise<{ opened: OpenedByChain; party: RelyingParty | null }> {
+  let unknown: Problem | null = null;
+  for (const freshest of [false, true]) {
+    const list = await trust.list(freshest);
+    try {
+      const opened = await openByChain(raw, TYPE, anchors(list.access_ca), "access", now);
+      return { opened, party: await partyOf(list, opened.leaf.der) };
+    } catch (thrown) {
+      unknown = asProblem(thrown);
+      if (!["unknown_relying_party", "bad_certificate"].includes(unknown.code)) throw unknown;
+    }
+  }
+  // Our own authority certified it and the list does not name it: its registration ended.
+  if (unknown?.code === "unknown_relying_party") throw unknown;
+  return { opened: await openByStranger(raw, TYPE, now), party: null };
+}
+
+/** Section 5.9.3: the client_id says whose certificate it is. Returns the DNS name it proves, if it is one. */
+async function provenName(clientId: string, { leaf }: OpenedByChain): Promise<string | null> {
+  if (clientId === `x509_hash:${b64u(await sha256(leaf.der))}`) return null;
+  const [prefix, name = ""] = clientId.split(/:(.*)/s);
+  if (prefix !== "x509_san_dns" || !leaf.dnsNames.includes(name.toLowerCase())) throw new Problem("bad_request", "client_id is not the signer's");
+  return name.toLowerCase();
+}
+
+function whoAsks(
+  party: RelyingParty | null,
+  { chain }: OpenedByChain,
+  { host }: URL,
+  query: Query,
+  named: unknown,
+): Pick<Asked, "party" | "purpose" | "stranger"> {
+  if (party) return { party, purpose: purposeOf(party, named, everyName(query)), stranger: null };
+  const { subject, certifiedBy } = signerOf(chain);
+  return { party: { id: host, name: { ko: host, en: host } }, purpose: null, stranger: { subject, certifiedBy, host } };
+}
+
+async function understood(claims: Claims): Promise<Pick<Asked, "nonce" | "encryptTo" | "expires" | "query" | "transactions">> {
+  const nonce = plainWord(word(claims, "nonce")) ?? "";
   if (nonce.length < 22) throw new Problem("bad_request", "nonce under 128 bits");
+  if (claims["response_type"] !== "vp_token") throw new Problem("unsupported", "response_type");
+  // HAIP 1.0 section 5.1: direct_post.jwt; an answer in the clear is never sent.
+  if (claims["response_mode"] !== "direct_post.jwt") throw new Problem("unsupported", "response_mode");
+  if (claims["redirect_uri"] !== undefined) throw new Problem("bad_request", "redirect_uri with response_uri");
+  if (claims["scope"] !== undefined) throw new Problem("unsupported", "scope");
   const query = parseQuery(claims["dcql_query"]);
-  if (claims["transaction_data"] !== undefined) throw new Problem("unsupported", "transaction_data");
-  const party = await partyOf(list, leaf);
-  const purpose = purposeOf(party, claims["mapae_purpose"], everyName(query));
+  if (!query.credentials.some(({ format }) => format === "dc+sd-jwt" || format === "mso_mdoc")) throw new Problem("vp_formats_not_supported");
   return {
-    clientId,
     nonce,
-    state: typeof claims["state"] === "string" ? claims["state"] : null,
-    responseUri: respondTo(claims, base),
-    encryptTo: encryptionOf(claims["client_metadata"]),
-    party,
-    purpose,
+    encryptTo: await encryptionOf(claims["client_metadata"]),
     expires: typeof claims["exp"] === "number" ? claims["exp"] : null,
     query,
+    transactions: parseTransactions(claims["transaction_data"], query),
   };
 }
 
+/** What this wallet can do (sections 5.10 and 10); the same for every verifier, so that it tells nobody apart. */
+const METADATA = JSON.stringify({
+  vp_formats_supported: {
+    "dc+sd-jwt": { "sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"] },
+    mso_mdoc: { issuerauth_alg_values: [-7], deviceauth_alg_values: [-7] },
+  },
+  client_id_prefixes_supported: ["x509_hash", "x509_san_dns"],
+  request_object_signing_alg_values_supported: ["ES256"],
+  response_types_supported: ["vp_token"],
+  response_modes_supported: ["direct_post.jwt"],
+  authorization_encryption_alg_values_supported: ["ECDH-ES"],
+  authorization_encryption_enc_values_supported: ["A256GCM", "A128GCM"],
+});
+
 async function fetchObject(link: RequestLink, net: Net, walletNonce: string): Promise<string> {
-  const type = "application/oauth-authz-req+jwt";
+  const type = `application/${TYPE}`;
   if (link.method === "get") return net.text(link.requestUri, type);
-  const response = await net.fetch(link.requestUri, {
-    method: "POST",
-    headers: { Accept: type, "Content-Type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams({ wallet_nonce: walletNonce }).toString(),
-  });
-  if (!response.ok) throw new Problem("bad_request", `HTTP ${response.status}`);
-  return response.text();
+  return net.text(link.requestUri, type, new URLSearchParams({ wallet_metadata: METADATA, wallet_nonce: walletNonce }));
 }
 
 function word(claims: Claims, name: string): string {
@@ -84,36 +178,33 @@ function word(claims: Claims, name: string): string {
   return value;
 }
 
-function respondTo(claims: Claims, base: string): string {
-  if (claims["response_type"] !== "vp_token") throw new Problem("unsupported", "response_type");
-  // HAIP 1.0 section 5.1: direct_post.jwt; an answer in the clear is never sent.
-  if (claims["response_mode"] !== "direct_post.jwt") throw new Problem("unsupported", "response_mode");
-  if (claims["redirect_uri"] !== undefined) throw new Problem("bad_request", "redirect_uri with response_uri");
-  return allowedUrl(word(claims, "response_uri"), base).href;
+/** Section 5.2: nonce and state are ASCII that needs no escape in an address. */
+function plainWord(value: unknown): string | null {
+  if (value === undefined) return null;
+  if (typeof value !== "string" || !/^[A-Za-z0-9._~-]+$/.test(value)) throw new Problem("bad_request", "nonce or state");
+  return value;
 }
 
-function encryptionOf(metadata: unknown): EncryptTo {
+/** Section 8.3: the first key we can use; keys of other kinds, for other uses or off the curve are passed over. */
+async function encryptionOf(metadata: unknown): Promise<EncryptTo> {
   const { jwks, encrypted_response_enc_values_supported: offered } = (metadata ?? {}) as {
-    jwks?: { keys?: Record<string, unknown>[] };
-    encrypted_response_enc_values_supported?: string[];
+    jwks?: { keys?: unknown };
+    encrypted_response_enc_values_supported?: unknown;
   };
-  const jwk = jwks?.keys?.find(
-    (key) =>
-      key["kty"] === "EC" &&
-      key["crv"] === "P-256" &&
-      key["alg"] === "ECDH-ES" &&
-      (key["use"] === undefined || key["use"] === "enc"), // errata: a key without `use` counts
-  );
-  if (!jwk) throw new Problem("unsupported", "no P-256 ECDH-ES key to answer to");
-  const values = offered ?? ["A128GCM"]; // OpenID4VP 1.0 section 5.1: the default
+  const values: unknown[] = Array.isArray(offered) ? offered : ["A128GCM"]; // section 5.1: the default
   const enc = values.includes("A256GCM") ? "A256GCM" : values.includes("A128GCM") ? "A128GCM" : null;
   if (!enc) throw new Problem("unsupported", "content encryption");
-  return { jwk, enc };
+  for (const key of Array.isArray(jwks?.keys) ? (jwks.keys as unknown[]) : []) {
+    const jwk = key as Record<string, unknown> | null;
+    const fits = jwk?.["kty"] === "EC" && jwk["crv"] === "P-256" && jwk["alg"] === "ECDH-ES" && [undefined, "enc"].includes(jwk["use"] as string | undefined);
+    if (fits && (await importJWK({ kty: "EC", crv: "P-256", x: jwk["x"], y: jwk["y"] } as never, "ECDH-ES").catch(() => null))) return { jwk, enc };
+  }
+  throw new Problem("unsupported", "no P-256 ECDH-ES key to answer to");
 }
 
 /** The purpose named, or the smallest registered purpose that covers what is asked. */
 export function purposeOf(party: RelyingParty, named: unknown, names: readonly string[]): Purpose {
-  const covers = (purpose: Purpose): boolean => names.every((name) => purpose.items.includes(name));
+  const covers = (purpose: Purpose): boolean => names.every((name) => covered(name, purpose.items));
   if (typeof named === "string") {
     const purpose = party.purposes.find((item) => item.id === named);
     if (!purpose) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name });
@@ -125,17 +216,22 @@ export function purposeOf(party: RelyingParty, named: unknown, names: readonly s
 }
 
 function over(party: RelyingParty, allowed: readonly string[], names: readonly string[]): Problem {
-  return new Problem("over_asking", "", { party: party.name, items: names.filter((name) => !allowed.includes(name)) });
+  return new Problem("over_asking", "", { party: party.name, items: names.filter((name) => !covered(name, allowed)) });
+}
+
+/** Registered as a whole, or the very part asked for. */
+function covered(name: string, items: readonly string[]): boolean {
+  const steps = name.split(".");
+  return steps.some((_step, at) => items.includes(steps.slice(0, at + 1).join(".")));
 }
 
 function raise(problem: Problem): never {
   throw problem;
 }
 
-export function pick(asked: Asked, holdings: readonly Holding[]): Pick[] {
-  const picks = choose(asked.query, holdings);
-  if (picks.length === 0) throw new Problem("not_held");
-  return picks;
+/** What the holder may choose between; `card_not_valid` and the like are the caller's to say. */
+export function choicesFor(asked: Asked, holdings: readonly Holding[]): Choices {
+  return choices(asked.query, holdings, asked.transactions.map(({ credentialIds }) => credentialIds));
 }
 
 export async function encryptionThumbprint(encryptTo: EncryptTo): Promise<Bytes> {

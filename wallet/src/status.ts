@@ -4,22 +4,24 @@
  * copy was asked about. Trusts: the trust list. Keeps nothing (the wallet keeps the last answer). Refuses: an index out of bounds.
  */
 import { type Bytes, join, unb64u } from "./bytes.ts";
-import { type Claims, openByChain } from "./jws.ts";
+import { signerOf } from "./formats/held.ts";
+import { type Claims, openByChain, openByStranger } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
 
+const TYPE = "application/statuslist+jwt";
 export type Standing = "valid" | "revoked" | "suspended" | "renew";
 
-export async function standingOf(
-  status: { uri: string; idx: number },
-  statusPrefix: string,
-  anchors: readonly Bytes[],
-  net: Net,
-  now: number,
-): Promise<Standing> {
-  if (!status.uri.startsWith(statusPrefix)) throw new Problem("status_unknown", "not this issuer's list");
-  const raw = await net.text(status.uri, "application/statuslist+jwt");
-  const { claims } = await openByChain(raw, "statuslist+jwt", anchors, "status", now);
+/** Who may sign the list: a listed issuer by its authority, a stranger by whoever certified its card's signer. */
+export type Signers =
+  | { readonly prefix: string; readonly anchors: readonly Bytes[] }
+  | { readonly certifiedBy: readonly string[] };
+
+export async function standingOf(status: { uri: string; idx: number }, by: Signers, net: Net, now: number): Promise<Standing> {
+  if ("prefix" in by && !status.uri.startsWith(by.prefix)) throw new Problem("status_unknown", "not this issuer's list");
+  const raw = await net.text(status.uri, TYPE);
+  const { claims, chain } = await ("prefix" in by ? openByChain(raw, "statuslist+jwt", by.anchors, "status", now) : openByStranger(raw, "statuslist+jwt", now));
+  if ("certifiedBy" in by && !by.certifiedBy.includes(signerOf(chain).certifiedBy)) throw new Problem("status_unknown", "another's list");
   const value = (await readList(claims, status.uri))(status.idx);
   return (["valid", "revoked", "suspended", "renew"] as const)[value] ?? "revoked";
 }

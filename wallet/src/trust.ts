@@ -128,11 +128,23 @@ function parseList(claims: Claims): TrustList {
   };
 }
 
-/** The trusted issuer of this type; `type` is a vct or a doctype. */
-export function issuerOf(list: TrustList, format: "dc+sd-jwt" | "mso_mdoc", type: string): TrustedIssuer {
-  const found = list.issuers.find((issuer) => (format === "dc+sd-jwt" ? issuer.vcts : issuer.doctypes).includes(type));
-  if (!found) throw new Problem("untrusted_issuer", "nobody may issue this type");
-  return found;
+interface Issued {
+  readonly format: "dc+sd-jwt" | "mso_mdoc";
+  readonly type: string;
+}
+
+/**
+ * Whom the list names as the issuer at this address: its id, or where its status lists live. Null: nobody, a stranger. A listed issuer
+ * may issue its own types only, and nobody else may issue those.
+ */
+export function issuerOf(list: TrustList, credentialIssuer: string, what: readonly Issued[]): TrustedIssuer | null {
+  const mayIssue = (issuer: TrustedIssuer, { format, type }: Issued): boolean => (format === "dc+sd-jwt" ? issuer.vcts : issuer.doctypes).includes(type);
+  const at = list.issuers.filter((issuer) => issuer.id === credentialIssuer || issuer.status_prefix.startsWith(`${credentialIssuer}/`));
+  const found = at.find((issuer) => what.every((one) => mayIssue(issuer, one)));
+  if (found) return found;
+  if (at.length > 0) throw new Problem("untrusted_issuer", "not a type of this issuer");
+  if (list.issuers.some((issuer) => what.some((one) => mayIssue(issuer, one)))) throw new Problem("untrusted_issuer", "a type that is another's");
+  return null;
 }
 
 /** The relying party whose registered certificate this is. */

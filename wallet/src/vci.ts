@@ -1,12 +1,13 @@
 /**
  * OpenID4VCI 1.0 messages, spoken by the OWF libraries with our keys.
- * Promises: each token request carries a wallet attestation and a DPoP proof by the client key of that authorization server.
- * Trusts: @openid4vc for the messages, the wallet provider for attestations. Keeps nothing. Refuses nothing of its own: the libraries'
- * errors become Problems with the issuer's own code.
+ * Promises: each PAR and token request carries a wallet attestation and a DPoP proof by the client key of that authorization server,
+ * where the server knows them; PKCE is always S256. Trusts: @openid4vc for the messages, the wallet provider for attestations.
+ * Keeps nothing. Refuses: signed metadata by anybody but the listed issuer's own authority; tokens not bound to our key where they
+ * should be. The libraries' errors become Problems with the issuer's own code.
  */
 import {
+  type AuthorizationServerMetadata,
   type CallbackContext,
-  clientAuthenticationClientAttestationJwt,
   HashAlgorithm,
   InvalidFetchResponseError,
   type JwtSigner,
@@ -14,20 +15,20 @@ import {
   Oauth2ClientErrorResponseError,
   setGlobalConfig,
 } from "@openid4vc/oauth2";
-import {
-  type CredentialOfferObject,
-  type IssuerMetadataResult,
-  Openid4vciClient,
-  Openid4vciRetrieveCredentialsError,
-  Openid4vciSendNotificationError,
-} from "@openid4vc/openid4vci";
+import { type CredentialOfferObject, type IssuerMetadataResult, Openid4vciClient } from "@openid4vc/openid4vci";
+import { decodeJwt } from "jose";
 import { config as zodConfig } from "zod";
-import { random, sha256 } from "./bytes.ts";
+import { b64u, type Bytes, random, sha256, token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
+import { Envelope } from "./envelope.ts";
+import { type Signer, signerOf } from "./formats/held.ts";
+import { openByChain, openByStranger } from "./jws.ts";
 import { keepKey, signJwt, thumbprint } from "./keys.ts";
+import { type Configuration, configurationOf } from "./look.ts";
 import { type Net, refusal } from "./net.ts";
 import { Problem } from "./problem.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
+import { publicKey } from "./x509.ts";
 
 zodConfig({ jitless: true }); // the page's policy forbids compiling code from text
 const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
@@ -35,157 +36,338 @@ const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
 export interface Tokens {
   readonly access: string;
   readonly refresh: string | null;
+  /** credential_identifiers by configuration (section 6.2); empty where the issuer gave none. */
+  readonly identifiers: Readonly<Record<string, readonly string[]>>;
 }
-export interface Answered {
-  readonly credentials: readonly string[];
-  readonly notification: string | null;
+export type Answered =
+  | { readonly credentials: readonly string[]; readonly notification: string | null }
+  | { readonly transaction: string; readonly interval: number };
+
+/** A sign-in under way: what has to be the same when the browser comes back. */
+export interface SignIn {
+  readonly state: string;
+  readonly verifier: string;
+  readonly redirectUri: string;
+  readonly server: string;
+  readonly url: string;
+}
+export type Grant = "code" | "pre";
+
+/** Everything the wallet needs of its host to speak to one issuer. `trusted` null: the issuer is on no list. */
+export interface LineOptions {
+  readonly store: Store;
+  readonly net: Net;
+  readonly phone: Phone;
+  readonly base: string;
+  readonly now: () => number;
+  readonly trusted: readonly Bytes[] | null;
 }
 
-/** Everything the wallet says to one issuer. */
+/** Everything the wallet says to one issuer, through one of its authorization servers. */
 export class IssuerLine {
   private dpopNonce: string | undefined;
 
   private constructor(
-    private readonly vci: Openid4vciClient,
-    private readonly oauth: Oauth2Client,
+    private readonly options: LineOptions,
     readonly metadata: IssuerMetadataResult,
+    private readonly as: AuthorizationServerMetadata,
+    /** Whose certificate signed the metadata, where it is signed. */
+    readonly signer: Signer | null,
     private readonly client: KeyRow,
-    private readonly phone: Phone,
     private readonly signers: Map<string, KeyRow>,
-    private readonly authenticate: CallbackContext["clientAuthentication"],
   ) {}
 
-  static async open(issuer: string, store: Store, net: Net, phone: Phone, base: string): Promise<IssuerLine> {
+  /** `server`: the authorization server a grant names (section 4.1.1). */
+  static async open(issuer: string, options: LineOptions, server?: string): Promise<IssuerLine> {
+    const { store, net, base } = options;
     setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
     const signers = new Map<string, KeyRow>();
-    const reader = new Openid4vciClient({ callbacks: callbacks(net, signers, () => undefined) });
-    const metadata = await reader.resolveIssuerMetadata(issuer).catch(toProblem);
-    const server = metadata.authorizationServers[0];
-    if (!server) throw new Problem("bad_issuer", "no authorization server");
-    const client = await keepKey(store, `client:${server.issuer}`, `client:${server.issuer}`);
-    signers.set(await thumbprint(client.jwk), client);
-    const authenticate: CallbackContext["clientAuthentication"] = async (options) => {
-      const clientAttestationJwt = await phone.attestation(server.issuer, client.jwk);
-      await clientAuthenticationClientAttestationJwt({ clientAttestationJwt, callbacks: plain })(options);
+    const read = callbacks(net, signers);
+    let signer: Signer | null = null;
+    read.verifyJwt = async (_signer, { compact }) => {
+      const type = "openidvci-issuer-metadata+jwt";
+      const { trusted, now } = options;
+      const { leaf, chain } = await (trusted ? openByChain(compact, type, trusted, "document", now()) : openByStranger(compact, type, now()));
+      signer = signerOf(chain);
+      return { verified: true, signerJwk: (await crypto.subtle.exportKey("jwk", await publicKey(leaf))) as never };
     };
-    const plain = callbacks(net, signers, authenticate);
-    const vci = new Openid4vciClient({ callbacks: plain });
-    const oauth = new Oauth2Client({ callbacks: plain });
-    return new IssuerLine(vci, oauth, metadata, client, phone, signers, authenticate);
+    const metadata = await new Openid4vciClient({ callbacks: read }).resolveIssuerMetadata(issuer).catch(toProblem);
+    // Section 12.2.4: a named server has to be one of the metadata's.
+    const as = metadata.authorizationServers.find((one) => server === undefined || one.issuer === server);
+    if (!as) throw new Problem("bad_issuer", "no such authorization server");
+    const methods = as.code_challenge_methods_supported;
+    if (methods && !methods.includes("S256")) throw new Problem("unsupported", "PKCE without S256");
+    const client = await keepKey(store, `client:${as.issuer}`, `client:${as.issuer}`);
+    signers.set(await thumbprint(client.jwk), client);
+    return new IssuerLine(options, metadata, { ...as, code_challenge_methods_supported: ["S256"] }, signer, client, signers);
   }
 
   static offer(text: string, net: Net, base: string): Promise<CredentialOfferObject> {
     setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
-    return new Openid4vciClient({ callbacks: callbacks(net, new Map(), () => undefined) })
-      .resolveCredentialOffer(text)
-      .catch(toProblem);
+    return new Openid4vciClient({ callbacks: callbacks(net, new Map()) }).resolveCredentialOffer(text).catch(toProblem);
+  }
+
+  get issuer() {
+    return this.metadata.credentialIssuer;
   }
 
   get batchSize(): number {
-    return Math.min(this.metadata.credentialIssuer.batch_credential_issuance?.batch_size ?? 1, 20);
+    return Math.min(this.issuer.batch_credential_issuance?.batch_size ?? 1, 20);
   }
 
   get server(): string {
-    return this.metadata.authorizationServers[0]?.issuer ?? "";
+    return this.as.issuer;
   }
 
-  async tokenByCode(offer: CredentialOfferObject): Promise<Tokens> {
-    if (!offer.grants?.[PRE_AUTHORIZED]) throw new Problem("unsupported", "the offer has no pre-authorized code");
-    const answer = await this.vci
-      .retrievePreAuthorizedCodeAccessTokenFromOffer({ credentialOffer: offer, issuerMetadata: this.metadata, dpop: this.dpop() })
-      .catch(toProblem);
-    this.dpopNonce = answer.dpop?.nonce;
-    return tokens(answer.accessTokenResponse);
+  get signInHost(): string {
+    return this.as.authorization_endpoint && URL.canParse(this.as.authorization_endpoint) ? new URL(this.as.authorization_endpoint).host : "";
   }
 
-  async tokenByRefresh(refreshToken: string): Promise<Tokens> {
-    const server = this.metadata.authorizationServers[0];
-    if (!server) throw new Problem("bad_issuer");
-    const answer = await this.oauth
-      .retrieveRefreshTokenAccessToken({ authorizationServerMetadata: server, refreshToken, dpop: this.dpop() })
-      .catch(toProblem);
-    this.dpopNonce = answer.dpop?.nonce;
-    const fresh = tokens(answer.accessTokenResponse);
-    return { ...fresh, refresh: fresh.refresh ?? refreshToken };
+  /** The grant an offer is taken up by: the one that needs nothing more of the holder, if there is a choice (section 4.1.1). */
+  grantOf(offer: CredentialOfferObject): Grant {
+    if (offer.grants?.[PRE_AUTHORIZED]) return "pre";
+    if (offer.grants?.authorization_code || this.as.authorization_endpoint) return "code";
+    throw new Problem("unsupported", "no grant of ours");
   }
 
-  /** One batch: a nonce, a key attestation over all keys, one request. The k-th answer is bound to the k-th key. */
-  async credentials(configuration: string, access: string, keys: readonly KeyRow[]): Promise<Answered> {
-    const { c_nonce } = await this.vci.requestNonce({ issuerMetadata: this.metadata }).catch(toProblem);
-    const attestation = await this.phone.keyAttestation(keys.map((key) => key.jwk), c_nonce);
-    const answer = await this.vci
-      .retrieveCredentials({
-        issuerMetadata: this.metadata,
-        credentialConfigurationId: configuration,
-        accessToken: access,
-        proofs: await this.proofs(configuration, keys, c_nonce, attestation),
-        dpop: this.dpop(),
+  /** Pushes the authorization request (RFC 9126); the browser goes to the address in the answer. */
+  async signIn(offer: CredentialOfferObject, what: readonly Configuration[], redirectUri: string): Promise<SignIn> {
+    const { authorization_servers: servers, credential_issuer: issuer } = this.issuer;
+    const located = servers ? { locations: [issuer] } : {};
+    const unscoped = what.filter(({ scope }) => scope === null).map(({ id }) => ({ type: "openid_credential", credential_configuration_id: id, ...located }));
+    const scope = [...new Set(what.flatMap((one) => one.scope ?? []))].join(" ");
+    const state = b64u(random(32));
+    const verifier = b64u(random(32));
+    const issuerState = offer.grants?.authorization_code?.issuer_state;
+    const answer = await this.oauth()
+      .createAuthorizationRequestUrl({
+        authorizationServerMetadata: this.as,
+        clientId: await this.clientId(),
+        redirectUri,
+        state,
+        pkceCodeVerifier: verifier,
+        ...(scope ? { scope } : {}),
+        ...(servers ? { resource: issuer } : {}),
+        additionalRequestPayload: {
+          ...(issuerState === undefined ? {} : { issuer_state: issuerState }),
+          ...(unscoped.length > 0 ? { authorization_details: JSON.stringify(unscoped) } : {}),
+        },
+        ...this.bound(),
       })
       .catch(toProblem);
     this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
-    const { credentials, notification_id } = answer.credentialResponse as {
-      credentials?: ({ credential?: unknown } | string)[];
-      notification_id?: string;
-    };
-    if (!credentials) throw new Problem("unsupported", "deferred issuance");
-    const raw = credentials.map((item) => (typeof item === "string" ? item : item.credential));
-    if (!raw.every((item): item is string => typeof item === "string")) throw new Problem("malformed", "credential");
-    return { credentials: raw, notification: notification_id ?? null };
+    if (!this.options.net.may(answer.authorizationRequestUrl)) throw new Problem("insecure_address", "authorization endpoint");
+    return { state, verifier, redirectUri, server: this.server, url: answer.authorizationRequestUrl };
   }
 
-  async notify(access: string, id: string, event: "credential_accepted" | "credential_failure"): Promise<void> {
-    await this.vci
-      .sendNotification({ issuerMetadata: this.metadata, accessToken: access, notification: { notificationId: id, event }, dpop: this.dpop() })
+  async tokenByOffer(offer: CredentialOfferObject, txCode: string | null): Promise<Tokens> {
+    const code = offer.grants?.[PRE_AUTHORIZED]?.["pre-authorized_code"];
+    if (!code) throw new Problem("unsupported", "the offer has no pre-authorized code");
+    const answer = await this.oauth()
+      .retrievePreAuthorizedCodeAccessToken({
+        authorizationServerMetadata: this.as,
+        preAuthorizedCode: code,
+        ...(txCode === null ? {} : { txCode }),
+        ...this.bound(),
+      })
       .catch(toProblem);
+    return this.tokens(answer);
+  }
+
+  async tokenBySignIn({ verifier, redirectUri }: SignIn, code: string): Promise<Tokens> {
+    const answer = await this.oauth()
+      .retrieveAuthorizationCodeAccessToken({
+        authorizationServerMetadata: this.as,
+        authorizationCode: code,
+        pkceCodeVerifier: verifier,
+        redirectUri,
+        ...this.bound(),
+      })
+      .catch(toProblem);
+    return this.tokens(answer);
+  }
+
+  async tokenByRefresh(refreshToken: string): Promise<Tokens> {
+    const answer = await this.oauth()
+      .retrieveRefreshTokenAccessToken({ authorizationServerMetadata: this.as, refreshToken, ...this.bound() })
+      .catch(toProblem);
+    const fresh = this.tokens(answer);
+    return { ...fresh, refresh: fresh.refresh ?? refreshToken };
+  }
+
+  /** One batch: a nonce, proof of all keys, one request. The k-th answer is bound to the k-th key. */
+  async credentials(configuration: string, identifier: string | null, access: string, keys: readonly KeyRow[]): Promise<Answered> {
+    // Section 8.2: by identifier if and only if the token response gave one.
+    const what = identifier === null ? { credential_configuration_id: configuration } : { credential_identifier: identifier };
+    const proofs = await this.proofs(configuration, keys, await this.nonce());
+    return this.exchange(this.issuer.credential_endpoint, { ...what, proofs }, access);
+  }
+
+  /** Asks for what the issuer put off (section 9). */
+  async deferred(transaction: string, access: string): Promise<Answered> {
+    const url = this.issuer.deferred_credential_endpoint;
+    if (!url) throw new Problem("bad_issuer", "no deferred credential endpoint");
+    const answer = await this.exchange(url, { transaction_id: transaction }, access);
+    if ("transaction" in answer && answer.transaction !== transaction) throw new Problem("bad_issuer", "another transaction");
+    return answer;
+  }
+
+  async notify(access: string, id: string, event: "credential_accepted" | "credential_failure" | "credential_deleted"): Promise<void> {
+    const url = this.issuer.notification_endpoint;
+    if (!url) return;
+    await this.ask(url, { type: "application/json", body: JSON.stringify({ notification_id: id, event }) }, access);
   }
 
   /** The attestation headers alone, for doors that know a wallet but need no token. */
   async attestationHeaders(): Promise<Record<string, string>> {
     const headers = new Headers();
-    const authorizationServerMetadata = this.metadata.authorizationServers[0];
-    if (!authorizationServerMetadata) throw new Problem("bad_issuer");
-    type Options = Parameters<CallbackContext["clientAuthentication"]>[0];
-    await this.authenticate({ headers, authorizationServerMetadata, url: "", method: "GET", body: {} } as unknown as Options);
+    await this.attest(headers);
     return Object.fromEntries(headers);
   }
 
-  private async proofs(configuration: string, keys: readonly KeyRow[], nonce: string, attestation: string) {
-    const types = this.metadata.credentialIssuer.credential_configurations_supported[configuration]?.proof_types_supported;
-    const first = keys[0];
-    if (types && "attestation" in types) return { attestation: [attestation] as [string] };
-    if (!first) throw new Problem("wallet_fault", "no keys");
-    this.signers.set(await thumbprint(first.jwk), first);
-    const proof = await this.vci.createCredentialRequestJwtProof({
-      issuerMetadata: this.metadata,
-      credentialConfigurationId: configuration,
-      signer: { method: "jwk", alg: "ES256", publicJwk: { ...first.jwk } },
-      nonce,
-      keyAttestationJwt: attestation,
-    });
-    return { jwt: [proof.jwt] as [string] };
+  private async exchange(url: string, body: Readonly<Record<string, unknown>>, access: string): Promise<Answered> {
+    const envelope = await Envelope.for(this.issuer);
+    const response = await this.ask(url, await envelope.seal(body), access);
+    const { credentials, notification_id: notification, transaction_id: transaction, interval } = await envelope.open(response);
+    if (response.status === 202) {
+      if (typeof transaction !== "string" || transaction === "") throw new Problem("malformed", "no transaction_id");
+      return { transaction, interval: typeof interval === "number" && interval > 0 ? interval : 60 };
+    }
+    if (!Array.isArray(credentials)) throw new Problem("malformed", "credentials");
+    const raw = credentials.map((item) => (item as { credential?: unknown } | null)?.credential);
+    if (!raw.every((item): item is string => typeof item === "string")) throw new Problem("malformed", "credential");
+    return { credentials: raw, notification: typeof notification === "string" ? notification : null };
   }
 
-  private dpop() {
+  /** A request with the access token, tried again once with the nonce the server asks for (RFC 9449 section 8). */
+  private async ask(url: string, { type, body }: { type: string; body: string }, access: string): Promise<Response> {
+    const requestOptions = { method: "POST" as const, headers: { "Content-Type": type }, body };
+    const answer = await this.oauth()
+      .resourceRequest({ url, requestOptions, accessToken: access, callbacks: callbacks(this.options.net, this.signers), ...this.bound() })
+      .catch(toProblem);
+    this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
+    const response = answer.response as unknown as Response;
+    if (answer.ok) return response;
+    const named = /error="([a-z_]+)"/.exec(response.headers.get("WWW-Authenticate") ?? "")?.[1];
+    const problem = await refusal(response);
+    throw named ? new Problem(named, problem.detail, problem.facts) : problem;
+  }
+
+  /** Section 7; with it may come the nonce for the next DPoP proof. None where the issuer has no such endpoint. */
+  private async nonce(): Promise<string | null> {
+    const url = this.issuer.nonce_endpoint;
+    if (!url) return null;
+    const response = await this.options.net.fetch(url, { method: "POST", headers: { Accept: "application/json" } });
+    if (!response.ok) throw await refusal(response);
+    this.dpopNonce = response.headers.get("DPoP-Nonce") ?? this.dpopNonce;
+    const { c_nonce: nonce } = (await response.json().catch(() => ({}))) as { c_nonce?: unknown };
+    if (typeof nonce !== "string") throw new Problem("malformed", "no c_nonce");
+    return nonce;
+  }
+
+  /** The proof type the issuer takes: one attestation over all keys, one key that brings the attestation, or each key for itself. */
+  private async proofs(configuration: string, keys: readonly KeyRow[], nonce: string | null): Promise<Record<string, string[]>> {
+    const types = this.issuer.credential_configurations_supported[configuration]?.proof_types_supported;
+    const attested = (): Promise<string> => this.options.phone.keyAttestation(keys.map((key) => key.jwk), nonce);
+    if (types?.["attestation"]) return { attestation: [await attested()] };
+    const plain = types?.["jwt"];
+    if (!plain?.proof_signing_alg_values_supported.includes("ES256")) throw new Problem("unsupported", "no key proof of ours");
+    const [first] = keys;
+    if (!first) throw new Problem("wallet_fault", "no keys");
+    if (plain.key_attestations_required) return { jwt: [await this.keyProof(first, nonce, await attested())] };
+    return { jwt: await Promise.all(keys.map((key) => this.keyProof(key, nonce))) };
+  }
+
+  /** Appendix F.1. `iss` is left out: it must be where the token came without a client (and may be elsewhere). */
+  private keyProof(key: KeyRow, nonce: string | null, attestation?: string): Promise<string> {
+    const header = { typ: "openid4vci-proof+jwt", jwk: key.jwk, ...(attestation ? { key_attestation: attestation } : {}) };
+    const claims = { aud: this.issuer.credential_issuer, iat: this.seconds(), ...(nonce === null ? {} : { nonce }) };
+    return signJwt(key.key, header, claims);
+  }
+
+  private get attests(): boolean {
+    return this.as.token_endpoint_auth_methods_supported?.includes("attest_jwt_client_auth") ?? false;
+  }
+
+  /** The `sub` of our attestations, which every wallet of this kind shares (HAIP 1.0 section 4.4.1). */
+  private async clientId(): Promise<string> {
+    if (!this.attests) return new URL("/wallet/", this.options.base).href;
+    return subjectOf(await this.options.phone.attestation(this.server, this.client.jwk));
+  }
+
+  /** Attestation-based client authentication, draft 07 sections 5.2, 6.1 and 8. */
+  private async attest(headers: Headers): Promise<void> {
+    const { phone, net } = this.options;
+    const attestation = await phone.attestation(this.server, this.client.jwk);
+    const url = this.as["challenge_endpoint"];
+    const asked = typeof url === "string" ? await net.json<{ attestation_challenge?: string }>("POST", url) : {};
+    const challenge = asked.attestation_challenge ? { challenge: asked.attestation_challenge } : {};
+    const claims = { iss: subjectOf(attestation), aud: this.server, jti: token(), iat: this.seconds(), ...challenge };
+    headers.set("OAuth-Client-Attestation", attestation);
+    headers.set("OAuth-Client-Attestation-PoP", await signJwt(this.client.key, { typ: "oauth-client-attestation-pop+jwt" }, claims));
+  }
+
+  private oauth(): Oauth2Client {
+    const authenticate: CallbackContext["clientAuthentication"] = async ({ headers, body }) => {
+      if (this.attests) return this.attest(headers);
+      // A public client says who it is, except where it may stay nameless (section 6.1).
+      if (!("pre-authorized_code" in body)) Object.assign(body, { client_id: await this.clientId() });
+    };
+    return new Oauth2Client({ callbacks: { ...callbacks(this.options.net, this.signers), clientAuthentication: authenticate } });
+  }
+
+  private tokens(answer: { accessTokenResponse: unknown; dpop?: { nonce?: string | undefined } | undefined }): Tokens {
+    this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
+    const said = answer.accessTokenResponse as {
+      access_token: string;
+      token_type: string;
+      refresh_token?: string;
+      authorization_details?: { type?: unknown; credential_configuration_id?: unknown; credential_identifiers?: unknown }[];
+    };
+    const type = this.bindsTokens ? "dpop" : "bearer";
+    if (said.token_type.toLowerCase() !== type) throw new Problem("unsupported", "token is not bound to our key");
+    const details = (said.authorization_details ?? []).filter((one) => one.type === "openid_credential" && Array.isArray(one.credential_identifiers));
+    const identifiers = Object.fromEntries(details.map((one) => [String(one.credential_configuration_id), one.credential_identifiers as string[]]));
+    return { access: said.access_token, refresh: said.refresh_token ?? null, identifiers };
+  }
+
+  /** HAIP 1.0 section 4: DPoP. An issuer on no list that does not know it is asked without, as OpenID4VCI by itself allows. */
+  private get bindsTokens(): boolean {
+    return this.options.trusted !== null || (this.as.dpop_signing_alg_values_supported ?? []).length > 0;
+  }
+
+  private bound() {
+    if (!this.bindsTokens) return {};
     const signer = { method: "jwk" as const, alg: "ES256", publicJwk: { ...this.client.jwk } };
-    return this.dpopNonce === undefined ? { signer } : { signer, nonce: this.dpopNonce };
+    return { dpop: this.dpopNonce === undefined ? { signer } : { signer, nonce: this.dpopNonce } };
+  }
+
+  private seconds(): number {
+    return Math.floor(this.options.now() / 1000);
+  }
+
+  configuration(id: string): Configuration {
+    return configurationOf(this.issuer, id);
   }
 }
 
-function tokens(answer: { access_token: string; token_type: string; refresh_token?: string | undefined }): Tokens {
-  if (answer.token_type.toLowerCase() !== "dpop") throw new Problem("unsupported", "token is not bound to our key");
-  return { access: answer.access_token, refresh: answer.refresh_token ?? null };
+/** The `sub` of our own attestation: we made the call that brought it, so it is read, not checked. */
+function subjectOf(attestation: string): string {
+  const { sub } = decodeJwt(attestation);
+  if (typeof sub !== "string") throw new Problem("wallet_fault", "attestation without sub");
+  return sub;
 }
 
 const refuse = (): never => {
   throw new Problem("unsupported", "not used by this wallet");
 };
 
-function callbacks(net: Net, signers: Map<string, KeyRow>, authenticate: CallbackContext["clientAuthentication"]): CallbackContext {
+function callbacks(net: Net, signers: Map<string, KeyRow>): CallbackContext {
   return {
     fetch: net.fetch as NonNullable<CallbackContext["fetch"]>,
     hash: (data, alg) => (alg === HashAlgorithm.Sha256 ? sha256(data) : refuse()),
     generateRandom: random,
-    clientAuthentication: authenticate,
+    clientAuthentication: () => undefined,
     signJwt: async (signer: JwtSigner, { header, payload }) => {
       if (signer.method !== "jwk") return refuse();
       const jwk = signer.publicJwk as unknown as PublicJwk;
@@ -207,13 +389,6 @@ async function toProblem(thrown: unknown): Promise<never> {
   if (thrown instanceof Oauth2ClientErrorResponseError) {
     const { error, error_description } = thrown.errorResponse;
     throw new Problem(error, error_description ?? "");
-  }
-  if (thrown instanceof Openid4vciRetrieveCredentialsError || thrown instanceof Openid4vciSendNotificationError) {
-    const response = thrown.response.response as unknown as Response;
-    const scheme = response.headers.get("WWW-Authenticate") ?? "";
-    const named = /error="([a-z_]+)"/.exec(scheme)?.[1];
-    const problem = await refusal(response);
-    throw named ? new Problem(named, problem.detail, problem.facts) : problem;
   }
   if (thrown instanceof InvalidFetchResponseError) throw await refusal(thrown.response as unknown as Response);
   throw new Problem("bad_issuer", thrown instanceof Error ? thrown.message : String(thrown));

@@ -5,9 +5,10 @@
  * Refuses: every deed on a locked wallet.
  */
 import { same } from "./bytes.ts";
-import type { Pick } from "./dcql.ts";
+import { type Choices, firstChoice, type Pick, picksOf } from "./dcql.ts";
 import { type Device, Phone } from "./device.ts";
-import { type Offered, Issuance, type Step } from "./issue.ts";
+import { Issuance, type Step } from "./issue.ts";
+import { deferredUntil, type Offered, waitsFor } from "./offer.ts";
 import { parseLink } from "./links.ts";
 import { Net, type Fetch } from "./net.ts";
 import { type Notice, noticesOf, type Watch } from "./notices.ts";
@@ -15,9 +16,9 @@ import { enrolPasskey, passkeySecret } from "./passkey.ts";
 import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, openRequest, pick } from "./request.ts";
-import { standingOf } from "./status.ts";
-import { Store } from "./store.ts";
+import { type Asked, choicesFor, openRequest, sendError } from "./request.ts";
+import { type Signers, standingOf } from "./status.ts";
+import { dropOwned, Store } from "./store.ts";
 import { anchors, Trust, type Words } from "./trust.ts";
 import { type Cost, Vault } from "./vault.ts";
 
@@ -37,6 +38,8 @@ export interface DocumentOffer {
 }
 export interface Presentation {
   readonly asked: Asked;
+  readonly choices: Choices;
+  /** What would be shown: the verifier's first wish, until the holder chooses otherwise. */
   readonly picks: readonly Pick[];
 }
 export type Phase = "welcome" | "identity" | "pin" | "ready";
@@ -162,7 +165,7 @@ export class Wallet extends EventTarget {
   async tend(): Promise<void> {
     await this.obey();
     if (!this.vault.open) return;
-    for (const pending of this.pending.filter((item) => !item.failed)) {
+    for (const pending of this.pending.filter((item) => !item.failed && waitsFor(item, this.now()) === null)) {
       await this.issuance.run(pending.id).catch(asProblem);
     }
     await this.read();
@@ -207,7 +210,8 @@ export class Wallet extends EventTarget {
   private async tendCard(order: Order): Promise<void> {
     const heard = await this.hearStanding(order);
     const left = await this.presenter.copiesLeft(heard);
-    const low = [...left.values()].some((count) => count <= LOW);
+    // A batch may itself be small: fresh ones are fetched when it is half gone, at the latest when the last is.
+    const low = heard.parts.some(({ configuration, copies = 2 * LOW + 1 }) => (left.get(configuration) ?? 0) <= Math.min(LOW, Math.floor((copies - 1) / 2)));
     const mayRenew = heard.standing === "valid" || heard.standing === "renew";
     if (mayRenew && (low || heard.standing === "renew")) await this.issuance.run(await this.issuance.renew(heard));
   }
@@ -215,11 +219,16 @@ export class Wallet extends EventTarget {
   private async hearStanding(order: Order): Promise<Order> {
     const status = await this.presenter.statusOf(order);
     if (!status) return order;
-    const list = await this.trust.list();
-    const issuer = list.issuers.find((item) => status.uri.startsWith(item.status_prefix));
-    if (!issuer) return order;
-    const standing = await standingOf(status, issuer.status_prefix, anchors(issuer.ca), this.net, this.now());
+    const by = await this.statusSigners(order, status.uri);
+    if (!by) return order;
+    const standing = await standingOf(status, by, this.net, this.now());
     return this.noteStanding(order.id, standing);
+  }
+
+  private async statusSigners(order: Order, uri: string): Promise<Signers | null> {
+    if (order.stranger) return { certifiedBy: order.parts.flatMap(({ signer }) => signer?.certifiedBy ?? []) };
+    const issuer = (await this.trust.list()).issuers.find((item) => uri.startsWith(item.status_prefix));
+    return issuer ? { prefix: issuer.status_prefix, anchors: anchors(issuer.ca) } : null;
   }
 
   /** On the newest record, whoever wrote it: a renewal in another tab must not lose its refresh token to us. */
@@ -261,18 +270,25 @@ export class Wallet extends EventTarget {
   async understand(text: string): Promise<{ offered: Offered } | { presentation: Presentation }> {
     const link = parseLink(text, this.base);
     if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
-    const list = await this.trust.list();
-    const asked = await openRequest(link, this.net, list, this.base, this.now()).catch(async (thrown: unknown) => {
-      const problem = asProblem(thrown);
-      // A shop registered a moment ago is not in the list we have.
-      if (!["unknown_relying_party", "bad_certificate"].includes(problem.code)) throw await this.recordRefusal(problem);
-      return openRequest(link, this.net, await this.trust.list(true), this.base, this.now()).catch(async (again: unknown) => {
-        throw await this.recordRefusal(asProblem(again));
-      });
+    const asked = await openRequest(link, this.net, this.trust, this.base, this.now()).catch(async (thrown: unknown) => {
+      throw await this.recordRefusal(asProblem(thrown));
     });
     const orders = this.orders.filter((order) => order.standing === "valid" || order.standing === "renew");
     if (orders.length === 0 && this.orders.length > 0) throw new Problem("card_not_valid");
-    return { presentation: { asked, picks: pick(asked, this.presenter.holdings(orders)) } };
+    return { presentation: await this.choose(asked, orders) };
+  }
+
+  private async choose(asked: Asked, orders: readonly Order[]): Promise<Presentation> {
+    try {
+      const choices = choicesFor(asked, this.presenter.holdings(orders));
+      const picks = picksOf(choices, firstChoice(choices));
+      if (picks.length === 0 && choices.sets.every((set) => set.options.length === 0)) throw new Problem("not_held");
+      return { asked, choices, picks };
+    } catch (thrown) {
+      // Section 8.5. A stranger does not learn from a link alone what is not in this wallet.
+      if (asProblem(thrown).code === "not_held" && !asked.stranger) await sendError(this.net, asked, "access_denied");
+      throw thrown;
+    }
   }
 
   /** The holder should find in the history what the wallet turned down for her. */
@@ -297,8 +313,8 @@ export class Wallet extends EventTarget {
     return problem;
   }
 
-  async acceptOffer(offered: Offered, onStep: (step: Step) => void): Promise<string> {
-    const id = await this.issuance.accept(offered);
+  async acceptOffer(offered: Offered, onStep: (step: Step) => void, txCode: string | null = null): Promise<string> {
+    const id = await this.issuance.accept(offered, txCode);
     await this.read();
     return this.finish(id, onStep);
   }
@@ -309,6 +325,51 @@ export class Wallet extends EventTarget {
     } finally {
       if (this.vault.open) await this.read();
     }
+  }
+
+  /** Where the browser goes so that the holder can sign in with the issuer. */
+  async signIn(id: string): Promise<string> {
+    const url = await this.issuance.signIn(id);
+    await this.read();
+    return url;
+  }
+
+  /** What the browser brought back from there; kept until the wallet is unlocked, so that a killed one still finds it. */
+  async keepReturn(query: string): Promise<void> {
+    await this.store.setMeta("returned", query.slice(0, 4096));
+  }
+
+  /** Takes up what came back, if anything did. Returns the issuance to go on with. */
+  async takeReturn(): Promise<string | null> {
+    const query = await this.store.meta<string>("returned");
+    if (query === undefined) return null;
+    await this.store.dropMeta("returned");
+    try {
+      return await this.issuance.returned(new URLSearchParams(query));
+    } finally {
+      await this.read();
+    }
+  }
+
+  async giveTxCode(id: string, code: string): Promise<void> {
+    await this.issuance.giveTxCode(id, code);
+    await this.read();
+  }
+
+  /** When the next of the cards that an issuer put off may be asked for; 0 when none is. */
+  get nextDeferred(): number {
+    const times = this.pending.map((item) => (item.failed ? 0 : deferredUntil(item))).filter((time) => time > 0);
+    return times.length > 0 ? Math.min(...times) : 0;
+  }
+
+  /** A card of an issuer on no list can be thrown away; one of the country's belongs to its register as well. */
+  async removeCard(order: Order): Promise<void> {
+    await this.store.write(async (tx) => {
+      await tx.objectStore("sealed").delete(order.id);
+      for (const { configuration } of order.parts) await dropOwned(tx, `${order.id}/${configuration}`);
+    });
+    await this.read();
+    await this.keepWatch();
   }
 
   async dismissPending(id: string): Promise<void> {
@@ -347,7 +408,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      for (const name of ["trust-list", "watch"]) await tx.objectStore("meta").delete(name);
+      for (const name of ["trust-list", "watch", "returned"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
     });
     this.phone.forget();
@@ -378,7 +439,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      for (const name of ["pin", "pin-failures", "passkey", "device", "watch", "told"]) await tx.objectStore("meta").delete(name);
+      for (const name of ["pin", "pin-failures", "passkey", "device", "watch", "told", "returned"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put(true, "welcomed");
     });
     this.device = undefined;

@@ -2,6 +2,7 @@
  * Words, dates and values in the holder's language.
  * Promises: every key exists in both languages (the type checker says so). Keeps: nothing but the language now in use.
  */
+import { isPicture, linesOf } from "./claims.ts";
 import type { Words } from "./trust.ts";
 import { en } from "./words/en.ts";
 import { ko } from "./words/ko.ts";
@@ -55,23 +56,37 @@ export function minutes(seconds: number): string {
   return `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
 }
 
+/** The issuer's word, else ours, else the raw name: for a part of an item, after the item it is a part of. */
 export function claimLabel(name: string, labels: Readonly<Record<string, Words>> = {}): string {
   const own = labels[name];
   if (own && pickWords(own) !== name) return pickWords(own);
   const key = `claim.${name}`;
-  return has(key) ? t(key) : name;
+  if (has(key)) return t(key);
+  const [whole = "", ...parts] = name.split(".");
+  return parts.length === 0 ? name : [claimLabel(whole, labels), ...parts.map((part) => claimLabel(part))].join(" · ");
 }
 
 export function claimValue(name: string, value: unknown): string {
   if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
   if (value === null || value === undefined) return t("value.hidden");
+  if (isPicture(name, value)) return t("card.picture");
+  if (Array.isArray(value) || typeof value === "object") {
+    return linesOf({ [name]: value }).map((line) => claimValue(line.name, line.value)).join(", ");
+  }
   if (name === "sex") {
     const sex = String(value).toLowerCase();
     if (["1", "m", "male"].includes(sex)) return t("value.male");
     if (["2", "f", "female"].includes(sex)) return t("value.female");
   }
   if (typeof value === "string" && /^\d{4}-\d{2}-\d{2}$/.test(value)) return day(value);
-  return String(value);
+  return String(value as string | number);
+}
+
+/** An amount as its currency writes it, with the currency's code: no symbol stands for two currencies. */
+export function money(amount: string, currency: string): string {
+  const decimals = amount.split(".")[1]?.length ?? 0;
+  const style = { style: "currency", currency, currencyDisplay: "code", minimumFractionDigits: decimals, maximumFractionDigits: decimals } as const;
+  return new Intl.NumberFormat(locale(), style).format(amount as never); // text, so that no digit is lost
 }
 
 /** The later half of the digits is hidden, however the country writes its numbers. */

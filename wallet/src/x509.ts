@@ -39,6 +39,10 @@ export interface Certificate {
   readonly purposes: readonly string[];
   /** Subject key identifier, or null. */
   readonly ski: Bytes | null;
+  /** The key identifier of whoever certified it, or null. */
+  readonly aki: Bytes | null;
+  /** DNS names of the subject. */
+  readonly dnsNames: readonly string[];
 }
 
 const bad = (detail: string): never => {
@@ -87,7 +91,9 @@ const BASIC_CONSTRAINTS = "551d13";
 const KEY_USAGE = "551d0f";
 const EXTENDED_KEY_USAGE = "551d25";
 const SUBJECT_KEY_ID = "551d0e";
-const READ_OR_HARMLESS = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, "551d11", "551d20"]);
+const AUTHORITY_KEY_ID = "551d23";
+const ALTERNATIVE_NAME = "551d11";
+const READ_OR_HARMLESS = new Set([BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, ALTERNATIVE_NAME, "551d20"]);
 
 function time(node: Node): Date {
   const raw = new TextDecoder().decode(node.body);
@@ -135,13 +141,15 @@ function algorithm(node: Node): void {
   if (hex(need(children(node), 0, 0x06).body) !== ECDSA_SHA256) bad("not ECDSA with SHA-256");
 }
 
-type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "purposes" | "ski">;
+type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "purposes" | "ski" | "aki" | "dnsNames">;
 
 function uses(extensions: Node | undefined): Uses {
   let isCa = false;
   let pathLength: number | null = null;
   let usage: number | null = null;
   let ski: Bytes | null = null;
+  let aki: Bytes | null = null;
+  let dnsNames: readonly string[] = [];
   let purposes: readonly string[] = [];
   const list = extensions ? children(need(children(extensions), 0, 0x30)) : [];
   for (const extension of list) {
@@ -158,11 +166,14 @@ function uses(extensions: Node | undefined): Uses {
       pathLength = length ? (length.body[0] ?? 0) : null;
     }
     if (oid === SUBJECT_KEY_ID) ski = read(value.body, 0).body;
+    // RFC 5280 4.2.1.1 and 4.2.1.6: [0] keyIdentifier; [2] dNSName.
+    if (oid === AUTHORITY_KEY_ID) aki = children(read(value.body, 0)).find((part) => part.tag === 0x80)?.body ?? null;
+    if (oid === ALTERNATIVE_NAME) dnsNames = children(read(value.body, 0)).filter((name) => name.tag === 0x82).map((name) => new TextDecoder().decode(name.body).toLowerCase());
     if (oid === EXTENDED_KEY_USAGE) purposes = children(read(value.body, 0)).map((purpose) => hex(purpose.body));
     if (oid === KEY_USAGE) usage = read(value.body, 0).body[1] ?? 0;
   }
   const has = (bit: number): boolean => usage === null || (usage & bit) !== 0;
-  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), purposes, ski };
+  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), purposes, ski, aki, dnsNames };
 }
 
 /** ECDSA-Sig-Value (DER) to the raw r||s that WebCrypto reads. */
@@ -193,6 +204,12 @@ export function nameField(name: Bytes, field: string): string[] {
   );
 }
 
+/** A distinguished name as a person reads it: common name, organisation, country. Nothing in it can bend the line it stands in. */
+export function readable(name: Bytes): string {
+  const parts = ["CN", "O", "C"].flatMap((field) => nameField(name, field));
+  return parts.join(", ").replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "").slice(0, 120);
+}
+
 export function publicKey(certificate: Certificate): Promise<CryptoKey> {
   return crypto.subtle.importKey("spki", certificate.spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
 }
@@ -208,19 +225,9 @@ async function signedBy(child: Certificate, parent: Certificate): Promise<boolea
  * Returns the leaf.
  */
 export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<Certificate> {
-  if (chain.length === 0 || chain.length > 4) bad("chain length");
-  const certificates = chain.map((der) => parseCertificate(der));
-  const roots = anchors.map((der) => parseCertificate(der));
-  const leaf = certificates[0] ?? bad("no leaf");
-  for (const certificate of certificates) inDate(certificate, now);
-  if (!leaf.maySign || leaf.isCa) bad("leaf may not sign");
+  const { leaf, last, certificates } = await consistent(chain, now);
   if (!leaf.purposes.includes(PURPOSES[purpose])) bad("made for another purpose");
-  if (same(leaf.issuer, leaf.subject)) bad("self-signed");
-  for (const [at, child] of certificates.slice(0, -1).entries()) {
-    const parent = certificates[at + 1] ?? bad("chain");
-    await mustHaveIssued(parent, child, at);
-  }
-  const last = certificates.at(-1) ?? leaf;
+  const roots = anchors.map((der) => parseCertificate(der));
   for (const root of roots) {
     if (certificates.some((certificate) => same(certificate.der, root.der))) bad("the anchor is in the chain");
   }
@@ -231,6 +238,29 @@ export async function checkChain(chain: readonly Bytes[], anchors: readonly Byte
     return leaf;
   }
   return bad("no anchor we trust signed it");
+}
+
+/**
+ * The chain of somebody nobody vouches for to us: steps 1 to 4, and no certificate in it signed itself (HAIP 1.0: neither the leaf nor
+ * an anchor in the chain). It says that whoever signed holds this key, not who that is. Returns the leaf.
+ */
+export async function checkStrangersChain(chain: readonly Bytes[], now: Date): Promise<Certificate> {
+  const { leaf, last } = await consistent(chain, now);
+  if (same(last.issuer, last.subject)) bad("the anchor is in the chain");
+  return leaf;
+}
+
+async function consistent(chain: readonly Bytes[], now: Date): Promise<{ certificates: Certificate[]; leaf: Certificate; last: Certificate }> {
+  if (chain.length === 0 || chain.length > 4) bad("chain length");
+  const certificates = chain.map((der) => parseCertificate(der));
+  const leaf = certificates[0] ?? bad("no leaf");
+  for (const certificate of certificates) inDate(certificate, now);
+  if (!leaf.maySign || leaf.isCa) bad("leaf may not sign");
+  if (same(leaf.issuer, leaf.subject)) bad("self-signed");
+  for (const [at, child] of certificates.slice(0, -1).entries()) {
+    await mustHaveIssued(certificates[at + 1] ?? bad("chain"), child, at);
+  }
+  return { certificates, leaf, last: certificates.at(-1) ?? leaf };
 }
 
 function inDate(certificate: Certificate, now: Date): void {

@@ -91,6 +91,8 @@ export class Country {
   private statusDer: Bytes | null = null;
   tamper: ((raw: string) => string) | null = null;
   requestClaims: Record<string, unknown> = {};
+  /** Whether the trust list names the shop. */
+  listed = true;
   private nonces = new Set<string>();
 
   private constructor(
@@ -170,7 +172,7 @@ export class Country {
       issuers: [{ id: "kr", name: words("대한민국"), ca: [b64(this.ca.der)], vcts: [VCT], doctypes: [DOCTYPE], status_prefix: `${BASE}/issuer/status/` }],
       wallet_providers: [],
       access_ca: [b64(this.accessCa.der)],
-      relying_parties: [{
+      relying_parties: !this.listed ? [] : [{
         id: "guest_house", name: words("소나무"), x509_hash: b64u(await sha256(this.shopDer)),
         purposes: [{ id: "alcohol", name: words("주류"), why: words("확인"), legal_basis: words("법"), items: ["adult_by_year"], retention: words("없음") },
           { id: "name_birth_date", name: words("이름"), why: words("확인"), legal_basis: words("법"), items: ["name", "birth_date"], retention: words("하루") }],

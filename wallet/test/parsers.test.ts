@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { random, unb64, unb64u } from "../src/bytes.ts";
-import { choose, everyName, type Holding, parseQuery } from "../src/dcql.ts";
+import { choices, everyName, firstChoice, type Holding, parseQuery, type Pick, picksOf, type Query } from "../src/dcql.ts";
 import { fromHash, parseLink } from "../src/links.ts";
 import { firstLanguage, maskNumber, minutes } from "../src/words.ts";
 import { en } from "../src/words/en.ts";
@@ -55,8 +55,13 @@ test("only our schemes are taken out of a fragment", () => {
 });
 
 const claims = { name: "한지수", birth_date: "2001-03-09", adult_by_year: true };
-const sd: Holding = { order: "o", format: "dc+sd-jwt", type: VCT, namespace: "", claims, authorities: ["aki1"] };
-const mdoc: Holding = { ...sd, format: "mso_mdoc", type: DOCTYPE, namespace: DOCTYPE };
+const sd: Holding = { order: "o", format: "dc+sd-jwt", type: VCT, claims, authorities: ["aki1"] };
+const mdoc: Holding = { ...sd, format: "mso_mdoc", type: DOCTYPE, claims: { [DOCTYPE]: claims } };
+/** What would be shown if the holder changed nothing. */
+function choose(asked: Query, holdings: readonly Holding[]): Pick[] {
+  const from = choices(asked, holdings);
+  return picksOf(from, firstChoice(from));
+}
 
 test("the first option we hold is chosen", () => {
   const parsed = parseQuery(query(["name"]));
@@ -67,7 +72,7 @@ test("the first option we hold is chosen", () => {
 test("claim sets, values, authorities and optional sets are honoured", () => {
   const base = { id: "a", format: "dc+sd-jwt", meta: { vct_values: [VCT] } };
   const sets = { ...base, claims: [{ id: "x", path: ["age_over_19"] }, { id: "y", path: ["adult_by_year"] }], claim_sets: [["x"], ["y"]] };
-  expect(choose(parseQuery({ credentials: [sets] }), [sd])[0]?.names).toEqual(["adult_by_year"]);
+  expect(choose(parseQuery({ credentials: [sets] }), [sd])[0]?.paths).toEqual([["adult_by_year"]]);
   const valued = (values: unknown[]) => ({ credentials: [{ ...base, claims: [{ path: ["name"], values }] }] });
   expect(choose(parseQuery(valued(["한지수"])), [sd])).toHaveLength(1);
   expect(() => choose(parseQuery(valued(["다른이"])), [sd])).toThrow(expect.objectContaining({ code: "not_held" }));
@@ -75,7 +80,7 @@ test("claim sets, values, authorities and optional sets are honoured", () => {
   expect(choose(parseQuery(trusted("aki1")), [sd])).toHaveLength(1);
   expect(() => choose(parseQuery(trusted("aki2")), [sd])).toThrow();
   expect(choose(parseQuery({ credentials: [base], credential_sets: [{ options: [["a"]], required: false }] }), [sd])).toEqual([]);
-  expect(choose(parseQuery({ credentials: [base] }), [sd])[0]?.names).toEqual([]);
+  expect(choose(parseQuery({ credentials: [base] }), [sd])[0]?.paths).toEqual([]);
   expect(everyName(parseQuery(query(["name", "birth_date"])))).toEqual(["name", "birth_date"]);
 });
 test.each<[string, unknown]>([
@@ -84,7 +89,15 @@ test.each<[string, unknown]>([
   ["an id with spaces", { credentials: [{ id: "a b", format: "dc+sd-jwt", meta: { vct_values: ["x"] } }] }],
   ["the same id twice", { credentials: [1, 2].map(() => ({ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] } })) }],
   ["a set of unknown ids", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] } }], credential_sets: [{ options: [["b"]] }] }],
-  ["multiple", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, multiple: true }] }],
+  ["multiple that is not true or false", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, multiple: "yes" }] }],
+  ["claim_sets without claims", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claim_sets: [["x"]] }] }],
+  ["claim_sets over claims without ids", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claims: [{ path: ["a"] }], claim_sets: [["x"]] }] }],
+  ["the same claim id twice", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claims: [{ id: "x", path: ["a"] }, { id: "x", path: ["b"] }] }] }],
+  ["a path of nothing", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claims: [{ path: [] }] }] }],
+  ["a negative index", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claims: [{ path: ["a", -1] }] }] }],
+  ["a path of three into an mdoc", { credentials: [{ id: "a", format: "mso_mdoc", meta: { doctype_value: "x" }, claims: [{ path: ["a", "b", "c"] }] }] }],
+  ["values that are objects", { credentials: [{ id: "a", format: "dc+sd-jwt", meta: { vct_values: ["x"] }, claims: [{ path: ["a"], values: [{}] }] }] }],
+  ["more credentials than anybody asks for", { credentials: Array.from({ length: 65 }, (_, at) => ({ id: `a${at}`, format: "dc+sd-jwt", meta: { vct_values: ["x"] } })) }],
 ])("a query with %s is refused", (_what, raw) => {
   expect(() => parseQuery(raw)).toThrow(expect.objectContaining({ code: "bad_query" }));
 });

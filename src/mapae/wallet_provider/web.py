@@ -85,7 +85,7 @@ class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def routes(provider: WalletProvider, static: Path = STATIC) -> list[Door]:
     """Every door of the wallet provider. `static` is the folder of the built wallet."""
-    return [*_wallet_doors(provider), *_peer_doors(provider), *_files(static)]
+    return [*_wallet_doors(provider), *_peer_doors(provider), *_files(static, wallet_policy(provider.urls.base))]
 
 
 # --- phones -----------------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def _live(device: Device | None) -> dict[str, Any]:
 # --- the wallet itself ------------------------------------------------------------------------------------------------
 
 
-def _files(static: Path) -> list[Door]:
+def _files(static: Path, policy: str) -> list[Door]:
     async def file(request: Request) -> Response:
         name = request.path_params.get("name", "") or "index.html"
         if not (static / "index.html").is_file():
@@ -233,7 +233,7 @@ def _files(static: Path) -> list[Door]:
         if name == "sw.js":
             answer.headers["Service-Worker-Allowed"] = "/wallet/"
         if name in ("index.html", "sw.js"):
-            answer.headers["Content-Security-Policy"] = wallet_policy()
+            answer.headers["Content-Security-Policy"] = policy
         return answer
 
     async def without_slash(request: Request) -> Response:
@@ -245,6 +245,9 @@ def _files(static: Path) -> list[Door]:
     return [public("/wallet", without_slash), public("/wallet/{name:path}", file)]
 
 
-def wallet_policy() -> str:
-    """Argon2id needs WebAssembly; and a wallet talks to whatever issuer or verifier its holder meets, over TLS."""
-    return content_policy(wasm=True).replace("connect-src 'self'", "connect-src 'self' https:")
+def wallet_policy(base: str) -> str:
+    """Argon2id needs WebAssembly; and a wallet talks to whatever issuer or verifier its holder meets, over TLS, and shows
+    the issuer's picture. A wallet that itself comes without TLS (the demo country) also talks to its own machine."""
+    beyond = "https:" if base.startswith("https:") else "https: http://localhost:* http://127.0.0.1:*"
+    policy = content_policy(wasm=True).replace("img-src 'self' data: blob:", "img-src 'self' data: blob: https:")
+    return policy.replace("connect-src 'self'", f"connect-src 'self' {beyond}")

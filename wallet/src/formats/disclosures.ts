@@ -3,8 +3,10 @@
  * Promises: the claims that come out are exactly those the issuer signed; the shared vectors say so. Trusts: that the signature over
  * `signed` was checked. Keeps: nothing. Refuses: a disclosure twice or that nobody signed, a digest twice, a name already there or
  * reserved, the wrong kind of disclosure, another hash, claims about the credential itself hidden in a disclosure.
+ * `disclosuresFor` goes the other way: from what is to be shown to the disclosures that show it.
  */
 import { b64u, sha256, text, unb64u, utf8 } from "../bytes.ts";
+import type { Path } from "../dcql.ts";
 import { strictValue } from "../json.ts";
 import type { Claims } from "../jws.ts";
 import { Problem } from "../problem.ts";
@@ -111,4 +113,39 @@ class Opening {
     one.used = true;
     return one.parts;
   }
+}
+
+/** The disclosures needed to show what the paths point at, and everything below it, in the order the issuer gave them. */
+export async function disclosuresFor(raw: string, signed: Claims, paths: readonly Path[]): Promise<string[]> {
+  const given = raw.split("~").slice(1, -1);
+  const found = new Map<string, { raw: string; parts: readonly unknown[] }>();
+  for (const one of given) found.set(b64u(await sha256(utf8(one))), { raw: one, parts: read(one) });
+  const wanted = new Set<string>();
+  /** The members or elements of a node: its plain ones, and those a disclosure brings, which is then wanted too. */
+  const children = (node: unknown): { at: string | number; inner: unknown; by?: string }[] => {
+    if (typeof node !== "object" || node === null) return [];
+    const disclosure = (digest: unknown): { raw: string; parts: readonly unknown[] } | undefined => found.get(String(digest));
+    if (Array.isArray(node)) {
+      const shown = node.flatMap((element: unknown): { inner: unknown; by?: string }[] => {
+        if (typeof element !== "object" || element === null || !Object.hasOwn(element, "...")) return [{ inner: element }];
+        const one = disclosure((element as Claims)["..."]);
+        return one ? [{ inner: one.parts[1], by: one.raw }] : [];
+      });
+      return shown.map((one, at) => ({ ...one, at }));
+    }
+    const plain = Object.entries(node).filter(([name]) => name !== "_sd" && name !== "_sd_alg");
+    const digests = (node as Claims)["_sd"];
+    const hidden = (Array.isArray(digests) ? (digests as unknown[]) : []).flatMap((digest) => disclosure(digest) ?? []);
+    return [...plain.map(([at, inner]) => ({ at, inner })), ...hidden.map((one) => ({ at: String(one.parts[1]), inner: one.parts[2], by: one.raw }))];
+  };
+  const walk = (node: unknown, path: Path): void => {
+    const [step] = path;
+    for (const child of children(node)) {
+      if (path.length > 0 && child.at !== step && !(step === null && Array.isArray(node))) continue;
+      if (child.by) wanted.add(child.by);
+      walk(child.inner, path.slice(1));
+    }
+  };
+  for (const path of paths) walk(signed, path);
+  return given.filter((one) => wanted.has(one));
 }

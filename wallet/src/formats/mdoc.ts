@@ -1,7 +1,7 @@
 /**
  * ISO mdoc: check one that arrived, show parts of one.
- * Promises: a checked mdoc is signed by a trusted issuer, of the type asked for, bound to our key and in date; a presentation repeats
- * the issuer's bytes exactly and holds the asked elements and no others. Trusts: @owf/mdoc for the format.
+ * Promises: a checked mdoc is signed by a trusted issuer (or, asked for, by a stranger whose chain holds together), of the type asked
+ * for, bound to our key and in date; a presentation repeats the issuer's bytes exactly and holds the asked elements and no others. Trusts: @owf/mdoc for the format.
  * Keeps nothing. Refuses: other types, other keys, untrusted chains.
  */
 import {
@@ -19,8 +19,8 @@ import { b64u, type Bytes, join, random, sha256, unb64u } from "../bytes.ts";
 import { signBytes, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
-import { checkChain, nameField, parseCertificate, publicKey } from "../x509.ts";
-import type { Held } from "./held.ts";
+import { checkChain, checkStrangersChain, nameField, parseCertificate, publicKey, readable } from "../x509.ts";
+import { type Held, signerOf } from "./held.ts";
 import { statusOf } from "./sd_jwt.ts";
 
 const none = (): never => {
@@ -61,28 +61,40 @@ export const mdocContext: MdocContext = {
       await checkChain(x5chain as Bytes[], trustedCertificates as Bytes[], "document", now ?? new Date());
     },
     getCertificateData: ({ certificate }) => {
-      const { notBefore, notAfter } = parseCertificate(certificate as Bytes);
-      return { issuerName: "", subjectName: "", serialNumber: "", thumbprint: "", notBefore, notAfter, pem: "" };
+      const { notBefore, notAfter, issuer, subject } = parseCertificate(certificate as Bytes);
+      return { issuerName: readable(issuer), subjectName: readable(subject), serialNumber: "", thumbprint: "", notBefore, notAfter, pem: "" };
+    },
+  },
+};
+
+/** The same where the issuer is on no list: the chain holds together, and no more. */
+const amongStrangers: MdocContext = {
+  ...mdocContext,
+  x509: {
+    ...mdocContext.x509,
+    verifyCertificateChain: async ({ x5chain, now }) => {
+      await checkStrangersChain(x5chain as Bytes[], now ?? new Date());
     },
   },
 };
 
 type Parts = Map<string, unknown>;
 
-/** 1 issuer's chain, signature and digests  2 type  3 our key  4 in date. */
+/** 1 issuer's chain, signature and digests  2 type  3 our key  4 in date. `trusted` null: the issuer is a stranger. */
 export async function checkMdoc(
   raw: string,
   doctype: string,
   key: PublicJwk,
-  anchors: readonly Bytes[],
+  trusted: readonly Bytes[] | null,
   now: number,
 ): Promise<Held> {
   let signed: IssuerSigned;
   try {
     signed = IssuerSigned.decode(unb64u(raw));
+    const trustedCertificates = trusted ? [...trusted] : [signed.issuerAuth.certificate]; // the library wants one; a stranger's is not looked at
     await Holder.verifyIssuerSigned(
-      { issuerSigned: signed, trustedCertificates: [...anchors], now: new Date(now), skewSeconds: 60 },
-      mdocContext,
+      { issuerSigned: signed, trustedCertificates, now: new Date(now), skewSeconds: 60 },
+      trusted ? mdocContext : amongStrangers,
     );
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
@@ -93,14 +105,18 @@ export async function checkMdoc(
   const { x, y } = mso.deviceKeyInfo.deviceKey;
   const bound: PublicJwk = { kty: "EC", crv: "P-256", x: b64u(x ?? new Uint8Array()), y: b64u(y ?? new Uint8Array()) };
   if ((await thumbprint(bound)) !== (await thumbprint(key))) throw new Problem("bad_holder_proof", "bound to another key");
-  const claims: Record<string, unknown> = {};
-  for (const items of signed.issuerNamespaces.issuerNamespaces.values()) {
-    for (const item of items) claims[item.elementIdentifier] = plain(item.elementValue);
-  }
+  const spaces = Object.fromEntries(
+    [...signed.issuerNamespaces.issuerNamespaces].map(([space, items]) => [
+      space,
+      Object.fromEntries(items.map((item) => [item.elementIdentifier, plain(item.elementValue)])),
+    ]),
+  );
   return {
-    claims,
+    claims: Object.assign({}, ...Object.values(spaces).toReversed()) as Record<string, unknown>, // of two alike, the first namespace's
+    spaces,
+    signer: signerOf(signed.issuerAuth.certificateChain as Bytes[]),
     validUntil: Math.floor(mso.validityInfo.validUntil.getTime() / 1000),
-    ...statusOf(plainDeep(rawMso(raw).get("status"))),
+    ...statusOf(plain(rawMso(raw).get("status"))),
   };
 }
 
@@ -111,16 +127,14 @@ function rawMso(raw: string): Parts {
   return payload instanceof Map ? payload : payload.data;
 }
 
-function plainDeep(value: unknown): unknown {
-  if (!(value instanceof Map)) return value;
-  return Object.fromEntries([...value].map(([name, inner]) => [String(name), plainDeep(inner)]));
-}
-
 /** Dates become YYYY-MM-DD; pictures become base64, as in the other format, so that records stay JSON. */
 function plain(value: unknown): unknown {
   if (value instanceof DateOnly) return value.toISOString().slice(0, 10);
   if (value instanceof Date) return value.toISOString().slice(0, 10);
   if (value instanceof Uint8Array) return b64u(value).replaceAll("-", "+").replaceAll("_", "/");
+  if (value instanceof DataItem) return plain(value.data);
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, inner]) => [String(name), plain(inner)]));
   return value;
 }
 

@@ -1,44 +1,47 @@
 /**
  * SD-JWT VC: check one that arrived, show parts of one.
- * Promises: a checked credential is signed by a trusted issuer, of the type asked for, bound to our key and in date; a presentation
- * holds the asked disclosures and no others. Trusts: @sd-jwt/sd-jwt-vc to put a presentation together. Keeps nothing.
- * Refuses: other types, other keys, untrusted chains.
+ * Promises: a checked credential is signed by a trusted issuer (or, asked for, by a stranger whose chain holds together), of the type
+ * asked for, bound to our key and in date; a presentation holds the disclosures of what was asked and no others.
+ * Keeps nothing. Refuses: other types, other keys, untrusted chains.
  */
-import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
-import { b64u, type Bytes, random, sha256, utf8 } from "../bytes.ts";
-import { openByChain } from "../jws.ts";
+import { b64u, type Bytes, sha256, text, unb64u, utf8 } from "../bytes.ts";
+import type { Path } from "../dcql.ts";
+import { strictJson } from "../json.ts";
+import { openByChain, openByStranger } from "../jws.ts";
 import { signJwt, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
-import { disclosed } from "./disclosures.ts";
-import type { Held } from "./held.ts";
+import { disclosed, disclosuresFor } from "./disclosures.ts";
+import { type Held, signerOf } from "./held.ts";
 
 const ENVELOPE = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "sub", "_sd", "_sd_alg"]);
 
-const hasher = async (data: string | ArrayBuffer, alg: string): Promise<Bytes> => {
-  if (alg.toLowerCase() !== "sha-256") throw new Problem("unsupported", "digest algorithm");
-  return sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data));
-};
-
-/** 1 issuer's chain and signature  2 type  3 disclosures  4 our key  5 in date. */
+/** 1 issuer's chain and signature  2 type  3 disclosures  4 our key  5 in date. `trusted` null: the issuer is a stranger. */
 export async function checkSdJwt(
   raw: string,
   vct: string,
   key: PublicJwk,
-  anchors: readonly Bytes[],
+  trusted: readonly Bytes[] | null,
   now: number,
 ): Promise<Held> {
   const jwt = raw.split("~")[0] ?? "";
-  const { claims: signed } = await openByChain(jwt, "dc+sd-jwt", anchors, "document", now);
-  if (signed["vct"] !== vct) throw new Problem("not_what_was_asked", "another vct");
-  const payload = await disclosed(raw, signed);
+  const opened = await (trusted ? openByChain(jwt, "dc+sd-jwt", trusted, "document", now) : openByStranger(jwt, "dc+sd-jwt", now));
+  if (opened.claims["vct"] !== vct) throw new Problem("not_what_was_asked", "another vct");
+  const payload = await disclosed(raw, opened.claims);
   const bound = (payload["cnf"] as { jwk?: PublicJwk } | undefined)?.jwk;
   if (!bound || (await thumbprint(bound)) !== (await thumbprint(key))) {
     throw new Problem("bad_holder_proof", "bound to another key");
   }
-  if (typeof payload["exp"] !== "number") throw new Problem("not_what_was_asked", "no exp");
+  const { exp } = payload;
+  if (trusted && typeof exp !== "number") throw new Problem("not_what_was_asked", "no exp");
   const claims = Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
-  return { claims, validUntil: payload["exp"], ...statusOf(payload["status"]) };
+  return {
+    claims,
+    // HAIP 1.0 6.1 leaves exp to a foreign issuer; its signer's certificate bounds it then.
+    validUntil: typeof exp === "number" ? exp : Math.floor(opened.leaf.notAfter.getTime() / 1000),
+    signer: signerOf(opened.chain),
+    ...statusOf(payload["status"]),
+  };
 }
 
 export function statusOf(status: unknown): { status?: { uri: string; idx: number } } {
@@ -47,27 +50,20 @@ export function statusOf(status: unknown): { status?: { uri: string; idx: number
   return { status: { uri: list.uri, idx: list.idx } };
 }
 
-/** The credential with only `names` disclosed, and a key binding JWT over exactly that. */
-export async function presentSdJwt(
-  raw: string,
-  names: readonly string[],
-  key: KeyRow,
-  audience: string,
-  nonce: string,
-  now: number,
-): Promise<string> {
-  const vc = new SDJwtVcInstance({
-    hasher,
-    hashAlg: "sha-256",
-    saltGenerator: (length) => b64u(random(length)),
-    kbSignAlg: "ES256",
-  });
-  const frame = Object.fromEntries(names.map((name) => [name, true]));
-  const shown = await vc.present(raw, frame as never);
-  const proof = await signJwt(
-    key.key,
-    { typ: "kb+jwt" },
-    { iat: Math.floor(now / 1000), aud: audience, nonce, sd_hash: b64u(await sha256(utf8(shown))) },
-  );
-  return shown + proof;
+/** What the holder's signature is to cover. */
+export interface KeyBinding {
+  readonly audience: string;
+  readonly nonce: string;
+  /** Further members: the hashes of transaction data (OpenID4VP 1.0 B.3.3.1). */
+  readonly more: Readonly<Record<string, unknown>>;
+}
+
+/** The credential with what the paths point at disclosed, and a key binding JWT over exactly that (RFC 9901 section 4.3). */
+export async function presentSdJwt(raw: string, paths: readonly Path[], key: KeyRow, binding: KeyBinding, now: number): Promise<string> {
+  const jwt = raw.split("~")[0] ?? "";
+  const signed = strictJson(text(unb64u(jwt.split(".")[1] ?? "")));
+  const shown = [jwt, ...(await disclosuresFor(raw, signed, paths)), ""].join("~");
+  const { audience: aud, nonce, more } = binding;
+  const claims = { iat: Math.floor(now / 1000), aud, nonce, sd_hash: b64u(await sha256(utf8(shown))), ...more };
+  return shown + (await signJwt(key.key, { typ: "kb+jwt" }, claims));
 }

@@ -1,24 +1,31 @@
 /**
  * The face of a card: portrait, name, validity, standing, and what a screenshot cannot copy (a clock that runs, a pattern that moves).
- * Promises: nothing but the name and portrait until the holder asks. With reduced motion the pattern rests and the clock still runs.
+ * Promises: nothing but the name and portrait until the holder asks; a card of an issuer on no list wears neither seal nor pattern, and
+ * says so. With reduced motion the pattern rests and the clock still runs.
  * Keeps: the portrait's object address while shown.
  */
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { portraitBytes } from "../formats/held.ts";
+import { expiryOf, personName } from "../claims.ts";
 import type { Order } from "../records.ts";
 import { clock, day, pickWords, t } from "../words.ts";
 
 export type Face = "valid" | "renew" | "suspended" | "revoked" | "expired";
 
 export function faceOf(order: Order, now: number): Face {
-  const expiry = order.parts[0]?.claims["expiry_date"];
-  if (typeof expiry === "string" && Date.parse(`${expiry}T23:59:59`) < now) return "expired";
+  const expiry = expiryOf(claimsOf(order));
+  if (expiry && Date.parse(`${expiry}T23:59:59`) < now) return "expired";
   return order.standing;
 }
 
 /** Claims of both formats say the same; SD-JWT first. */
 export const claimsOf = (order: Order): Readonly<Record<string, unknown>> =>
   (order.parts.find((part) => part.format === "dc+sd-jwt") ?? order.parts[0])?.claims ?? {};
+
+const SEAL = html`<svg class="card-seal" viewBox="0 0 64 64" aria-hidden="true">
+  <circle cx="32" cy="32" r="29"></circle><circle cx="32" cy="32" r="24"></circle>
+  <path d="M20 44c0-9 3-13 5-16-2-1-4 0-6 1 1-6 6-11 13-11 2-3 4-4 6-4 0 2 0 3-1 5 6 3 9 8 9 14-3-1-5-2-7-2 3 4 4 8 4 13z"></path>
+</svg>`;
 
 export class CardFace extends LitElement {
   static override properties = { order: { attribute: false }, small: { attribute: false } };
@@ -71,36 +78,37 @@ export class CardFace extends LitElement {
     const { order } = this;
     if (!order) return nothing;
     const claims = claimsOf(order);
-    const name = String(claims["name"] ?? "");
+    const name = personName(claims);
+    const { stranger = null, logo = null } = order;
     const latin = typeof claims["name_latin"] === "string" ? claims["name_latin"] : "";
     const picture = this.picture(claims["portrait"]);
     const face = faceOf(order, this.now());
-    const expiry = claims["expiry_date"];
-    return html`<article class="card-face ${face} ${this.small ? "small" : ""}" data-testid="card-face" data-standing=${face}>
-      <div class="card-guilloche" aria-hidden="true"></div>
+    const expiry = expiryOf(claims);
+    return html`<article class="card-face ${face} ${this.small ? "small" : ""} ${stranger ? "stranger" : ""}" data-testid="card-face" data-standing=${face}>
+      ${stranger ? nothing : html`<div class="card-guilloche" aria-hidden="true"></div>`}
       <header class="card-head">
         <p class="card-kind">${pickWords(order.name)}</p>
-        <svg class="card-seal" viewBox="0 0 64 64" aria-hidden="true">
-          <circle cx="32" cy="32" r="29"></circle><circle cx="32" cy="32" r="24"></circle>
-          <path d="M20 44c0-9 3-13 5-16-2-1-4 0-6 1 1-6 6-11 13-11 2-3 4-4 6-4 0 2 0 3-1 5 6 3 9 8 9 14-3-1-5-2-7-2 3 4 4 8 4 13z"></path>
-        </svg>
+        ${logo?.uri.startsWith("data:")
+          ? html`<img class="card-logo" src=${logo.uri} alt=${logo.alt} />`
+          : stranger ? nothing : SEAL}
       </header>
       <div class="card-body">
         ${picture
           ? html`<div class="card-portrait"><img src=${picture} alt=${t("card.portrait", { name })} data-testid="portrait" /></div>`
-          : html`<div class="card-portrait empty" aria-hidden="true"></div>`}
+          : stranger ? nothing : html`<div class="card-portrait empty" aria-hidden="true"></div>`}
         <div class="card-words">
           <p class="card-name" data-testid="card-name">${name}</p>
           ${latin ? html`<p class="card-latin">${latin}</p>` : nothing}
           <p class="card-standing ${face}" data-testid="card-standing"><i aria-hidden="true"></i>${t(`card.${face}`)}</p>
-          ${typeof expiry === "string" ? html`<p class="card-until">${t("card.expiry")} <b>${day(expiry)}</b></p>` : nothing}
+          ${stranger ? html`<p class="card-stranger" data-testid="card-stranger">${t("stranger.badge")} · ${stranger}</p>` : nothing}
+          ${expiry ? html`<p class="card-until">${t("card.expiry")} <b>${day(expiry)}</b></p>` : nothing}
         </div>
       </div>
       <footer class="card-foot">
         <p class="card-issuer">${pickWords(order.issuerName)}</p>
         <p class="card-clock"><span class="visually-hidden">${t("card.now")}</span><time data-testid="card-clock">${clock(this.now())}</time></p>
       </footer>
-      <div class="card-holo" aria-hidden="true"></div>
+      ${stranger ? nothing : html`<div class="card-holo" aria-hidden="true"></div>`}
     </article>`;
   }
 }

@@ -1,14 +1,17 @@
-/** Who asks, for what, which items; the holder's yes or no; and what came of it. */
+/** Who asks, for what, which items, of which card; what is paid; the holder's yes or no; and what came of it. */
 import { html, nothing, type TemplateResult } from "lit";
+import { type Chosen, firstChoice, itemsOf, type Pick, picksOf } from "../dcql.ts";
 import "../parts/pin_pad.ts";
 import { asProblem } from "../problem.ts";
-import type { Shown } from "../records.ts";
+import type { Order, Shown } from "../records.ts";
 import type { Presentation } from "../wallet.ts";
-import { claimLabel, claimValue, minutes, pickWords, t } from "../words.ts";
+import { claimLabel, claimValue, minutes, money, pickWords, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 /** Items so private that leaving them out is worth saying. */
 const PRIVATE = ["address", "resident_number"];
+/** Long enough to read where the browser goes, short enough not to wait. */
+const RETURN_MS = 4000;
 
 class Ask extends Screen {
   private confirming = false;
@@ -16,10 +19,20 @@ class Ask extends Screen {
   private sent: Shown | null = null;
   private next: string | null = null;
   private declined = false;
+  private chosen: Chosen | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
+  private leaving: ReturnType<typeof setTimeout> | undefined;
 
   private get presentation(): Presentation {
     return this.with as Presentation;
+  }
+
+  private get choice(): Chosen {
+    return (this.chosen ??= firstChoice(this.presentation.choices));
+  }
+
+  private get picks(): readonly Pick[] {
+    return picksOf(this.presentation.choices, this.choice);
   }
 
   private get left(): number | null {
@@ -39,12 +52,13 @@ class Ask extends Screen {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     clearInterval(this.timer);
+    clearTimeout(this.leaving);
   }
 
   private show(pin: string | null): Promise<void> {
     return this.attempt(async () => {
       try {
-        const { entry, next } = await this.wallet.present(this.presentation, pin);
+        const { entry, next } = await this.wallet.present({ ...this.presentation, picks: this.picks }, pin);
         this.sent = entry;
         this.next = next;
       } catch (thrown) {
@@ -54,13 +68,15 @@ class Ask extends Screen {
         throw thrown;
       }
       this.done(t("sent.title"));
+      // OpenID4VP 1.0 section 8.2: the browser goes where the verifier says, after it took the answer and not before.
+      if (this.next) this.leaving = setTimeout(() => location.assign(this.next ?? "/wallet/"), RETURN_MS);
       void this.wallet.tend().catch(asProblem);
     });
   }
 
   private readonly refuse = (): Promise<void> =>
     this.attempt(async () => {
-      await this.wallet.decline(this.presentation);
+      await this.wallet.decline({ ...this.presentation, picks: this.picks });
       this.declined = true;
       this.done(t("declined.title"));
     });
@@ -82,42 +98,139 @@ class Ask extends Screen {
     return pickWords(this.presentation.asked.party.name);
   }
 
+  private order(pick: Pick): Order | undefined {
+    return this.wallet.orders.find((item) => item.id === pick.holding.order);
+  }
+
   private askView(): TemplateResult {
-    const { asked, picks } = this.presentation;
-    const names = picks.flatMap((pick) => pick.names);
+    const { asked } = this.presentation;
     const over = this.left !== null && this.left <= 0;
-    const order = this.wallet.orders.find((item) => item.id === picks[0]?.holding.order);
-    const only = names.some((name) => PRIVATE.includes(name)) ? "ask.only.plain" : "ask.only";
+    const idle = over || this.busy || this.picks.length === 0;
+    const paying = asked.transactions.length > 0;
+    const allow = asked.stranger ? (paying ? "pay.allow" : "stranger.ask.go") : paying ? "pay.allow" : "ask.allow";
+    const yes = (look: string): TemplateResult => html`<button class="button ${look}" id="allow" data-testid="allow" ?disabled=${idle}
+      @click=${() => { this.confirming = true; this.problem = null; this.requestUpdate(); }}>${t(allow)}</button>`;
+    const no = (look: string): TemplateResult => html`<button class="button ${look}" id="deny" data-testid="deny" ?data-first=${asked.stranger !== null}
+      aria-describedby=${asked.stranger ? "heading warning" : nothing} ?disabled=${this.busy} @click=${this.refuse}>${t("ask.deny")}</button>`;
+    return html`${asked.stranger ? this.strangerView() : this.knownView()}
+      ${this.trouble()}
+      ${this.payments()} ${this.choicesView()} ${this.itemsView()}
+      ${asked.purpose
+        ? html`<dl class="facts panel">
+            <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(asked.purpose.name)}</b></dd></div>
+            <div><dt>${t("ask.why")}</dt><dd>${pickWords(asked.purpose.why)}</dd></div>
+            <div><dt>${t("ask.legal")}</dt><dd>${pickWords(asked.purpose.legal_basis)}</dd></div>
+            <div><dt>${t("ask.retention")}</dt><dd data-testid="retention">${pickWords(asked.purpose.retention)}</dd></div>
+          </dl>`
+        : html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`}
+      ${this.left === null ? nothing : html`<p class="fine centre" data-testid="time-left">${over ? t("ask.over") : t("ask.until", { time: minutes(this.left) })}</p>`}
+      <div class="actions sticky">${asked.stranger ? [no(""), yes("secondary")] : [yes(""), no("secondary")]}</div>`;
+  }
+
+  private knownView(): TemplateResult {
     return html`<p class="asker-mark">${icon("shield")}</p>
       ${heading(t("ask.title", { party: this.party }))}
-      <p class="verified centre" data-testid="verified">${t("ask.verified")}</p>
-      ${this.trouble()}
-      <section class="panel" aria-labelledby="items">
-        <h2 id="items">${t("ask.items")}</h2>
-        <p class="fine">${t(only, { n: names.length })}</p>
-        <ul class="items" data-testid="items">
-          ${picks.flatMap((pick) => pick.names.map((name) => html`<li data-testid="item-${name}">
-            <span>${claimLabel(name, order?.labels)}</span>
-            <b>${name === "portrait" ? t("claim.portrait") : claimValue(name, pick.holding.claims[name])}</b></li>`))}
-        </ul>
-      </section>
-      <dl class="facts panel">
-        <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(asked.purpose.name)}</b></dd></div>
-        <div><dt>${t("ask.why")}</dt><dd>${pickWords(asked.purpose.why)}</dd></div>
-        <div><dt>${t("ask.legal")}</dt><dd>${pickWords(asked.purpose.legal_basis)}</dd></div>
-        <div><dt>${t("ask.retention")}</dt><dd data-testid="retention">${pickWords(asked.purpose.retention)}</dd></div>
-        ${order ? html`<div><dt>${t("ask.from")}</dt><dd>${pickWords(order.name)}</dd></div>` : nothing}
-      </dl>
-      ${this.left === null ? nothing : html`<p class="fine centre" data-testid="time-left">${over ? t("ask.over") : t("ask.until", { time: minutes(this.left) })}</p>`}
-      <div class="actions sticky">
-        <button class="button" id="allow" data-testid="allow" ?disabled=${over || this.busy} @click=${() => { this.confirming = true; this.problem = null; this.requestUpdate(); }}>${t("ask.allow")}</button>
-        <button class="button secondary" id="deny" data-testid="deny" ?disabled=${this.busy} @click=${this.refuse}>${t("ask.deny")}</button>
+      <p class="verified centre" data-testid="verified">${t("ask.verified")}</p>`;
+  }
+
+  private strangerView(): TemplateResult {
+    const { stranger } = this.presentation.asked;
+    return html`<p class="asker-mark unknown">${icon("warn")}</p>
+      ${heading(t("stranger.ask.title"))}
+      <div class="panel warn" id="warning" data-testid="unknown-verifier">
+        <p>${t("stranger.ask.lead")}</p>
+        <dl class="facts">
+          <div><dt>${t("stranger.ask.answer")}</dt><dd data-testid="asker-host"><b>${stranger?.host}</b></dd></div>
+          <div><dt>${t("stranger.certificate")}</dt><dd data-testid="asker-certificate">${t("stranger.certificate.by", { subject: stranger?.subject ?? "", ca: stranger?.certifiedBy ?? "" })}</dd></div>
+        </dl>
       </div>`;
   }
 
+  private payments(): TemplateResult | typeof nothing {
+    const { transactions } = this.presentation.asked;
+    if (transactions.length === 0) return nothing;
+    return html`<section class="panel pay" aria-labelledby="pay" data-testid="payment">
+      <h2 id="pay">${t("pay.title")}</h2>
+      ${transactions.map(({ payee, amount, currency, reference }) => html`<dl>
+        <div class="pay-amount"><dt>${t("pay.amount")}</dt><dd data-testid="pay-amount">${money(amount, currency)}</dd></div>
+        <div><dt>${t("pay.payee")}</dt><dd data-testid="pay-payee">${payee}</dd></div>
+        ${reference === null ? nothing : html`<div><dt>${t("pay.reference")}</dt><dd>${reference}</dd></div>`}
+      </dl>`)}
+      <p class="fine">${t("pay.lead")}</p>
+    </section>`;
+  }
+
+  /** Which option, which card, and whether to show what is asked for but not needed. */
+  private choicesView(): TemplateResult[] {
+    const { sets, fitting, multiple } = this.presentation.choices;
+    const optional = sets.map((set, at) => ({ set, at })).filter(({ set }) => set.options.length > (set.required ? 1 : 0));
+    const ids = new Set(sets.flatMap((set, at) => set.options[this.choice.options[at] ?? -1] ?? []));
+    const several = [...ids].filter((id) => (fitting.get(id)?.length ?? 0) > 1);
+    return [
+      ...optional.map(({ set, at }) => {
+        const name = `set-${at}`;
+        const pickOption = (option: number | null): void => this.change({ ...this.choice, options: this.choice.options.map((old, index) => (index === at ? option : old)) });
+        return html`<fieldset class="panel choose" data-testid=${name}>
+          <legend>${t(set.required ? "choose.option" : "choose.more")}</legend>
+          ${set.options.map((option, index) => {
+            const taken = this.choice.options[at] === index;
+            const words = this.optionWords(option);
+            return html`<label class="choice"><input type=${set.required ? "radio" : "checkbox"} name=${name} .checked=${taken} data-testid="${name}-${index}"
+              @change=${() => pickOption(!set.required && taken ? null : index)} /><span>${set.required ? words : t("choose.more.yes", { items: words })}</span></label>`;
+          })}</fieldset>`;
+      }),
+      ...several.map((id) => {
+        const all = fitting.get(id) ?? [];
+        const shown = this.picks.filter((pick) => pick.query === id).map((pick) => pick.holding.order);
+        const many = multiple.has(id);
+        return html`<fieldset class="panel choose" data-testid="cards-${id}">
+          <legend>${t(many ? "choose.cards" : "choose.card")}</legend>
+          ${all.map((pick) => {
+            const order = this.order(pick);
+            const one = pick.holding.order;
+            const cards = many ? (shown.includes(one) ? shown.filter((other) => other !== one) : [...shown, one]) : [one];
+            return html`<label class="choice"><input type=${many ? "checkbox" : "radio"} name="cards-${id}" .checked=${shown.includes(one)} ?disabled=${many && shown.length === 1 && shown.includes(one)}
+              @change=${() => this.change({ ...this.choice, cards: new Map([...this.choice.cards, [id, cards]]) })} />
+              <span>${order ? pickWords(order.name) : ""} <span class="fine">${order ? pickWords(order.issuerName) : ""}${order?.stranger ? ` · ${t("stranger.badge")}` : ""}</span></span></label>`;
+          })}</fieldset>`;
+      }),
+    ];
+  }
+
+  private change(chosen: Chosen): void {
+    this.chosen = chosen;
+    this.requestUpdate();
+  }
+
+  private optionWords(ids: readonly string[]): string {
+    const first = ids.flatMap((id) => this.presentation.choices.fitting.get(id)?.slice(0, 1) ?? []);
+    return first.map((pick) => {
+      const order = this.order(pick);
+      const items = itemsOf(pick).map(({ name }) => claimLabel(name, order?.labels)).join(", ");
+      return `${order ? pickWords(order.name) : ""}${items ? ` (${items})` : ""}`;
+    }).join(" + ");
+  }
+
+  private itemsView(): TemplateResult {
+    const items = this.picks.flatMap((pick) => itemsOf(pick).map((item) => ({ ...item, order: this.order(pick) })));
+    const names = items.map(({ name }) => name);
+    const only = this.presentation.asked.stranger || names.some((name) => PRIVATE.includes(name.split(".")[0] ?? "")) ? "ask.only.plain" : "ask.only";
+    const orders = [...new Set(this.picks.map((pick) => this.order(pick)))];
+    return html`<section class="panel" aria-labelledby="items">
+        <h2 id="items">${t("ask.items")}</h2>
+        <p class="fine">${t(only, { n: names.length })}</p>
+        <ul class="items" data-testid="items">
+          ${items.map(({ name, value, order }) => html`<li data-testid="item-${name}"><span>${claimLabel(name, order?.labels)}</span><b>${claimValue(name, value)}</b></li>`)}
+        </ul>
+        <p class="fine" data-testid="from">${t("ask.from")}: ${orders.map((order) => (order ? pickWords(order.name) : "")).join(", ")}</p>
+      </section>`;
+  }
+
   private confirmView(): TemplateResult {
+    const { transactions } = this.presentation.asked;
     return html`<div class="centred" data-testid="confirm">
       ${heading(t("ask.confirm"))}
+      ${transactions.map(({ payee, amount, currency }) => html`<p class="pay-line"><b>${money(amount, currency)}</b> ${payee}</p>`)}
       <p class="lead" role="status">${this.busy ? t("ask.sending") : t("ask.confirm.lead", { party: this.party })}</p>
       ${this.trouble()}
       <m-pin-pad .locked=${this.busy} @pin=${(event: CustomEvent<string>) => this.show(event.detail)}></m-pin-pad>
@@ -131,16 +244,16 @@ class Ask extends Screen {
   }
 
   private result(mark: "ok" | "no", title: string, words: string): TemplateResult {
-    const { sent } = this;
+    const { sent, next } = this;
+    const host = next ? new URL(next).host : "";
     return html`<div class="centred result ${mark}" data-testid="result" data-outcome=${mark === "ok" ? "sent" : "declined"}>
       <span class="result-mark">${icon(mark)}</span>
       ${heading(title)}
-      <p class="lead">${words}</p>
+      ${(sent?.payments ?? []).map(({ payee, amount, currency }) => html`<p data-testid="paid"><b>${t("sent.paid", { payee, amount: money(amount, currency) })}</b></p>`)}
+      <p class="lead">${next ? t("sent.going", { host }) : words}</p>
       <div class="actions">
-        ${this.next
-          ? html`<a class="button" data-testid="return" href=${this.next} rel="noreferrer">${t("sent.return", { party: this.party })}</a>`
-          : nothing}
-        <button class="button ${this.next ? "secondary" : ""}" id="done" data-testid="done" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.done")}</button>
+        ${next ? html`<a class="button" data-testid="return" href=${next} rel="noreferrer">${t("sent.return", { party: host })}</a>` : nothing}
+        <button class="button ${next ? "secondary" : ""}" id="done" data-testid="done" @click=${() => this.host.go({ name: "home" }, true)}>${t(next ? "sent.stay" : "do.done")}</button>
         ${sent ? html`<button class="button secondary" data-testid="see-record" @click=${() => this.host.go({ name: "record", id: sent.id }, true)}>${t("sent.record")}</button>` : nothing}
       </div>
     </div>`;

@@ -1,7 +1,7 @@
 /** What was shown to whom. On this phone only. */
 import { html, nothing, type TemplateResult } from "lit";
 import type { Shown } from "../records.ts";
-import { claimLabel, claimValue, moment, pickWords, problemWords, t } from "../words.ts";
+import { claimLabel, claimValue, moment, money, pickWords, problemWords, t } from "../words.ts";
 import { back } from "./home.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
@@ -83,10 +83,11 @@ class RecordScreen extends Screen {
         ${icon(entry.result === "sent" ? "ok" : entry.result === "sending" ? "history" : "no")}${t(`history.result.${entry.result}`)}
       </p>
       <dl class="facts panel" data-testid="record-facts">
-        ${line(t("history.who"), partyOf(entry))} ${line(t("history.when"), moment(entry.at))}
+        ${line(t("history.who"), entry.stranger ? `${partyOf(entry)} (${t("stranger.shown")})` : partyOf(entry))} ${line(t("history.when"), moment(entry.at))}
         ${line(t("ask.purpose"), pickWords(entry.purpose))} ${line(t("ask.why"), pickWords(entry.why))}
         ${line(t("ask.legal"), pickWords(entry.legalBasis))} ${line(t("ask.retention"), pickWords(entry.retention))}
         ${line(t("ask.from"), pickWords(entry.card))}
+        ${(entry.payments ?? []).map(({ payee, amount, currency, reference }) => line(t("pay.title"), [payee, money(amount, currency), reference].filter(Boolean).join(", ")))}
       </dl>
       ${entry.items.length > 0
         ? html`<section class="panel"><h2>${t("history.items")}</h2><ul class="items">

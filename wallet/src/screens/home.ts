@@ -3,8 +3,11 @@ import { html, nothing, type TemplateResult } from "lit";
 import "../parts/card_face.ts";
 import { claimsOf, faceOf } from "../parts/card_face.ts";
 import { noticeWords } from "../notices.ts";
+import { isPicture, linesOf } from "../claims.ts";
+import { deferredUntil, waitsFor } from "../offer.ts";
+import { shownAgain } from "../present.ts";
 import { asProblem } from "../problem.ts";
-import type { Order } from "../records.ts";
+import type { Order, Pending } from "../records.ts";
 import { wordsOf } from "../trust.ts";
 import type { DocumentOffer } from "../wallet.ts";
 import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, spoken, t } from "../words.ts";
@@ -22,7 +25,7 @@ class Home extends Screen {
         const { title, lead } = noticeWords(notice, spoken());
         return html`<section class="panel warn" data-testid="notice" data-kind=${notice.kind}><h2>${title}</h2><p>${lead}</p></section>`;
       })}
-      ${pending.filter((item) => !item.renewal).map((item) => item.failed ? this.failed(item.id, item.failed) : this.underway(item.id))}
+      ${pending.filter((item) => !item.renewal).map((item) => item.failed ? this.failed(item.id, item.failed) : this.underway(item))}
       ${orders.length > 0
         ? html`<ul class="cards">
             ${orders.map((order) => html`<li>
@@ -44,10 +47,16 @@ class Home extends Screen {
       </a>`;
   }
 
-  private underway(id: string): TemplateResult {
-    return html`<section class="panel" data-testid="pending">
-      <h2>${t("home.pending")}</h2><p>${t("home.pending.lead")}</p>
-      <button class="button small" data-testid="continue-pending" @click=${() => this.host.go({ name: "progress", with: { pending: id } })}>${t("home.pending.go")}</button>
+  private underway(item: Pending): TemplateResult {
+    const waits = waitsFor(item, this.wallet.now());
+    const words = waits === null ? t("home.pending.lead") : t(`home.waits.${waits}`, { time: moment(deferredUntil(item)) });
+    return html`<section class="panel" data-testid="pending" data-waits=${waits ?? "nothing"}>
+      <h2>${item.name ? pickWords(item.name) : t("home.pending")}</h2>
+      ${item.host ? html`<p class="fine">${t("home.from", { host: item.host })}${item.stranger ? html` · <span class="unverified">${t("stranger.badge")}</span>` : nothing}</p>` : nothing}
+      <p>${words}</p>
+      ${waits === "issuer" ? nothing : html`<button class="button small" data-testid="continue-pending"
+        @click=${() => this.host.go({ name: "progress", with: { pending: item.id } })}>${t(waits === "tx_code" ? "home.waits.go.tx_code" : "home.pending.go")}</button>`}
+      ${waits === null ? nothing : html`<button class="button quiet small" data-testid="drop-pending" @click=${() => this.attempt(() => this.wallet.dismissPending(item.id))}>${t("home.waits.drop")}</button>`}
     </section>`;
   }
 
@@ -120,6 +129,7 @@ class Card extends Screen {
   private whole = false;
   private copies: number | null = null;
   private fresh = false;
+  private sure = false;
 
   private get order(): Order | undefined {
     const { order } = this.with as { order: string };
@@ -155,7 +165,7 @@ class Card extends Screen {
     return html`${back(this)}
       <h1 tabindex="-1" id="heading" class="visually-hidden">${pickWords(order.name)}</h1>
       <m-card-face .order=${order} .now=${() => this.wallet.now()}></m-card-face>
-      <p class="fine centre">${t("card.live")}</p>
+      <p class="fine centre">${t(order.stranger ? "stranger.issuer.means" : "card.live")}</p>
       ${this.trouble()}
       <div class="actions">
         ${usable ? html`<button class="button" data-testid="card-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("card.show")}</button>` : nothing}
@@ -170,23 +180,37 @@ class Card extends Screen {
       <dl class="meta">
         <div><dt>${t("card.heard", { time: moment(order.standingHeard) })}</dt></div>
         ${this.copies === null ? nothing : html`<div><dt>${t("card.copies")}</dt><dd data-testid="copies" data-count=${this.copies}>${t("card.copies.n", { n: this.copies })}</dd></div>`}
+        ${shownAgain(order) ? html`<div><dt>${t("card.again")}</dt></div>` : nothing}
       </dl>
-      ${usable ? html`<button class="button quiet small" id="refresh" data-testid="refresh" ?disabled=${this.busy} @click=${this.refresh}>${t(this.fresh ? "card.refreshed" : "card.refresh")}</button>` : nothing}`;
+      ${order.stranger ? this.removal(order) : nothing}
+      ${usable && order.refreshToken !== null ? html`<button class="button quiet small" id="refresh" data-testid="refresh" ?disabled=${this.busy} @click=${this.refresh}>${t(this.fresh ? "card.refreshed" : "card.refresh")}</button>` : nothing}`;
+  }
+
+  private removal(order: Order): TemplateResult {
+    if (!this.sure) return html`<button class="button quiet small" data-testid="remove-card" @click=${() => { this.sure = true; this.requestUpdate(); }}>${t("card.remove")}</button>`;
+    return html`<section class="panel warn" role="alertdialog" aria-labelledby="remove-sure"><p id="remove-sure">${t("card.remove.sure")}</p>
+      <div class="actions">
+        <button class="button danger" data-testid="remove-yes" @click=${() => this.attempt(async () => { await this.wallet.removeCard(order); this.host.go({ name: "home" }, true); })}>${t("card.remove")}</button>
+        <button class="button secondary" data-testid="remove-no" @click=${() => { this.sure = false; this.requestUpdate(); }}>${t("do.cancel")}</button>
+      </div></section>`;
   }
 
   private facts(order: Order): TemplateResult {
     const sequence = Object.keys(order.labels); // the issuer's own order reads best
     const place = (name: string): number => (sequence.includes(name) ? sequence.indexOf(name) : sequence.length);
-    const claims = Object.entries(claimsOf(order))
-      .filter(([name]) => name !== "portrait")
-      .toSorted(([a], [b]) => place(a) - place(b));
+    const claims = linesOf(claimsOf(order))
+      .filter(({ name, value }) => !isPicture(name, value))
+      .toSorted((a, b) => place(a.name) - place(b.name));
     return html`<dl class="facts">
-        ${claims.map(([name, value]) => {
+        ${claims.map(({ name, value }) => {
           const secret = name === "resident_number" && !this.whole;
           return html`<div><dt>${claimLabel(name, order.labels)}</dt>
             <dd data-testid="claim-${name}">${secret ? maskNumber(String(value)) : claimValue(name, value)}
               ${secret ? html`<span class="visually-hidden">(${t("card.masked")})</span>` : nothing}</dd></div>`;
         })}
+        ${order.stranger ? order.parts.map(({ type, signer }) => html`
+          <div><dt>${t("card.type")}</dt><dd><code>${type}</code></dd></div>
+          ${signer ? html`<div><dt>${t("card.signer")}</dt><dd data-testid="card-signer">${t("stranger.certificate.by", { subject: signer.subject, ca: signer.certifiedBy })}</dd></div>` : nothing}`) : nothing}
       </dl>
       ${"resident_number" in claimsOf(order) && !this.whole
         ? html`<button class="button quiet small" data-testid="reveal" @click=${() => { this.whole = true; this.requestUpdate(); }}>${t("card.reveal")}</button>`

@@ -79,13 +79,18 @@ export abstract class Screen extends LitElement {
   }
 }
 
+/** No answer from somebody else's server, while there is a network, may also be a server that lets no browser read its answers. */
+function codeOf({ code, detail }: Problem): string {
+  return code === "offline" && navigator.onLine && detail !== "" && detail !== location.host ? "unreachable" : code;
+}
+
 export function trouble(problem: Problem): TemplateResult {
   const left = triesLeft(problem);
   return html`<div class="alert" role="alert" id="problem" data-testid="problem" data-code=${problem.code} data-detail=${problem.detail}>
     ${icon("warn")}
     <div>
       <p class="alert-text">
-        ${problemWords(problem.code)}
+        ${problemWords(codeOf(problem))}
         ${left === null ? nothing : problem.code === "wrong_pin" ? t("pin.tries", { n: left }) : t("code.tries", { n: left })}
       </p>
       <p class="fine">${t("problem.code")}: <code data-testid="problem-code">${problem.code}</code></p>

@@ -1,9 +1,11 @@
 /** What the wallet says, in English. */
 import type { ko } from "./ko.ts";
 import { noticesEn } from "./notices.ts";
+import { widerEn } from "./wider.ts";
 
 export const en: Record<keyof typeof ko, string> = {
   ...noticesEn,
+  ...widerEn,
   "app.name": "mapae wallet",
   "app.tagline": "Your identity card, in your hand",
   "app.skip": "Skip to content",
@@ -141,7 +143,7 @@ export const en: Record<keyof typeof ko, string> = {
   "offer.decline": "No, thanks",
 
   "progress.title": "Your card is coming",
-  "progress.token": "Counter's approval",
+  "progress.token": "The issuer's approval",
   "progress.keys": "Making keys on this phone",
   "progress.credential": "Asking the issuer",
   "progress.check": "Checking what arrived",

@@ -1,8 +1,10 @@
 /** What the wallet says, in Korean. en.ts has the same keys (the type says so). */
 import { noticesKo } from "./notices.ts";
+import { widerKo } from "./wider.ts";
 
 export const ko = {
   ...noticesKo,
+  ...widerKo,
   "app.name": "마패 지갑",
   "app.tagline": "내 손안의 신분증",
   "app.skip": "본문으로 건너뛰기",
@@ -140,7 +142,7 @@ export const ko = {
   "offer.decline": "받지 않기",
 
   "progress.title": "카드를 받고 있습니다",
-  "progress.token": "창구의 승인 확인",
+  "progress.token": "발급기관의 승인 확인",
   "progress.keys": "이 휴대전화의 열쇠 만들기",
   "progress.credential": "발급기관에 요청",
   "progress.check": "받은 카드 확인",
