@@ -9,7 +9,6 @@
  * is not acknowledged; what only we notice happens in one transaction (keys, copies, card, receipt to send). An authorization code that
  * was lost on the way is gone: the holder signs in again.
  */
-import type { CredentialOfferObject } from "@openid4vc/openid4vci";
 import { alone } from "./alone.ts";
 import { cardOf, cardWith, checkAll } from "./arrived.ts";
 import { token } from "./bytes.ts";
@@ -19,7 +18,7 @@ import { makeKey } from "./keys.ts";
 import { allowedUrl } from "./links.ts";
 import { type Configuration, issuerLogo, issuerName, lookOf } from "./look.ts";
 import type { Net } from "./net.ts";
-import { deferredUntil, type Offered, sameOffer, serverOf, txCodeOf } from "./offer.ts";
+import { deferredUntil, type CredentialOffer, type Offered, readOffer, sameOffer, serverOf, txCodeOf } from "./offer.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, type Pending, readAll } from "./records.ts";
 import { dropOwned, type KeyRow, type SealedRow, type Store, type Write } from "./store.ts";
@@ -78,11 +77,9 @@ export class Issuance {
 
   /** What an offer would bring, before anything is asked for. */
   async read(text: string): Promise<Offered> {
-    const { IssuerLine } = await import("./vci.ts");
-    const offer = await IssuerLine.offer(text, this.net, this.base);
+    const offer = await readOffer(text, this.net);
     const { host } = allowedUrl(offer.credential_issuer, this.base);
     const ids = offer.credential_configuration_ids;
-    if (ids.length === 0 || new Set(ids).size !== ids.length) throw new Problem("bad_link", "the offer is empty or repeats itself");
     const line = await this.line(offer.credential_issuer, serverOf(offer));
     const what = ids.map((id) => line.configuration(id));
     const [first] = what as [Configuration];
@@ -122,7 +119,7 @@ export class Issuance {
       cards,
       renewal: false,
       issuer,
-      offer: offer as unknown as Record<string, unknown>,
+      offer,
       configurations,
       refresh: null,
       name: offered.look.name,
@@ -179,7 +176,7 @@ export class Issuance {
     const pending = await this.load(id);
     const line = await this.line(pending.issuer, pending.server);
     const what = pending.configurations.map((one) => line.configuration(one));
-    const signIn = await line.signIn(pending.offer as unknown as CredentialOfferObject, what, new URL("/wallet/callback", this.base).href);
+    const signIn = await line.signIn(mustHave(pending.offer), what, new URL("/wallet/callback", this.base).href);
     await this.save({ ...pending, signIn, code: null });
     return signIn.url;
   }
@@ -315,7 +312,7 @@ export class Issuance {
     const asked = txCodeOf(pending.offer);
     const { txCode = null } = pending;
     if (asked && !txCode) throw new Problem("tx_code_needed");
-    return line.tokenByOffer(pending.offer as unknown as CredentialOfferObject, asked ? txCode : null).catch(async (thrown: unknown) => {
+    return line.tokenByOffer(mustHave(pending.offer), asked ? txCode : null).catch(async (thrown: unknown) => {
       // Section 6.3: a wrong code and a spent offer are answered alike; the holder may try another code.
       if (!asked || asProblem(thrown).code !== "invalid_grant") throw thrown;
       await this.save({ ...pending, txCode: null });
@@ -469,3 +466,8 @@ async function mustGoOn(tx: Write, id: string): Promise<void> {
 
 /** Keys of an issuance under way belong to it, until what they are for is stored. */
 const waiting = (id: string): string => `pending:${id}`;
+
+function mustHave(offer: CredentialOffer | null): CredentialOffer {
+  if (!offer) throw new Problem("wallet_fault", "an issuance without its offer");
+  return offer;
+}

@@ -6,6 +6,7 @@
 import { b64u } from "./bytes.ts";
 import { itemName, type Path } from "./dcql.ts";
 import type { Format } from "./formats/held.ts";
+import type { IssuerMetadata } from "./metadata.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
 import type { Words } from "./trust.ts";
@@ -35,12 +36,7 @@ interface Display {
   readonly text_color?: unknown;
   readonly logo?: { readonly uri?: unknown; readonly alt_text?: unknown } | undefined;
 }
-interface Metadata {
-  readonly display?: readonly Display[] | undefined;
-  readonly credential_configurations_supported: Readonly<Record<string, unknown>>;
-}
-
-export function configurationOf(metadata: Metadata, id: string): Configuration {
+export function configurationOf(metadata: IssuerMetadata, id: string): Configuration {
   const all = metadata.credential_configurations_supported;
   const { format, vct, doctype, scope } = (Object.hasOwn(all, id) ? all[id] : {}) as Record<string, unknown>;
   const type = format === "dc+sd-jwt" ? vct : doctype;
@@ -53,17 +49,17 @@ export function configurationOf(metadata: Metadata, id: string): Configuration {
 /** A line of print: nothing in it may turn round or hide what stands beside it. */
 const printable = (value: unknown): string => (typeof value === "string" ? value.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "").trim().slice(0, 80) : "");
 
-function byLocale(entries: readonly Display[] | undefined, fallback: string): Words {
+function byLocale(entries: unknown, fallback: string): Words {
   const list = Array.isArray(entries) ? (entries as readonly Display[]) : [];
   const of = (tag: string): string => printable(list.find(({ locale }) => typeof locale === "string" && locale.toLowerCase().startsWith(tag))?.name);
   const any = list.map(({ name }) => printable(name)).find((name) => name !== "") ?? fallback;
   return { ko: of("ko") || any, en: of("en") || any };
 }
 
-export const issuerName = (metadata: Metadata, fallback: string): Words => byLocale(metadata.display, fallback);
-export const issuerLogo = (metadata: Metadata): Logo | null => logoOf(metadata.display);
+export const issuerName = (metadata: IssuerMetadata, fallback: string): Words => byLocale(metadata.display, fallback);
+export const issuerLogo = (metadata: IssuerMetadata): Logo | null => logoOf(metadata.display);
 
-export function lookOf(metadata: Metadata, what: Configuration): Look {
+export function lookOf(metadata: IssuerMetadata, what: Configuration): Look {
   const { credential_metadata: said } = metadata.credential_configurations_supported[what.id] as {
     credential_metadata?: { display?: Display[]; claims?: { path?: Path; display?: Display[] }[] };
   };
@@ -117,7 +113,7 @@ const PICTURE = /^data:image\/(png|jpeg|svg\+xml|webp)[;,]/i;
 const LARGEST = 262_144;
 
 /** HAIP 1.0 section 4.1: PNG and SVG, by data: and by https:. An <img> runs no script in either. */
-function logoOf(display: readonly Display[] | undefined): Logo | null {
+function logoOf(display: unknown): Logo | null {
   const logo = (Array.isArray(display) ? (display as readonly Display[]) : []).find((entry) => entry.logo?.uri)?.logo;
   const uri = logo?.uri;
   if (typeof uri !== "string" || uri.length > LARGEST) return null;

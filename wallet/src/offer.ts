@@ -1,12 +1,56 @@
 /**
  * A credential offer and what it asks of the holder (OpenID4VCI 1.0 section 4.1), and what an issuance waits for.
- * Promises: pure. Trusts nothing in the offer. Keeps nothing. Refuses nothing: the libraries parsed it.
+ * Promises: what comes out has the shape of the text. Trusts nothing in the offer. Keeps nothing.
+ * Refuses: an offer of nothing, of the same thing twice, with members of the wrong kind.
  */
-import type { CredentialOfferObject } from "@openid4vc/openid4vci";
 import type { Format, Signer } from "./formats/held.ts";
+import { strictJson } from "./json.ts";
 import type { Look } from "./look.ts";
+import type { Net } from "./net.ts";
+import { Problem } from "./problem.ts";
 import type { Pending } from "./records.ts";
 import type { Words } from "./trust.ts";
+
+export const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
+
+export interface CredentialOffer {
+  readonly credential_issuer: string;
+  readonly credential_configuration_ids: readonly string[];
+  readonly grants: Grants;
+}
+interface Grants {
+  readonly authorization_code?: { readonly issuer_state?: string; readonly authorization_server?: string };
+  readonly [PRE_AUTHORIZED]?: { readonly "pre-authorized_code": string; readonly authorization_server?: string; readonly tx_code?: Readonly<Record<string, unknown>> };
+}
+
+/** The text of a link (links.ts), by value or by reference. */
+export async function readOffer(text: string, net: Net): Promise<CredentialOffer> {
+  const query = new URLSearchParams(text.slice(text.indexOf("?") + 1));
+  const reference = query.get("credential_offer_uri");
+  return parseOffer(strictJson(reference === null ? (query.get("credential_offer") ?? "") : await net.text(reference, "application/json")));
+}
+
+function parseOffer(said: Record<string, unknown>): CredentialOffer {
+  const { credential_issuer: issuer, credential_configuration_ids: ids, grants = {} } = said;
+  const bad = (detail: string): never => {
+    throw new Problem("bad_link", detail);
+  };
+  const object = (value: unknown): Record<string, unknown> | undefined =>
+    value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value)) ? (value as Record<string, unknown> | undefined) : bad("a grant of the wrong kind");
+  const words = (grant: Record<string, unknown> | undefined, ...names: string[]): void => {
+    if (grant && names.some((name) => grant[name] !== undefined && typeof grant[name] !== "string")) bad("a grant of the wrong kind");
+  };
+  if (typeof issuer !== "string") return bad("no credential_issuer");
+  if (!Array.isArray(ids) || ids.length === 0 || ids.length > 16 || !ids.every((id) => typeof id === "string")) return bad("no credential_configuration_ids");
+  if (new Set(ids).size !== ids.length) bad("the same configuration twice");
+  const given = object(grants) ?? {};
+  const [code, pre] = [object(given["authorization_code"]), object(given[PRE_AUTHORIZED])];
+  words(code, "issuer_state", "authorization_server");
+  words(pre, "authorization_server");
+  if (pre && typeof pre["pre-authorized_code"] !== "string") bad("no pre-authorized_code");
+  object(pre?.["tx_code"]);
+  return { credential_issuer: issuer, credential_configuration_ids: ids as string[], grants: given as Grants };
+}
 
 /** What the holder has to type besides scanning (OpenID4VCI 1.0 section 4.1.1). */
 export interface TxCode {
@@ -15,7 +59,7 @@ export interface TxCode {
   readonly description: string;
 }
 export interface Offered {
-  readonly offer: CredentialOfferObject;
+  readonly offer: CredentialOffer;
   readonly issuer: Words;
   readonly host: string;
   /** Set when the issuer is on no list: whose certificate signed its metadata, if any did. */
@@ -42,26 +86,19 @@ export function deferredUntil({ deferred, stored }: Pending): number {
   return next.length > 0 ? Math.min(...next) : 0;
 }
 
-const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
-interface Grants {
-  readonly authorization_code?: { readonly authorization_server?: string };
-  readonly [PRE_AUTHORIZED]?: { readonly "pre-authorized_code"?: string; readonly authorization_server?: string; readonly tx_code?: Record<string, unknown> };
-}
-const grantsOf = (offer: unknown): Grants => (offer as { grants?: Grants } | null)?.grants ?? {};
-
 /** By its code, which is for one issuance only; else member by member. */
-export function sameOffer(one: unknown, other: unknown): boolean {
-  const code = (offer: unknown): string => grantsOf(offer)[PRE_AUTHORIZED]?.["pre-authorized_code"] ?? JSON.stringify(offer);
+export function sameOffer(one: CredentialOffer, other: CredentialOffer): boolean {
+  const code = (offer: CredentialOffer): string => offer.grants[PRE_AUTHORIZED]?.["pre-authorized_code"] ?? JSON.stringify(offer);
   return code(one) === code(other);
 }
 
-export function serverOf(offer: unknown): string | null {
-  const { [PRE_AUTHORIZED]: pre, authorization_code: code } = grantsOf(offer);
+export function serverOf({ grants }: CredentialOffer): string | null {
+  const { [PRE_AUTHORIZED]: pre, authorization_code: code } = grants;
   return (pre ?? code)?.authorization_server ?? null;
 }
 
-export function txCodeOf(offer: unknown): TxCode | null {
-  const asked = grantsOf(offer)[PRE_AUTHORIZED]?.tx_code;
+export function txCodeOf(offer: CredentialOffer | null | undefined): TxCode | null {
+  const asked = offer?.grants[PRE_AUTHORIZED]?.tx_code;
   if (!asked) return null;
   const { input_mode: mode, length, description } = asked;
   return {

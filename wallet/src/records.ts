@@ -4,6 +4,7 @@
  */
 import type { Format, Signer } from "./formats/held.ts";
 import type { Logo } from "./look.ts";
+import type { CredentialOffer } from "./offer.ts";
 import type { Standing } from "./status.ts";
 import type { SealedKind, Store } from "./store.ts";
 import type { Payment } from "./transaction.ts";
@@ -91,7 +92,7 @@ export interface Pending {
   readonly order: string;
   readonly renewal: boolean;
   readonly issuer: string;
-  readonly offer: Record<string, unknown> | null;
+  readonly offer: CredentialOffer | null;
   readonly started: number;
   readonly configurations: readonly string[];
   readonly stored: readonly string[];

@@ -1,9 +1,9 @@
 /**
- * OpenID4VCI 1.0 messages, spoken by the OWF libraries with our keys.
+ * OpenID4VCI 1.0 messages; their OAuth by the OWF library, with our keys.
  * Promises: each PAR and token request carries a wallet attestation and a DPoP proof by the client key of that authorization server,
- * where the server knows them; PKCE is always S256. Trusts: @openid4vc for the messages, the wallet provider for attestations.
- * Keeps nothing. Refuses: signed metadata by anybody but the listed issuer's own authority; tokens not bound to our key where they
- * should be. The libraries' errors become Problems with the issuer's own code.
+ * where the server knows them; PKCE is always S256. Trusts: @openid4vc/oauth2 for DPoP, PAR and token requests, the wallet provider for attestations.
+ * Keeps nothing. Refuses: tokens not bound to our key where they should be. The library's errors become Problems with the issuer's own
+ * code.
  */
 import {
   type AuthorizationServerMetadata,
@@ -15,23 +15,21 @@ import {
   Oauth2ClientErrorResponseError,
   setGlobalConfig,
 } from "@openid4vc/oauth2";
-import { type CredentialOfferObject, type IssuerMetadataResult, Openid4vciClient } from "@openid4vc/openid4vci";
 import { decodeJwt } from "jose";
 import { config as zodConfig } from "zod";
 import { b64u, type Bytes, random, sha256, token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
 import { Envelope } from "./envelope.ts";
-import { type Signer, signerOf } from "./formats/held.ts";
-import { openByChain, openByStranger } from "./jws.ts";
+import type { Signer } from "./formats/held.ts";
 import { keepKey, signJwt, thumbprint } from "./keys.ts";
 import { type Configuration, configurationOf } from "./look.ts";
+import { type IssuerMetadata, issuerMetadata, serverMetadata } from "./metadata.ts";
 import { type Net, refusal } from "./net.ts";
+import { type CredentialOffer, PRE_AUTHORIZED } from "./offer.ts";
 import { Problem } from "./problem.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
-import { publicKey } from "./x509.ts";
 
 zodConfig({ jitless: true }); // the page's policy forbids compiling code from text
-const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
 
 export interface Tokens {
   readonly access: string;
@@ -53,7 +51,7 @@ export interface SignIn {
 }
 export type Grant = "code" | "pre";
 
-/** Everything the wallet needs of its host to speak to one issuer. `trusted` null: the issuer is on no list. */
+/** What speaking to an issuer needs of the wallet. `trusted` null: the issuer is on no list. */
 export interface LineOptions {
   readonly store: Store;
   readonly net: Net;
@@ -69,7 +67,7 @@ export class IssuerLine {
 
   private constructor(
     private readonly options: LineOptions,
-    readonly metadata: IssuerMetadataResult,
+    readonly issuer: IssuerMetadata,
     private readonly as: AuthorizationServerMetadata,
     /** Whose certificate signed the metadata, where it is signed. */
     readonly signer: Signer | null,
@@ -82,19 +80,8 @@ export class IssuerLine {
     const { store, net, base } = options;
     setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
     const signers = new Map<string, KeyRow>();
-    const read = callbacks(net, signers);
-    let signer: Signer | null = null;
-    read.verifyJwt = async (_signer, { compact }) => {
-      const type = "openidvci-issuer-metadata+jwt";
-      const { trusted, now } = options;
-      const { leaf, chain } = await (trusted ? openByChain(compact, type, trusted, "document", now()) : openByStranger(compact, type, now()));
-      signer = signerOf(chain);
-      return { verified: true, signerJwk: (await crypto.subtle.exportKey("jwk", await publicKey(leaf))) as never };
-    };
-    const metadata = await new Openid4vciClient({ callbacks: read }).resolveIssuerMetadata(issuer).catch(toProblem);
-    // Section 12.2.4: a named server has to be one of the metadata's.
-    const as = metadata.authorizationServers.find((one) => server === undefined || one.issuer === server);
-    if (!as) throw new Problem("bad_issuer", "no such authorization server");
+    const { metadata, signer } = await issuerMetadata(issuer, net, options.trusted, options.now());
+    const as = await serverMetadata(metadata, net, server);
     const methods = as.code_challenge_methods_supported;
     if (methods && !methods.includes("S256")) throw new Problem("unsupported", "PKCE without S256");
     const client = await keepKey(store, `client:${as.issuer}`, `client:${as.issuer}`);
@@ -102,17 +89,9 @@ export class IssuerLine {
     return new IssuerLine(options, metadata, { ...as, code_challenge_methods_supported: ["S256"] }, signer, client, signers);
   }
 
-  static offer(text: string, net: Net, base: string): Promise<CredentialOfferObject> {
-    setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
-    return new Openid4vciClient({ callbacks: callbacks(net, new Map()) }).resolveCredentialOffer(text).catch(toProblem);
-  }
-
-  get issuer() {
-    return this.metadata.credentialIssuer;
-  }
-
   get batchSize(): number {
-    return Math.min(this.issuer.batch_credential_issuance?.batch_size ?? 1, 20);
+    const size = this.issuer.batch_credential_issuance?.batch_size;
+    return typeof size === "number" && size >= 1 ? Math.min(Math.floor(size), 20) : 1;
   }
 
   get server(): string {
@@ -124,21 +103,21 @@ export class IssuerLine {
   }
 
   /** The grant an offer is taken up by: the one that needs nothing more of the holder, if there is a choice (section 4.1.1). */
-  grantOf(offer: CredentialOfferObject): Grant {
-    if (offer.grants?.[PRE_AUTHORIZED]) return "pre";
-    if (offer.grants?.authorization_code || this.as.authorization_endpoint) return "code";
+  grantOf(offer: CredentialOffer): Grant {
+    if (offer.grants[PRE_AUTHORIZED]) return "pre";
+    if (offer.grants.authorization_code || this.as.authorization_endpoint) return "code";
     throw new Problem("unsupported", "no grant of ours");
   }
 
   /** Pushes the authorization request (RFC 9126); the browser goes to the address in the answer. */
-  async signIn(offer: CredentialOfferObject, what: readonly Configuration[], redirectUri: string): Promise<SignIn> {
+  async signIn(offer: CredentialOffer, what: readonly Configuration[], redirectUri: string): Promise<SignIn> {
     const { authorization_servers: servers, credential_issuer: issuer } = this.issuer;
     const located = servers ? { locations: [issuer] } : {};
     const unscoped = what.filter(({ scope }) => scope === null).map(({ id }) => ({ type: "openid_credential", credential_configuration_id: id, ...located }));
     const scope = [...new Set(what.flatMap((one) => one.scope ?? []))].join(" ");
     const state = b64u(random(32));
     const verifier = b64u(random(32));
-    const issuerState = offer.grants?.authorization_code?.issuer_state;
+    const issuerState = offer.grants.authorization_code?.issuer_state;
     const answer = await this.oauth()
       .createAuthorizationRequestUrl({
         authorizationServerMetadata: this.as,
@@ -147,7 +126,7 @@ export class IssuerLine {
         state,
         pkceCodeVerifier: verifier,
         ...(scope ? { scope } : {}),
-        ...(servers ? { resource: issuer } : {}),
+        ...(servers ? { resource: issuer } : {}), // section 5.1.2
         additionalRequestPayload: {
           ...(issuerState === undefined ? {} : { issuer_state: issuerState }),
           ...(unscoped.length > 0 ? { authorization_details: JSON.stringify(unscoped) } : {}),
@@ -160,8 +139,8 @@ export class IssuerLine {
     return { state, verifier, redirectUri, server: this.server, url: answer.authorizationRequestUrl };
   }
 
-  async tokenByOffer(offer: CredentialOfferObject, txCode: string | null): Promise<Tokens> {
-    const code = offer.grants?.[PRE_AUTHORIZED]?.["pre-authorized_code"];
+  async tokenByOffer(offer: CredentialOffer, txCode: string | null): Promise<Tokens> {
+    const code = offer.grants[PRE_AUTHORIZED]?.["pre-authorized_code"];
     if (!code) throw new Problem("unsupported", "the offer has no pre-authorized code");
     const answer = await this.oauth()
       .retrievePreAuthorizedCodeAccessToken({
@@ -271,7 +250,7 @@ export class IssuerLine {
     const attested = (): Promise<string> => this.options.phone.keyAttestation(keys.map((key) => key.jwk), nonce);
     if (types?.["attestation"]) return { attestation: [await attested()] };
     const plain = types?.["jwt"];
-    if (!plain?.proof_signing_alg_values_supported.includes("ES256")) throw new Problem("unsupported", "no key proof of ours");
+    if (!plain?.proof_signing_alg_values_supported?.includes("ES256")) throw new Problem("unsupported", "no key proof of ours");
     const [first] = keys;
     if (!first) throw new Problem("wallet_fault", "no keys");
     if (plain.key_attestations_required) return { jwt: [await this.keyProof(first, nonce, await attested())] };
@@ -381,7 +360,7 @@ function callbacks(net: Net, signers: Map<string, KeyRow>): CallbackContext {
   };
 }
 
-/** The libraries' errors, as ours. The code is the issuer's whenever it gave one. */
+/** The library's errors, as ours. The code is the issuer's whenever it gave one. */
 async function toProblem(thrown: unknown): Promise<never> {
   for (let cause: unknown = thrown, depth = 0; cause && depth < 5; cause = (cause as Error).cause, depth++) {
     if (cause instanceof Problem) throw cause;

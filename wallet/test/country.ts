@@ -7,7 +7,7 @@ import { CoseKey, DeviceKey, type DigestAlgorithm, Issuer as MdocIssuer, Signatu
 import * as x509 from "@peculiar/x509";
 import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
 import { deflateSync } from "node:zlib";
-import { compactDecrypt, decodeJwt } from "jose";
+import { CompactEncrypt, compactDecrypt, decodeJwt, importJWK } from "jose";
 import { b64u, type Bytes, random, sha256, token, utf8 } from "../src/bytes.ts";
 import { mdocContext } from "../src/formats/mdoc.ts";
 import { signBytes, signJwt } from "../src/keys.ts";
@@ -49,11 +49,16 @@ export async function authority(name: string): Promise<Authority> {
   });
   return { ...made, name, der: new Uint8Array(certificate.rawData) };
 }
-export async function certify(ca: Authority, subject: string, holder: Pair, until = 300, purpose: keyof typeof PURPOSE = "document"): Promise<Bytes> {
+export async function certify(ca: Authority, subject: string, holder: Pair, until = 300, purpose: keyof typeof PURPOSE | null = "document", dns: readonly string[] = []): Promise<Bytes> {
   const certificate = await x509.X509CertificateGenerator.create({
     subject, issuer: ca.name, publicKey: holder.keys.publicKey, signingKey: ca.key, signingAlgorithm: EC,
     notBefore: days(-5), notAfter: days(until), serialNumber: "02",
-    extensions: [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true), new x509.ExtendedKeyUsageExtension([PURPOSE[purpose]], true)],
+    extensions: [
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      await x509.AuthorityKeyIdentifierExtension.create(ca.keys.publicKey),
+      ...(purpose ? [new x509.ExtendedKeyUsageExtension([PURPOSE[purpose]], true)] : []),
+      ...(dns.length > 0 ? [new x509.SubjectAlternativeNameExtension(dns.map((value) => ({ type: "dns" as const, value })))] : []),
+    ],
   });
   return new Uint8Array(certificate.rawData);
 }
@@ -73,6 +78,8 @@ export interface Cut {
 
 export class Country {
   calls: string[] = [];
+  /** Servers elsewhere, by origin. */
+  readonly abroad = new Map<string, (url: URL, init: RequestInit) => Promise<Response>>();
   cut: Cut | null = null;
   asked = 0;
   /** What the register and the issuer say about this country. */
@@ -87,6 +94,23 @@ export class Country {
   copies = 3;
   /** How every copy stands: 0 valid, 1 invalid, 2 suspended, 3 renew. */
   standing = 0;
+  /** Only served with this code besides the offer. */
+  txCode: string | null = null;
+  /** How often each credential request is put off, and for how long. */
+  puttingOff = 0;
+  interval = 30;
+  /** Both ways encrypted; "clear": answers in the clear all the same. */
+  encrypts: "both" | "clear" | null = null;
+  /** Sign-ins begun (by request_uri), and codes given out. */
+  readonly pushed = new Map<string, URLSearchParams>();
+  readonly codes = new Map<string, URLSearchParams>();
+  /** Names the data set to ask for, instead of the configuration. */
+  identifies = false;
+  metadata: Record<string, unknown> = {};
+  server: Record<string, unknown> = {};
+  readonly requests: Record<string, unknown>[] = [];
+  readonly tokenForms: URLSearchParams[] = [];
+  private readonly transactions = new Map<string, { left: number; answer: () => Promise<Record<string, unknown>> }>();
   private made = 0;
   private statusDer: Bytes | null = null;
   tamper: ((raw: string) => string) | null = null;
@@ -114,6 +138,8 @@ export class Country {
   }
 
   readonly fetch = async (url: string, init: RequestInit = {}): Promise<Response> => {
+    const abroad = this.abroad.get(new URL(url).origin);
+    if (abroad) return abroad(new URL(url), init);
     this.asked += 1;
     this.calls.push(`${init.method ?? "GET"} ${new URL(url).pathname}`);
     const cut = this.cut && this.cut.at === this.asked ? this.cut : null;
@@ -135,15 +161,17 @@ export class Country {
     if (path === "/wallet-provider/devices/me") return json({ device_id: "d1", ...this.device });
     if (path === "/wallet-provider/attestations") return json({ wallet_attestation: await this.attestation(JSON.parse(body).client_jwk), expires_in: 3600 });
     if (path === "/wallet-provider/key-attestations") return json({ key_attestation: await this.keyAttestation(JSON.parse(body)), expires_in: 300 });
-    if (path === "/.well-known/openid-credential-issuer/issuer") return json(METADATA);
-    if (path === "/.well-known/oauth-authorization-server/issuer") return json(SERVER);
+    if (path === "/.well-known/openid-credential-issuer/issuer") return json({ ...METADATA, ...(this.encrypts ? this.encryption() : {}), ...this.metadata });
+    if (path === "/.well-known/oauth-authorization-server/issuer") return json({ ...SERVER, ...this.server });
     if (path.startsWith("/issuer/status/")) return typed("application/statuslist+jwt", await this.statusList(url.href));
     if (path.startsWith("/issuer/offers/")) return json(offerOf(path.split("/").at(-1) ?? ""));
     if (path === "/identity/form") return json(this.form);
     if (path === "/issuer/documents") return json({ documents: [{ id: "resident_card", configurations: ["resident_card_sd_jwt", "resident_card_mdoc"], renewal_days: this.renewalDays, state: "held" }] });
     if (path === "/issuer/nonce") return json({ c_nonce: this.nonce() });
     if (path === "/issuer/token") return this.token(headers, new URLSearchParams(body));
-    if (path === "/issuer/credential") return this.credential(headers, JSON.parse(body));
+    if (path === "/issuer/par") return this.push(headers, new URLSearchParams(body));
+    if (path === "/issuer/credential") return this.credential(headers, await this.opened(headers, body));
+    if (path === "/issuer/deferred") return this.deferred(headers, await this.opened(headers, body));
     if (path === "/issuer/notification") return this.notified(JSON.parse(body));
     if (path.startsWith("/verifier/requests/")) return typed("application/oauth-authz-req+jwt", await this.request());
     if (path.startsWith("/verifier/responses/")) return this.response(new URLSearchParams(body));
@@ -189,37 +217,107 @@ export class Country {
     return signJwt(this.ds.key, { typ: "key-attestation+jwt" }, { attested_keys: message.keys, nonce: message.nonce, iat: NOW / 1000 });
   }
 
-  private token(headers: Headers, form: URLSearchParams): Response {
+  private encryption(): Record<string, unknown> {
+    const encs = { enc_values_supported: ["A128GCM", "A256GCM"], encryption_required: true };
+    return {
+      credential_request_encryption: { jwks: { keys: [{ ...this.answerJwk, alg: "RSA-OAEP" }, this.answerJwk] }, ...encs },
+      credential_response_encryption: { alg_values_supported: ["ECDH-ES"], ...encs },
+    };
+  }
+
+  private async opened(headers: Headers, body: string): Promise<Record<string, unknown>> {
+    const message = this.encrypts ? new TextDecoder().decode((await compactDecrypt(body, this.answerKey.privateKey)).plaintext) : body;
+    expectType(headers, this.encrypts ? "application/jwt" : "application/json");
+    const said = JSON.parse(message) as Record<string, unknown>;
+    this.requests.push(said);
+    return said;
+  }
+
+  private async sealed(asked: Record<string, unknown>, value: Record<string, unknown>, status = 200): Promise<Response> {
+    if (this.encrypts !== "both") return json(value, status);
+    const { jwk, enc } = asked["credential_response_encryption"] as { jwk: Record<string, unknown>; enc: string };
+    const jwe = new CompactEncrypt(utf8(JSON.stringify(value))).setProtectedHeader({ alg: "ECDH-ES", enc, kid: String(jwk["kid"]) });
+    return new Response(await jwe.encrypt(await importJWK(jwk as never)), { status, headers: { "Content-Type": "application/jwt" } });
+  }
+
+  private push(headers: Headers, form: URLSearchParams): Response {
+    if (!headers.get("OAuth-Client-Attestation-PoP")) return json({ error: "invalid_client" }, 401);
+    if (decodeJwt(headers.get("DPoP") ?? "")["nonce"] !== "dpop-1") return json({ error: "use_dpop_nonce" }, 400, { "DPoP-Nonce": "dpop-1" });
+    const uri = `urn:ietf:params:oauth:request_uri:${token()}`;
+    this.pushed.set(uri, form);
+    return json({ request_uri: uri, expires_in: 60 }, 201);
+  }
+
+  /** The holder signs in on the issuer's page: the query the browser comes back with. */
+  approve(url: string, more: Record<string, string> = {}): string {
+    const { pathname, searchParams } = new URL(url);
+    const form = this.pushed.get(searchParams.get("request_uri") ?? "");
+    if (pathname !== "/issuer/authorize" || !form || form.get("client_id") !== searchParams.get("client_id")) throw new Error("not pushed");
+    const code = token();
+    this.codes.set(code, form);
+    return `?${new URLSearchParams({ code, state: form.get("state") ?? "", iss: `${BASE}/issuer`, ...more }).toString()}`;
+  }
+
+  private async deferred(headers: Headers, body: Record<string, unknown>): Promise<Response> {
+    if (!this.access.has((headers.get("Authorization") ?? "").replace("DPoP ", ""))) return json({ error: "invalid_token" }, 401, { "WWW-Authenticate": 'DPoP error="invalid_token"' });
+    const id = String(body["transaction_id"]);
+    const put = this.transactions.get(id);
+    if (!put) return json({ error: "invalid_transaction_id" }, 400);
+    if (put.left-- > 0) return this.sealed(body, { transaction_id: id, interval: this.interval }, 202);
+    this.transactions.delete(id);
+    return this.sealed(body, await put.answer());
+  }
+
+  private async token(headers: Headers, form: URLSearchParams): Promise<Response> {
+    this.tokenForms.push(form);
     const proof = decodeJwt(headers.get("DPoP") ?? "");
     if (!headers.get("OAuth-Client-Attestation-PoP")) return json({ error: "invalid_client" }, 401);
     if (proof["nonce"] !== "dpop-1") return json({ error: "use_dpop_nonce" }, 400, { "DPoP-Nonce": "dpop-1" });
-    if (form.get("grant_type") === "refresh_token") {
+    if (form.get("grant_type") === "authorization_code") {
+      const asked = this.codes.get(form.get("code") ?? "");
+      this.codes.delete(form.get("code") ?? "");
+      const challenge = b64u(await sha256(utf8(form.get("code_verifier") ?? "")));
+      if (!asked || challenge !== asked.get("code_challenge") || form.get("redirect_uri") !== asked.get("redirect_uri")) return json({ error: "invalid_grant" }, 400);
+    } else if (form.get("grant_type") === "refresh_token") {
       if (!this.refresh.has(form.get("refresh_token") ?? "")) return json({ error: "invalid_grant" }, 400);
     } else {
       const offer = this.offers.get(form.get("pre-authorized_code") ?? "");
-      if (!offer || offer.spent) return json({ error: "invalid_grant" }, 400);
+      if (!offer || offer.spent || (this.txCode !== null && form.get("tx_code") !== this.txCode)) return json({ error: "invalid_grant" }, 400);
     }
     this.access.clear(); // the same code again: the old token is dead
     const [access, refresh] = [token(), token()];
     this.access.add(access);
     this.refresh.add(refresh);
-    return json({ access_token: access, token_type: "DPoP", expires_in: 300, refresh_token: refresh });
+    const configurations = ["resident_card_sd_jwt", "resident_card_mdoc"];
+    const details = configurations.map((id) => ({ type: "openid_credential", credential_configuration_id: id, credential_identifiers: [`${id}#2026`] }));
+    return json({ access_token: access, token_type: "DPoP", expires_in: 300, refresh_token: refresh, ...(this.identifies ? { authorization_details: details } : {}) });
   }
 
-  private async credential(headers: Headers, body: { credential_configuration_id: string; proofs: { attestation: [string] } }): Promise<Response> {
+  private async credential(headers: Headers, said: Record<string, unknown>): Promise<Response> {
+    const body = said as { credential_configuration_id?: string; credential_identifier?: string; proofs: { attestation: [string] } };
     const access = (headers.get("Authorization") ?? "").replace("DPoP ", "");
     if (!this.access.has(access)) return json({ error: "invalid_token" }, 401, { "WWW-Authenticate": 'DPoP error="invalid_token"' });
     const attested = decodeJwt(body.proofs.attestation[0]) as { attested_keys: PublicJwk[]; nonce: string };
     if (!this.nonces.delete(attested.nonce)) return json({ error: "invalid_nonce" }, 400);
-    const configuration = body.credential_configuration_id;
+    if (this.identifies !== (body.credential_identifier !== undefined) || this.identifies === (body.credential_configuration_id !== undefined)) return json({ error: "invalid_credential_request" }, 400);
+    const configuration = body.credential_configuration_id ?? (body.credential_identifier ?? "").replace("#2026", "");
+    if (this.puttingOff > 0) {
+      const transaction = token();
+      this.transactions.set(transaction, { left: this.puttingOff - 1, answer: () => this.make(configuration, attested.attested_keys) });
+      return this.sealed(said, { transaction_id: transaction, interval: this.interval }, 202);
+    }
+    return this.sealed(said, await this.make(configuration, attested.attested_keys));
+  }
+
+  private async make(configuration: string, keys: PublicJwk[]): Promise<Record<string, unknown>> {
     const open = this.batches.filter((batch) => batch.configuration === configuration && batch.live && !batch.acknowledged);
     for (const batch of open) batch.live = false; // a new batch retires an unacknowledged one
     const id = token();
-    this.batches.push({ configuration, keys: attested.attested_keys, acknowledged: false, id, live: true });
+    this.batches.push({ configuration, keys, acknowledged: false, id, live: true });
     const make = configuration.endsWith("mdoc") ? this.mdoc : this.sdJwt;
-    const credentials = await Promise.all(attested.attested_keys.map(async (jwk) => ({ credential: await make.call(this, jwk) })));
+    const credentials = await Promise.all(keys.map(async (jwk) => ({ credential: await make.call(this, jwk) })));
     if (this.tamper) for (const item of credentials) item.credential = this.tamper(item.credential);
-    return json({ credentials, notification_id: id });
+    return { credentials, notification_id: id };
   }
 
   private notified(body: { notification_id: string; event: string }): Response {
@@ -287,10 +385,18 @@ export function query(names: readonly string[], forms: readonly ("sd_jwt" | "mdo
   return { credentials: forms.map((form) => (form === "mdoc" ? mdoc : sd)), credential_sets: [{ options: forms.map((form) => [form]) }] };
 }
 
+function expectType(headers: Headers, type: string): void {
+  if (headers.get("Content-Type") !== type) throw new Error(`expected ${type}`);
+}
 const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(value), { status, headers: { "Content-Type": "application/json", ...headers } });
 const typed = (type: string, value: string): Response => new Response(value, { headers: { "Content-Type": type } });
 
+/** An offer by value. */
+export const offering = (offer: Record<string, unknown>): string => `openid-credential-offer://?credential_offer=${encodeURIComponent(JSON.stringify(offer))}`;
+export const SIGN_IN_OFFER = {
+  credential_issuer: `${BASE}/issuer`, credential_configuration_ids: ["resident_card_sd_jwt", "resident_card_mdoc"], grants: { authorization_code: { issuer_state: "st-1" } },
+};
 export const OFFER = `openid-credential-offer://?credential_offer_uri=${encodeURIComponent(`${BASE}/issuer/offers/code-1`)}`;
 const offerOf = (code: string) => ({
   credential_issuer: `${BASE}/issuer`, credential_configuration_ids: ["resident_card_sd_jwt", "resident_card_mdoc"],
@@ -302,7 +408,7 @@ const common = {
 };
 const METADATA = {
   credential_issuer: `${BASE}/issuer`, nonce_endpoint: `${BASE}/issuer/nonce`, credential_endpoint: `${BASE}/issuer/credential`,
-  notification_endpoint: `${BASE}/issuer/notification`, batch_credential_issuance: { batch_size: 3 },
+  deferred_credential_endpoint: `${BASE}/issuer/deferred`, notification_endpoint: `${BASE}/issuer/notification`, batch_credential_issuance: { batch_size: 3 },
   credential_configurations_supported: {
     resident_card_sd_jwt: { ...common, format: "dc+sd-jwt", vct: VCT, scope: "a", credential_signing_alg_values_supported: ["ES256"],
       credential_metadata: { display: [{ name: "주민등록증", locale: "ko" }], claims: [{ path: ["name"], display: [{ name: "이름", locale: "ko" }] }] } },
@@ -311,6 +417,7 @@ const METADATA = {
   },
 };
 const SERVER = {
+  authorization_endpoint: `${BASE}/issuer/authorize`, pushed_authorization_request_endpoint: `${BASE}/issuer/par`, require_pushed_authorization_requests: true,
   issuer: `${BASE}/issuer`, token_endpoint: `${BASE}/issuer/token`, dpop_signing_alg_values_supported: ["ES256"],
   token_endpoint_auth_methods_supported: ["attest_jwt_client_auth"], "pre-authorized_grant_anonymous_access_supported": false,
 };

@@ -1,0 +1,148 @@
+/**
+ * A world outside the country for the wallet's tests: an issuer that knows neither wallet attestations nor DPoP nor batches, and a verifier
+ * that is on nobody's list. Their certificates come from an authority the trust list does not name.
+ */
+import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
+import { compactDecrypt, decodeJwt, decodeProtectedHeader } from "jose";
+import { deflateSync } from "node:zlib";
+import { b64u, type Bytes, random, sha256, token, utf8 } from "../src/bytes.ts";
+import { signBytes, signJwt } from "../src/keys.ts";
+import type { PublicJwk } from "../src/store.ts";
+import { type Authority, authority, b64, certify, type Country, NOW, offering, type Pair, pair } from "./country.ts";
+
+export const HOST = "https://id.abroad.test";
+export const SHOP = "https://shop.abroad.test";
+export const PID = "urn:eudi:pid:1";
+const PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E";
+const PERSON = {
+  given_name: "Ada", family_name: "Lovelace", birthdate: "1995-12-10", nationalities: ["GB", "FR"],
+  address: { street_address: "12 St James's Square", locality: "London", country: "GB" },
+};
+
+export class Abroad {
+  vct = PID;
+  claims: Record<string, unknown> = PERSON;
+  signedMetadata = false;
+  refreshes = false;
+  standing = 0;
+  readonly calls: string[] = [];
+  readonly bodies: Record<string, unknown>[] = [];
+  readonly answers: Record<string, unknown>[] = [];
+  requestClaims: Record<string, unknown> = {};
+  requestHeader: Record<string, unknown> = {};
+  clientId = "";
+  redirect: string | null = null;
+  form: URLSearchParams | null = null;
+
+  private constructor(
+    readonly ca: Authority, public ds: Pair, public dsDer: Bytes, readonly shop: Pair, readonly shopDer: Bytes,
+    readonly answerKey: CryptoKeyPair, readonly answerJwk: Record<string, unknown>,
+  ) {}
+
+  static async open(land: Country): Promise<Abroad> {
+    const ca = await authority("C=GB, O=Abroad Trust, CN=Abroad CA");
+    const [ds, shop] = [await pair(), await pair()];
+    const answer = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
+    const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", answer.publicKey);
+    const made = new Abroad(
+      ca, ds, await certify(ca, "C=GB, O=Home Office, CN=PID signer", ds, 300, null), shop,
+      await certify(ca, "C=GB, O=Corner Shop Ltd, CN=Corner Shop", shop, 300, null, ["shop.abroad.test"]), answer, { kty, crv, x, y, alg: "ECDH-ES", kid: "k9" },
+    );
+    made.clientId = `x509_hash:${b64u(await sha256(made.shopDer))}`;
+    land.abroad.set(HOST, made.issuer);
+    land.abroad.set(SHOP, made.verifier);
+    return made;
+  }
+
+  get offer(): string {
+    return offering({ credential_issuer: HOST, credential_configuration_ids: ["pid"], grants: { "urn:ietf:params:oauth:grant-type:pre-authorized_code": { "pre-authorized_code": "p1" } } });
+  }
+
+  get metadata(): Record<string, unknown> {
+    return {
+      credential_issuer: HOST, credential_endpoint: `${HOST}/credential`, nonce_endpoint: `${HOST}/nonce`, display: [{ name: "Home Office", logo: { uri: PICTURE } }],
+      credential_configurations_supported: {
+        pid: {
+          format: "dc+sd-jwt", vct: this.vct, scope: "pid", cryptographic_binding_methods_supported: ["jwk"], credential_signing_alg_values_supported: ["ES256"],
+          proof_types_supported: { jwt: { proof_signing_alg_values_supported: ["ES256"] } },
+          credential_metadata: {
+            display: [{ name: "Person identification", locale: "en-GB", background_color: "#ffffee", text_color: "#ffffff" }],
+            claims: [{ path: ["given_name"], display: [{ name: "Given names" }] }, { path: ["address", "locality"], display: [{ name: "Town" }] }],
+          },
+        },
+      },
+    };
+  }
+
+  private readonly issuer = async ({ pathname }: URL, init: RequestInit): Promise<Response> => {
+    this.calls.push(`${init.method ?? "GET"} ${pathname}`);
+    const headers = new Headers(init.headers);
+    if (pathname === "/.well-known/openid-credential-issuer") {
+      if (!this.signedMetadata || !(headers.get("Accept") ?? "").includes("application/jwt")) return json(this.metadata);
+      const header = { typ: "openidvci-issuer-metadata+jwt", x5c: [b64(this.dsDer)] };
+      return typed("application/jwt", await signJwt(this.ds.key, header, { sub: HOST, iat: NOW / 1000, ...this.metadata }));
+    }
+    if (pathname === "/.well-known/oauth-authorization-server") return json({ issuer: HOST, token_endpoint: `${HOST}/token`, token_endpoint_auth_methods_supported: ["none"] });
+    if (pathname === "/token") return json({ access_token: token(), token_type: "Bearer", ...(this.refreshes ? { refresh_token: token() } : {}) });
+    if (pathname === "/nonce") return json({ c_nonce: token() });
+    if (pathname === "/credential") return this.credential(JSON.parse(String(init.body)) as Record<string, unknown>);
+    if (pathname === "/status") return this.status();
+    return json({ error: "not_found" }, 404);
+  };
+
+  private async credential(body: Record<string, unknown>): Promise<Response> {
+    this.bodies.push(body);
+    const proofs = (body["proofs"] as { jwt: string[] }).jwt;
+    const keys = proofs.map((proof) => decodeProtectedHeader(proof).jwk as PublicJwk);
+    if (proofs.some((proof) => decodeJwt(proof).aud !== HOST)) return json({ error: "invalid_proof" }, 400);
+    return json({ credentials: await Promise.all(keys.map(async (jwk) => ({ credential: await this.sdJwt(jwk) }))) });
+  }
+
+  private async sdJwt(jwk: PublicJwk): Promise<string> {
+    const vc = new SDJwtVcInstance({
+      hasher: (data) => sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data as ArrayBuffer)), hashAlg: "sha-256",
+      saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
+    });
+    const envelope = { vct: this.vct, iss: HOST, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 30, cnf: { jwk: { ...jwk } }, status: { status_list: { uri: `${HOST}/status`, idx: 1 } } };
+    const frame = { _sd: Object.keys(this.claims), address: { _sd: ["street_address", "locality"] }, nationalities: { _sd: [0, 1] } };
+    return vc.issue({ ...envelope, ...this.claims } as never, frame as never, { header: { x5c: [b64(this.dsDer)] } });
+  }
+
+  private async status(): Promise<Response> {
+    const list = { bits: 1, lst: deflateSync(Buffer.alloc(8, this.standing ? 255 : 0)).toString("base64url") };
+    const raw = await signJwt(this.ds.key, { typ: "statuslist+jwt", x5c: [b64(this.dsDer)] }, { sub: `${HOST}/status`, iat: NOW / 1000, status_list: list });
+    return typed("application/statuslist+jwt", raw);
+  }
+
+  link(method = "get"): string {
+    return `openid4vp://?${new URLSearchParams({ client_id: this.clientId, request_uri: `${SHOP}/request`, ...(method === "post" ? { request_uri_method: "post" } : {}) }).toString()}`;
+  }
+
+  private readonly verifier = async ({ pathname }: URL, init: RequestInit): Promise<Response> => {
+    this.calls.push(`${init.method ?? "GET"} ${pathname}`);
+    const form = new URLSearchParams(String(init.body ?? ""));
+    if (pathname === "/request") {
+      this.form = init.method === "POST" ? form : null;
+      const claims = {
+        client_id: this.clientId, aud: "https://self-issued.me/v2", response_type: "vp_token", response_mode: "direct_post.jwt", response_uri: `${SHOP}/answer`,
+        nonce: b64u(random(16)), state: "s-9", dcql_query: pidQuery([["given_name"], ["address", "locality"]]),
+        client_metadata: { jwks: { keys: [this.answerJwk] } }, ...(form.has("wallet_nonce") ? { wallet_nonce: form.get("wallet_nonce") } : {}), ...this.requestClaims,
+      };
+      return typed("application/oauth-authz-req+jwt", await signJwt(this.shop.key, { typ: "oauth-authz-req+jwt", x5c: [b64(this.shopDer)], ...this.requestHeader }, claims));
+    }
+    if (pathname !== "/answer") return json({ error: "not_found" }, 404);
+    if (form.has("error")) this.answers.push(Object.fromEntries(form));
+    else {
+      const opened = await compactDecrypt(form.get("response") ?? "", this.answerKey.privateKey);
+      this.answers.push({ ...JSON.parse(new TextDecoder().decode(opened.plaintext)), header: opened.protectedHeader });
+    }
+    return json(this.redirect === null ? {} : { redirect_uri: this.redirect });
+  };
+}
+
+export const pidQuery = (paths: readonly (readonly unknown[])[], more: Record<string, unknown> = {}) => ({
+  credentials: [{ id: "pid", format: "dc+sd-jwt", meta: { vct_values: [PID] }, claims: paths.map((path) => ({ path })), ...more }],
+});
+
+const json = (value: unknown, status = 200): Response => new Response(JSON.stringify(value), { status, headers: { "Content-Type": "application/json" } });
+const typed = (type: string, value: string): Response => new Response(value, { headers: { "Content-Type": type } });
