@@ -246,8 +246,8 @@ def _files(static: Path, policy: str) -> list[Door]:
 
 
 def wallet_policy(base: str) -> str:
-    """Argon2id needs WebAssembly; and a wallet talks to whatever issuer or verifier its holder meets, over TLS, and shows
-    the issuer's picture. A wallet that itself comes without TLS (the demo country) also talks to its own machine."""
+    """Argon2id needs WebAssembly; and a wallet talks to whatever issuer or verifier its holder meets, over TLS, and
+    shows the issuer's picture. A wallet that itself comes without TLS (the demo country) also talks to its machine."""
     beyond = "https:" if base.startswith("https:") else "https: http://localhost:* http://127.0.0.1:*"
     policy = content_policy(wasm=True).replace("img-src 'self' data: blob:", "img-src 'self' data: blob: https:")
     return policy.replace("connect-src 'self'", f"connect-src 'self' {beyond}")
