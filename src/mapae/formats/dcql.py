@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import unb64u
@@ -54,8 +55,7 @@ def find(claims: Any, path: Path, *, moved: bool = False) -> list[tuple[Place, A
     return selected
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimQuery:
+class ClaimQuery(Struct, frozen=True, cache_hash=True):
     path: Path
     id: str | None = None
     values: tuple[Value, ...] = ()  # empty: any
@@ -76,8 +76,7 @@ class ClaimQuery:
         return any(type(value) is type(wanted) and value == wanted for wanted in self.values)
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True, cache_hash=True):
     """A credential query, section 6.1."""
 
     id: str
@@ -111,8 +110,7 @@ class Query:
         return tuple(step if isinstance(step, str) else None for step in steps)
 
 
-@dataclass(frozen=True, slots=True)
-class SetQuery:
+class SetQuery(Struct, frozen=True, cache_hash=True):
     """A credential set query, section 6.2."""
 
     options: tuple[tuple[str, ...], ...]
@@ -122,8 +120,7 @@ class SetQuery:
         return any(all(id in ids for id in option) for option in self.options)
 
 
-@dataclass(frozen=True, slots=True)
-class Dcql:
+class Dcql(Struct, frozen=True, cache_hash=True):
     queries: tuple[Query, ...]
     sets: tuple[SetQuery, ...] = ()
 

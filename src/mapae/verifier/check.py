@@ -29,6 +29,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
+from msgspec import Struct
+
 from mapae.errors import Code, Refused, step
 from mapae.formats import dcql
 from mapae.formats.dcql import ClaimQuery, Dcql, Path, Query
@@ -62,8 +64,7 @@ __all__ = [
 # --- any question -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One question as it was put: the query, what ties an answer to it, what the holder is to authorize with it."""
 
     query: Dcql
@@ -71,8 +72,7 @@ class Asked:
     transactions: tuple[Transaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(Struct, frozen=True):
     """One presentation that passed all six steps. `claims` has the claims asked for by their path; a path through an
     array has a list. `bound`: the holder proved to hold its key. `renew` asks the holder to refresh the card."""
 
@@ -85,8 +85,7 @@ class Presented:
     renew: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """All that was shown, by the order of the answer. `answer["id"]` is the first presentation for that query."""
 
     presented: tuple[Presented, ...]
@@ -161,8 +160,7 @@ def _expected(asked: Asked, query: Query, answered: set[str]) -> Expected:
 ItemValue = bool | str | date | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True, cache_hash=True):
     """One thing to ask for. `kind` as in the country pack: text, date, image, yes_no, code."""
 
     name: str
@@ -197,8 +195,7 @@ class Shown:
     presentation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """All six steps passed. `claims` holds exactly the items asked; `renew` asks the holder to refresh the card."""
 
     claims: Mapping[str, ItemValue]

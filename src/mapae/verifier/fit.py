@@ -68,6 +68,7 @@ def read_token(token: Any, query: Dcql) -> list[tuple[Query, str]]:
     return found
 
 
+@lru_cache(maxsize=256)
 def _answers(query: Dcql, ids: frozenset[str]) -> bool:
     """Section 6.4.2: one option of each required set, of another set one or none, and nothing besides."""
     if not query.sets:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
+from msgspec import Struct
+
 from mapae.errors import Code, Refused, step
 from mapae.formats import dcql, mdoc, sd_jwt
 from mapae.formats.jose import unb64u
@@ -90,8 +92,7 @@ class Policy:
 STRICT: Final = Policy()
 
 
-@dataclass(frozen=True, slots=True)
-class ByRedirect:
+class ByRedirect(Struct, frozen=True):
     """What ties an answer to a question put by link or QR code: OpenID4VP 1.0 14.1.2 and B.2.6.1."""
 
     client_id: str  # with its prefix
@@ -130,8 +131,7 @@ class ByBrowser:
 Tie = ByRedirect | ByBrowser
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """What one presentation has to be, as far as steps 1 to 4 look.
 
     `transactions`: the sets of transaction data its key binding may authorize, one of them and exactly that.
@@ -144,8 +144,7 @@ class Expected:
     transactions: tuple[tuple[str, ...], ...] = ((),)
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Struct, frozen=True):
     """Steps 1 to 4 are done. What is left needs the status list at `status.uri`, which only now is worth fetching.
 
     `claims` as the credential has them (an mdoc's by namespace); `disclosed` where those stand that the holder chose to
