@@ -53,6 +53,10 @@ Port = Annotated[int, typer.Option("--port", min=1, max=65535)]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on")]
 
 
+DemoUrl = Annotated[str, typer.Option("--url", help="Where the demo country runs")]
+DemoCa = Annotated[Path | None, typer.Option("--cacert", help="The authority of a demo served with --tls (PEM)")]
+
+
 def main() -> None:
     try:
         app()
@@ -148,8 +152,8 @@ def demo_ask(
         str, typer.Option(help='A payment to authorize: {"payee": ..., "amount": "9.90", "currency": "KRW"}')
     ] = "",
     json_lines: Annotated[bool, typer.Option("--json", help="Every line on stdout is JSON")] = False,
-    url: Annotated[str, typer.Option(help="Where the demo country runs")] = "http://localhost:8080",
-    cacert: Annotated[Path | None, typer.Option(help="The authority of a demo served with --tls (PEM)")] = None,
+    url: DemoUrl = "http://localhost:8080",
+    cacert: DemoCa = None,
 ) -> None:
     """Put a question to any wallet, print what it reads, wait for the verdict. Exit code 0: accepted."""
     from . import demo_ask as asking
@@ -176,6 +180,41 @@ def demo_ask(
 
     if not _run(lambda: asking.ask(url, wanted, say, ca=cacert)):
         raise typer.Exit(1)
+
+
+@demo_app.command("offer")
+def demo_offer(
+    person: Annotated[str, typer.Option(help="Key of a person in /demo.json; default: the first one")] = "",
+    grant: Annotated[str, typer.Option(help="pre-authorized or authorization-code")] = "pre-authorized",
+    document: Annotated[str, typer.Option(help="Document of the country pack; default: the one issued here")] = "",
+    tx_code: Annotated[bool, typer.Option("--tx-code", help="Demand a transaction code; printed on stderr")] = False,
+    deferred: Annotated[int, typer.Option(help="Seconds somebody looks at it before it is signed", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it: offer, tx_code, what to type to sign in")] = False,
+    url: DemoUrl = "http://localhost:8080",
+    cacert: DemoCa = None,
+) -> None:
+    """Open a fresh credential offer in the running demo country, for any wallet of a trusted provider."""
+    from .demo_offer import OFFERS, Wanted, knock
+
+    said = knock(url, OFFERS, Wanted(person, grant, document, tx_code, deferred), cacert)
+    if as_json:
+        typer.echo(msgspec.json.encode(said).decode())
+        return
+    typer.echo(said["offer"])
+    if "tx_code" in said:
+        talk.print(f"transaction code: {said['tx_code']}")
+
+
+@demo_app.command("wallet-provider")
+def demo_wallet_provider(
+    name: Annotated[str, typer.Argument(help="Small letters, digits and hyphens; the same name gives the same keys")],
+    url: DemoUrl = "http://localhost:8080",
+    cacert: DemoCa = None,
+) -> None:
+    """Put a wallet provider on the running demo country's trust list; print its keys and certificates as JSON."""
+    from .demo_offer import PROVIDERS, Provided, knock
+
+    typer.echo(msgspec.json.encode(knock(url, PROVIDERS, Provided(name), cacert)).decode())
 
 
 @demo_app.command("reset")

@@ -9,9 +9,11 @@ holds something else.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import shutil
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -23,17 +25,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .app import open_house
-from .catalog import parse_country
+from .catalog import Country, parse_country
 from .clock import SystemClock
 from .config import ROLES, Settings, checked, country_tree
 from .db import Tx
 from .demo_ask import DemoAsk
 from .demo_lives import lived
+from .demo_offer import DemoOffer
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
 from .house import House, open_database
 from .issuer import soft_authenticator
+from .issuer.metadata import authorization_metadata, configuration_ids, issuer_metadata
 from .issuer.officers import Officer
 from .keys import Signer
 from .registers.people import Named, parse_people
@@ -197,6 +201,16 @@ def _born_on(house: House) -> date:
     return house.country.today(house.clock.now())
 
 
+def _endpoints(country: Country, base: str) -> dict[str, str]:
+    """Every address the issuer's metadata names."""
+    said = {**issuer_metadata(country, base), **authorization_metadata(country, base)}
+    return {name: value for name, value in sorted(said.items()) if name.endswith("_endpoint")}
+
+
+def _certificate(der: bytes) -> dict[str, str]:
+    return {"der": base64.b64encode(der).decode(), "pem": ssl.DER_cert_to_PEM_cert(der)}
+
+
 class Demo:
     """The demo country on top of a house; each door is where the role is that it needs."""
 
@@ -265,7 +279,7 @@ class Demo:
                 door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
                 door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),
             ]
-        return there
+        return [*there, *DemoOffer(self._house, self._people).routes()]
 
     async def _start(self, request: Request) -> Response:
         return page(request, "demo/start.html", **await self._facts())
@@ -275,8 +289,9 @@ class Demo:
 
     async def _facts(self) -> dict[str, Any]:
         base, country = self._base, self._house.country
-        trust = self._house.foundation.trust
-        parties = (await trust()).relying_parties if trust is not None else ()
+        listed = await self._house.foundation.trust() if self._house.foundation.trust is not None else None
+        parties = listed.relying_parties if listed is not None else ()
+        documents = [document for document in country.documents.values() if document.issued_here]
         return {
             "country": {"code": country.code, "name": msgspec.to_builtins(country.name)},
             "base_url": base,
@@ -286,13 +301,28 @@ class Demo:
                     "credential_issuer": f"{base}/issuer",
                     "metadata": f"{base}/.well-known/openid-credential-issuer/issuer",
                     "authorization_server": f"{base}/.well-known/oauth-authorization-server/issuer",
+                    "endpoints": _endpoints(country, base),
+                    "credential_configuration_ids": [
+                        id for document in documents for id in configuration_ids(country, document.id)
+                    ],
+                    "anchors": [_certificate(der) for entry in listed.issuers for der in entry.ca] if listed else [],
                 },
                 "verifier": {
                     "url": f"{base}/verifier",
                     "client_ids": {party.id: f"x509_hash:{party.x509_hash}" for party in parties},
                 },
-                "wallet_provider": {"url": f"{base}/wallet-provider", "client_id": f"{base}/wallet/"},
-                "trust": {"list": f"{base}/trust/list", "key": f"{base}/trust/key"},
+                "wallet_provider": {
+                    "url": f"{base}/wallet-provider",
+                    "client_id": f"{base}/wallet/",
+                    "anchors": {entry.id: [_certificate(der) for der in entry.ca] for entry in listed.wallet_providers}
+                    if listed
+                    else {},
+                },
+                "trust": {
+                    "list": f"{base}/trust/list",
+                    "key": f"{base}/trust/key",
+                    "access_anchors": [_certificate(der) for der in listed.access_ca] if listed else [],
+                },
                 "identity": {"url": f"{base}/identity"},
                 "carrier": {"messages": f"{base}/carrier/inbox.json"},
             },

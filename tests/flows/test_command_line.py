@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -33,6 +35,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert first.stop() == 0, first.said
     assert "A new demo country was made." in first.said and "Stopped." in first.said
     return folder
+
+
+def test_the_hooks_print_what_somebody_elses_wallet_needs(made: Path) -> None:
+    """stdout is the result alone: an offer to paste, keys to load."""
+    running = Running(made).wait()
+    offer = mapae(made, "demo", "offer", "--tx-code", "--url", running.base)
+    assert offer.stdout.startswith("openid-credential-offer://?credential_offer_uri=") and offer.stdout.count("\n") == 1
+    assert re.search(r"transaction code: \d{6}", offer.stderr)
+    words = ("demo", "offer", "--json", "--grant", "authorization-code", "--person", "minjae", "--url", running.base)
+    said = json.loads(mapae(made, *words).stdout)
+    assert said["person"] == "minjae" and said["sign_in"]["number"] and said["grant"] == "authorization-code"
+    provider = mapae(made, "demo", "wallet-provider", "acme", "--url", running.base)
+    assert json.loads(provider.stdout)["private_jwk"]["d"]
+    assert mapae(made, "demo", "wallet-provider", "acme", "--url", running.base).stdout == provider.stdout
+    nobody = mapae(made, "demo", "offer", "--person", "nobody", "--url", running.base)
+    assert nobody.returncode == 1 and "demo.json" in nobody.stderr and not nobody.stdout
+    assert running.stop() == 0
+    gone = mapae(made, "demo", "offer", "--url", running.base)
+    assert gone.returncode == 1 and "mapae demo up" in gone.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
