@@ -82,6 +82,7 @@ class Code(StrEnum):
     UNKNOWN_RELYING_PARTY = "unknown_relying_party"
     SESSION_SPENT = "session_spent"  # answered already, or too late
     WRONG_BROWSER = "wrong_browser"  # the answer did not come back to the browser that asked
+    INVALID_TRANSACTION_DATA = "invalid_transaction_data"  # of a type we do not know, or not as that type says
 
     # checking a credential: the numbered steps of docs/checking.md
     UNTRUSTED_ISSUER = "untrusted_issuer"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mapae.errors import Refused
 from mapae.formats import dcql
-from mapae.holder import offer, request
+from mapae.holder import authorization, metadata, offer, request
 from mapae.holder.choose import Candidate, accepts, answers, matches
 from mapae.holder.store import State, pack, unpack
 from mapae.holder.wire import Reply, must_be_safe
@@ -92,11 +92,12 @@ def test_any_json_is_an_offer_or_refused(value: Any) -> None:
 
 @given(st.dictionaries(st.sampled_from([
     "credential_issuer", "credential_endpoint", "nonce_endpoint", "authorization_servers", "notification_endpoint",
-    "credential_response_encryption", "batch_credential_issuance", "credential_configurations_supported",
+    "credential_response_encryption", "credential_request_encryption",
+    "batch_credential_issuance", "credential_configurations_supported",
 ]), json_values | st.just("https://a.example")))  # fmt: skip
 def test_any_metadata_is_read_or_refused(value: dict[str, Any]) -> None:
     with suppress(Refused):
-        offer.read_issuer(value, "https://a.example").configuration("a")
+        metadata.read_issuer(value, "https://a.example").configuration("a")
 
 
 @given(st.dictionaries(st.sampled_from([
@@ -105,12 +106,12 @@ def test_any_metadata_is_read_or_refused(value: dict[str, Any]) -> None:
 ]), json_values | st.sampled_from(["dc+sd-jwt", "mso_mdoc"])))  # fmt: skip
 def test_any_configuration_is_read_or_refused(value: dict[str, Any]) -> None:
     with suppress(Refused):
-        offer._configuration("a", value)
+        metadata._configuration("a", value)
 
 
 @given(st.text(max_size=60) | st.text(max_size=40).map(lambda text: "openid4vp://?" + text))
 def test_any_text_is_a_link_or_refused(text: str) -> None:
-    for read in (request.read_link, offer.read_link, must_be_safe):
+    for read in (request.read_link, offer.read_link, must_be_safe, authorization.read_redirect):
         with suppress(Refused):
             read(text)
 

@@ -1,28 +1,25 @@
 """Who the holder is and which phone this is: identity check, registration, and the wallet provider's statements.
 
 Promises: the device key and the spent assertion are on disk before they are used, so a killed registration finishes
-with the same phone. Trusts: the wallet provider it was given. Keeps: the device key, one client key an authorization
-server, their attestations while they last. Refuses: nothing the provider does not.
+with the same phone. Trusts: the wallet provider it was given. Keeps: the device key. Refuses: nothing the provider does
+not.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Signing, b64u, encode_json, sign_jws
 
-from .dpop import client_headers
 from .pocket import Pocket
-from .store import Attested
 from .wire import Wire
 
 ReadCode = Callable[[dict[str, Any]], Awaitable[str]]
 """Given the answer that started the check, the code from the text message."""
-FRESH: Final = 60  # an attestation with less life than this is renewed first
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,8 @@ class DeviceStanding:
 
 
 class Device:
+    """The phone, registered with the country's wallet provider; an `Attester` (client.py)."""
+
     def __init__(self, pocket: Pocket, wire: Wire, base: str) -> None:
         self._pocket = pocket
         self._wire = wire
@@ -129,24 +128,9 @@ class Device:
             message["nonce"] = nonce
         return _text(await self._call("/key-attestations", message), "key_attestation")
 
-    async def client_headers(self, server: str) -> Callable[[], dict[str, str]]:
-        """Makes client authentication headers for one authorization server, fresh at each call.
-
-        HAIP 1.0 section 4.4.1: an attestation is never shown to two servers, so each server gets its own key.
-        """
-        state = self._pocket.state
-        client = state.clients.get(server)
-        if client is None:
-            client = state.clients[server] = Attested(self._pocket.keys.create())
-            self._pocket.save()
-        key = self._pocket.keys.signer(client.key)
-        if client.token is None or client.until - FRESH < self._pocket.at():
-            answer = await self._call("/attestations", {"client_jwk": dict(key.jwk)})
-            client.token = _text(answer, "wallet_attestation")
-            client.until = self._pocket.at() + _whole(answer, "expires_in")
-            self._pocket.save()
-        token = client.token
-        return lambda: client_headers(self._pocket, key, token, self.client_id, server)
+    async def attest_client(self, jwk: Mapping[str, str]) -> tuple[str, int]:
+        answer = await self._call("/attestations", {"client_jwk": dict(jwk)})
+        return _text(answer, "wallet_attestation"), _whole(answer, "expires_in")
 
     async def _call(self, path: str, message: Any) -> dict[str, Any]:
         body = encode_json(message)

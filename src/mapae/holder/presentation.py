@@ -1,33 +1,37 @@
-"""Showing a card: OpenID4VP 1.0 with direct_post.jwt, HAIP 1.0.
+"""Showing a card: OpenID4VP 1.0 with direct_post.jwt or through the Digital Credentials API, HAIP 1.0.
 
 Promises: what leaves is what the holder saw and agreed to, encrypted to whoever asked; a copy is marked as used, on
 disk, before it leaves, so it leaves once. Trusts: `request.py` for who asks. Keeps: the history. Refuses: to answer a
-question no card fits, and to show a copy a second time.
+question no card fits, and to show a copy a second time. A verifier that is known and asks wrongly is told (section
+8.5); one that is not known learns nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from urllib.parse import urlencode
 
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey, b64u, encode_json, unb64u
+from mapae.formats.dcql import MDOC
+from mapae.formats.jose import PublicKey, Signing, b64u, encode_json, unb64u
 from mapae.formats.jwe import encrypt
-from mapae.formats.mdoc import IssuerSigned, openid4vp_transcript, present
+from mapae.formats.mdoc import IssuerSigned, openid4vp_dc_api_transcript, openid4vp_transcript, present
 from mapae.formats.sd_jwt import SdJwt
 
-from .choose import Match, Matches, Option, accepts, answers, matches
-from .offer import MDOC
+from . import browser, request
+from .choose import Candidate, Match, Matches, Option, accepts, answers, matches
+from .client import FORM
 from .pocket import Pocket
 from .received import candidate
-from .request import TYPE, Request, open_request, read_link
-from .store import Card, Copy, Shown
-from .trusted import TrustSource, by_language
+from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Request, read_link
+from .sealing import ENCS
+from .store import Card, Copy, Shown, Standing
+from .transaction import Payment
+from .trusted import Trust, by_language
 from .wire import Reply, Wire
 
-FORM: Final = "application/x-www-form-urlencoded"
 ACCEPT: Final = f"application/{TYPE}"
 
 
@@ -38,34 +42,51 @@ class Asked:
     request: Request
     matches: Matches
     options: tuple[Option, ...]
+    reusable: frozenset[str]  # cards of which there is one copy, so that showing it twice can be noticed
 
     @property
     def who(self) -> dict[str, str]:
-        return by_language(self.request.party.name)
+        return dict(self.request.party.name)
+
+    @property
+    def standing(self) -> Standing:
+        """How far whoever asks is known: `unknown` must be told to the holder, who decides."""
+        return self.request.party.standing
+
+    @property
+    def registered(self) -> bool:
+        """Whether the purpose is one on the country's list. Strangers may ask for anything, without saying why."""
+        return self.request.purpose is not None
 
     @property
     def purpose(self) -> dict[str, str]:
-        return by_language(self.request.purpose.name)
+        return by_language(self.request.purpose.name) if self.request.purpose is not None else {}
 
     @property
     def why(self) -> dict[str, str]:
-        return by_language(self.request.purpose.why)
+        return by_language(self.request.purpose.why) if self.request.purpose is not None else {}
 
     @property
     def retention(self) -> dict[str, str]:
-        return by_language(self.request.purpose.retention)
+        return by_language(self.request.purpose.retention) if self.request.purpose is not None else {}
 
     @property
     def items(self) -> list[str]:
         """The claims the preferred answer discloses."""
         return items_of(self.options[0]) if self.options else []
 
+    @property
+    def payments(self) -> tuple[Payment, ...]:
+        """What the answer authorizes besides (section 8.4). Must be on the same screen."""
+        return tuple(one.payment for one in self.request.transactions)
+
 
 class Presentation:
-    def __init__(self, pocket: Pocket, wire: Wire, trust: TrustSource) -> None:
+    def __init__(self, pocket: Pocket, wire: Wire, trust: Trust) -> None:
         self._pocket = pocket
         self._wire = wire
         self._trust = trust
+        self._candidates: dict[str, tuple[str, Candidate]] = {}
 
     async def open(self, text: str) -> Asked:
         """Fetch and check the request behind a QR text. Nothing about the holder is sent."""
@@ -80,41 +101,45 @@ class Presentation:
         reply.must_be_ok()
         if reply.kind != ACCEPT:
             raise Refused(Code.UNSUPPORTED, "the request object is of another type")
-        request = open_request(reply.body, link, nonce, await self._trust.get(), self._pocket.now())
-        candidates = [candidate(card) for card in self._pocket.state.cards.values()]
-        found = matches(request.query, candidates)
-        return Asked(request, found, answers(request.query, found))
+        view = await self._trust.today()
+        asked = request.authenticate(reply.body, link, nonce, view, self._pocket.now())
+        try:
+            return self._asked(request.read(asked))
+        except Refused as refused:
+            await self._complain(asked, refused)
+            raise
+
+    async def open_browser(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
+        """Check what the Digital Credentials API handed over. `origin` is the platform's word for who asks."""
+        view = await self._trust.today()
+        return self._asked(browser.open_request(protocol, data, origin, view, self._pocket.now()))
 
     async def answer(self, asked: Asked, option: Option | None = None) -> Shown:
         """Show one copy of each chosen card. Used copies and a line of history are on disk before anything leaves."""
-        if not asked.options:
-            raise Refused(Code.NOT_WHAT_WAS_ASKED, "no card fits what is asked")
-        chosen = option if option is not None else asked.options[0]
-        if not accepts(asked.request.query, asked.matches, chosen):
-            raise Refused(Code.NOT_WHAT_WAS_ASKED, "that is not an answer to this request")
-        request, at = asked.request, self._pocket.at()
-        taken = [(match, self._unused(match.card)) for match in chosen]
-        for _, copy in taken:
-            copy.used = at
-        shown = self._note(asked, chosen, "sending")
+        match asked.request.way:
+            case DirectPost(uri):
+                shown, fields = self._prepare(asked, option)
+                return await self._deliver(shown, uri, fields)
+            case Browser():
+                raise Refused(Code.UNSUPPORTED, "this answer goes back through the browser")
+            case _:
+                assert_never(asked.request.way)
+
+    def answer_browser(self, asked: Asked, option: Option | None = None) -> tuple[Shown, dict[str, Any]]:
+        """The same for the Digital Credentials API: the object that goes back through it (appendix A.4)."""
+        if not isinstance(asked.request.way, Browser):
+            raise Refused(Code.UNSUPPORTED, "this answer does not go through a browser")
+        shown, fields = self._prepare(asked, option)
+        shown.outcome = "sent"
         self._pocket.save()
-        token: dict[str, list[str]] = {}
-        for match, copy in taken:
-            token.setdefault(match.query, []).append(self._present(request, match, copy))
-        payload: dict[str, Any] = {"vp_token": token}
-        if request.state is not None:
-            payload["state"] = request.state
-        jwe = encrypt(encode_json(payload), request.key, enc=request.enc)
-        return await self._deliver(shown, request, {"response": jwe})
+        return shown, fields
 
     async def refuse(self, asked: Asked) -> Shown:
         """The holder says no (section 8.5). No card is touched."""
         shown = self._note(asked, (), "refused")
         self._pocket.save()
-        fields = {"error": "access_denied"}
-        if asked.request.state is not None:
-            fields["state"] = asked.request.state
-        await self._post(asked.request, fields)
+        if isinstance(asked.request.way, DirectPost):
+            await self._post(asked.request.way.uri, _error("access_denied", asked.request.state))
         return shown
 
     def settle(self) -> None:
@@ -126,75 +151,174 @@ class Presentation:
         if changed:
             self._pocket.save()
 
-    async def _deliver(self, shown: Shown, request: Request, fields: Mapping[str, str]) -> Shown:
-        try:
-            reply = await self._post(request, fields)
-            answer = reply.json()
-        except Refused as refused:
-            shown.outcome = "unknown" if refused.code is Code.UNAVAILABLE else "failed"
-            self._pocket.save()
-            raise
-        uri = answer.get("redirect_uri")
-        shown.outcome, shown.redirect_uri = "sent", uri if isinstance(uri, str) else None
+    # --- what fits ---
+
+    def _asked(self, made: Request) -> Asked:
+        cards = self._pocket.state.cards
+        found = matches(made.query, [self._candidate(card) for card in cards.values() if card.copies])
+        reusable = frozenset(card.id for card in cards.values() if card.reusable)
+        return Asked(made, found, answers(made.query, found), reusable)
+
+    def _candidate(self, card: Card) -> Candidate:
+        """Read once for each batch: all copies say the same."""
+        first = card.copies[0].id
+        known = self._candidates.get(card.id)
+        if known is None or known[0] != first:
+            known = self._candidates[card.id] = (first, candidate(card))
+        return known[1]
+
+    # --- the answer ---
+
+    def _prepare(self, asked: Asked, option: Option | None) -> tuple[Shown, dict[str, Any]]:
+        """The fields of the answer; what they cost is on disk before they are made."""
+        if not asked.options:
+            raise Refused(Code.NOT_WHAT_WAS_ASKED, "no card fits what is asked")
+        chosen = option if option is not None else asked.options[0]
+        if not accepts(asked.request.query, asked.matches, chosen):
+            raise Refused(Code.NOT_WHAT_WAS_ASKED, "that is not an answer to this request")
+        made, at = asked.request, self._pocket.at()
+        authorized = _authorized(made, chosen)
+        copies = {id: self._unused(id) for id in dict.fromkeys(match.card for match in chosen)}
+        for copy in copies.values():
+            copy.used = at
+        shown = self._note(asked, chosen, "sending")
         self._pocket.save()
-        return shown
-
-    async def _post(self, request: Request, fields: Mapping[str, str]) -> Reply:
-        body = urlencode(fields).encode()
-        return await self._wire.post(request.response_uri, body, FORM, {"Accept": "application/json"}, limit=65536)
-
-    def _note(self, asked: Asked, chosen: Sequence[Match], outcome: Any) -> Shown:
-        party, purpose = asked.request.party, asked.request.purpose
-        shown = Shown(
-            self._pocket.dice.token(8), self._pocket.at(), party.id, by_language(party.name), purpose.id,
-            by_language(purpose.name), items_of(chosen), [match.card for match in chosen], outcome,
-        )  # fmt: skip
-        self._pocket.state.history.append(shown)
-        return shown
+        token: dict[str, list[str]] = {}
+        for place, match in enumerate(chosen):
+            presentation = self._present(made, match, copies[match.card], authorized.get(place, ()))
+            token.setdefault(match.query, []).append(presentation)
+        payload: dict[str, Any] = {"vp_token": token}
+        if made.state is not None:
+            payload["state"] = made.state
+        if made.key is None:
+            return shown, payload
+        return shown, {"response": encrypt(encode_json(payload), made.key, enc=made.enc)}
 
     def _unused(self, card_id: str) -> Copy:
         card = self._pocket.state.cards.get(card_id)
         at = self._pocket.at()
         for copy in card.copies if card is not None else []:
-            if not copy.used and copy.expires > at:
+            if copy.expires > at and (not copy.used or (card is not None and card.reusable)):
                 return copy
         raise Refused(Code.EXPIRED, "no unused copy of this card is left; it must be renewed first")
 
-    def _present(self, request: Request, match: Match, copy: Copy) -> str:
-        key = self._pocket.keys.signer(copy.key)
+    def _present(self, made: Request, match: Match, copy: Copy, transactions: Sequence[str]) -> str:
+        key = self._pocket.keys.signer(copy.key) if copy.key else None
         if match.format == MDOC:
-            wanted: dict[str, list[str]] = {}
-            for space, element in match.paths:
-                wanted.setdefault(str(space), []).append(str(element))
-            # Appendix B.2.6.1: the transcript binds the key the answer is encrypted to.
-            transcript = openid4vp_transcript(
-                client_id=request.client_id, nonce=request.nonce, response_uri=request.response_uri,
-                thumbprint=PublicKey.from_jwk(request.key).thumbprint_raw,
-            )  # fmt: skip
-            signed = IssuerSigned.parse(unb64u(copy.raw)).disclose(wanted)
-            return b64u(present(signed, session_transcript=transcript, holder=key))
+            return self._mdoc(made, match, copy, key)
         disclosed = SdJwt.parse(copy.raw).disclose(match.paths)
-        return disclosed.bind(key, nonce=request.nonce, audience=request.client_id, now=self._pocket.now())
+        if key is None:  # section 5.4: whoever asks said that it takes a card without a proof
+            return disclosed.encode()
+        return disclosed.bind(
+            key, nonce=made.nonce, audience=made.audience, now=self._pocket.now(), transaction_data=transactions
+        )
+
+    def _mdoc(self, made: Request, match: Match, copy: Copy, key: Signing | None) -> str:
+        """HAIP 1.0 5.3.1: a DeviceResponse of its own for each document."""
+        if key is None:
+            raise Refused(Code.BAD_HOLDER_PROOF, "an mdoc is shown with its key only")
+        wanted: dict[str, list[str]] = {}
+        for space, element in match.paths:
+            wanted.setdefault(str(space), []).append(str(element))
+        # Appendix B.2.6: the transcript binds the key the answer is encrypted to.
+        thumbprint = None if made.key is None else PublicKey.from_jwk(made.key).thumbprint_raw
+        match made.way:
+            case DirectPost(uri):
+                transcript = openid4vp_transcript(
+                    client_id=made.client_id, nonce=made.nonce, response_uri=uri, thumbprint=thumbprint
+                )
+            case Browser(origin):
+                transcript = openid4vp_dc_api_transcript(origin=origin, nonce=made.nonce, thumbprint=thumbprint)
+            case _:
+                assert_never(made.way)
+        signed = IssuerSigned.parse(unb64u(copy.raw)).disclose(wanted)
+        return b64u(present(signed, session_transcript=transcript, holder=key))
+
+    def _note(self, asked: Asked, chosen: Sequence[Match], outcome: Any) -> Shown:
+        party, purpose = asked.request.party, asked.request.purpose
+        payments = [f"{one.amount} {one.currency} {one.payee}" for one in asked.payments]
+        shown = Shown(
+            self._pocket.dice.token(8), self._pocket.at(), party.id, dict(party.name),
+            "" if purpose is None else purpose.id, asked.purpose, items_of(chosen), [match.card for match in chosen],
+            outcome, standing=party.standing, payments=payments if chosen else [],
+        )  # fmt: skip
+        self._pocket.state.history.append(shown)
+        return shown
+
+    # --- over our own connection ---
+
+    async def _deliver(self, shown: Shown, uri: str, fields: Mapping[str, str]) -> Shown:
+        try:
+            answer = (await self._post(uri, fields)).json()
+        except Refused as refused:
+            shown.outcome = "unknown" if refused.code is Code.UNAVAILABLE else "failed"
+            self._pocket.save()
+            raise
+        back = answer.get("redirect_uri")
+        shown.outcome, shown.redirect_uri = "sent", back if isinstance(back, str) else None
+        self._pocket.save()
+        return shown
+
+    async def _complain(self, asked: Authentic, refused: Refused) -> None:
+        """Section 8.5: somebody we know asked in a way we cannot answer. Says nothing about the holder's cards."""
+        try:
+            uri = request.response_uri(asked)
+        except Refused:
+            return  # it left no address
+        state = asked.claims.get("state")
+        try:
+            await self._post(uri, _error(_error_code(refused), state if isinstance(state, str) else None))
+        except Refused:
+            return  # the holder is told why her wallet refuses; that it could not be delivered changes nothing
+
+    async def _post(self, uri: str, fields: Mapping[str, str]) -> Reply:
+        body = urlencode(fields).encode()
+        return await self._wire.post(uri, body, FORM, {"Accept": "application/json"}, limit=65536)
+
+
+def _authorized(made: Request, chosen: Option) -> dict[int, list[str]]:
+    """Section 5.1: each transaction is authorized by one of the credentials it names, and only by one."""
+    authorized: dict[int, list[str]] = {}
+    for transaction in made.transactions:
+        for place, match in enumerate(chosen):
+            if match.query in transaction.credential_ids:
+                authorized.setdefault(place, []).append(transaction.raw)
+                break
+        else:
+            raise Refused(Code.INVALID_TRANSACTION_DATA, "no chosen card can authorize the transaction")
+    return authorized
+
+
+def _error(code: str, state: str | None) -> dict[str, str]:
+    return {"error": code} | ({} if state is None else {"state": state})
+
+
+def _error_code(refused: Refused) -> str:
+    if refused.step == "formats":
+        return "vp_formats_not_supported"
+    if refused.code is Code.INVALID_TRANSACTION_DATA:
+        return "invalid_transaction_data"
+    return "access_denied" if refused.code is Code.OVER_ASKING else "invalid_request"
 
 
 def items_of(option: Sequence[Match]) -> list[str]:
     """The claims an answer discloses, each once."""
-    names = [str(match.paths[i][1 if match.format == MDOC else 0]) for match in option for i in range(len(match.paths))]
+    names = [str(path[1 if match.format == MDOC else 0]) for match in option for path in match.paths]
     return list(dict.fromkeys(names))
 
 
 def usable(card: Card, at: int) -> int:
     """How many times this card can still be shown before it is renewed."""
-    return sum(1 for copy in card.copies if not copy.used and copy.expires > at)
+    return sum(1 for copy in card.copies if (card.reusable or not copy.used) and copy.expires > at)
 
 
 METADATA: Final = {
     "response_types_supported": ["vp_token"],
     "response_modes_supported": ["direct_post.jwt"],
-    "client_id_prefixes_supported": ["x509_hash"],
+    "client_id_prefixes_supported": [prefix.removesuffix(":") for prefix in PREFIXES],
     "request_object_signing_alg_values_supported": ["ES256"],
     "authorization_encryption_alg_values_supported": ["ECDH-ES"],
-    "authorization_encryption_enc_values_supported": ["A256GCM", "A128GCM"],
+    "authorization_encryption_enc_values_supported": list(ENCS),
     "vp_formats_supported": {
         "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
         "mso_mdoc": {"issuerauth_alg_values": [-7, -9], "deviceauth_alg_values": [-7, -9]},

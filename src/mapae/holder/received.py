@@ -1,33 +1,50 @@
 """Looking at a credential before keeping it. Pure.
 
-Promises: a `Copy` made here is signed by an issuer the trust list lets issue this type, bound to a key of this wallet,
-in date, with a status of its own. Trusts: the trust list. Keeps: nothing. Refuses: anything else, naming the step.
+Promises: a `Copy` made here is signed by an issuer the trust policy lets issue this type, bound to a key of this wallet
+where keys were asked for, in date, with a status of its own. Trusts: that policy. Keeps: nothing. Refuses: anything
+else, naming the step. Of an issuer on a country's list an end and a status are demanded; strangers may do without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import pybase64
 from cryptography import x509
 
 from mapae.errors import Code, Refused, step
+from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.formats.jose import PublicKey, b64u, check_times, unb64u
 from mapae.formats.mdoc import IssuerSigned
 from mapae.formats.sd_jwt import SdJwt, holder_key
 from mapae.formats.status import StatusRef
-from mapae.formats.x509 import Profile, check_chain
+from mapae.formats.x509 import Profile
 
 from .choose import Candidate
-from .offer import MDOC, SD_JWT
-from .store import Card, Copy
-from .trusted import TrustedIssuer
+from .store import Card, Copy, Standing
+from .trusted import TrustedIssuer, standing_of
+
+FOREVER: Final = 253_402_300_799  # the end of 9999: a credential that says no end
 
 
-def examine(raw: str, format_: str, kind: str, issuer: TrustedIssuer, now: datetime) -> tuple[PublicKey, Copy]:
-    """1 issuer  2 seal  3 type  4 dates  5 status. The key it is bound to, and the copy (without the key's name)."""
+@dataclass(frozen=True, slots=True)
+class Received:
+    copies: list[Copy]
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    key: PublicKey | None  # None: bound to no key
+    copy: Copy  # without the key's name
+    standing: Standing
+
+
+def examine(raw: str, format_: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examined:
+    """1 issuer  2 seal  3 type  4 dates  5 status."""
     with step("issuer"):
         if not issuer.may_issue(kind):
             raise Refused(Code.UNTRUSTED_ISSUER, "this issuer may not issue this document")
@@ -38,46 +55,57 @@ def examine(raw: str, format_: str, kind: str, issuer: TrustedIssuer, now: datet
 
 def batch(
     raws: Sequence[str], format_: str, kind: str, keys: Mapping[str, str], issuer: TrustedIssuer, now: datetime
-) -> list[Copy]:
+) -> Received:
     """A whole answer of the credential endpoint. `keys`: names by thumbprint. Each copy has its own key and status."""
-    if not 1 <= len(raws) <= len(keys):
+    if not 1 <= len(raws) <= max(len(keys), 1):
         raise Refused(Code.NOT_WHAT_WAS_ASKED, "more or fewer copies than keys")
     copies = []
     left = dict(keys)
     for raw in raws:
-        key, copy = examine(raw, format_, kind, issuer, now)
+        examined = examine(raw, format_, kind, issuer, now)
         with step("holder"):
-            name = left.pop(key.thumbprint, None)
-            if name is None:
-                raise Refused(Code.BAD_HOLDER_PROOF, "a copy is bound to a key that is not ours, or to one twice")
-        copy.key = name
-        copies.append(copy)
+            examined.copy.key = _own_key(examined.key, left, bound=bool(keys))
+        copies.append(examined.copy)
     places = {(copy.status_uri, copy.status_index) for copy in copies}
-    if len(places) != len(copies):
+    if copies[0].status_uri and len(places) != len(copies):
         raise Refused(Code.NOT_WHAT_WAS_ASKED, "two copies share a status, so a verifier could tell they are the same")
-    return copies
+    return Received(copies, examined.standing)
 
 
-def _sd_jwt(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> tuple[PublicKey, Copy]:
+def _own_key(key: PublicKey | None, left: dict[str, str], *, bound: bool) -> str:
+    """The name of the key, which is then no longer free. Nothing for a credential that was asked for without a key."""
+    if key is None and not bound:
+        return ""
+    name = None if key is None else left.pop(key.thumbprint, None)
+    if name is None:
+        raise Refused(Code.BAD_HOLDER_PROOF, "a copy is bound to a key that is not ours, or to one twice")
+    return name
+
+
+def _sd_jwt(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examined:
     credential = SdJwt.parse(raw)
     with step("issuer"):
-        signer = check_chain(credential.x5c, issuer.anchors, now, Profile.DOCUMENT_SIGNER)
+        signer = issuer.signer(credential.x5c, Profile.DOCUMENT_SIGNER, now)
     with step("seal"):
         claims = credential.open(signer.key)
     with step("type"):
         if claims.get("vct") != kind:
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "the credential is of another type")
     with step("dates"):
-        check_times(claims, now, need=("exp",))
+        check_times(claims, now, need=("exp",) if issuer.strict else ())
     with step("status"):
-        status = _status(StatusRef.parse(claims.get("status")), issuer)
-    return holder_key(claims), Copy("", "", raw, int(claims["exp"]), status.uri, status.index)
+        status = None if claims.get("status") is None else StatusRef.parse(claims["status"])
+        uri, index = _status(status, issuer)
+    key = holder_key(claims) if "cnf" in claims else None
+    return Examined(
+        key, Copy("", "", raw, int(min(claims.get("exp", FOREVER), FOREVER)), uri, index), standing_of(issuer, signer)
+    )
 
 
-def _mdoc(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> tuple[PublicKey, Copy]:
+def _mdoc(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examined:
     credential = IssuerSigned.parse(unb64u(raw))
     with step("issuer"):
-        signer = check_chain(credential.x5chain, issuer.anchors, now, Profile.DOCUMENT_SIGNER)
+        signer = issuer.signer(credential.x5chain, Profile.DOCUMENT_SIGNER, now)
     with step("seal"):
         credential.open(signer.key)
     mso = credential.mso
@@ -88,16 +116,19 @@ def _mdoc(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> tuple[Pu
         if now > mso.validity.valid_until:
             raise Refused(Code.EXPIRED, "the credential has expired")
     with step("status"):
-        if mso.status is None:
+        uri, index = _status(mso.status, issuer)
+    copy = Copy("", "", raw, int(mso.validity.valid_until.timestamp()), uri, index)
+    return Examined(mso.device_key, copy, standing_of(issuer, signer))
+
+
+def _status(status: StatusRef | None, issuer: TrustedIssuer) -> tuple[str, int]:
+    if status is None:
+        if issuer.strict:
             raise Refused(Code.STATUS_UNKNOWN, "the credential has no status")
-        status = _status(mso.status, issuer)
-    return mso.device_key, Copy("", "", raw, int(mso.validity.valid_until.timestamp()), status.uri, status.index)
-
-
-def _status(status: StatusRef, issuer: TrustedIssuer) -> StatusRef:
-    if not status.uri.startswith(issuer.status_prefix):
+        return "", 0
+    if not issuer.may_publish(status.uri):
         raise Refused(Code.STATUS_UNKNOWN, "the status list is somewhere the trust list does not name")
-    return status
+    return status.uri, status.index
 
 
 # --- the holder's own look at what she has ----------------------------------------------------------------------------

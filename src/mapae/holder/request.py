@@ -1,13 +1,15 @@
 """Reading who asks for what: an OpenID4VP 1.0 request as HAIP 1.0 wants it. Pure.
 
-Promises: a `Request` was signed by a relying party of the trust list, for this wallet, now, and asks for no more than
-one of that party's registered purposes. Trusts: the trust list. Keeps: nothing. Refuses: unsigned requests, other
-client identifier prefixes, transaction data, keys we cannot encrypt to, over-asking. The steps are `link client seal
-meant answer key nonce query purpose`, in this order.
+Promises: a `Request` was signed by somebody the trust policy knows, for this wallet, now; a party on the country's list
+asks for no more than one of its registered purposes. Trusts: that policy. Keeps: nothing. Refuses: what is unsigned or
+not encrypted in the redirect flow, other client identifier prefixes, transactions of another type, keys we cannot
+encrypt to, over-asking. The steps are `link client seal meant answer key nonce query transaction purpose`, in this
+order. The browser's own way of asking (appendix A) is in `browser.py`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,20 +18,29 @@ from urllib.parse import parse_qs, urlsplit
 
 from mapae.errors import Code, Refused, step
 from mapae.formats import dcql
-from mapae.formats.dcql import Dcql
-from mapae.formats.jose import Jws, PublicKey, check_times
-from mapae.formats.x509 import Profile, check_chain, x509_hash
-from mapae.trust.publish import Purpose, RelyingParty
+from mapae.formats.dcql import MDOC, SD_JWT, Dcql
+from mapae.formats.jose import Jws, check_times
+from mapae.formats.x509 import x509_hash
+from mapae.trust.publish import Purpose
 
-from .trusted import Trusted
+from .sealing import best_enc, usable_key
+from .transaction import Transaction, read_all
+from .trusted import Party, View
 from .wire import must_be_safe
 
 TYPE: Final = "oauth-authz-req+jwt"
 SELF_ISSUED: Final = "https://self-issued.me/v2"
-PREFIX: Final = "x509_hash:"
+X509_HASH: Final = "x509_hash:"
+X509_SAN_DNS: Final = "x509_san_dns:"
+PREFIXES: Final = (X509_HASH, X509_SAN_DNS)
 SCHEMES: Final = frozenset({"openid4vp", "haip-vp", "https", "http"})
 MAX_AGE: Final = 600  # seconds a request object may be old
-ENCS: Final = ("A256GCM", "A128GCM")  # HAIP 1.0: prefer the former
+MIN_NONCE: Final = 22  # section 5.2: 128 bits in base64url
+_URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_OURS: Final[Mapping[str, Mapping[str, frozenset[str | int]]]] = {
+    SD_JWT: {"sd-jwt_alg_values": frozenset({"ES256"}), "kb-jwt_alg_values": frozenset({"ES256"})},
+    MDOC: {"issuerauth_alg_values": frozenset({-7, -9}), "deviceauth_alg_values": frozenset({-7, -9})},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +53,45 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DirectPost:
+    """The answer goes to the verifier over our own connection (section 8.2)."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """The answer goes back through the Digital Credentials API, to this origin (appendix A)."""
+
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authentic:
+    """Who asks is known, and that it asks us, now. What it asks is still to be read."""
+
+    claims: Mapping[str, Any]
     client_id: str
-    party: RelyingParty
-    purpose: Purpose
-    response_uri: str
+    party: Party
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    client_id: str  # with its prefix; empty when nobody signed
+    party: Party
+    purpose: Purpose | None  # None: whoever asks has registered none
+    way: DirectPost | Browser
     nonce: str
     state: str | None
     query: Dcql
-    key: Mapping[str, Any]
+    key: Mapping[str, Any] | None  # None: the answer is not encrypted, which only a browser's may be
     enc: str
+    transactions: tuple[Transaction, ...]
+
+    @property
+    def audience(self) -> str:
+        """Appendix B.3.6 and A.4: whom the holder's signature is for."""
+        return f"origin:{self.way.origin}" if isinstance(self.way, Browser) else self.client_id
 
 
 def read_link(text: str) -> Link:
@@ -67,97 +107,150 @@ def read_link(text: str) -> Link:
             raise Refused(Code.UNSUPPORTED, "this is not a presentation request")
         if any(len(values) != 1 for values in fields.values()):
             raise Refused(Code.MALFORMED, "a parameter appears twice")
-        if "request_uri" not in fields or "client_id" not in fields:
+        if "request_uri" not in fields or "client_id" not in fields:  # HAIP 1.0 5.1
             raise Refused(Code.UNSUPPORTED, "only signed requests by reference are answered")
         method = fields.get("request_uri_method", ["get"])[0]
-        if method not in ("get", "post"):
+        if method not in ("get", "post"):  # section 5.1, in this very spelling
             raise Refused(Code.UNSUPPORTED, "request_uri_method is get or post")
         return Link(fields["client_id"][0], must_be_safe(fields["request_uri"][0]), method == "post")
 
 
-def open_request(raw: bytes, link: Link, wallet_nonce: str | None, trusted: Trusted, now: datetime) -> Request:
+def open_request(raw: bytes, link: Link, wallet_nonce: str | None, view: View, now: datetime) -> Request:
     """Check a fetched request object against the link that led to it."""
+    return read(authenticate(raw, link, wallet_nonce, view, now))
+
+
+def authenticate(raw: bytes, link: Link, wallet_nonce: str | None, view: View, now: datetime) -> Authentic:
+    """The steps `client seal meant`. Until they are done nothing is sent to anybody, not even an error."""
     jws = Jws.parse(raw, typ=TYPE)
     claims = jws.claims()
     with step("client"):
-        leaf = _client(claims, link, jws)
-        party = trusted.party(x509_hash(leaf))
+        if claims.get("client_id") != link.client_id:  # section 5.10.1
+            raise Refused(Code.BAD_SIGNATURE, "the request comes from another client than the code said")
+        party = identify(link.client_id, jws, view, now)
     with step("seal"):
-        signer = check_chain(jws.x5c, trusted.access, now, Profile.ACCESS)
+        signer = view.asker(jws.x5c, now)
         jws.verify(signer.key)
     with step("meant"):
-        _meant_for_us(claims, wallet_nonce, now)
-    with step("answer"):
-        response_uri = _response_uri(claims)
-    with step("key"):
-        key, enc = _encryption(claims.get("client_metadata"))
-    with step("nonce"):
-        nonce, state = claims.get("nonce"), claims.get("state")
-        if not isinstance(nonce, str) or len(nonce) < 22 or not nonce.isascii():  # section 5.2: 128 bits
-            raise Refused(Code.WRONG_NONCE, "the request has no fresh nonce")
-        if state is not None and not isinstance(state, str):
-            raise Refused(Code.MALFORMED, "state is not a text")
-    with step("query"):
-        if "transaction_data" in claims:  # section 8.4: an unknown type must be refused, and we know none
-            raise Refused(Code.UNSUPPORTED, "transaction data is not supported")
-        if "dcql_query" not in claims or "scope" in claims:
-            raise Refused(Code.UNSUPPORTED, "the request holds exactly one dcql_query")
-        query = dcql.parse(claims["dcql_query"])
-    with step("purpose"):
-        purpose = _purpose(claims.get("mapae_purpose"), party, query)
-    return Request(link.client_id, party, purpose, response_uri, nonce, state, query, key, enc)
+        if claims.get("aud") != SELF_ISSUED:  # section 5.8
+            raise Refused(Code.WRONG_AUDIENCE, "the request is meant for somebody else")
+        if wallet_nonce is not None and claims.get("wallet_nonce") != wallet_nonce:  # section 5.10.1
+            raise Refused(Code.WRONG_NONCE, "the request does not carry our nonce")
+        must_be_new(claims, now)
+    return Authentic(claims, link.client_id, party)
 
 
-def _client(claims: Mapping[str, Any], link: Link, jws: Jws) -> bytes:
-    """Sections 5 and 5.9.3: the same client in the link, the request and the certificate."""
-    if claims.get("client_id") != link.client_id:
-        raise Refused(Code.BAD_SIGNATURE, "the request comes from another client than the code said")
-    if not link.client_id.startswith(PREFIX):
-        raise Refused(Code.UNSUPPORTED, "only x509_hash clients are answered")
+def identify(client_id: Any, jws: Jws, view: View, now: datetime) -> Party:
+    """Section 5.9.3: the client in the request is the one of the certificate, and somebody we know."""
+    if not isinstance(client_id, str) or not client_id.startswith(PREFIXES):
+        raise Refused(Code.UNSUPPORTED, "only x509_hash and x509_san_dns clients are answered")
     leaf = jws.x5c[0]
-    if link.client_id.removeprefix(PREFIX) != x509_hash(leaf):
+    if client_id.startswith(X509_HASH) and client_id.removeprefix(X509_HASH) != x509_hash(leaf):
         raise Refused(Code.BAD_CERTIFICATE, "the certificate is not the client's")
-    return leaf
+    party = view.party(jws.x5c, now)
+    if client_id.startswith(X509_SAN_DNS) and client_id.removeprefix(X509_SAN_DNS) not in view.asker(jws.x5c, now).dns:
+        raise Refused(Code.BAD_CERTIFICATE, "the certificate does not name the client")
+    return party
 
 
-def _meant_for_us(claims: Mapping[str, Any], wallet_nonce: str | None, now: datetime) -> None:
-    if claims.get("aud") != SELF_ISSUED:  # section 5.8
-        raise Refused(Code.WRONG_AUDIENCE, "the request is meant for somebody else")
-    if wallet_nonce is not None and claims.get("wallet_nonce") != wallet_nonce:  # section 5.10.1
-        raise Refused(Code.WRONG_NONCE, "the request does not carry our nonce")
+def must_be_new(claims: Mapping[str, Any], now: datetime) -> None:
     check_times(claims, now, max_age=MAX_AGE if "iat" in claims else None)
 
 
-def _response_uri(claims: Mapping[str, Any]) -> str:
+def read(asked: Authentic) -> Request:
+    """The steps from `answer` on, for a request that came by redirect."""
+    with step("answer"):
+        uri = response_uri(asked)
+    with step("key"):
+        metadata = client_metadata(asked.claims)
+        key, enc = encryption(metadata)
+    with step("nonce"):
+        nonce = fresh_nonce(asked)
+        state = asked.claims.get("state")
+        if state is not None and not (isinstance(state, str) and _URL_SAFE.fullmatch(state)):  # section 5.3
+            raise Refused(Code.MALFORMED, "state is not a text of URL-safe characters")
+    query, transactions, purpose = wanted(asked, metadata)
+    if state is None and not all(one.must_be_bound for one in query.queries):  # section 5.4
+        raise Refused(Code.MALFORMED, "a request for a card without a proof needs a state", step="nonce")
+    return Request(
+        asked.client_id, asked.party, purpose, DirectPost(uri), nonce, state, query, key, enc, transactions
+    )  # fmt: skip
+
+
+def response_uri(asked: Authentic) -> str:
+    claims = asked.claims
     if claims.get("response_type") != "vp_token" or claims.get("response_mode") != "direct_post.jwt":
         raise Refused(Code.UNSUPPORTED, "only encrypted answers by direct post are given")
     uri = claims.get("response_uri")
     if "redirect_uri" in claims or not isinstance(uri, str):  # section 8.2
         raise Refused(Code.INVALID_REQUEST, "the request says response_uri and no redirect_uri")
-    return must_be_safe(uri)
+    must_be_safe(uri)
+    if asked.client_id.startswith(X509_SAN_DNS) and urlsplit(uri).hostname != asked.client_id.removeprefix(
+        X509_SAN_DNS
+    ):
+        raise Refused(Code.INVALID_REQUEST, "the answer would go to another host than the client's")  # section 5.9.3
+    return uri
 
 
-def _encryption(metadata: Any) -> tuple[Mapping[str, Any], str]:
-    """Section 8.3: the first key we can use, the strongest cipher both know. Keys of other kinds are passed over."""
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    jwks = metadata.get("jwks")
-    keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
-    supported = metadata.get("encrypted_response_enc_values_supported", ["A128GCM"])
-    enc = next((enc for enc in ENCS if isinstance(supported, list) and enc in supported), None)
+def client_metadata(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = claims.get("client_metadata", {})
+    if not isinstance(metadata, Mapping):
+        raise Refused(Code.MALFORMED, "client_metadata is not an object")
+    return metadata
+
+
+def encryption(metadata: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Section 8.3: the first key we can use, the strongest cipher both know."""
+    enc = best_enc(metadata.get("encrypted_response_enc_values_supported", ["A128GCM"]))
     if enc is None:
         raise Refused(Code.UNSUPPORTED, "no cipher in common")
-    for jwk in keys if isinstance(keys, list) else []:
-        if isinstance(jwk, Mapping) and jwk.get("alg") == "ECDH-ES" and jwk.get("use", "enc") == "enc":
-            try:
-                PublicKey.from_jwk(jwk)
-            except Refused:
-                continue  # another curve, or no key at all: perhaps the next one
-            return jwk, enc
-    raise Refused(Code.UNSUPPORTED, "no key the answer could be encrypted to")
+    key = usable_key(metadata.get("jwks"))
+    if key is None:
+        raise Refused(Code.UNSUPPORTED, "no key the answer could be encrypted to")
+    return key, enc
 
 
-def _purpose(id: Any, party: RelyingParty, query: Dcql) -> Purpose:
-    """Everything the query could fetch must be registered for the purpose it names."""
+def fresh_nonce(asked: Authentic) -> str:
+    """Section 5.3. That 128 bits SHOULD be in it we demand of those our country has listed."""
+    nonce = asked.claims.get("nonce")
+    if not isinstance(nonce, str) or not _URL_SAFE.fullmatch(nonce):
+        raise Refused(Code.WRONG_NONCE, "the request has no nonce of URL-safe characters")
+    if asked.party.standing == "listed" and len(nonce) < MIN_NONCE:
+        raise Refused(Code.WRONG_NONCE, "the request has no fresh nonce")
+    return nonce
+
+
+def wanted(asked: Authentic, metadata: Mapping[str, Any]) -> tuple[Dcql, tuple[Transaction, ...], Purpose | None]:
+    """The steps `query transaction purpose`."""
+    claims = asked.claims
+    with step("query"):
+        if "dcql_query" not in claims or "scope" in claims:  # section 5.1: one of them, and we know no scopes
+            raise Refused(Code.UNSUPPORTED, "the request holds exactly one dcql_query")
+        query = dcql.parse(claims["dcql_query"])
+        _must_be_readable(query, metadata.get("vp_formats_supported"))
+    with step("transaction"):
+        transactions = read_all(claims["transaction_data"], query) if "transaction_data" in claims else ()
+    with step("purpose"):
+        purpose = _purpose(claims.get("mapae_purpose"), asked.party, query)
+    return query, transactions, purpose
+
+
+def _must_be_readable(query: Dcql, supported: Any) -> None:
+    """Section 8.5, vp_formats_not_supported: no format we have, or none of our algorithms."""
+    if not any(one.format in _OURS for one in query.queries):
+        raise Refused(Code.UNSUPPORTED, "no format this wallet has is asked for", step="formats")
+    for name in {one.format for one in query.queries} & _OURS.keys():
+        said = supported.get(name) if isinstance(supported, Mapping) else None
+        for member, ours in _OURS[name].items():
+            values = said.get(member) if isinstance(said, Mapping) else None
+            if isinstance(values, list) and not any(type(value) in (str, int) and value in ours for value in values):
+                raise Refused(Code.UNSUPPORTED, "the verifier cannot check our signatures", step="formats")
+
+
+def _purpose(id: Any, party: Party, query: Dcql) -> Purpose | None:
+    """Everything the query could fetch must be registered for the purpose it names. Strangers have registered none."""
+    if party.standing != "listed":
+        return None
     purpose = next((purpose for purpose in party.purposes if purpose.id == id), None)
     if purpose is None:
         raise Refused(Code.OVER_ASKING, "whoever asks has not registered this purpose")

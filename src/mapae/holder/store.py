@@ -22,15 +22,18 @@ from mapae.keys import Vault
 VERSION: Final = 1
 _CONTEXT: Final = b"mapae holder state"
 
+Standing = Literal["listed", "anchored", "unknown"]
+"""How far somebody is trusted: on the country's list, under an authority the wallet's owner named, or not at all."""
+
 
 class Copy(msgspec.Struct):
     """One of the identical credentials of a batch: its own key, salts and status index, shown once."""
 
     id: str
-    key: str
+    key: str  # empty: bound to no key
     raw: str
     expires: int
-    status_uri: str
+    status_uri: str  # empty: its issuer keeps no status of it
     status_index: int
     used: int = 0  # when it left for a verifier; 0: never
 
@@ -47,16 +50,21 @@ class Card(msgspec.Struct):
     name: dict[str, str]  # by language, as the issuer's metadata says
     received: int
     copies: list[Copy]
+    identifier: str | None = None  # of the dataset, when the issuer holds several of one configuration
+    standing: Standing = "listed"  # how far its issuer is trusted
+    reusable: bool = False  # its issuer gives one copy at a time: it is shown again, and can be recognized
 
 
 class Task(msgspec.Struct):
-    """One credential configuration of an order. wanted -> received -> told."""
+    """One credential dataset of an order. wanted -> (deferred ->) received -> told."""
 
     configuration: str
-    stage: Literal["wanted", "received", "told"] = "wanted"
+    stage: Literal["wanted", "deferred", "received", "told"] = "wanted"
     keys: list[str] = []
     notification: str | None = None
     identifier: str | None = None  # credential_identifier, when the token response named one
+    transaction: str | None = None  # deferred: how to ask for it
+    not_before: int = 0  # deferred: when to ask next
 
 
 class Order(msgspec.Struct):
@@ -73,6 +81,14 @@ class Order(msgspec.Struct):
     access_token: str | None = None
     token_until: int = 0
     refresh_token: str | None = None
+    bearer: bool = False  # the token is not bound to dpop_key; only strangers' servers do that
+    anonymous: bool = False  # the token was given without a client_id (OpenID4VCI 1.0 6.1)
+    # The authorization code flow: from the request that was pushed to the code that came back.
+    issuer_state: str | None = None
+    redirect_uri: str | None = None
+    state: str | None = None  # until the redirect is back
+    verifier: str | None = None
+    url: str | None = None  # where the person signs in
 
 
 class Shown(msgspec.Struct):
@@ -88,6 +104,8 @@ class Shown(msgspec.Struct):
     cards: list[str]
     outcome: Literal["sending", "sent", "refused", "failed", "unknown"]
     redirect_uri: str | None = None
+    standing: Standing = "listed"
+    payments: list[str] = []  # what was authorized with it
 
 
 class Attested(msgspec.Struct):

@@ -1,101 +1,194 @@
-"""Whom this wallet believes: a view of the signed trust list.
+"""Whom a wallet believes: the seam between the protocols and a trust framework.
 
-Promises: what comes from here stands on a list the pinned key signed and that is in date. Trusts: that key; without
-one given, the first the registry showed, and from then on no other. Keeps: the pinned key; parsed anchors, one set an
-issuer and list. Refuses: issuers and relying parties the list does not name.
+Promises: an issuer's or asker's signature counts only when a `View` says whose it is, and every answer says how far the
+trust goes: *listed* on a country's trust list, *anchored* under an authority the caller named, or *unknown*, which only
+those get who said they let the person decide. Trusts: what it was built with. Keeps: parsed anchors. Refuses: everybody
+else. `country.py` has the citizen's view; this file has that of a wallet outside any country.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import httpx
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
 
 from mapae.catalog import Words
-from mapae.clock import Clock
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey, decode_json
-from mapae.formats.x509 import Anchors
-from mapae.trust.publish import Issuer, RelyingParty, TrustList
-from mapae.trust.reader import TrustReader
+from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, unvouched, x509_hash
+from mapae.trust.publish import Purpose
 
-from .pocket import Pocket
-from .wire import Wire
+from .store import Standing
 
-
-class TrustedIssuer:
-    """An issuer of the list, its anchors parsed."""
-
-    def __init__(self, entry: Issuer) -> None:
-        self.anchors = Anchors(entry.ca)
-        self.status_prefix = entry.status_prefix
-        self._kinds = frozenset((*entry.vcts, *entry.doctypes))
-
-    def may_issue(self, kind: str) -> bool:
-        return kind in self._kinds
+Chain = Sequence[bytes]
+_UNLED: Final = (Code.UNTRUSTED_ISSUER, Code.UNKNOWN_RELYING_PARTY)
 
 
-class Trusted:
-    """One trust list, looked up the wallet's way."""
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who asks, as far as this wallet can tell."""
 
-    def __init__(self, list_: TrustList) -> None:
-        self.list = list_
-        self.access = Anchors(list_.access_ca)
-        self._issuers: dict[str, TrustedIssuer] = {}
-        self._parties = {party.x509_hash: party for party in list_.relying_parties}
+    id: str
+    name: Mapping[str, str]  # by language; "" when whoever asks has a name in no particular one
+    standing: Standing
+    purposes: tuple[Purpose, ...] = ()  # what it registered to ask for; nothing for strangers
+
+
+class TrustedIssuer(Protocol):
+    """An issuer, and how its signatures are checked."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether everything HAIP 1.0 asks of an issuer is asked of this one."""
+        ...
+
+    def may_issue(self, kind: str) -> bool: ...
+
+    def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked: ...
+
+    def may_publish(self, status_uri: str) -> bool: ...
+
+
+class View(Protocol):
+    """What is believed today."""
 
     def issuer(self, identifier: str) -> TrustedIssuer:
-        """The entry behind a Credential Issuer Identifier: of that id, or with its status lists below that address."""
-        if identifier not in self._issuers:
-            for entry in self.list.issuers:
-                if entry.id == identifier or entry.status_prefix.startswith(f"{identifier}/"):
-                    self._issuers[identifier] = TrustedIssuer(entry)
-                    break
-            else:
-                raise Refused(Code.UNTRUSTED_ISSUER, "this issuer is not on the trust list")
-        return self._issuers[identifier]
+        """Raises UNTRUSTED_ISSUER."""
+        ...
 
-    def party(self, x509_hash: str) -> RelyingParty:
-        found = self._parties.get(x509_hash)
-        if found is None:
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks is not on the trust list")
-        return found
+    def party(self, chain: Chain, now: datetime) -> Party:
+        """Whose certificate this is. Raises UNKNOWN_RELYING_PARTY."""
+        ...
+
+    def asker(self, chain: Chain, now: datetime) -> Checked:
+        """The checked chain of whoever asks."""
+        ...
+
+    def origin(self, origin: str) -> Party:
+        """A web site that asks without a signature. Raises UNKNOWN_RELYING_PARTY."""
+        ...
 
 
-class TrustSource:
-    """Today's list, fetched when needed."""
-
-    def __init__(
-        self, pocket: Pocket, http: httpx.AsyncClient, base: str, clock: Clock, key: Mapping[str, Any] | None
-    ) -> None:
-        self._pocket = pocket
-        self._http = http
-        self._base = base
-        self._clock = clock
-        self._pinned = None if key is None else PublicKey.from_jwk(key)
-        self._reader: TrustReader | None = None
-        self._trusted: Trusted | None = None
-
-    async def get(self) -> Trusted:
-        if self._reader is None:
-            self._reader = TrustReader(self._http, f"{self._base}/trust/list", await self._key(), self._clock)
-        list_ = await self._reader()
-        if self._trusted is None or self._trusted.list is not list_:
-            self._trusted = Trusted(list_)
-        return self._trusted
-
-    async def _key(self) -> PublicKey:
-        if self._pinned is None:
-            state = self._pocket.state
-            if state.trust_key is None:
-                reply = await Wire(self._http).get(f"{self._base}/trust/key", limit=4096)
-                reply.must_be_ok()
-                state.trust_key = PublicKey.from_jwk(decode_json(reply.body)).jwk
-                self._pocket.save()
-            self._pinned = PublicKey.from_jwk(state.trust_key)
-        return self._pinned
+class Trust(Protocol):
+    async def today(self) -> View: ...
 
 
 def by_language(words: Words) -> dict[str, str]:
     return {"ko": words.ko, "en": words.en}
+
+
+def standing_of(issuer: TrustedIssuer, signer: Checked) -> Standing:
+    if issuer.strict:
+        return "listed"
+    return "anchored" if signer.anchor else "unknown"
+
+
+class _Stranger:
+    """An issuer of another country: any document, under the anchors we hold or, where allowed, under none."""
+
+    strict = False
+
+    def __init__(self, anchors: Anchors, strangers: bool) -> None:
+        self._anchors = anchors
+        self._strangers = strangers
+
+    def may_issue(self, kind: str) -> bool:
+        return True
+
+    def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked:
+        return _anchored(chain, self._anchors, self._strangers, now)
+
+    def may_publish(self, status_uri: str) -> bool:
+        return True
+
+
+class AnchorTrust:
+    """Trust by certificates the caller names, for wallets outside a country. Both the `Trust` and its `View`.
+
+    `issuers` and `verifiers` are DER certificates of authorities. With `strangers` whoever leads to none of them is
+    taken as well, and called unknown: the holder decides. Without it such a card or request is refused.
+    """
+
+    def __init__(
+        self, *, issuers: Iterable[bytes] = (), verifiers: Iterable[bytes] = (), strangers: bool = False
+    ) -> None:
+        self._issuer = _Stranger(Anchors(issuers), strangers)
+        self._verifiers = Anchors(verifiers)
+        self._strangers = strangers
+
+    async def today(self) -> View:
+        return self
+
+    def issuer(self, identifier: str) -> TrustedIssuer:
+        return self._issuer
+
+    def party(self, chain: Chain, now: datetime) -> Party:
+        try:
+            checked = self.asker(chain, now)
+        except Refused as refused:
+            if refused.code is Code.UNTRUSTED_ISSUER:
+                raise Refused(Code.UNKNOWN_RELYING_PARTY, "no authority we trust knows whoever asks") from None
+            raise
+        name = {"": checked.subject} if checked.subject else {}
+        return Party(f"x509_hash:{x509_hash(checked.leaf)}", name, "anchored" if checked.anchor else "unknown")
+
+    def asker(self, chain: Chain, now: datetime) -> Checked:
+        return _anchored(chain, self._verifiers, self._strangers, now)
+
+    def origin(self, origin: str) -> Party:
+        if not self._strangers:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks did not sign")
+        return Party(f"origin:{origin}", {"": origin}, "unknown")
+
+
+class Widened:
+    """`first`, and for whomever it does not know `then`: a citizen who also takes cards of strangers."""
+
+    def __init__(self, first: Trust, then: Trust) -> None:
+        self._first = first
+        self._then = then
+
+    async def today(self) -> View:
+        return _Widened(await self._first.today(), await self._then.today())
+
+
+class _Widened:
+    def __init__(self, first: View, then: View) -> None:
+        self._first = first
+        self._then = then
+
+    def issuer(self, identifier: str) -> TrustedIssuer:
+        try:
+            return self._first.issuer(identifier)
+        except Refused as refused:
+            if refused.code not in _UNLED:
+                raise
+            return self._then.issuer(identifier)
+
+    def party(self, chain: Chain, now: datetime) -> Party:
+        return self._knowing(chain, now).party(chain, now)
+
+    def asker(self, chain: Chain, now: datetime) -> Checked:
+        return self._knowing(chain, now).asker(chain, now)
+
+    def origin(self, origin: str) -> Party:
+        return self._then.origin(origin)
+
+    def _knowing(self, chain: Chain, now: datetime) -> View:
+        """Once `first` knows a certificate, only its rules apply."""
+        try:
+            self._first.party(chain, now)
+        except Refused as refused:
+            if refused.code not in _UNLED:
+                raise
+            return self._then
+        return self._first
+
+
+def _anchored(chain: Chain, anchors: Anchors, strangers: bool, now: datetime) -> Checked:
+    try:
+        return check_chain(chain, anchors, now, None)
+    except Refused as refused:
+        if refused.code is not Code.UNTRUSTED_ISSUER or not strangers:
+            raise
+        return unvouched(chain, now)

@@ -1,56 +1,80 @@
 """A wallet in Python, without screens: the library, the tests' citizen, the load generator.
 
 Promises: the same protocols, checks and order of work as any wallet of the country; killed at any line, `resume`
-finishes what was begun. Trusts: the base it was given and the trust list's key. Keeps: what its store keeps. Refuses:
-issuers and relying parties the trust list does not name.
+finishes what was begun. Trusts: the base it was given and the trust list's key, or the trust policy in their place.
+Keeps: what its store keeps. Refuses: issuers and relying parties the trust list or that policy does not know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import httpx
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused, step
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusToken
-from mapae.formats.x509 import Profile, check_chain
+from mapae.formats.x509 import Profile
 
 from .choose import Option
+from .client import Attester, Clients
+from .country import CountryTrust
+from .credentials import Credentials
 from .device import Device, DeviceStanding, Person, ReadCode
-from .issuance import Issuance
+from .dpop import Dpop
+from .issuance import Issuance, SignIn
+from .offer import ByCode, Offer
 from .pocket import Keys, Pocket
 from .presentation import Asked, Presentation, usable
 from .received import claims_of
 from .store import Card, MemoryStore, Shown, Store
-from .trusted import TrustSource
+from .tokens import Tokens
+from .trusted import Trust, Widened
 from .wire import Wire
+
+if TYPE_CHECKING:
+    import httpx
 
 STANDINGS = {VALID: "valid", INVALID: "invalid", SUSPENDED: "suspended", RENEW: "renew"}
 
 
 class Wallet:
-    """One holder's wallet. `base` is the country's address, with the roles under it."""
+    """One holder's wallet.
+
+    With `base`, a citizen's: the country's address with the roles under it; her phone is registered with its wallet
+    provider, and its trust list says who is believed. `also` widens that list by a policy for strangers. Without `base`
+    a wallet of no country: `trust` says who is believed, `attester` vouches for it where an issuer wants that.
+    """
 
     def __init__(
         self,
         http: httpx.AsyncClient,
-        base: str,
+        base: str | None = None,
         *,
         store: Store | None = None,
         clock: Clock | None = None,
         dice: Dice | None = None,
         trust_key: Mapping[str, Any] | None = None,
         keys: Keys | None = None,
+        trust: Trust | None = None,
+        also: Trust | None = None,
+        attester: Attester | None = None,
+        client_id: str = "mapae-holder",
     ) -> None:
-        self._base = base.rstrip("/")
         clock = clock or SystemClock()
+        self._base = None if base is None else base.rstrip("/")
         self._wire = Wire(http)
         self._pocket = Pocket(store or MemoryStore(), clock, dice or SystemDice(), keys)
-        self._trust = TrustSource(self._pocket, http, self._base, clock, trust_key)
-        self._device = Device(self._pocket, self._wire, self._base)
-        self._issuance = Issuance(self._pocket, self._wire, self._device, self._trust)
+        self._registered = None if self._base is None else Device(self._pocket, self._wire, self._base)
+        if trust is None and self._base is not None:
+            trust = CountryTrust(self._pocket, http, self._base, clock, trust_key)
+        if trust is None:
+            raise Refused(Code.BAD_CONFIG, "a wallet needs a country or a trust policy")
+        self._trust: Trust = trust if also is None else Widened(trust, also)
+        self._dpop = Dpop(self._pocket, self._wire)
+        self._clients = Clients(self._pocket, self._wire, self._dpop, attester or self._registered, client_id)
+        tokens = Tokens(self._pocket, self._dpop, self._clients)
+        credentials = Credentials(self._pocket, self._wire, self._dpop, self._clients, tokens, self._trust)
+        self._issuance = Issuance(self._pocket, self._wire, self._clients, tokens, credentials, self._trust)
         self._presentation = Presentation(self._pocket, self._wire, self._trust)
 
     # --- what there is ---
@@ -96,22 +120,64 @@ class Wallet:
     async def documents(self) -> dict[str, Any]:
         """What this person could be issued, with where and what to bring."""
         issuer = f"{self._base}/issuer"
-        headers = await self._device.client_headers(issuer)
-        return (await self._wire.get(f"{issuer}/documents", headers())).json()
+        server = await self._issuance.server(issuer)
+        client = await self._clients.authenticate(server, issuer)
+        headers = {} if client is None else client(None)
+        return (await self._wire.get(f"{issuer}/documents", headers)).json()
+
+    @property
+    def _device(self) -> Device:
+        if self._registered is None:
+            raise Refused(Code.BAD_CONFIG, "this wallet belongs to no country")
+        return self._registered
 
     # --- receiving ---
 
+    async def offer(self, text: str) -> Offer:
+        """What a QR text offers: whether by pre-authorized code, and with which transaction code, or by signing in."""
+        return await self._issuance.read(text)
+
     async def receive(self, offer: str, tx_code: str | None = None) -> list[Card]:
+        """The cards of an offer with a pre-authorized code. Fewer than offered while some are deferred."""
         return await self._issuance.receive(offer, tx_code)
 
+    async def authorize(self, offer: str, redirect_uri: str, *, details: bool = False) -> SignIn:
+        """Begin an offer that wants the person to sign in. Open `url` for her; then `redeem` what comes back."""
+        made = await self._issuance.read(offer)
+        if made.by_code is None:
+            raise Refused(Code.UNSUPPORTED, "the offer has no authorization code grant")
+        return await self._issuance.authorize(
+            made.issuer, made.configurations, redirect_uri, made.by_code, details=details
+        )
+
+    async def apply(
+        self, issuer: str, configurations: Sequence[str], redirect_uri: str, *, details: bool = False
+    ) -> SignIn:
+        """The same without an offer: the wallet asks."""
+        return await self._issuance.authorize(issuer, configurations, redirect_uri, ByCode(), details=details)
+
+    async def redeem(self, redirect: str) -> list[Card]:
+        """The cards, from the address the browser was sent back to."""
+        return await self._issuance.redeem(redirect)
+
+    @property
+    def sign_ins(self) -> list[SignIn]:
+        """Begun, and not yet redeemed; also after a restart."""
+        return self._issuance.sign_ins()
+
+    @property
+    def ask_again_at(self) -> int | None:
+        """When `resume` can fetch the next card that was deferred. None: nothing is waited for."""
+        return self._issuance.deferred()
+
     async def resume(self) -> None:
-        """Finish whatever a kill interrupted: registration, orders, acknowledgements.
+        """Finish whatever a kill interrupted or an issuer deferred: registration, orders, acknowledgements.
 
         An order that cannot be finished does not keep the others from it; the first refusal is raised at the end.
         """
         self._presentation.settle()
-        if self._pocket.state.assertion is not None:
-            await self._device.register()
+        if self._pocket.state.assertion is not None and self._registered is not None:
+            await self._registered.register()
         first: Refused | None = None
         for order in self._issuance.unfinished():
             try:
@@ -129,7 +195,7 @@ class Wallet:
         """Renew what runs out of copies or time, or what the issuer marked; how many orders."""
         due = self._issuance.due(self._pocket.at())
         for card in self.cards:
-            if card.order not in due and await self.check_status(card) == "renew":
+            if card.order not in due and card.copies[0].status_uri and await self.check_status(card) == "renew":
                 due.append(card.order)
         for order in due:
             await self._issuance.renew(order)
@@ -137,15 +203,17 @@ class Wallet:
 
     async def check_status(self, card: Card) -> str:
         """valid, invalid, suspended or renew: read from the issuer's whole list, so the issuer learns nothing."""
-        issuer = (await self._trust.get()).issuer(card.issuer)
+        issuer = (await self._trust.today()).issuer(card.issuer)
         left = [copy for copy in card.copies if not copy.used] or card.copies
         copy = left[0]
         with step("standing"):
+            if not copy.status_uri:
+                raise Refused(Code.STATUS_UNKNOWN, "the issuer keeps no status of this card")
             reply = await self._wire.get(copy.status_uri, {"Accept": "application/statuslist+jwt"}, limit=24 * 1024**2)
             reply.must_be_ok()
             token = StatusToken.parse(reply.body)
             now = self._pocket.now()
-            signer = check_chain(token.x5c, issuer.anchors, now, Profile.STATUS_SIGNER)
+            signer = issuer.signer(token.x5c, Profile.STATUS_SIGNER, now)
             token.check(signer.key, copy.status_uri, now)
             standing = STANDINGS.get(token.list.read(copy.status_index))
             if standing is None:
@@ -158,9 +226,18 @@ class Wallet:
         """Who asks for what, checked. Sends nothing about the holder."""
         return await self._presentation.open(text)
 
+    async def open_browser_request(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
+        """The same for a request of the Digital Credentials API; `origin` is the platform's word for who asks."""
+        return await self._presentation.open_browser(protocol, data, origin)
+
     async def present(self, asked: Asked, option: Option | None = None) -> Shown:
-        """Show it. `option`: one of `asked.options`; without it the verifier's preferred one."""
+        """Show it. `option`: one of `asked.options`, or matches put together by the holder; without it the verifier's
+        preferred one. The person's browser goes to the `redirect_uri` of what comes back, if there is one."""
         return await self._presentation.answer(asked, option)
+
+    def present_in_browser(self, asked: Asked, option: Option | None = None) -> tuple[Shown, dict[str, Any]]:
+        """Show it through the Digital Credentials API: what to return as `data`."""
+        return self._presentation.answer_browser(asked, option)
 
     async def refuse(self, asked: Asked) -> Shown:
         return await self._presentation.refuse(asked)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-import httpx
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json, encode_json
+
+if TYPE_CHECKING:
+    import httpx
 
 LIMIT: Final = 4 * 1024 * 1024
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -97,6 +98,8 @@ class Wire:
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int) -> Reply:
         must_be_safe(url)
+        import httpx  # late: formats and verifier.check do without it, and so does importing this package
+
         try:
             async with self._http.stream(
                 method, url, headers=dict(headers), content=body, follow_redirects=False

@@ -126,6 +126,7 @@ PROTOCOL: dict[Code, tuple[int, str]] = {
     Code.INVALID_ENCRYPTION_PARAMETERS: (400, "invalid_encryption_parameters"),
     Code.CREDENTIAL_REQUEST_DENIED: (400, "credential_request_denied"),
     Code.INVALID_TRANSACTION_ID: (400, "invalid_transaction_id"),
+    Code.INVALID_TRANSACTION_DATA: (400, "invalid_transaction_data"),
     Code.INVALID_NOTIFICATION_ID: (400, "invalid_notification_id"),
     Code.INVALID_NOTIFICATION_REQUEST: (400, "invalid_notification_request"),
     Code.ACCESS_DENIED: (403, "access_denied"),

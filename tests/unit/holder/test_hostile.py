@@ -56,7 +56,7 @@ def truncated(answer: Any) -> Any:
         (twice, Code.BAD_HOLDER_PROOF),
         (lambda answer: {**answer, "credentials": []}, Code.NOT_WHAT_WAS_ASKED),
         (lambda answer: {**answer, "credentials": [{}]}, Code.MALFORMED),
-        (lambda answer: {"transaction_id": "later", "interval": 5}, Code.UNSUPPORTED),
+        (lambda answer: {"transaction_id": "later", "interval": 5}, Code.MALFORMED),  # with 200
         (lambda answer: {**answer, "credentials": [{"credential": "x.y.z~"}]}, Code.MALFORMED),
     ],
 )

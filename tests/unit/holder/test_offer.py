@@ -1,4 +1,4 @@
-"""Offers and metadata: what a wallet accepts before it sends anything."""
+"""Offers: what a wallet reads from a QR code, OpenID4VCI 1.0 section 4.1."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
+from hands import public_vectors
 from mapae.errors import Code, Refused
 from mapae.holder import offer
-from mapae.holder.offer import GRANT
+from mapae.holder.offer import CODE, GRANT
 
 ISSUER = "https://issuer.example/tenant"
 TX = {"input_mode": "numeric", "length": 6}
@@ -29,27 +30,11 @@ def an_offer(**changes: Any) -> str:
     return json.dumps({name: value for name, value in made.items() if value is not None})
 
 
-def configuration(**changes: Any) -> dict[str, Any]:
-    made = {
-        "format": "dc+sd-jwt", "vct": "urn:card", "scope": "card", "cryptographic_binding_methods_supported": ["jwk"],
-        "credential_signing_alg_values_supported": ["ES256"],
-        "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256"]}},
-    } | changes  # fmt: skip
-    return {name: value for name, value in made.items() if value is not None}
-
-
-def metadata(**changes: Any) -> dict[str, Any]:
-    made = {
-        "credential_issuer": ISSUER, "credential_endpoint": f"{ISSUER}/credential", "nonce_endpoint": f"{ISSUER}/nonce",
-        "credential_configurations_supported": {"card": configuration()},
-    } | changes  # fmt: skip
-    return {name: value for name, value in made.items() if value is not None}
-
-
 def test_an_offer_by_value_and_by_reference() -> None:
     by_value = "openid-credential-offer://?credential_offer=" + quote(an_offer())
     form, value = offer.read_link(by_value)
-    assert (form, offer.read_offer(value).code) == ("value", "code")
+    assert form == "value"
+    assert offer.read_offer(value).pre_authorized == offer.PreAuthorized("code", None, None)
     url = "https://issuer.example/offers/1"
     assert offer.read_link(f"haip-vci://?credential_offer_uri={quote(url, safe='')}") == ("reference", url)
 
@@ -80,11 +65,18 @@ def test_what_is_no_offer_is_refused(text: str, code: Code) -> None:
         (an_offer(credential_configuration_ids=[]), Code.MALFORMED),
         (an_offer(credential_configuration_ids=["a", "a"]), Code.MALFORMED),
         (an_offer(credential_configuration_ids=[1]), Code.MALFORMED),
-        (an_offer(grants=None), Code.UNSUPPORTED),
-        (an_offer(grants={"authorization_code": {}}), Code.UNSUPPORTED),
+        (an_offer(grants=[]), Code.MALFORMED),
+        (an_offer(grants={"urn:other": {}}), Code.UNSUPPORTED),
+        (an_offer(grants={CODE: []}), Code.MALFORMED),
+        (an_offer(grants={CODE: {"issuer_state": 1}}), Code.MALFORMED),
+        (an_offer(grants={CODE: {"authorization_server": ""}}), Code.MALFORMED),
         (an_offer(grant={}), Code.MALFORMED),
         (an_offer(grant={"pre-authorized_code": 1}), Code.MALFORMED),
         (an_offer(grant={"pre-authorized_code": "a", "tx_code": 1}), Code.MALFORMED),
+        (an_offer(grant={"pre-authorized_code": "a", "tx_code": {"input_mode": "voice"}}), Code.MALFORMED),
+        (an_offer(grant={"pre-authorized_code": "a", "tx_code": {"length": "6"}}), Code.MALFORMED),
+        (an_offer(grant={"pre-authorized_code": "a", "tx_code": {"length": True}}), Code.MALFORMED),
+        (an_offer(grant={"pre-authorized_code": "a", "tx_code": {"description": "x" * 301}}), Code.MALFORMED),
         (an_offer(grant={"pre-authorized_code": "a", "authorization_server": 1}), Code.MALFORMED),
     ],
 )
@@ -93,100 +85,44 @@ def test_a_broken_offer_is_refused(raw: str, code: Code) -> None:
 
 
 def test_a_transaction_code_is_needed_even_when_nothing_describes_it() -> None:
-    assert offer.read_offer(an_offer(grant={"pre-authorized_code": "a", "tx_code": {}})).needs_tx_code
-    assert offer.read_offer(an_offer(grant={"pre-authorized_code": "a", "tx_code": TX})).needs_tx_code
-    assert not offer.read_offer(an_offer()).needs_tx_code
+    """Section 4.1.1: required if the object is present, even if empty; digits unless it says otherwise."""
+    read = [
+        offer.read_offer(an_offer(grant={"pre-authorized_code": "a", **more})).pre_authorized
+        for more in (
+            {"tx_code": {}},
+            {"tx_code": {**TX, "description": "by post"}},
+            {"tx_code": {"input_mode": "text"}},
+            {},
+        )
+    ]
+    assert [one.tx_code for one in read if one] == [
+        offer.TxCode(True, None, ""), offer.TxCode(True, 6, "by post"), offer.TxCode(False, None, ""), None,
+    ]  # fmt: skip
 
 
-def test_the_well_known_part_goes_between_host_and_path() -> None:
-    assert offer.well_known(ISSUER, "openid-credential-issuer") == (
-        "https://issuer.example/.well-known/openid-credential-issuer/tenant"
+def test_an_offer_to_sign_in() -> None:
+    read = offer.read_offer(
+        an_offer(grants={CODE: {"issuer_state": "s", "authorization_server": "https://as.example"}})
     )
-    assert offer.well_known("https://a.example", "oauth-authorization-server") == (
-        "https://a.example/.well-known/oauth-authorization-server"
-    )
+    assert (read.pre_authorized, read.by_code) == (None, offer.ByCode("s", "https://as.example"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"credential_issuer": "https://other.example"}, Code.INVALID_REQUEST),
-        ({"credential_issuer": ISSUER + "/"}, Code.INVALID_REQUEST),
-        ({"credential_endpoint": None}, Code.MALFORMED),
-        ({"credential_endpoint": "http://issuer.example/c"}, Code.UNSUPPORTED),
-        ({"nonce_endpoint": None}, Code.MALFORMED),
-        ({"authorization_servers": []}, Code.MALFORMED),
-        ({"credential_configurations_supported": None}, Code.MALFORMED),
-        ({"batch_credential_issuance": {"batch_size": 1}}, Code.MALFORMED),
-        ({"batch_credential_issuance": {}}, Code.MALFORMED),
-        ({"credential_response_encryption": {"encryption_required": True}}, Code.UNSUPPORTED),
-        ({"notification_endpoint": 7}, Code.MALFORMED),
-    ],
-)
-def test_broken_issuer_metadata_is_refused(changes: dict[str, Any], code: Code) -> None:
-    assert refused(lambda: offer.read_issuer(metadata(**changes), ISSUER)) is code
+def test_an_offer_with_both_grants_leaves_the_choice_to_the_wallet() -> None:
+    read = offer.read_offer(an_offer(grants={CODE: {}, GRANT: {"pre-authorized_code": "a"}}))
+    assert read.by_code is not None and read.pre_authorized is not None
 
 
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"format": "ldp_vc"}, Code.UNSUPPORTED),
-        ({"vct": None}, Code.MALFORMED),
-        ({"scope": None}, Code.MALFORMED),
-        ({"cryptographic_binding_methods_supported": None}, Code.UNSUPPORTED),
-        ({"cryptographic_binding_methods_supported": ["did:web"]}, Code.UNSUPPORTED),
-        ({"credential_signing_alg_values_supported": ["EdDSA"]}, Code.UNSUPPORTED),
-        ({"proof_types_supported": None}, Code.MALFORMED),
-        ({"proof_types_supported": {"di_vp": {}}}, Code.UNSUPPORTED),
-        (
-            {"proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["EdDSA"]}}},
-            Code.UNSUPPORTED,
-        ),
-        ({"format": "mso_mdoc", "doctype": "kr.card"}, Code.UNSUPPORTED),
-    ],
-)
-def test_a_configuration_we_cannot_use_is_refused(changes: dict[str, Any], code: Code) -> None:
-    raw = metadata(credential_configurations_supported={"card": configuration(**changes)})
-    assert refused(lambda: offer.read_issuer(raw, ISSUER).configuration("card")) is code
+@pytest.mark.parametrize("grants", [None, {}])
+def test_without_grants_a_sign_in_is_what_is_left(grants: Any) -> None:
+    """Section 4.1.1: then the server's metadata decides, and a pre-authorized code would have to be in the offer."""
+    read = offer.read_offer(an_offer(grants=grants))
+    assert (read.pre_authorized, read.by_code) == (None, offer.ByCode())
 
 
-def test_how_keys_are_proved_follows_the_metadata() -> None:
-    es256 = {"proof_signing_alg_values_supported": ["ES256"]}
-    for types, expected in (
-        ({"jwt": es256}, ("jwt", False)),
-        ({"jwt": {**es256, "key_attestations_required": {}}}, ("jwt", True)),
-        ({"attestation": es256}, ("attestation", False)),
-    ):
-        raw = metadata(credential_configurations_supported={"card": configuration(proof_types_supported=types)})
-        read = offer.read_issuer(raw, ISSUER).configuration("card")
-        assert (read.proof, read.attested) == expected
-
-
-def test_a_batch_is_as_large_as_both_sides_allow() -> None:
-    for size, expected in ((2, 2), (10, 10), (500, 20)):
-        raw = metadata(batch_credential_issuance={"batch_size": size})
-        assert offer.read_issuer(raw, ISSUER).batch_size == expected
-    assert offer.read_issuer(metadata(), ISSUER).batch_size == 1
-
-
-def test_the_offer_may_choose_only_among_the_issuers_servers() -> None:
-    read = offer.read_issuer(metadata(authorization_servers=["https://a.example", "https://b.example"]), ISSUER)
-    assert read.server("https://b.example") == "https://b.example"
-    assert read.server(None) == "https://a.example"
-    assert refused(lambda: read.server("https://c.example")) is Code.INVALID_REQUEST
-    assert offer.read_issuer(metadata(), ISSUER).server(None) == ISSUER
-
-
-def test_an_authorization_server_must_bind_tokens_and_know_wallets() -> None:
-    good = {
-        "issuer": ISSUER, "token_endpoint": f"{ISSUER}/token", "dpop_signing_alg_values_supported": ["ES256"],
-        "token_endpoint_auth_methods_supported": ["attest_jwt_client_auth"],
-    }  # fmt: skip
-    assert offer.read_server(good, ISSUER).token_endpoint == f"{ISSUER}/token"
-    for changes, code in (
-        ({"issuer": "https://other.example"}, Code.INVALID_REQUEST),
-        ({"dpop_signing_alg_values_supported": []}, Code.UNSUPPORTED),
-        ({"token_endpoint_auth_methods_supported": ["none"]}, Code.UNSUPPORTED),
-        ({"token_endpoint": "http://issuer.example/token"}, Code.UNSUPPORTED),
-    ):
-        assert refused(lambda changes=changes: offer.read_server({**good, **changes}, ISSUER)) is code
+def test_the_offers_of_the_specification_are_read() -> None:
+    """OpenID4VCI 1.0 4.1.2 and 4.1.3, HAIP 1.0: the examples."""
+    folder = public_vectors("openid4vci/examples")
+    read = [offer.read_offer(file.read_text()) for file in sorted(folder.glob("credential_offer*.json"))]
+    assert len(read) >= 2
+    for one in read:
+        assert one.issuer == "https://credential-issuer.example.com"

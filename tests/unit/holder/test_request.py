@@ -14,8 +14,8 @@ from mapae.errors import Code, Refused
 from mapae.formats import jwe
 from mapae.formats.jose import PublicKey, sign_jws, x5c_header
 from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number, x509_hash
+from mapae.holder.country import Listed
 from mapae.holder.request import Link, Request, open_request, read_link
-from mapae.holder.trusted import Trusted
 from mapae.keys import Signer
 from mapae.trust.publish import Purpose, RelyingParty, TrustList
 
@@ -36,7 +36,7 @@ class Shop:
         self.client_id = f"x509_hash:{x509_hash(self.leaf)}"
         self.key = jwe.public_jwk(jwe.private_jwk(DICE.bytes(48), "k1"))
 
-    def trusted(self, items: tuple[str, ...] = ("adult_by_year",), **changes: Any) -> Trusted:
+    def trusted(self, items: tuple[str, ...] = ("adult_by_year",), **changes: Any) -> Listed:
         purpose = Purpose(id="age", name=WORDS, why=WORDS, legal_basis=WORDS, items=items, retention=WORDS)
         party = RelyingParty(id="shop", name=WORDS, x509_hash=x509_hash(self.leaf), purposes=(purpose,))
         at = int(NOW.timestamp())
@@ -44,7 +44,7 @@ class Shop:
             "iat": at, "exp": at + 600, "issuers": (), "wallet_providers": (), "access_ca": (self.root,),
             "relying_parties": (party,), **changes,
         }  # fmt: skip
-        return Trusted(TrustList(**given))
+        return Listed(TrustList(**given))
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         claims: dict[str, Any] = {
@@ -66,7 +66,7 @@ class Shop:
     def link(self) -> Link:
         return Link(self.client_id, "http://localhost:8080/verifier/requests/1", False)
 
-    def opened(self, raw: bytes, trusted: Trusted | None = None, wallet_nonce: str | None = None) -> Request:
+    def opened(self, raw: bytes, trusted: Listed | None = None, wallet_nonce: str | None = None) -> Request:
         return open_request(raw, self.link(), wallet_nonce, trusted or self.trusted(), NOW)
 
 
@@ -106,7 +106,7 @@ def test_a_proper_request_says_who_and_why() -> None:
         ({"nonce": None}, Code.WRONG_NONCE, "nonce"),
         ({"nonce": "short"}, Code.WRONG_NONCE, "nonce"),
         ({"state": 7}, Code.MALFORMED, "nonce"),
-        ({"transaction_data": ["e30"]}, Code.UNSUPPORTED, "query"),
+        ({"transaction_data": ["e30"]}, Code.INVALID_TRANSACTION_DATA, "transaction"),
         ({"dcql_query": None, "scope": "card"}, Code.UNSUPPORTED, "query"),
         ({"dcql_query": {"credentials": []}}, Code.MALFORMED, "query"),
         ({"mapae_purpose": None}, Code.OVER_ASKING, "purpose"),

@@ -136,7 +136,7 @@ async def test_only_what_was_asked_leaves_the_wallet(country: Any) -> None:
         asked = await wallet.open_request(qr)
         match = asked.options[0][0]
         copy = next(card for card in wallet.cards if card.id == match.card).copies[0]
-        shown = wallet._presentation._present(asked.request, match, copy)
+        shown = wallet._presentation._present(asked.request, match, copy, ())
         if form is Form.SD_JWT:
             assert list(SdJwt.parse(shown).paths()) == [("adult_by_year",)]
         else:

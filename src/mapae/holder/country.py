@@ -1,0 +1,116 @@
+"""The citizen's view of trust: the signed list of her country, and nothing beside it.
+
+Promises: what comes from here stands on a list the pinned key signed and that is in date. Trusts: that key; without
+one given, the first the registry showed, and from then on no other. Keeps: the pinned key; parsed anchors, one set an
+issuer and list. Refuses: issuers and relying parties the list does not name, and anybody who asks without signing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mapae.clock import Clock
+from mapae.errors import Code, Refused
+from mapae.formats.jose import PublicKey, decode_json
+from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, x509_hash
+from mapae.trust.publish import Issuer, TrustList
+
+from .pocket import Pocket
+from .trusted import Chain, Party, TrustedIssuer, View, by_language
+from .wire import Wire
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mapae.trust.reader import TrustReader
+
+
+class _ListedIssuer:
+    """An issuer of the list, its anchors parsed."""
+
+    strict = True
+
+    def __init__(self, entry: Issuer) -> None:
+        self._anchors = Anchors(entry.ca)
+        self._status_prefix = entry.status_prefix
+        self._kinds = frozenset((*entry.vcts, *entry.doctypes))
+
+    def may_issue(self, kind: str) -> bool:
+        return kind in self._kinds
+
+    def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked:
+        return check_chain(chain, self._anchors, now, profile)
+
+    def may_publish(self, status_uri: str) -> bool:
+        return status_uri.startswith(self._status_prefix)
+
+
+class Listed:
+    """One trust list, looked up the wallet's way."""
+
+    def __init__(self, list_: TrustList) -> None:
+        self.list = list_
+        self._access = Anchors(list_.access_ca)
+        self._issuers: dict[str, TrustedIssuer] = {}
+        self._parties = {party.x509_hash: party for party in list_.relying_parties}
+
+    def issuer(self, identifier: str) -> TrustedIssuer:
+        """The entry behind a Credential Issuer Identifier: of that id, or with its status lists below that address."""
+        if identifier not in self._issuers:
+            for entry in self.list.issuers:
+                if entry.id == identifier or entry.status_prefix.startswith(f"{identifier}/"):
+                    self._issuers[identifier] = _ListedIssuer(entry)
+                    break
+            else:
+                raise Refused(Code.UNTRUSTED_ISSUER, "this issuer is not on the trust list")
+        return self._issuers[identifier]
+
+    def party(self, chain: Chain, now: datetime) -> Party:
+        found = self._parties.get(x509_hash(chain[0]))
+        if found is None:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks is not on the trust list")
+        return Party(found.id, by_language(found.name), "listed", found.purposes)
+
+    def asker(self, chain: Chain, now: datetime) -> Checked:
+        return check_chain(chain, self._access, now, Profile.ACCESS)
+
+    def origin(self, origin: str) -> Party:
+        raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks did not sign, so the trust list cannot name it")
+
+
+class CountryTrust:
+    """Today's list, fetched when needed."""
+
+    def __init__(
+        self, pocket: Pocket, http: httpx.AsyncClient, base: str, clock: Clock, key: Mapping[str, Any] | None
+    ) -> None:
+        self._pocket = pocket
+        self._http = http
+        self._base = base
+        self._clock = clock
+        self._pinned = None if key is None else PublicKey.from_jwk(key)
+        self._reader: TrustReader | None = None
+        self._listed: Listed | None = None
+
+    async def today(self) -> View:
+        if self._reader is None:
+            from mapae.trust.reader import TrustReader  # late: brings in what only a country's wallet needs
+
+            self._reader = TrustReader(self._http, f"{self._base}/trust/list", await self._key(), self._clock)
+        list_ = await self._reader()
+        if self._listed is None or self._listed.list is not list_:
+            self._listed = Listed(list_)
+        return self._listed
+
+    async def _key(self) -> PublicKey:
+        if self._pinned is None:
+            state = self._pocket.state
+            if state.trust_key is None:
+                reply = await Wire(self._http).get(f"{self._base}/trust/key", limit=4096)
+                reply.must_be_ok()
+                state.trust_key = PublicKey.from_jwk(decode_json(reply.body)).jwk
+                self._pocket.save()
+            self._pinned = PublicKey.from_jwk(state.trust_key)
+        return self._pinned
