@@ -171,7 +171,7 @@ def test_a_presentation_sent_to_another_shops_question_changes_nothing(alley: Al
     citizen.show(first.ask("alcohol_tobacco"))
     sent = citizen.tap.last("/verifier/responses")
     asked = alley.town.call(citizen.wallet.open_request, second.ask("alcohol_tobacco"))
-    path = asked.request.response_uri.removeprefix(BASE)
+    path = asked.request.way.uri.removeprefix(BASE)
     answer = alley.post(path, {"Content-Type": "application/x-www-form-urlencoded"}, content=sent.body)
     assert refusal(answer) == (400, "invalid_request")
     alley.town.call(citizen.wallet.present, asked)
@@ -207,6 +207,6 @@ def _present(
     shown = SdJwt.parse(copy.raw).disclose(match.paths).bind(key, now=now, **bound)
     payload = encode_json({"vp_token": {match.query: [shown]}, "state": request.state})
     jwe = encrypt(payload, request.key, enc=request.enc)
-    path = request.response_uri.removeprefix(BASE)
+    path = request.way.uri.removeprefix(BASE)
     assert alley.post(path, {}, data={"response": jwe}).status_code == 200
     return till.verdict()
