@@ -181,11 +181,6 @@ class Ask:
     response_uri: str
     key_thumbprint: bytes  # RFC 7638, of the key the answer is encrypted to
 
-    @property
-    def asked(self) -> Asked:
-        tie = ByRedirect(self.client_id, self.nonce, self.response_uri, self.key_thumbprint)
-        return Asked(either(self.items, self.vct, self.doctype, self.namespace), tie)
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -206,8 +201,16 @@ class Verified(Struct, frozen=True):
 
 def check(shown: Shown, ask: Ask, trusted: Trusted, now: datetime) -> Verified:
     """All six steps. Raises Refused with `step` and the codes of docs/checking.md."""
-    answer = check_answer({shown.format.value: [shown.presentation]}, ask.asked, trusted, now)
-    return verified(answer, ask.items)
+    with step("request"):
+        query = either(ask.items, ask.vct, ask.doctype, ask.namespace).query(shown.format.value)
+        if query is None:
+            raise Refused(Code.NOT_WHAT_WAS_ASKED, "an answer in a format that was not asked for")
+    tie = ByRedirect(ask.client_id, ask.nonce, ask.response_uri, ask.key_thumbprint)
+    examined = examine(shown.presentation, Expected(shown.format, query.kinds, tie), trusted, STRICT, now)
+    renew = stands(examined, trusted.lists, now)
+    with step("request"):
+        claims = _of_kind(fitting(query, examined, ()), ask.items)
+    return Verified(claims, examined.format, examined.issuer.id, renew)
 
 
 @lru_cache(maxsize=256)
@@ -231,9 +234,13 @@ def verified(answer: Answer, items: tuple[Item, ...]) -> Verified:
         if len(answer.presented) != 1:
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "one document was asked for")
         [one] = answer.presented
-        shown = {path[-1]: value for path, value in one.claims.items()}
-        claims = {item.name: _typed(item, shown[item.name]) for item in items}
+        claims = _of_kind(one.claims, items)
     return Verified(claims, one.format, one.issuer, one.renew)
+
+
+def _of_kind(claims: Mapping[Path, Any], items: tuple[Item, ...]) -> dict[str, ItemValue]:
+    shown = {path[-1]: value for path, value in claims.items()}
+    return {item.name: _typed(item, shown[item.name]) for item in items}
 
 
 def _typed(item: Item, value: Any) -> ItemValue:

@@ -8,6 +8,7 @@ caller says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ ROUNDING: Final = timedelta(days=1)
 
 LIMIT: Final = 131_072  # characters of one presentation; a resident card with its portrait takes about 20,000
 
+_LIST_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 _YEAR_10000: Final = 253_402_300_800  # where Python's calendar ends
 
 
@@ -198,8 +200,8 @@ def must_be_of(reference: StatusRef, issuer: Issuer) -> None:
     """Only lists the issuer has registered: a stolen signer key cannot send us to an address of its choice."""
     if issuer.status_prefix is None:
         return
-    rest = reference.uri.removeprefix(issuer.status_prefix)
-    if rest == reference.uri or not rest or not all(c.isascii() and (c.isalnum() or c in "-_") for c in rest):
+    uri, prefix = reference.uri, issuer.status_prefix
+    if not uri.startswith(prefix) or not _LIST_NAME.fullmatch(uri, len(prefix)):
         raise Refused(Code.STATUS_UNKNOWN, "the status list is not one of this issuer's")
 
 
