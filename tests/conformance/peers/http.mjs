@@ -22,7 +22,7 @@ export async function listen(routes, seen) {
       answer = handler ? await handler(new Request(url, init), url) : json({ error: "not_found" }, 404);
     } catch (error) {
       answer = json(error.errorResponse ?? { error: "server_error", error_description: String(error.message) }, error.status ?? 400);
-      seen.push({ path: url.pathname, refused: error.errorResponse?.error ?? "", why: String(error.message), because: String(error.cause?.message ?? "") });
+      seen.push({ path: url.pathname, refused: error.errorResponse?.error ?? "", why: String(error.message), because: String(error.cause?.message ?? error.cause ?? error.stack) });
     }
     seen.push({ method: incoming.method, path: url.pathname, status: answer.status });
     outgoing.writeHead(answer.status, Object.fromEntries(answer.headers));

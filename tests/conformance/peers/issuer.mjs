@@ -4,7 +4,7 @@
  */
 import { Oauth2AuthorizationServer, Oauth2ResourceServer } from "@openid4vc/oauth2";
 import { Openid4vciIssuer } from "@openid4vc/openid4vci";
-import { decodeJwt } from "jose";
+import { decodeJwt, decodeProtectedHeader } from "jose";
 import { randomBytes } from "node:crypto";
 
 import { callbacks, Keyring, signedBy } from "./callbacks.mjs";
@@ -20,14 +20,18 @@ const issuers = new Map();
 let serial = 0;
 
 class Issuer {
-  /** `anchors`: of wallet providers. `spoil`: what this issuer does wrongly, by name. */
-  constructor({ key, x5c, anchors, vct, doctype, namespace, claims, validity, dpopNonce = false, deferred = false, spoil = {} }) {
-    Object.assign(this, { key, x5c, vct, doctype, namespace, claims, validity, dpopNonce, deferred, spoil, seen: [], events: [] });
+  /**
+   * `anchors`: of wallet providers. `spoil`: what this issuer does wrongly, by name. `popEnds`: whether client attestations
+   * are left to the library, which wants an `exp` in the proof of possession (draft-07 5.2 has none).
+   */
+  constructor({ key, x5c, anchors, vct, doctype, namespace, claims, validity, dpopNonce = false, deferred = false, popEnds = true, spoil = {} }) {
+    Object.assign(this, { key, x5c, vct, doctype, namespace, claims, validity, dpopNonce, deferred, popEnds, spoil, seen: [], events: [] });
     const { d, ...publicJwk } = key;
     this.publicJwk = publicJwk;
     const given = callbacks(new Keyring(key), { trusts: signedBy(anchors) });
     this.vci = new Openid4vciIssuer({ callbacks: given });
     this.as = new Oauth2AuthorizationServer({ callbacks: given });
+    this.given = given;
     this.resource = new Oauth2ResourceServer({ callbacks: given });
     for (const name of ["offers", "codes", "pushed", "refreshes", "transactions", "nonces"]) this[name] = new Map();
     this.dpopNonces = new Set();
@@ -64,7 +68,7 @@ class Issuer {
       batch_credential_issuance: { batch_size: 5 }, display: [{ name: "Elsewhere", locale: "en" }],
       credential_configurations_supported: {
         sd_jwt: { format: "dc+sd-jwt", vct: this.vct, scope: "sd_jwt", credential_signing_alg_values_supported: ["ES256"], ...common },
-        mdoc: { format: "mso_mdoc", doctype: this.doctype, scope: "mdoc", credential_signing_alg_values_supported: [-7], ...common },
+        mdoc: { format: "mso_mdoc", doctype: this.doctype, scope: "mdoc", credential_signing_alg_values_supported: [-7], ...common, cryptographic_binding_methods_supported: ["cose_key"] },
       },
       ...this.spoil.metadata,
     });
@@ -113,6 +117,21 @@ class Issuer {
     return { "DPoP-Nonce": next };
   }
 
+  /** Client authentication for the library to do, or nothing left to do once it is done here. */
+  async client({ clientAttestationJwt, clientAttestationPopJwt } = {}) {
+    if (this.popEnds) return { required: true, clientAttestationJwt, clientAttestationPopJwt };
+    const [attestation, proof] = [clientAttestationJwt, clientAttestationPopJwt].map((compact) => ({
+      compact, header: decodeProtectedHeader(compact), payload: decodeJwt(compact),
+    }));
+    const { jwk: publicJwk } = attestation.payload.cnf;
+    const vouched = await this.given.verifyJwt({ method: "x5c", x5c: attestation.header.x5c, alg: "ES256" }, attestation);
+    const possessed = await this.given.verifyJwt({ method: "jwk", publicJwk, alg: "ES256" }, proof);
+    const fits = proof.payload.aud === this.http.base && proof.payload.iss === attestation.payload.sub && proof.payload.jti;
+    const types = `${attestation.header.typ} ${proof.header.typ}`;
+    if (vouched.verified && possessed.verified && fits && types === "oauth-client-attestation+jwt oauth-client-attestation-pop+jwt") return undefined;
+    throw Object.assign(new Error("client attestation"), { errorResponse: { error: "invalid_client" } });
+  }
+
   async push(request) {
     const wanted = this.nonceWanted(request);
     if (wanted) return refuse("use_dpop_nonce", 400, wanted);
@@ -120,7 +139,7 @@ class Issuer {
     const { authorizationRequest: asked, dpop, clientAttestation } = parsed;
     await this.as.verifyPushedAuthorizationRequest({
       authorizationRequest: asked, authorizationServerMetadata: this.server, request, dpop: { required: false, ...dpop },
-      clientAttestation: { required: true, ...clientAttestation },
+      clientAttestation: await this.client(clientAttestation),
     });
     const uri = `urn:ietf:params:oauth:request_uri:${token()}`;
     this.pushed.set(uri, asked);
@@ -150,7 +169,7 @@ class Issuer {
     const { grant, accessTokenRequest, pkceCodeVerifier } = parsed;
     const common = {
       authorizationServerMetadata: this.server, request, grant, accessTokenRequest, dpop: { required: true, ...parsed.dpop },
-      clientAttestation: { required: true, ...parsed.clientAttestation },
+      clientAttestation: await this.client(parsed.clientAttestation),
     };
     let kept;
     let checked;

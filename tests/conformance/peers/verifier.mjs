@@ -3,7 +3,7 @@
  * checked by @sd-jwt/sd-jwt-vc and @owf/mdoc.
  */
 import { Openid4vpVerifier } from "@openid4vc/openid4vp";
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
+import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair } from "jose";
 import { createHash, randomBytes } from "node:crypto";
 
 import { callbacks, Keyring } from "./callbacks.mjs";
@@ -22,7 +22,7 @@ class Verifier {
     const keyring = new Keyring(key);
     Object.assign(this, { key, x5c, issuerKey, anchors, spoil, keyring, seen: [], asked: new Map() });
     this.vp = new Openid4vpVerifier({ callbacks: callbacks(keyring) });
-    this.clientId = `x509_hash:${createHash("sha256").update(Buffer.from(x5c[0], "base64")).digest("base64url")}`;
+    this.clientId = spoil.clientId ?? `x509_hash:${createHash("sha256").update(Buffer.from(x5c[0], "base64")).digest("base64url")}`;
   }
 
   async start() {
@@ -52,10 +52,10 @@ class Verifier {
       },
       jar: {
         jwtSigner: { method: "x5c", x5c: this.x5c, alg: "ES256" }, requestUri: `${this.http.base}/request/${id}`, expiresInSeconds: 300,
-        additionalJwtPayload: { aud: "https://self-issued.me/v2", ...this.spoil.claims },
+        additionalJwtPayload: { aud: "https://self-issued.me/v2" },
       },
     });
-    const request = created.jar.authorizationRequestJwt;
+    const request = await this.bent(created.jar.authorizationRequestJwt);
     const text = this.spoil.signature ? request.slice(0, -4) + (request.endsWith("AAAA") ? "BBBB" : "AAAA") : request;
     const answer = () => new Response(text, { headers: { "Content-Type": "application/oauth-authz-req+jwt" } });
     this.routes[`GET /request/${id}`] = answer;
@@ -65,6 +65,16 @@ class Verifier {
     this.asked.set(id, { payload: created.authorizationRequestPayload, thumbprint, outcome: null });
     const uri = method ? `${created.authorizationRequest}&request_uri_method=${method}` : created.authorizationRequest;
     return { id, uri, clientId: this.clientId };
+  }
+
+  /** The request object with other claims and header than the library would write; null leaves one out. */
+  async bent(request) {
+    const { claims, header } = this.spoil;
+    if (!claims && !header) return request;
+    const without = (value) => Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null));
+    const jwt = { header: without({ ...decodeProtectedHeader(request), ...header }), payload: without({ ...decodeJwt(request), ...claims }) };
+    const { signJwt } = callbacks(this.keyring);
+    return (await signJwt({ method: "x5c", x5c: this.x5c, alg: "ES256" }, jwt)).jwt;
   }
 
   async answered(id, posted) {
