@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from conformance.country import Country
 from conformance.peers import Node
 
 
@@ -12,3 +13,10 @@ def node() -> Iterator[Node]:
     peers = Node()
     yield peers
     peers.close()
+
+
+@pytest.fixture(scope="session")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
+    running = Country.up(tmp_path_factory.mktemp("country") / "var")
+    yield running
+    running.down()

@@ -4,6 +4,7 @@
  */
 import { Openid4vpClient } from "@openid4vc/openid4vp";
 import { calculateJwkThumbprint } from "jose";
+import { createHash } from "node:crypto";
 
 import { callbacks, Keyring, signedBy } from "./callbacks.mjs";
 import * as owf from "./owf.mjs";
@@ -37,16 +38,24 @@ export async function decline({ uri, anchors, error = "access_denied" }) {
 
 async function send(request, payload, spoil) {
   const client = new Openid4vpClient({ callbacks: callbacks(new Keyring()) });
-  const asked = spoil.state ? { ...request, state: spoil.state } : request;
+  const asked = { ...request, ...(spoil.state ? { state: spoil.state } : {}) };
+  if (spoil.key) asked.client_metadata = { ...request.client_metadata, jwks: { keys: [{ ...request.client_metadata.jwks.keys[0], ...spoil.key }] } };
+  if (spoil.plain) return post(request.response_uri, { vp_token: JSON.stringify(payload.vp_token), state: request.state });
   const created = await client.createOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: asked, authorizationResponsePayload: payload,
-    jarm: payload.error || spoil.plain ? undefined : { encryption: { nonce: spoil.apu ?? "" }, serverMetadata: { ...SERVER, ...spoil.server } },
+    jarm: { encryption: { nonce: spoil.apu ?? "" }, serverMetadata: { ...SERVER, ...spoil.server } },
   });
   const { response } = await client.submitOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: request, authorizationResponsePayload: created.authorizationResponsePayload, jarm: created.jarm,
   });
-  return { status: response.status, type: response.headers.get("content-type"), body: await response.text() };
+  return { ...(await said(response)), sent: created.jarm.responseJwt, to: request.response_uri };
 }
+
+async function post(uri, fields) {
+  return said(await fetch(uri, { method: "POST", body: new URLSearchParams(fields) }));
+}
+
+const said = async (response) => ({ status: response.status, type: response.headers.get("content-type"), body: await response.text() });
 
 const typesOf = (query) => query.meta?.vct_values ?? [query.meta?.doctype_value];
 
@@ -63,11 +72,15 @@ async function answer(request, clientId, cards, spoil) {
   return token;
 }
 
-async function sd(request, clientId, query, card, { nonce, aud, iat, more, holder }) {
+async function sd(request, clientId, query, card, { nonce, aud, iat, more, holder, transactions }) {
   const frame = {};
   for (const { path } of query.claims ?? []) nest(frame, path);
   for (const name of more ?? []) frame[name] = true;
+  const hashes = (request.transaction_data ?? [])
+    .filter((text) => JSON.parse(Buffer.from(text, "base64url")).credential_ids.includes(query.id))
+    .map((text) => createHash("sha256").update(text).digest("base64url"));
   const kb = { iat: iat ?? Math.floor(Date.now() / 1000), aud: aud ?? clientId, nonce: nonce ?? request.nonce };
+  if (hashes.length > 0) Object.assign(kb, { transaction_data_hashes: transactions ?? hashes, transaction_data_hashes_alg: "sha-256" });
   return sdJwt.present({ card: card.credential, frame, holder: holder ?? card.key, kb });
 }
 
