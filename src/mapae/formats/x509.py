@@ -99,9 +99,17 @@ def serial_number(entropy: bytes) -> int:
 
 
 def root(
-    subject: Subject, ca: Certifying, *, serial: int, not_before: datetime, not_after: datetime, contact: str = ""
+    subject: Subject,
+    ca: Certifying,
+    *,
+    serial: int,
+    not_before: datetime,
+    not_after: datetime,
+    contact: str = "",
+    crl: str = "",
 ) -> bytes:
-    """A self-signed authority that signs leaves and nothing below them (ISO/IEC 18013-5 B.1.2, IACA)."""
+    """A self-signed authority that signs leaves and nothing below them (ISO/IEC 18013-5 B.1.2, IACA). `contact` and
+    `crl`, the address of its revocation list, go into its leaves as well (B.1.4)."""
     key_id = x509.SubjectKeyIdentifier.from_public_key(ca.public_key)
     builder = (
         _builder(subject.name(), subject.name(), ca.public_key, serial, not_before, not_after)
@@ -113,6 +121,9 @@ def root(
         builder = builder.add_extension(
             x509.IssuerAlternativeName([x509.UniformResourceIdentifier(contact)]), critical=False
         )
+    if crl:
+        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
     return ca.certify(builder).public_bytes(Encoding.DER)
 
 
@@ -142,8 +153,9 @@ def leaf(
         .add_extension(key_id(public_key.crypto), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id(ca.public_key)), False)
     )
-    if contact := authority.extension(x509.IssuerAlternativeName):
-        builder = builder.add_extension(contact, critical=False)
+    for kind in (x509.IssuerAlternativeName, x509.CRLDistributionPoints):
+        if (shared := authority.extension(kind)) is not None:
+            builder = builder.add_extension(shared, critical=False)
     if dns:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in dns]), False)
     return ca.certify(builder).public_bytes(Encoding.DER)

@@ -254,6 +254,20 @@ def test_what_is_made_has_the_profile_of_the_standard():
     assert x509.leaf_key(LEAF) == DS.key
 
 
+def test_a_signer_says_where_its_authority_lists_what_it_revoked():
+    """ISO/IEC 18013-5 B.1.2 and B.1.4: cRLDistributionPoints, a URI; here only where the authority has one."""
+    uri = "https://ca.example/revoked.crl"
+    options = {"serial": 1, "not_before": EARLY, "not_after": LATE}
+    authority = x509.root(x509.Subject("With a list"), CA, crl=uri, **options)
+    signer = x509.leaf(x509.Profile.DOCUMENT_SIGNER, x509.Subject("S"), DS.key, ca=CA, ca_der=authority, **options)
+    for der in (authority, signer):
+        [point] = c.load_der_x509_certificate(der).extensions.get_extension_for_class(c.CRLDistributionPoints).value
+        assert point.full_name == [c.UniformResourceIdentifier(uri)]
+    assert x509.check_chain([signer], Anchors([authority]), NOW, x509.Profile.DOCUMENT_SIGNER).key == DS.key
+    with pytest.raises(c.ExtensionNotFound):
+        c.load_der_x509_certificate(LEAF).extensions.get_extension_for_class(c.CRLDistributionPoints)
+
+
 def test_an_authority_signs_only_with_its_own_certificate_and_within_its_life():
     with refuses(Code.BAD_CERTIFICATE, "another key"):
         leaf(ca=Hand("another"))
