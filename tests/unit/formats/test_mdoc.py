@@ -470,3 +470,22 @@ def test_a_deployment_that_dates_with_fractions_of_a_second_is_refused():
     """ISO/IEC 18013-5 9.1.2.4 does not allow them; this one has them."""
     with refuses(Code.MALFORMED, "fractions"):
         DeviceResponse.parse(foreign("google"))
+
+
+FOREIGN = "mdoc-foreign/isomdl-definitions.json"
+
+
+def test_the_structures_of_isomdl_are_read_or_refused_for_a_reason():
+    found = json.loads(public_vectors(FOREIGN).read_text())["definitions"]
+    whole = IssuerSigned.parse(bytes.fromhex(found["issuer_signed.cbor"]))
+    assert whole.peek()["org.iso.18013.5.1"]["family_name"] == "Doe"
+    dry = IssuerSigned.parse(bytes.fromhex(found["issuer_signed_dehydrated.cbor"]))
+    with refuses(Code.BAD_DIGEST):  # values were taken out to be stored elsewhere
+        dry.peek()
+    with refuses(Code.MALFORMED, "four parts"):  # ISO/IEC 18013-5 9.1.2.4: COSE_Sign1 untagged; this one is tagged
+        DeviceResponse.parse(bytes.fromhex(found["device_response.cbor"]))
+    mac0 = cose.Mac0.parse(cbor.loads(bytes.fromhex(found["cose/mac0/serialized.cbor"])))
+    mac0.check(bytes.fromhex(found["cose/mac0/secret_key"]))
+    text = json.loads(public_vectors(FOREIGN).read_text())["stringified"]["test/stringified-mdl.txt"].strip()
+    with refuses(Code.MALFORMED, "should not have"):  # a store of its own, not an IssuerSigned
+        IssuerSigned.parse(base64.urlsafe_b64decode(text.replace("+", "-").replace("/", "_") + "=="))

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from hands import OUR_VECTORS
-from mapae.errors import Refused, step
-from mapae.formats import jose, sd_jwt, x509
+from mapae.errors import Code, Refused, step
+from mapae.formats import jose, mdoc, proximity, sd_jwt, x509
 from mapae.formats.jose import Jws, PublicKey
 from mapae.formats.mdoc import DeviceResponse
+from mapae.formats.proximity import DeviceEngagement, Establishment, Session, SessionData
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
 
-NAMES = ("base64url", "json", "jws", "jwk", "sd_jwt", "mdoc", "status", "x509")
+NAMES = ("base64url", "json", "jws", "jwk", "sd_jwt", "mdoc", "proximity", "status", "x509")
 FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
 
@@ -75,6 +76,33 @@ def read_mdoc(file: dict[str, Any], raw: Any) -> Any:
         return value.isoformat() if isinstance(value, date) else value
 
     return {namespace: {name: readable(value) for name, value in some.items()} for namespace, some in opened.items()}
+
+
+def read_proximity(file: dict[str, Any], raw: Any) -> Any:
+    code, first, last = raw
+    device = proximity.EphemeralKey(bytes.fromhex(file["device_seed"]))
+    with step("engagement"):
+        met = DeviceEngagement.parse(proximity.from_uri(code))
+    with step("establishment"):
+        begun = Establishment.parse(bytes.fromhex(first))
+    transcript = mdoc.qr_transcript(engagement=met.raw, reader_key=begun.reader_key_raw)
+    with step("session"):
+        session = Session.of_device(device, begun.reader_key, transcript)
+        opened = session.open(begun.data)
+    with step("request"):
+        request = mdoc.DeviceRequest.parse(opened)
+    with step("reader"):
+        anchors = x509.Anchors(jose.read_x5c(file["anchors"]))
+        for one in request.requests:
+            if one.x5chain is None:
+                raise Refused(Code.BAD_SIGNATURE, "the reader does not say who it is")
+            reader = x509.check_chain(one.x5chain, anchors, now(file), x509.Profile.ACCESS)
+            one.check_reader(reader.key, transcript)
+    with step("goodbye"):
+        goodbye = SessionData.parse(bytes.fromhex(last))
+        assert session.open(goodbye.data or b"") == b"bye"
+        assert goodbye.status == proximity.TERMINATION
+    return {one.doctype: one.elements for one in request.requests}
 
 
 def read_status(file: dict[str, Any], raw: Any) -> Any:
