@@ -72,6 +72,7 @@ class Register:
     country: Country
     people: dict[str, ClaimSet] = field(default_factory=dict)
     gone: dict[str, date] = field(default_factory=dict)
+    silent: bool = False
 
     def add(self, person: str, name: str, born: date) -> None:
         self.people[person] = ClaimSet(
@@ -95,6 +96,8 @@ class Register:
         )  # fmt: skip
 
     async def claims(self, person: str) -> ClaimSet:
+        if self.silent:
+            raise Refused(Code.UNAVAILABLE, "the register does not answer")
         if person not in self.people:
             raise Refused(Code.NOT_FOUND, "no such person")
         return msgspec.structs.replace(self.people[person], deceased_on=self.gone.get(person))

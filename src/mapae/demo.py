@@ -203,7 +203,7 @@ def _born_on(house: House) -> date:
 
 def _endpoints(country: Country, base: str) -> dict[str, str]:
     """Every address the issuer's metadata names."""
-    said = {**issuer_metadata(country, base), **authorization_metadata(country, base)}
+    said = {**issuer_metadata(country, base, {}), **authorization_metadata(country, base)}
     return {name: value for name, value in sorted(said.items()) if name.endswith("_endpoint")}
 
 

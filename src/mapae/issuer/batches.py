@@ -24,7 +24,7 @@ from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
 from mapae.issuer.authorization import Spend
 from mapae.issuer.draft import Copy, Draft, Place, draft_batch, life_of_copies
-from mapae.issuer.grants import Access, spend_all
+from mapae.issuer.grants import Access, spend_by_kind
 from mapae.issuer.lint import lint
 from mapae.issuer.metadata import Configuration
 from mapae.issuer.oid4vci import credential_message
@@ -36,6 +36,10 @@ from mapae.registers.values import PopulationRegister
 REDRAWS: Final = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
 
 Settle = Callable[[Tx], Awaitable[None]]
+
+
+class RegisterSilent(Refused):
+    """The register did not say what the copies would have to say."""
 
 
 async def _nothing(tx: Tx) -> None:
@@ -108,7 +112,12 @@ class Batches:
 
     async def _facts(self, configuration: Configuration, card: Card, now: datetime) -> _Facts:
         """What the register says today. A person who has died or is no citizen any more gets no new copies."""
-        resident = await self._register.claims(card.person)
+        try:
+            resident = await self._register.claims(card.person)
+        except Refused as refused:
+            if refused.code is Code.UNAVAILABLE:
+                raise RegisterSilent(Code.UNAVAILABLE, refused.detail) from None
+            raise
         rules = configuration.document.eligibility
         if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
@@ -132,13 +141,10 @@ class Batches:
         """Write down what we mean to sign. From here on the copies can be revoked, whether they ever exist or not."""
         session, card = wanted.access.session, wanted.access.session.card
         rows = [self._row(copy, draft) for copy in draft.copies]
-        proofs = tuple(spend for spend in wanted.spends if spend.kind == "dpop")
-        nonces = tuple(spend for spend in wanted.spends if spend.kind != "dpop")
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"person:{card.person}")
-            await spend_all(tx, proofs, Code.INVALID_DPOP_PROOF)
-            await spend_all(tx, nonces, Code.INVALID_NONCE)
+            await spend_by_kind(tx, wanted.spends)
             if not await store.hold_still(tx, card.id, now) or not await store.session_lives(tx, session.id):
                 raise Refused(Code.INVALID_TOKEN, "this card is locked or ended")
             await tickets.void_batches(tx, card.id, batch.configuration, ("intended", "signed"), now)

@@ -81,6 +81,12 @@ async def spend_all(tx: Tx, spends: tuple[Spend, ...], code: Code) -> None:
             raise Refused(code, "this proof has been used before")
 
 
+async def spend_by_kind(tx: Tx, spends: tuple[Spend, ...]) -> None:
+    """What a credential request uses up: its DPoP proof and its nonces, each refused by its own name."""
+    for spend in spends:
+        await spend_all(tx, (spend,), Code.INVALID_DPOP_PROOF if spend.kind == "dpop" else Code.INVALID_NONCE)
+
+
 class Grants:
     def __init__(
         self, db: Db, clock: Clock, dice: Dice, vault: Vault, base: str, country: Country, peers: Asking,

@@ -22,14 +22,17 @@ from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
 from mapae.issuer.authorization import Attesters, Knock, nonce_spend
 from mapae.issuer.batches import Batches, Wanted, end_card, stop_unissued
+from mapae.issuer.deferred import Deferred
 from mapae.issuer.documents import listed
 from mapae.issuer.eligibility import Facts, eligibility
+from mapae.issuer.encryption import RequestKeys
 from mapae.issuer.evidence import Evidence, Purpose, must_suffice
 from mapae.issuer.grants import Access, Asking, Grants, spend_all
 from mapae.issuer.metadata import Configuration, configurations
 from mapae.issuer.offers import Offers
-from mapae.issuer.oid4vci import CredentialRequest, NotificationRequest, ProofRules, check_proofs
+from mapae.issuer.oid4vci import CredentialRequest, DeferredRequest, NotificationRequest, ProofRules, check_proofs
 from mapae.issuer.order import Card, Holding, Offer, OfferEvent, Order, Terms, What
+from mapae.issuer.publication import Publication
 from mapae.issuer.status import LIST_SIZE, Seal, StatusLists
 from mapae.keys import Vault
 from mapae.registers.values import PopulationRegister
@@ -69,6 +72,9 @@ class Issuer:
             db=db, clock=clock, dice=dice, country=country, issuer=self.grants.issuer, seal=documents,
             lists=self.lists, register=register, checkpoint=checkpoint,
         )  # fmt: skip
+        self.deferred = Deferred(db, clock, dice, self.batches)
+        self.request_keys = RequestKeys(vault, clock)
+        self.publication = Publication(country, base, self.request_keys, documents, clock)
 
     # --- the counter ---
 
@@ -112,7 +118,12 @@ class Issuer:
         now = self._clock.now()
         proven = check_proofs(request.proofs, await self._proof_rules(access, configuration, now))  # 3
         spends = access.spends + tuple(nonce_spend(nonce, now) for nonce in proven.nonces)
-        return await self.batches.make(Wanted(access, configuration, proven.keys, spends))
+        return await self.deferred.now_or_later(Wanted(access, configuration, proven.keys, spends))
+
+    async def collect(self, knock: Knock, request: DeferredRequest) -> dict[str, Any]:
+        """Section 9: what was promised with a transaction id."""
+        access = await self.grants.authorize(knock)
+        return await self.deferred.collect(access, request.transaction_id, self.configurations)
 
     async def _proof_rules(self, access: Access, configuration: Configuration, now: datetime) -> ProofRules:
         return ProofRules(
@@ -274,7 +285,8 @@ class Issuer:
     async def prune(self) -> int:
         """Forget what could not be used any more anyway."""
         now = self._clock.now()
-        return await self._db.write(lambda tx: store.forget(tx, now, now - KEEP_OFFERS))
+        gone = await self._db.write(lambda tx: store.forget(tx, now, now - KEEP_OFFERS))
+        return gone + await self.deferred.prune(now)
 
     def promises(self) -> dict[str, Callable[[dict[str, Any]], Awaitable[None]]]:
         """Outbox handlers: what was promised in a transaction here is done at the wallet provider."""

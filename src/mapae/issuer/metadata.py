@@ -6,10 +6,12 @@ pack. Keeps: nothing. Refuses: nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mapae.catalog import Country, Document, MdocFormat, SdJwtFormat
+from mapae.formats.jwe import ALG, ENCS
 from mapae.issuer.oid4vci import AUTHORIZATION_CODE, LEVELS, PRE_AUTHORIZED
 
 DETAILS = "openid_credential"  # the type of authorization details (OpenID4VCI 5.1.1)
@@ -39,14 +41,19 @@ def configuration_ids(country: Country, kind: str) -> tuple[str, ...]:
     return tuple(id for id, one in configurations(country).items() if one.document.id == kind)
 
 
-def issuer_metadata(country: Country, base: str) -> dict[str, Any]:
+def issuer_metadata(country: Country, base: str, request_key: Mapping[str, str]) -> dict[str, Any]:
+    """`request_key`: the JWK that requests may be encrypted to."""
     issuer = f"{base}/issuer"
+    sealed = {"enc_values_supported": list(ENCS), "zip_values_supported": ["DEF"], "encryption_required": False}
     return {
         "credential_issuer": issuer,
         "authorization_servers": [issuer],
         "credential_endpoint": f"{issuer}/credential",
         "nonce_endpoint": f"{issuer}/nonce",
+        "deferred_credential_endpoint": f"{issuer}/deferred",
         "notification_endpoint": f"{issuer}/notification",
+        "credential_request_encryption": {"jwks": {"keys": [dict(request_key)]}, **sealed},
+        "credential_response_encryption": {"alg_values_supported": [ALG], **sealed},
         "batch_credential_issuance": {"batch_size": country.issuance.batch_size},
         "display": [{"name": country.name.pick(language), "locale": language} for language in country.languages],
         "credential_configurations_supported": {

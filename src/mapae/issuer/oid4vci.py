@@ -149,6 +149,13 @@ class CredentialRequest(msgspec.Struct, frozen=True):
         return self.credential_configuration_id
 
 
+class DeferredRequest(msgspec.Struct, frozen=True):
+    """Section 9.1."""
+
+    transaction_id: str
+    credential_response_encryption: Any = None
+
+
 @dataclass(frozen=True, slots=True)
 class Proven:
     """The keys to bind to, in order, and the nonces that were used."""

@@ -66,6 +66,7 @@ class What(StrEnum):
     OPENED = "opened"
     SCANNED = "scanned"
     REDEEMED = "redeemed"
+    DEFERRED = "deferred"
     ISSUED = "issued"
     ACCEPTED = "accepted"
     REFUSED_SECOND_SCAN = "refused_second_scan"

@@ -7,20 +7,36 @@ Refuses: an access token in the query (RFC 9449 section 7.1), a repeated header.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mapae.errors import Code, Refused
 from mapae.issuer.authorization import Knock
 from mapae.issuer.authorize import Authorize
+from mapae.issuer.encryption import Sealing, parse_sealing
 from mapae.issuer.issue import Issuer
-from mapae.issuer.metadata import authorization_metadata, issuer_metadata
-from mapae.issuer.oid4vci import CredentialRequest, NotificationRequest
-from mapae.ui.http import Answer, Caller, Door, Rate, answer_header, door, form, json_answer, json_body
+from mapae.issuer.oid4vci import CredentialRequest, DeferredRequest, NotificationRequest
+from mapae.issuer.publication import wants_signed
+from mapae.ui.http import (
+    Answer,
+    Caller,
+    Door,
+    Rate,
+    answer_header,
+    door,
+    form,
+    json_answer,
+    json_body,
+    json_message,
+    media_type,
+    raw_body,
+)
 from mapae.ui.words import accepted, say
 
+M = TypeVar("M", CredentialRequest, DeferredRequest)
 # Generous: a whole counter hall may stand behind one address.
 _RATE = Rate(1200, 60)
 _PUBLIC = {"Cache-Control": "public, max-age=300"}
@@ -45,8 +61,22 @@ class IssuerDoors:
 
     async def credential(self, request: Request) -> Response:
         self._dpop_nonce(request)
-        body = await json_body(request, CredentialRequest, extra=True)
-        return json_answer(await self._issuer.issue(self._knock(request), body))
+        body, sealed = await self._message(request, CredentialRequest)
+        sealing = parse_sealing(body.credential_response_encryption, request_was_sealed=sealed)
+        return _credentials(await self._issuer.issue(self._knock(request), body), sealing)
+
+    async def deferred(self, request: Request) -> Response:
+        self._dpop_nonce(request)
+        body, sealed = await self._message(request, DeferredRequest)
+        sealing = parse_sealing(body.credential_response_encryption, request_was_sealed=sealed)
+        return _credentials(await self._issuer.collect(self._knock(request), body), sealing)
+
+    async def _message(self, request: Request, type_: type[M]) -> tuple[M, bool]:
+        """A request in the clear or under encryption of its own, and which (OpenID4VCI 10)."""
+        if media_type(request) != "application/jwt":
+            return await json_body(request, type_, extra=True), False
+        raw = self._issuer.request_keys.open(await raw_body(request))
+        return json_message(request, raw, type_, extra=True), True
 
     async def notification(self, request: Request) -> Response:
         self._dpop_nonce(request)
@@ -73,10 +103,14 @@ class IssuerDoors:
         return json_answer({"status_lists": await self._issuer.lists.all()}, headers={"Cache-Control": "no-cache"})
 
     async def issuer_metadata(self, request: Request) -> Response:
-        return json_answer(issuer_metadata(self._issuer.country, self._issuer.base), headers=_PUBLIC)
+        said, headers = self._issuer.publication, {**_PUBLIC, "Vary": "Accept"}
+        if wants_signed(request.headers.get("accept", "")):
+            return Response(said.signed, headers=headers, media_type="application/jwt")
+        return Response(said.plain, headers=headers, media_type="application/json")
 
     async def authorization_metadata(self, request: Request) -> Response:
-        return json_answer(authorization_metadata(self._issuer.country, self._issuer.base), headers=_PUBLIC)
+        said = self._issuer.publication.authorization_server
+        return Response(said, headers=_PUBLIC, media_type="application/json")
 
     def _dpop_nonce(self, request: Request) -> None:
         answer_header(request, "DPoP-Nonce", self._issuer.grants.nonces.make("dpop"))
@@ -98,6 +132,15 @@ class IssuerDoors:
         )
 
 
+def _credentials(message: dict[str, Any], sealing: Sealing | None) -> Response:
+    """Section 8.3: 200 with credentials, 202 with a transaction id; errors are never sealed."""
+    status = 202 if "transaction_id" in message else 200
+    if sealing is None:
+        return json_answer(message, status)
+    text = sealing.seal(msgspec.json.encode(message))
+    return Response(text, status, {"Cache-Control": "no-store"}, "application/jwt")
+
+
 def routes(issuer: Issuer, authorize: Authorize) -> list[Door]:
     doors = IssuerDoors(issuer, authorize)
     wallet: dict[str, Any] = {"caller": Caller.WALLET, "answer": Answer.OAUTH, "cors": True, "rate": _RATE}
@@ -108,6 +151,7 @@ def routes(issuer: Issuer, authorize: Authorize) -> list[Door]:
         door("POST", "/issuer/token", doors.token, malformed=Code.INVALID_REQUEST, **wallet),
         door("POST", "/issuer/nonce", doors.nonce, limit=1024, **wallet),
         door("POST", "/issuer/credential", doors.credential, challenge="DPoP", malformed=credential, **wallet),
+        door("POST", "/issuer/deferred", doors.deferred, challenge="DPoP", malformed=credential, **wallet),
         door("POST", "/issuer/notification", doors.notification, challenge="DPoP", malformed=notification,
              limit=4096, **wallet),
         door("GET", "/issuer/offers/{id}", doors.offer, rate=_RATE, **anyone),
@@ -116,4 +160,6 @@ def routes(issuer: Issuer, authorize: Authorize) -> list[Door]:
         door("GET", "/issuer/status/{id}", doors.status, **anyone),
         door("GET", "/.well-known/openid-credential-issuer/issuer", doors.issuer_metadata, **anyone),
         door("GET", "/.well-known/oauth-authorization-server/issuer", doors.authorization_metadata, **anyone),
+        # Where drafts before 16 looked; what we publish is the address above.
+        door("GET", "/issuer/.well-known/openid-credential-issuer", doors.issuer_metadata, **anyone),
     ]  # fmt: skip

@@ -59,9 +59,13 @@ async def raw_body(request: Request) -> bytes:
 async def json_body(request: Request, type_: type[T], *, extra: bool = False) -> T:
     """The body as a `type_` (a msgspec Struct). Unknown members are refused unless the protocol says to ignore them
     (`extra`); nested Structs say so themselves with `forbid_unknown_fields`."""
-    if _media_type(request) != "application/json":
+    if media_type(request) != "application/json":
         _malformed(request, "the body must be application/json")
-    raw = await raw_body(request)
+    return json_message(request, await raw_body(request), type_, extra=extra)
+
+
+def json_message(request: Request, raw: bytes, type_: type[T], *, extra: bool = False) -> T:
+    """The same of a text that the body held in another wrapping."""
     try:
         value = decode_json_value(raw, limit=len(raw))
     except Refused as refused:
@@ -81,7 +85,7 @@ async def json_body(request: Request, type_: type[T], *, extra: bool = False) ->
 
 async def form(request: Request) -> dict[str, str]:
     """The urlencoded fields, each at most once (RFC 6749 3.2), without the CSRF token."""
-    if _media_type(request) != "application/x-www-form-urlencoded":
+    if media_type(request) != "application/x-www-form-urlencoded":
         _malformed(request, "the body must be application/x-www-form-urlencoded")
     pairs = form_pairs(request)
     fields = dict(pairs)
@@ -116,7 +120,7 @@ def _holds_nul(value: Any) -> bool:
             return False
 
 
-def _media_type(request: Request) -> str:
+def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from issuing import BASE, MDOC, SD_JWT, Hall, Phone
 from mapae.db import Db
+from mapae.formats.jose import Jws
+from mapae.formats.x509 import Anchors, Profile, check_chain
+from mapae.issuer.publication import wants_signed
 from mapae.issuer.web import routes
 from mapae.keys import Signer
 from mapae.ui.http import doors
@@ -42,6 +45,40 @@ async def test_the_issuer_says_what_it_offers(hall: Hall) -> None:
     assert {"path": ["name"]}.items() <= sd["credential_metadata"]["claims"][0].items()
     assert mso["credential_metadata"]["claims"][0]["path"] == ["kr.mapae.resident.1", "name"]
     assert "display" not in sd and "claims" not in sd  # moved under credential_metadata in the final text
+
+
+async def test_signed_metadata_says_the_same_under_our_seal(hall: Hall) -> None:
+    """OpenID4VCI 12.2.3, HAIP 1.0 4.1: typ, sub, iat; x5c without the anchor, by an authority of the trust list."""
+    address = "/.well-known/openid-credential-issuer/issuer"
+    plain = await hall.http.get(address)
+    signed = await hall.http.get(address, headers={"Accept": "application/jwt"})
+    assert signed.headers["content-type"] == "application/jwt" and "Accept" in signed.headers["vary"]
+    jws = Jws.parse(signed.text, typ="openidvci-issuer-metadata+jwt")
+    jws.verify(check_chain(jws.x5c, Anchors([hall.anchor]), hall.clock.now(), Profile.DOCUMENT_SIGNER).key)
+    claims = jws.claims()
+    assert claims["sub"] == claims["iss"] == f"{BASE}/issuer"
+    assert claims["iat"] <= hall.clock.now().timestamp() < claims["exp"]
+    assert {**claims, **plain.json()} == claims
+    again = await hall.http.get(address, headers={"Accept": "application/jwt"})
+    assert again.text == signed.text
+    hall.clock.advance(hours=1)
+    assert (await hall.http.get(address, headers={"Accept": "application/jwt"})).text != signed.text
+    old = await hall.http.get("/issuer/.well-known/openid-credential-issuer")
+    assert old.json() == plain.json()
+
+
+@pytest.mark.parametrize(
+    ("accept", "signed"),
+    [
+        ("", False), ("*/*", False), ("application/json", False), ("application/jwt", True), ("text/html", False),
+        ("application/jwt;q=0.5, application/json", False), ("application/json;q=0.5, application/jwt", True),
+        ("application/jwt, application/json", True), ("application/json, application/jwt", False),
+        ("application/jwt;q=x", False), ("application/jwt; q=0", False), ("Application/JWT", True),
+    ],
+)  # fmt: skip
+def test_json_is_sent_unless_a_jwt_is_preferred(accept: str, signed: bool) -> None:
+    """OpenID4VCI 12.2.2, RFC 9110 12.5.1."""
+    assert wants_signed(accept) is signed
 
 
 async def test_the_authorization_server_says_how_to_ask(hall: Hall) -> None:
@@ -129,7 +166,7 @@ async def test_the_list_of_documents_says_where_and_why_not(hall: Hall) -> None:
 
 def test_every_door_declares_itself(hall: Hall) -> None:
     found = doors(routes(hall.issuer, hall.authorize))
-    assert len(found) == 11
+    assert len(found) == 13
     assert all(one.cors and one.limit <= 65536 for one in found)
 
 
