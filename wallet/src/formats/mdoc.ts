@@ -105,6 +105,11 @@ export async function checkMdoc(
   const { x, y } = mso.deviceKeyInfo.deviceKey;
   const bound: PublicJwk = { kty: "EC", crv: "P-256", x: b64u(x ?? new Uint8Array()), y: b64u(y ?? new Uint8Array()) };
   if ((await thumbprint(bound)) !== (await thumbprint(key))) throw new Problem("bad_holder_proof", "bound to another key");
+  for (const items of signed.issuerNamespaces.issuerNamespaces.values()) {
+    if (new Set(items.map((item) => item.elementIdentifier)).size !== items.length) {
+      throw new Problem("malformed", "an element appears twice"); // the last would win, and hide the first
+    }
+  }
   const spaces = Object.fromEntries(
     [...signed.issuerNamespaces.issuerNamespaces].map(([space, items]) => [
       space,
