@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from issuing import BASE, MDOC, SD_JWT, Hall, Phone
 from mapae.db import Db
 from mapae.formats.jose import Jws
 from mapae.formats.x509 import Anchors, Profile, check_chain
+from mapae.issuer.metadata import issuer_metadata
 from mapae.issuer.publication import wants_signed
 from mapae.issuer.web import routes
 from mapae.keys import Signer
@@ -45,6 +47,15 @@ async def test_the_issuer_says_what_it_offers(hall: Hall) -> None:
     assert {"path": ["name"]}.items() <= sd["credential_metadata"]["claims"][0].items()
     assert mso["credential_metadata"]["claims"][0]["path"] == ["kr.mapae.resident.1", "name"]
     assert "display" not in sd and "claims" not in sd  # moved under credential_metadata in the final text
+
+
+async def test_metadata_says_honestly_which_documents_need_no_key_attestation(hall: Hall) -> None:
+    """12.2.4: key_attestations_required must not be there where none is required."""
+    document = msgspec.structs.replace(hall.country.documents["resident_card"], key_attestation=False)
+    country = msgspec.structs.replace(hall.country, documents={"resident_card": document})
+    for said, needed in ((issuer_metadata(country, BASE, {}), False), (issuer_metadata(hall.country, BASE, {}), True)):
+        for one in said["credential_configurations_supported"].values():
+            assert ("key_attestations_required" in one["proof_types_supported"]["jwt"]) is needed
 
 
 async def test_signed_metadata_says_the_same_under_our_seal(hall: Hall) -> None:
@@ -185,13 +196,25 @@ async def test_nothing_a_stranger_sends_is_our_bug(hall: Hall, data: st.DataObje
     hall.provider.phones.clear()
     phone = Phone(hall, "jisoo")
     await phone.c_nonce()
-    path = data.draw(st.sampled_from(["/issuer/token", "/issuer/nonce", "/issuer/credential", "/issuer/notification"]))
+    path = data.draw(
+        st.sampled_from(
+            [
+                "/issuer/token",
+                "/issuer/nonce",
+                "/issuer/credential",
+                "/issuer/notification",
+                "/issuer/par",
+                "/issuer/deferred",
+            ]
+        )
+    )
     body = data.draw(
         st.binary(max_size=200)
         | JSON.map(lambda value: json.dumps(value).encode())
         | st.dictionaries(NAMES, JSON, max_size=4).map(lambda value: json.dumps(value).encode())
     )
-    kind = data.draw(st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"]))
+    kind = data.draw(st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain",
+                                      "application/jwt"]))  # fmt: skip
     junk = data.draw(st.text("abc.{}[]-_=ABC", max_size=40))
     headers = {"Content-Type": kind, **data.draw(st.sampled_from([
         {}, {"DPoP": junk}, {"Authorization": f"DPoP {junk}"}, phone.dpop(path, "abc"), phone.attestation(),
@@ -199,6 +222,11 @@ async def test_nothing_a_stranger_sends_is_our_bug(hall: Hall, data: st.DataObje
     ]))}  # fmt: skip
     answer = await hall.http.post(path, content=body, headers=headers)
     assert answer.status_code < 500, answer.text
-    for door in ("/issuer/offers/", "/issuer/status/"):
+    for door in (
+        "/issuer/offers/",
+        "/issuer/status/",
+        "/issuer/authorize?request_uri=",
+        "/issuer/authorize?client_id=",
+    ):
         place = httpx.URL(BASE).join(door + data.draw(st.text("abc%0/?.-_", min_size=1, max_size=12)))
         assert (await hall.http.get(place)).status_code < 500
