@@ -90,7 +90,7 @@ export class Presenter {
     const entry = this.entry(asked, picks, orders, "sending");
     const rows = [await this.vault.seal("history", entry.id, "", entry)];
     await this.store.write(async (tx) => {
-      for (const { copy } of spending) {
+      for (const copy of new Map(spending.map(({ copy }) => [copy.row.id, copy])).values()) {
         const current = await tx.objectStore("sealed").get(copy.row.id);
         if (!current || (current.used === 1 && copy.row.used !== 1)) throw new Problem("conflict", "this copy was used a moment ago");
         await tx.objectStore("sealed").put({ ...current, used: 1 });
@@ -166,7 +166,7 @@ export class Presenter {
     if (!order || !part) throw new Problem("not_held");
     const first = (await this.spendable(order, part.configuration)).find(free);
     if (first) return first;
-    const [again] = shownAgain(order) ? (await this.spendable(order, part.configuration, true)).filter(free) : [];
+    const [again] = shownAgain(order) ? await this.spendable(order, part.configuration, true) : [];
     if (again) return again;
     // Fresh copies would take the place of those about to be shown.
     if (taken.size > 0) throw new Problem("no_copies");

@@ -63,7 +63,7 @@ export function claimLabel(name: string, labels: Readonly<Record<string, Words>>
   const key = `claim.${name}`;
   if (has(key)) return t(key);
   const [whole = "", ...parts] = name.split(".");
-  return parts.length === 0 ? name : [claimLabel(whole, labels), ...parts.map((part) => claimLabel(part))].join(" · ");
+  return parts.length === 0 ? name.replaceAll("_", " ") : [claimLabel(whole, labels), ...parts.map((part) => claimLabel(part))].join(" · ");
 }
 
 export function claimValue(name: string, value: unknown): string {

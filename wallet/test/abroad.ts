@@ -13,7 +13,7 @@ import { type Authority, authority, b64, certify, type Country, NOW, offering, t
 export const HOST = "https://id.abroad.test";
 export const SHOP = "https://shop.abroad.test";
 export const PID = "urn:eudi:pid:1";
-const PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E";
+const PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Ccircle cx='4' cy='4' r='3.500' fill='%23012169'/%3E%3Cpath d='M4 1v6M1 4h6' stroke='%23fff'/%3E%3C/svg%3E";
 const PERSON = {
   given_name: "Ada", family_name: "Lovelace", birthdate: "1995-12-10", nationalities: ["GB", "FR"],
   address: { street_address: "12 St James's Square", locality: "London", country: "GB" },

@@ -54,7 +54,7 @@ export class TxCodeForm extends LitElement {
           spellcheck="false" maxlength=${length ?? 64} aria-describedby=${described} aria-invalid=${this.wrong} ?disabled=${this.locked} .value=${this.typed}
           @input=${(event: InputEvent) => { this.typed = (event.target as HTMLInputElement).value.trim(); }} />
         <span class="hint" id="tx-shape">${this.words()}</span>
-        ${this.wrong ? html`<span class="field-error" id="tx-wrong" role="alert">${this.words()}</span>` : nothing}
+        ${this.wrong ? html`<span class="field-error" id="tx-wrong" role="alert">${t("tx.wrong")}</span>` : nothing}
       </div>
       <button class="button" id="tx-send" data-testid="tx-send" type="submit" ?disabled=${this.locked}>${t("do.next")}</button>
     </form>`;

@@ -124,7 +124,7 @@ class Ask extends Screen {
           </dl>`
         : html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`}
       ${this.left === null ? nothing : html`<p class="fine centre" data-testid="time-left">${over ? t("ask.over") : t("ask.until", { time: minutes(this.left) })}</p>`}
-      <div class="actions sticky">${asked.stranger ? [no(""), yes("secondary")] : [yes(""), no("secondary")]}</div>`;
+      <div class="actions ${asked.stranger || paying ? "" : "sticky"}">${asked.stranger ? [no(""), yes("secondary")] : [yes(""), no("secondary")]}</div>`;
   }
 
   private knownView(): TemplateResult {
