@@ -174,7 +174,8 @@ class Sqlite(Db):
     def __init__(self, path: str) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._writer = self._open()
         self._reader = self._open()
         self._reader.execute("PRAGMA query_only = ON")
@@ -197,8 +198,19 @@ class Sqlite(Db):
             raise RuntimeError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((body, future, loop))
+        # What this turn of the loop wants written goes to the writer together, at the turn's end: one wake of its
+        # thread and one commit for all of it. Handing each over at once would make a commit of nearly each.
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        gathered.append((body, future, loop))
         return await future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        gathered = self._gathered.pop(loop, None)
+        if gathered:  # else `close` was faster
+            self._jobs.put(gathered)
 
     async def all(self, sql: str, *args: Value) -> list[Row]:
         return self._reader.execute(_numbered(sql), args).fetchall()
@@ -211,6 +223,8 @@ class Sqlite(Db):
         if self._closed:
             return
         self._closed = True
+        for loop in list(self._gathered):
+            self._hand_over(loop)
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
@@ -218,20 +232,20 @@ class Sqlite(Db):
 
     def _write_for_ever(self) -> None:
         while True:
-            job = self._jobs.get()
-            if job is None:
+            jobs = self._jobs.get()
+            if jobs is None:
                 return
-            batch = [job]
+            batch = list(jobs)
             last = False
             while len(batch) < BATCH:
                 try:
-                    job = self._jobs.get_nowait()
+                    jobs = self._jobs.get_nowait()
                 except queue.Empty:
                     break
-                if job is None:
+                if jobs is None:
                     last = True
                     break
-                batch.append(job)
+                batch += jobs
             self._commit(batch)
             if last:
                 return

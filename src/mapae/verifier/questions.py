@@ -58,6 +58,7 @@ REMEMBER: Final = timedelta(minutes=10)  # of an ended question; it holds an out
 LOST: Final = Verdict(Outcome.REFUSED, "return", Code.WRONG_BROWSER.value)
 # Other people's credentials, under authorities the asker names: their own rules hold for status, end and open claims.
 FOREIGN: Final = Policy(without_status=True, without_end=True, open_claims=True)
+_OURS: Final = frozenset(format.value for format in Format)
 MOST_OPEN: Final = 4096  # questions whose parsed state is kept in memory; beyond that they are parsed again
 
 TrustSource = Callable[[], Awaitable[TrustList]]
@@ -287,12 +288,11 @@ class Questions:
             raise Refused(Code.SESSION_SPENT, "this question has been answered")
 
     async def _judge(self, session: Session, token: Any, tie: Tie) -> tuple[Verdict, bytes | None]:
-        trusted = await self.trust()
-        asked = await self._asked(session)
-        manner = read_manner(session)
+        trusted, manner = await self.trust(), read_manner(session)
+        asked = self._question(trusted, session.relying_party, session.purpose, session.form, session.manner)
         formats: str | None = None
         try:
-            if isinstance(token, Mapping):
+            if isinstance(token, dict):
                 formats = _formats(asked, token)
             answer = await self._check(asked, token, tie, self._trusted(trusted, manner), _policy(manner))
             return self._conclusion(session, asked, answer, manner)
@@ -314,13 +314,15 @@ class Questions:
         self, session: Session, asked: Question, answer: Answer, manner: Manner
     ) -> tuple[Verdict, bytes | None]:
         note = "renew" if any(one.renew for one in answer.presented) else None
-        formats = "+".join(dict.fromkeys(one.format.value for one in answer.presented))
+        formats = "+".join(dict.fromkeys([one.format.value for one in answer.presented]))
         values: dict[str, Any] = {}
         yes = True
         if asked.items:
             claims = verified(answer, asked.items).claims
-            yes = not asked.yes_or_no or all(value is True for value in claims.values())
-            values = {} if asked.yes_or_no else {name: str(value) for name, value in claims.items()}
+            if asked.yes_or_no:
+                yes = all(value is True for value in claims.values())
+            else:
+                values = {name: str(value) for name, value in claims.items()}
         if manner.reveal:
             values = {query.id: [_told(one.claims) for one in answer.of(query.id)] for query in asked.query.queries}
             values = {id: told for id, told in values.items() if told}
@@ -425,7 +427,7 @@ def _policy(manner: Manner) -> Policy:
 
 def _formats(asked: Question, token: Mapping[str, Any]) -> str | None:
     """Which formats came, for the verdict of an answer that fails; only where the queries are ours."""
-    ids = [query.id for query in asked.query.queries if query.id in token and query.id in set(Format)]
+    ids = [query.id for query in asked.query.queries if query.id in token and query.id in _OURS]
     return "+".join(ids) or None
 
 
