@@ -7,11 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from mapae.formats.jose import decode_json, unb64u
 
 PATIENCE = 90.0  # seconds for a new country to be made on a busy machine
 
@@ -78,6 +81,24 @@ class Country:
 
     def facts(self) -> dict[str, Any]:
         return dict(self.http.get("/demo.json").json())
+
+    def wallet_provider(self, name: str) -> dict[str, Any]:
+        """A wallet provider on the country's trust list, in the words of peers/wallet.mjs."""
+        answer = self.http.post("/demo/wallet-providers", json={"name": name})
+        assert answer.status_code == 200, answer.text
+        made = answer.json()
+        client = f"https://{name}.example"
+        return {"key": made["private_jwk"], "x5c": made["x5c"], "issuer": client, "clientId": f"{client}/app"}
+
+    def offer(self, **wanted: Any) -> dict[str, Any]:
+        answer = self.http.post("/demo/offers", json=wanted)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def anchors(self, kind: str) -> list[bytes]:
+        """The authorities of `issuers`, `wallet_providers` or `relying_parties` on the country's trust list."""
+        listed = decode_json(unb64u(self.http.get("/trust/list").text.split(".")[1]))
+        return [b64decode(der) for entry in listed[kind] for der in entry.get("ca", [])]
 
     def ask(self, **wanted: Any) -> Asked:
         answer = self.http.post("/demo/asks", json=wanted)

@@ -1,11 +1,12 @@
 /**
  * A wallet of @openid4vc/openid4vci and openid4vp with a wallet provider of its own: what HAIP 1.0 asks of a wallet, by
- * calls of the library's public API only. Wrong answers are made by `spoil`, which names what to send otherwise.
+ * calls of the library's public API only; `tries` goes past what the library would refuse to send.
  */
 import {
   clientAuthenticationClientAttestationJwt,
   getAuthorizationServerMetadataFromList,
   Oauth2Client,
+  resourceRequest,
 } from "@openid4vc/oauth2";
 import { Openid4vciClient, Openid4vciWalletProvider } from "@openid4vc/openid4vci";
 import { exportJWK, generateKeyPair } from "jose";
@@ -14,6 +15,8 @@ import { callbacks, Keyring } from "./callbacks.mjs";
 
 const fresh = async () => exportJWK((await generateKeyPair("ES256", { extractable: true })).privateKey);
 const publicOf = ({ d, ...rest }) => rest;
+/** Without the members that are null. */
+const present = (value) => Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null));
 const inSeconds = (seconds) => new Date(Date.now() + seconds * 1000);
 
 const wallets = new Map();
@@ -109,7 +112,7 @@ class Wallet {
   }
 
   /** The library's own statement has the type of an early draft; without `spoil.library` ours has the final one. */
-  async attest(attestedKeys, nonce, proof, { library, ...spoil }) {
+  async attest(attestedKeys, nonce, proof, { library, attestation }) {
     const levels = ["iso_18045_basic"];
     if (library) {
       return this.attester.createKeyAttestationJwt({
@@ -117,43 +120,57 @@ class Wallet {
       });
     }
     const now = Math.floor(Date.now() / 1000);
-    const payload = { iat: now, exp: now + 300, nonce, attested_keys: attestedKeys, key_storage: levels, user_authentication: levels, ...spoil.attestation };
+    const payload = { iat: now, exp: now + 300, nonce, attested_keys: attestedKeys, key_storage: levels, user_authentication: levels, ...attestation };
     const header = { alg: "ES256", typ: "key-attestation+jwt", x5c: this.provider.x5c };
-    return (await this.callbacks.signJwt(this.signer(), { header, payload })).jwt;
+    return (await this.callbacks.signJwt(this.signer(), { header, payload: present(payload) })).jwt;
   }
 
-  /** One request: `count` keys, proven by `proof`; `spoil` changes what is proven. */
-  async credentials({ configuration, identifier, count = 1, proof = "jwt", spoil = {} }) {
+  /** One request: `count` keys, proven by `proof`. */
+  async credentials({ configuration, count = 1, proof = "jwt", library = false }) {
     const { c_nonce: nonce } = await this.vci.requestNonce({ issuerMetadata: this.metadata });
     const keys = await Promise.all(Array.from({ length: count }, fresh));
     await Promise.all(keys.map((key) => this.keyring.add(key)));
-    const attestation = await this.attest(keys.map(publicOf), spoil.attestationNonce ?? nonce, proof, spoil);
-    const signWith = spoil.key ? await this.keyring.add(await fresh()) : publicOf(keys[0]);
-    const proofs =
-      proof === "attestation"
-        ? { attestation: [attestation] }
-        : {
-            jwt: [
-              (
-                await this.vci.createCredentialRequestJwtProof({
-                  issuerMetadata: spoil.audience
-                    ? { ...this.metadata, credentialIssuer: { ...this.metadata.credentialIssuer, credential_issuer: spoil.audience } }
-                    : this.metadata,
-                  credentialConfigurationId: configuration, nonce: spoil.nonce ?? nonce, clientId: this.provider.clientId,
-                  signer: { method: "jwk", alg: "ES256", publicJwk: signWith },
-                  keyAttestationJwt: spoil.unattested ? undefined : attestation,
-                  issuedAt: spoil.issuedAt ? new Date(spoil.issuedAt) : undefined,
-                })
-              ).jwt,
-            ],
-          };
+    const attestation = await this.attest(keys.map(publicOf), nonce, proof, { library });
+    const jwt = async () => {
+      const made = await this.vci.createCredentialRequestJwtProof({
+        issuerMetadata: this.metadata, credentialConfigurationId: configuration, nonce, clientId: this.provider.clientId,
+        signer: { method: "jwk", alg: "ES256", publicJwk: publicOf(keys[0]) }, keyAttestationJwt: attestation,
+      });
+      return made.jwt;
+    };
+    const proofs = proof === "attestation" ? { attestation: [attestation] } : { jwt: [await jwt()] };
     const dpop = { signer: this.dpopSigner, nonce: this.dpopNonce };
     const answer = await this.vci.retrieveCredentials({
-      accessToken: spoil.accessToken ?? this.access, credentialConfigurationId: configuration, issuerMetadata: this.metadata, proofs, dpop,
-      additionalRequestPayload: { ...(identifier ? { credential_identifier: identifier, credential_configuration_id: undefined } : {}), ...spoil.members },
+      accessToken: this.access, credentialConfigurationId: configuration, issuerMetadata: this.metadata, proofs, dpop,
     });
     this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
     return { keys, response: answer.credentialResponse };
+  }
+
+  /**
+   * The same with whatever `spoil` says, past the library's own checks; what the issuer answered. Proofs are signed and the
+   * request is sent by the library all the same.
+   */
+  async tries({ configuration, spoil = {} }) {
+    const { c_nonce: nonce } = await this.vci.requestNonce({ issuerMetadata: this.metadata });
+    const key = await fresh();
+    const other = await fresh();
+    await Promise.all([key, other].map((one) => this.keyring.add(one)));
+    const attestation = await this.attest([publicOf(key)], spoil.attestationNonce ?? nonce, "jwt", spoil);
+    const issuer = this.metadata.credentialIssuer;
+    const signWith = publicOf(spoil.otherKey ? other : key);
+    const header = { alg: "ES256", typ: "openid4vci-proof+jwt", jwk: signWith, key_attestation: attestation, ...spoil.header };
+    const payload = { iss: this.provider.clientId, aud: issuer.credential_issuer, iat: Math.floor(Date.now() / 1000), nonce, ...spoil.proof };
+    const proof = spoil.text ?? (await this.callbacks.signJwt({ method: "jwk", alg: "ES256", publicJwk: signWith }, { header: present(header), payload: present(payload) })).jwt;
+    const body = present({ credential_configuration_id: configuration, proofs: { jwt: [proof] }, ...spoil.members });
+    const answer = await resourceRequest({
+      accessToken: spoil.accessToken ?? this.access, callbacks: this.callbacks, dpop: { signer: this.dpopSigner, nonce: this.dpopNonce },
+      url: issuer.credential_endpoint + (spoil.query ?? ""),
+      requestOptions: { method: "POST", headers: { "Content-Type": spoil.type ?? "application/json" }, body: spoil.body ?? JSON.stringify(body) },
+    });
+    const { response } = answer;
+    this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
+    return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.clone().json().catch(() => null) };
   }
 
   async deferred({ transactionId }) {
