@@ -136,7 +136,7 @@ class step:
         pass
 
     def __exit__(self, kind: object, raised: BaseException | None, trace: object) -> None:
-        if isinstance(raised, Refused) and raised.step is None:
+        if raised is not None and isinstance(raised, Refused) and raised.step is None:
             raised.step = self._name
 
 

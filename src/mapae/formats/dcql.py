@@ -125,7 +125,10 @@ class Dcql(Struct, frozen=True, cache_hash=True):
     sets: tuple[SetQuery, ...] = ()
 
     def query(self, id: str) -> Query | None:
-        return next((query for query in self.queries if query.id == id), None)
+        for query in self.queries:
+            if query.id == id:
+                return query
+        return None
 
     def answered_by(self, ids: Collection[str]) -> bool:
         """Section 6.4.2: whether presentations for these queries are enough, and none is one nobody asked for."""

@@ -27,7 +27,9 @@ from mapae.formats.jose import (
     decode_json,
     decode_json_value,
     sign_jws,
+    token_parts,
     unb64u,
+    unb64u_each,
 )
 
 __all__ = ["SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "holder_key", "transaction_hashes"]
@@ -72,8 +74,10 @@ class SdJwt(msgspec.Struct, frozen=True):
             raise Refused(Code.TOO_LARGE, "the credential has too many disclosures")
         binding = disclosures.pop()
         shown = text[: -len(binding)] if binding else text
-        jws = Jws.parse(token, typ=typ, limit=limit)
-        return cls(jws, tuple(disclosures), binding or None, tuple([_item(one) for one in disclosures]), shown)
+        header, signed, body, seal = token_parts(token, typ, limit)
+        payload, signature, *decoded = unb64u_each((body, seal, *disclosures))
+        items = tuple([_item(one) for one in decoded])
+        return cls(Jws(header, payload, signature, signed), tuple(disclosures), binding or None, items, shown)
 
     @classmethod
     def from_json(
@@ -240,7 +244,7 @@ class _Processed:
                 if kind is dict or kind is list:
                     raw[name] = self._value(value, (*path, name))
         if hidden is not _ABSENT:
-            if not isinstance(hidden, list):
+            if type(hidden) is not list:
                 raise Refused(Code.MALFORMED, "_sd is not a list of digests")
             met = self._meet(hidden)
             for digest, index in self._by_digest.items():
@@ -258,7 +262,9 @@ class _Processed:
         if name in into:
             raise Refused(Code.MALFORMED, "a disclosure has the name of another claim")
         self.places[(*path, name)] = index
-        into[name] = self._value(item[2], (*path, name))
+        value = item[2]
+        kind = type(value)
+        into[name] = self._value(value, (*path, name)) if kind is dict or kind is list else value
 
     def array(self, raw: list[Any], path: Path) -> list[Any]:
         if len(path) > MAX_NESTING:
@@ -307,7 +313,7 @@ class _Processed:
 def holder_key(claims: Mapping[str, Any]) -> PublicKey:
     """RFC 7800 3.2: the key the holder must prove possession of."""
     cnf = claims.get("cnf")
-    if not isinstance(cnf, dict) or "jwk" not in cnf:
+    if type(cnf) is not dict or "jwk" not in cnf:
         raise Refused(Code.MALFORMED, "the credential is not bound to a key")
     return PublicKey.from_jwk(cnf["jwk"])
 
@@ -340,8 +346,8 @@ def _must_authorize(said: _Binding, transaction_data: Sequence[str]) -> None:
         raise Refused(Code.BAD_HOLDER_PROOF, "the holder authorized another transaction")
 
 
-def _item(text: str) -> list[Any]:
-    item = decode_json_value(unb64u(text), limit=MAX_SD_JWT)
+def _item(raw: bytes) -> list[Any]:
+    item = decode_json_value(raw, limit=MAX_SD_JWT)
     if type(item) is not list or not 2 <= len(item) <= 3 or type(item[0]) is not str:
         raise Refused(Code.MALFORMED, "a disclosure is not a salt, a name and a value")
     if len(item) == 3 and type(item[1]) is not str:

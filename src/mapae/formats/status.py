@@ -32,8 +32,7 @@ MAX_INDEX: Final = 2**32
 _BITS = (1, 2, 4, 8)
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRef:
+class StatusRef(msgspec.Struct, frozen=True):
     """Where a credential's status is read: which list, which entry."""
 
     uri: str
@@ -42,8 +41,8 @@ class StatusRef:
     @classmethod
     def parse(cls, status: Any) -> StatusRef:
         """The value of the `status` claim (draft-21 6.2), or of `status` in an MSO (6.3)."""
-        entry = status.get("status_list") if isinstance(status, dict) else None
-        if not isinstance(entry, dict):
+        entry = status.get("status_list") if type(status) is dict else None
+        if type(entry) is not dict:
             raise Refused(Code.MALFORMED, "the status is not a place in a status list")
         uri, index = entry.get("uri"), entry.get("idx")
         if not isinstance(uri, str) or not uri or type(index) is not int or not 0 <= index < MAX_INDEX:

@@ -73,6 +73,8 @@ def _answers(query: Dcql, ids: frozenset[str]) -> bool:
     """Section 6.4.2: one option of each required set, of another set one or none, and nothing besides."""
     if not query.sets:
         return len(ids) == len(query.queries)
+    if len(query.sets) == 1 and query.sets[0].required:
+        return ids in [frozenset(option) for option in query.sets[0].options]
     ways = []
     for wanted in query.sets:
         options = [option for option in wanted.options if ids.issuperset(option)]
@@ -127,9 +129,12 @@ def _plain(query: Query, shown: Examined) -> dict[Path, Any] | None:
         elements, others = shown.claims.get(space, {}), 0
         if len(shown.claims) != 1:
             return None
-    if len(elements) - others != len(paths) or not all(path[-1] in elements for path in paths):
+    if len(elements) - others != len(paths):
         return None
-    return {path: elements[path[-1]] for path in paths}  # type: ignore[index]  # names, as `_names` saw
+    try:
+        return {path: elements[path[-1]] for path in paths}  # type: ignore[index]  # names, as `_names` saw
+    except KeyError:
+        return None
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
@@ -23,13 +23,13 @@ from mapae.formats.jose import unb64u
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
 
-# A phone's clock may be this far from ours: for the holder's proof and for the first second of a copy.
-TOLERANCE: Final = timedelta(seconds=60)
+# In seconds, all three. A phone's clock may be this far from ours: for the holder's proof, and for a copy's start.
+TOLERANCE: Final = 60
 # A holder's proof is for a question that is on the screen now.
-PROOF_LIFE: Final = timedelta(seconds=300)
+PROOF_LIFE: Final = 300
 # Copies round their dates to whole days so that a batch cannot be linked; a signing time may thus stand up to one day
 # before the certificate that signed. The end is never rounded up, so there is no tolerance there.
-ROUNDING: Final = timedelta(days=1)
+ROUNDING: Final = 86_400
 
 LIMIT: Final = 131_072  # characters of one presentation; a resident card with its portrait takes about 20,000
 
@@ -222,10 +222,10 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     with step("holder"):
         authorized = _bound(shown, claims, expected, now) if bound else ()
     with step("dates"):
-        starts, ends, signed = (_moment(claims, name) for name in ("nbf", "exp", "iat"))
+        starts, ends, signed = _seconds(claims, "nbf"), _seconds(claims, "exp"), _seconds(claims, "iat")
         if ends is None and not policy.without_end:
             raise Refused(Code.MALFORMED, "the credential says nothing about its end")
-        _within(starts, ends, now)
+        _within(starts, ends, now.timestamp())
         _signed_in_time(signed, signer)
     with step("standing"):
         status = StatusRef.parse(claims["status"]) if claims.get("status") is not None else None
@@ -242,8 +242,7 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
         try:
             shown.check_binding(
                 key, nonce=expected.tie.nonce, audience=expected.tie.audience, now=now,
-                max_age=int(PROOF_LIFE.total_seconds()), skew=int(TOLERANCE.total_seconds()),
-                transaction_data=transactions,
+                max_age=PROOF_LIFE, skew=TOLERANCE, transaction_data=transactions,
             )  # fmt: skip
         except Refused as refused:
             if at == last or refused.code is not Code.BAD_HOLDER_PROOF:
@@ -270,8 +269,8 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
             raise Refused(Code.UNSUPPORTED, "elements signed by the device alone are not accepted")
     with step("dates"):
         validity = signed.mso.validity
-        _within(validity.valid_from, validity.valid_until, now)
-        _signed_in_time(validity.signed, signer)
+        _within(validity.valid_from.timestamp(), validity.valid_until.timestamp(), now.timestamp())
+        _signed_in_time(validity.signed.timestamp(), signer)
     with step("standing"):
         _must_have_status(signed.mso.status, issuer, policy)
     return Examined(Format.MDOC, issuer, document.doctype, namespaces, x5c, signed.mso.status)
@@ -281,7 +280,7 @@ def _issuer(
     x5c: tuple[bytes, ...], trusted: Trusted, format: Format, kinds: Iterable[str], now: datetime
 ) -> tuple[Issuer, Checked]:
     """The one listed issuer this chain leads to. A chain that is wrong in itself is said to be so."""
-    refusal = Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
+    refusal: Refused | None = None
     for issuer in trusted.issuers:
         if not issuer.may_issue(format, kinds):
             continue
@@ -289,32 +288,35 @@ def _issuer(
             return issuer, check_chain(x5c, issuer.anchors, now, issuer.profile)
         except Refused as refused:
             # Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.
-            if refusal.code is Code.UNTRUSTED_ISSUER:
+            if refusal is None or refusal.code is Code.UNTRUSTED_ISSUER:
                 refusal = refused
-    raise refusal
+    raise refusal or Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
 
 
-def _within(starts: datetime | None, ends: datetime | None, now: datetime) -> None:
-    if starts is not None and now + TOLERANCE < starts:
+def _within(starts: float | None, ends: float | None, at: float) -> None:
+    if starts is not None and at + TOLERANCE < starts:
         raise Refused(Code.NOT_YET_VALID, "the document is not valid yet")
-    if ends is not None and now >= ends:
+    if ends is not None and at >= ends:
         raise Refused(Code.EXPIRED, "the document has expired")
 
 
-def _signed_in_time(signed: datetime | None, signer: Checked) -> None:
+def _signed_in_time(signed: float | None, signer: Checked) -> None:
     """ISO/IEC 18013-5 9.3.3: signed within the life of the signer's certificate. Held for both formats."""
-    if signed is not None and not signer.not_before - ROUNDING <= signed <= signer.not_after:
+    if signed is None:
+        return
+    if not signer.not_before.timestamp() - ROUNDING <= signed <= signer.not_after.timestamp():
         raise Refused(Code.BAD_CERTIFICATE, "signed outside the life of the signer's certificate")
 
 
-def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
+def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
     # RFC 7519 section 2 allows fractions; bool is an int in Python and no date.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _YEAR_10000:
+    kind = type(value)
+    if (kind is not int and kind is not float) or not 0 <= value < _YEAR_10000:
         raise Refused(Code.MALFORMED, f"{name} is not a date")
-    return datetime.fromtimestamp(value, UTC)
+    return float(value)
 
 
 def _must_have_status(status: StatusRef | None, issuer: Issuer, policy: Policy) -> None:
