@@ -39,7 +39,7 @@ MAX_MESSAGE: Final = MAX_MDOC + 1_024
 SCHEME: Final = "mdoc:"
 # ISO/IEC 18013-5 9.1.1.4, Table 20
 ENCRYPTION_ERROR, DECODING_ERROR, TERMINATION = 10, 11, 20
-_VERSIONS = frozenset({"1.0", "1.1"})  # 1.1 adds OriginInfos (ISO/IEC 18013-7)
+_VERSIONS = ("1.0", "1.1")  # 1.1 adds OriginInfos (ISO/IEC 18013-7)
 _TAG = 16
 
 

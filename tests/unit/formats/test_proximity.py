@@ -185,6 +185,7 @@ def engaged(**change: object) -> bytes:
         (cbor.dumps([]), Code.MALFORMED, "engagement"),
         (engaged(_0="2.0"), Code.UNSUPPORTED, "version"),
         (engaged(_0=None), Code.UNSUPPORTED, "version"),
+        (engaged(_0={}), Code.UNSUPPORTED, "version"),
         (cbor.dumps({0: "1.0", 1: [1, KEY], "x": 1}), Code.MALFORMED, "numbered"),
         (engaged(_1=None), Code.MALFORMED, "cipher suite"),
         (engaged(_1=[1]), Code.MALFORMED, "cipher suite"),
