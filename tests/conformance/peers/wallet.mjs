@@ -9,7 +9,7 @@ import {
   resourceRequest,
 } from "@openid4vc/oauth2";
 import { Openid4vciClient, Openid4vciWalletProvider } from "@openid4vc/openid4vci";
-import { exportJWK, generateKeyPair } from "jose";
+import { CompactEncrypt, compactDecrypt, exportJWK, generateKeyPair, importJWK } from "jose";
 
 import { callbacks, Keyring } from "./callbacks.mjs";
 
@@ -17,6 +17,13 @@ const fresh = async () => exportJWK((await generateKeyPair("ES256", { extractabl
 const publicOf = ({ d, ...rest }) => rest;
 /** Without the members that are null. */
 const present = (value) => Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null));
+const parsed = (text) => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+};
 const inSeconds = (seconds) => new Date(Date.now() + seconds * 1000);
 
 const wallets = new Map();
@@ -46,7 +53,8 @@ class Wallet {
   }
 
   async fetch(url, init) {
-    const answer = await fetch(url, { redirect: "manual", ...init });
+    const headers = { ...init?.headers, ...(this.accept && String(url).includes("/openid-credential-issuer") ? { Accept: this.accept } : {}) };
+    const answer = await fetch(url, { redirect: "manual", ...init, headers: init?.headers instanceof Headers ? init.headers : headers });
     this.seen.push({ method: init?.method ?? "GET", path: new URL(url).pathname, status: answer.status });
     return answer;
   }
@@ -55,10 +63,13 @@ class Wallet {
     return { method: "jwk", alg: "ES256", publicJwk: publicOf(this.dpop) };
   }
 
-  async open({ offer }) {
+  /** `accept`: what metadata is asked for as; the library itself sends no Accept header. */
+  async open({ offer, accept }) {
+    this.accept = accept;
     this.offer = await this.vci.resolveCredentialOffer(offer);
     this.metadata = await this.vci.resolveIssuerMetadata(this.offer.credential_issuer);
-    return { offer: this.offer, issuer: this.metadata.credentialIssuer, servers: this.metadata.authorizationServers };
+    const { credentialIssuer: issuer, authorizationServers: servers, signedCredentialIssuer: signed } = this.metadata;
+    return { offer: this.offer, issuer, servers, signed: signed?.jwt.compact };
   }
 
   async redeem({ txCode } = {}) {
@@ -166,11 +177,32 @@ class Wallet {
     const answer = await resourceRequest({
       accessToken: spoil.accessToken ?? this.access, callbacks: this.callbacks, dpop: { signer: this.dpopSigner, nonce: this.dpopNonce },
       url: issuer.credential_endpoint + (spoil.query ?? ""),
-      requestOptions: { method: "POST", headers: { "Content-Type": spoil.type ?? "application/json" }, body: spoil.body ?? JSON.stringify(body) },
+      requestOptions: { method: "POST", headers: { "Content-Type": spoil.type ?? "application/json" }, body: spoil.body ?? (spoil.seal ? await spoil.seal(JSON.stringify(body)) : JSON.stringify(body)) },
     });
     const { response } = answer;
     this.dpopNonce = answer.dpop?.nonce ?? this.dpopNonce;
-    return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.clone().json().catch(() => null) };
+    const text = await response.clone().text();
+    return { status: response.status, headers: Object.fromEntries(response.headers), text, body: parsed(text) };
+  }
+
+  /**
+   * A request under encryption and its answer, by `jose` (the library knows neither yet): to the issuer's key, and back to a
+   * key of ours. OpenID4VCI 1.0 section 10.
+   */
+  async sealed({ configuration, enc = "A256GCM", zip, spoil = {} }) {
+    const { jwks } = this.metadata.credentialIssuer.credential_request_encryption;
+    const [to] = jwks.keys;
+    const pair = await generateKeyPair("ECDH-ES", { crv: "P-256", extractable: true });
+    const back = { ...(await exportJWK(pair.publicKey)), alg: "ECDH-ES", kid: "ours", use: "enc" };
+    const wanted = { credential_response_encryption: { jwk: back, enc, ...(zip ? { zip } : {}), ...spoil.wanted } };
+    const seal = (body) =>
+      importJWK({ ...to, ...spoil.to }, to.alg).then((key) =>
+        new CompactEncrypt(Buffer.from(body)).setProtectedHeader({ alg: to.alg, enc, kid: to.kid, ...spoil.jwe }).encrypt(key),
+      );
+    const answer = await this.tries({ configuration, spoil: { members: wanted, seal: spoil.open ? undefined : seal, type: spoil.open ? undefined : "application/jwt" } });
+    if (answer.status !== 200) return answer;
+    const { plaintext, protectedHeader } = await compactDecrypt(answer.text, pair.privateKey);
+    return { ...answer, header: protectedHeader, response: JSON.parse(Buffer.from(plaintext).toString()) };
   }
 
   async deferred({ transactionId }) {
