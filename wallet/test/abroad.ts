@@ -2,10 +2,12 @@
  * A world outside the country for the wallet's tests: an issuer that knows neither wallet attestations nor DPoP nor batches, and a verifier
  * that is on nobody's list. Their certificates come from an authority the trust list does not name.
  */
+import { CoseKey, DateOnly, DeviceKey, type DigestAlgorithm, Issuer as MdocIssuer, SignatureAlgorithm } from "@owf/mdoc";
 import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
 import { compactDecrypt, decodeJwt, decodeProtectedHeader } from "jose";
 import { deflateSync } from "node:zlib";
 import { b64u, type Bytes, random, sha256, token, utf8 } from "../src/bytes.ts";
+import { mdocContext } from "../src/formats/mdoc.ts";
 import { signBytes, signJwt } from "../src/keys.ts";
 import type { PublicJwk } from "../src/store.ts";
 import { type Authority, authority, b64, certify, type Country, NOW, offering, type Pair, pair } from "./country.ts";
@@ -17,6 +19,15 @@ const PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' vi
 const PERSON = {
   given_name: "Ada", family_name: "Lovelace", birthdate: "1995-12-10", nationalities: ["GB", "FR"],
   address: { street_address: "12 St James's Square", locality: "London", country: "GB" },
+};
+
+export const MDL = "org.iso.18013.5.1.mDL";
+const MDL_SPACES: Record<string, Record<string, unknown>> = {
+  "org.iso.18013.5.1": {
+    family_name: "Lovelace", given_name: "Ada", expiry_date: new DateOnly("2031-01-01"), issuing_country: "GB", portrait: new Uint8Array([255, 216, 255]),
+    driving_privileges: [new Map<string, unknown>([["vehicle_category_code", "B"], ["issue_date", new DateOnly("2015-06-01")]])],
+  },
+  "org.iso.18013.5.1.aamva": { family_name: "LOVELACE", organ_donor: 1 },
 };
 
 export class Abroad {
@@ -55,13 +66,22 @@ export class Abroad {
   }
 
   get offer(): string {
-    return offering({ credential_issuer: HOST, credential_configuration_ids: ["pid"], grants: { "urn:ietf:params:oauth:grant-type:pre-authorized_code": { "pre-authorized_code": "p1" } } });
+    return this.offerOf("pid");
+  }
+
+  offerOf(...ids: string[]): string {
+    return offering({ credential_issuer: HOST, credential_configuration_ids: ids, grants: { "urn:ietf:params:oauth:grant-type:pre-authorized_code": { "pre-authorized_code": "p1" } } });
   }
 
   get metadata(): Record<string, unknown> {
     return {
       credential_issuer: HOST, credential_endpoint: `${HOST}/credential`, nonce_endpoint: `${HOST}/nonce`, display: [{ name: "Home Office", logo: { uri: PICTURE } }],
       credential_configurations_supported: {
+        mdl: {
+          format: "mso_mdoc", doctype: MDL, scope: "mdl", cryptographic_binding_methods_supported: ["cose_key"], credential_signing_alg_values_supported: [-7],
+          proof_types_supported: { jwt: { proof_signing_alg_values_supported: ["ES256"] } },
+        },
+        passport: { format: "dc+sd-jwt", vct: "https://id.abroad.test/types/passport", proof_types_supported: { jwt: { proof_signing_alg_values_supported: ["ES256"] } } },
         pid: {
           format: "dc+sd-jwt", vct: this.vct, scope: "pid", cryptographic_binding_methods_supported: ["jwk"], credential_signing_alg_values_supported: ["ES256"],
           proof_types_supported: { jwt: { proof_signing_alg_values_supported: ["ES256"] } },
@@ -93,17 +113,32 @@ export class Abroad {
   private async credential(body: Record<string, unknown>): Promise<Response> {
     this.bodies.push(body);
     const proofs = (body["proofs"] as { jwt: string[] }).jwt;
+    const id = String(body["credential_configuration_id"]);
+    const make = (jwk: PublicJwk): Promise<string> => (id === "mdl" ? this.mdl(jwk) : this.sdJwt(jwk, id === "passport" ? "https://id.abroad.test/types/passport" : this.vct));
     const keys = proofs.map((proof) => decodeProtectedHeader(proof).jwk as PublicJwk);
     if (proofs.some((proof) => decodeJwt(proof).aud !== HOST)) return json({ error: "invalid_proof" }, 400);
-    return json({ credentials: await Promise.all(keys.map(async (jwk) => ({ credential: await this.sdJwt(jwk) }))) });
+    return json({ credentials: await Promise.all(keys.map(async (jwk) => ({ credential: await make(jwk) }))) });
   }
 
-  private async sdJwt(jwk: PublicJwk): Promise<string> {
+  private async mdl(jwk: PublicJwk): Promise<string> {
+    const sign = ({ toBeSigned }: { toBeSigned: Uint8Array }) => signBytes(this.ds.key, toBeSigned);
+    const context = { ...mdocContext, cose: { ...mdocContext.cose, sign1: { ...mdocContext.cose.sign1, sign } } };
+    const issuer = new MdocIssuer(MDL, context);
+    for (const [space, elements] of Object.entries(MDL_SPACES)) issuer.addIssuerNamespace(space, elements);
+    const signed = await issuer.sign({
+      signingKey: CoseKey.fromJwk({ ...this.ds.jwk, d: "AA", alg: "ES256" }), algorithm: SignatureAlgorithm.ES256, digestAlgorithm: "SHA-256" as DigestAlgorithm,
+      validityInfo: { signed: new Date(NOW), validFrom: new Date(NOW), validUntil: new Date(NOW + 86_400_000 * 20) },
+      deviceKeyInfo: { deviceKey: DeviceKey.fromJwk({ ...jwk }) as DeviceKey }, certificates: [this.dsDer],
+    });
+    return signed.encodedForOid4Vci;
+  }
+
+  private async sdJwt(jwk: PublicJwk, vct: string): Promise<string> {
     const vc = new SDJwtVcInstance({
       hasher: (data) => sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data as ArrayBuffer)), hashAlg: "sha-256",
       saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
     });
-    const envelope = { vct: this.vct, iss: HOST, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 30, cnf: { jwk: { ...jwk } }, status: { status_list: { uri: `${HOST}/status`, idx: 1 } } };
+    const envelope = { vct, iss: HOST, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 30, cnf: { jwk: { ...jwk } }, status: { status_list: { uri: `${HOST}/status`, idx: 1 } } };
     const frame = { _sd: Object.keys(this.claims), address: { _sd: ["street_address", "locality"] }, nationalities: { _sd: [0, 1] } };
     return vc.issue({ ...envelope, ...this.claims } as never, frame as never, { header: { x5c: [b64(this.dsDer)] } });
   }

@@ -1,8 +1,12 @@
 import { expect, test } from "vitest";
 import { random, unb64, unb64u } from "../src/bytes.ts";
-import { choices, everyName, firstChoice, type Holding, parseQuery, type Pick, picksOf, type Query } from "../src/dcql.ts";
+import { choices, everyName, firstChoice, type Holding, parseQuery, type Path, type Pick, picksOf, type Query, select } from "../src/dcql.ts";
 import { fromHash, parseLink } from "../src/links.ts";
-import { firstLanguage, maskNumber, minutes } from "../src/words.ts";
+import { colorsOf, contrast } from "../src/look.ts";
+import { mayAsk } from "../src/net.ts";
+import { purposeOf } from "../src/request.ts";
+import type { RelyingParty } from "../src/trust.ts";
+import { firstLanguage, maskNumber, minutes, money, speak } from "../src/words.ts";
 import { en } from "../src/words/en.ts";
 import { ko } from "../src/words/ko.ts";
 import { checkChain, parseCertificate } from "../src/x509.ts";
@@ -100,6 +104,79 @@ test.each<[string, unknown]>([
   ["more credentials than anybody asks for", { credentials: Array.from({ length: 65 }, (_, at) => ({ id: `a${at}`, format: "dc+sd-jwt", meta: { vct_values: ["x"] } })) }],
 ])("a query with %s is refused", (_what, raw) => {
   expect(() => parseQuery(raw)).toThrow(expect.objectContaining({ code: "bad_query" }));
+});
+
+const at = (order: string, format: Holding["format"], held: Record<string, unknown>): Holding => ({ order, format, type: format === "mso_mdoc" ? DOCTYPE : VCT, claims: held, authorities: [] });
+const wants = (id: string, path: unknown[], more: Record<string, unknown> = {}) => ({ id, format: "dc+sd-jwt", meta: { vct_values: [VCT] }, claims: [{ path }], ...more });
+
+test("the holder chooses: between options, between cards, and whether to show more (OpenID4VP 1.0 section 6.4.2)", () => {
+  const cards = [at("one", "dc+sd-jwt", { name: "A", age: 20 }), at("two", "dc+sd-jwt", { name: "B", age: 30 })];
+  const sets = [{ options: [["age"], ["name"]] }, { options: [["more"]], required: false }];
+  const from = choices(parseQuery({ credentials: [wants("age", ["age"]), wants("name", ["name"]), wants("more", ["name"])], credential_sets: sets }), cards);
+  expect(from.sets.map((set) => set.options.length)).toEqual([2, 1]);
+  const shown = (chosen: ReturnType<typeof firstChoice>) => picksOf(from, chosen).map((pick) => [pick.query, pick.holding.order]);
+  expect(shown(firstChoice(from))).toEqual([["age", "one"]]);
+  expect(shown({ options: [1, 0], cards: new Map([["name", ["two"]], ["more", ["one"]]]) })).toEqual([["name", "two"], ["more", "one"]]);
+});
+test("options that differ in the format only are one to the holder", () => {
+  const both = [at("one", "mso_mdoc", { [DOCTYPE]: { name: "A" } }), at("one", "dc+sd-jwt", { name: "A" })];
+  expect(choices(parseQuery(query(["name"])), both).sets[0]?.options).toEqual([["sd_jwt"]]);
+});
+test("several cards for one query only where it says multiple (section 6.1)", () => {
+  const cards = [at("one", "dc+sd-jwt", { name: "A" }), at("two", "dc+sd-jwt", { name: "B" })];
+  for (const multiple of [true, false]) {
+    const from = choices(parseQuery({ credentials: [wants("a", ["name"], { multiple })] }), cards);
+    expect(picksOf(from, firstChoice(from))).toHaveLength(1); // less, until the holder says more
+    expect(picksOf(from, { options: [0], cards: new Map([["a", ["one", "two"]]]) })).toHaveLength(multiple ? 2 : 1);
+  }
+});
+test("a transaction is carried by one of the credentials it names, or the option is none", () => {
+  const cards = [at("one", "dc+sd-jwt", { name: "A" })];
+  const asked = parseQuery({ credentials: [wants("a", ["name"]), wants("b", ["name"])], credential_sets: [{ options: [["a"], ["b"]] }] });
+  expect(choices(asked, cards, [["b"]]).sets[0]?.options).toEqual([["b"]]);
+  expect(() => choices(parseQuery({ credentials: [wants("a", ["name"]), wants("b", ["shoe"])], credential_sets: [{ options: [["a"], ["b"]] }] }), cards, [["b"]])).toThrow(expect.objectContaining({ code: "not_held" }));
+});
+test.each<[unknown, unknown[]]>([
+  [["name"], ["Arthur Dent"]],
+  [["address", "street_address"], ["42 Market Street"]],
+  [["degrees", null, "type"], ["Bachelor of Science", "Master of Science"]],
+  [["nationalities", 1], ["Betelgeusian"]],
+  [["nationalities", 2], []],
+  [["name", "first"], []],
+  [["address", 0], []],
+  [["__proto__"], []],
+])("the path %j leads where section 7.3 says", (path, found) => {
+  const degrees = [{ type: "Bachelor of Science" }, { type: "Master of Science" }];
+  const card = { name: "Arthur Dent", address: { street_address: "42 Market Street" }, degrees, nationalities: ["British", "Betelgeusian"] };
+  expect(select(card, path as Path)).toEqual(found);
+});
+test("an item is what it is registered as, or a part of it; never what another item's part is called", () => {
+  const party = { id: "p", name: { ko: "", en: "" }, x509_hash: "", purposes: [{ id: "x", items: ["name", "address.locality"] }] } as unknown as RelyingParty;
+  expect(purposeOf(party, "x", ["name", "name.first", "address.locality"]).id).toBe("x");
+  for (const name of ["spouse.name", "address", "address.street", "*"]) {
+    expect(() => purposeOf(party, "x", [name])).toThrow(expect.objectContaining({ code: "over_asking" }));
+  }
+});
+
+test("words can be read on every card, whatever colours its issuer asks for (WCAG 2.2 1.4.3)", () => {
+  for (const [background, text] of [["#ffffff", "#fffffe"], ["#ffee00", "#ffffff"], ["#777777", "#888888"], ["#000000", undefined], ["red", "blue"], [undefined, "#123456"]]) {
+    const colors = colorsOf({ background_color: background, text_color: text });
+    expect(contrast(colors.background, colors.text)).toBeGreaterThanOrEqual(4.5);
+  }
+  expect(colorsOf({ background_color: "#12107c", text_color: "#ffffff" })).toEqual({ background: "#12107c", text: "#ffffff" });
+});
+test("an amount is written with its currency's code and loses no digit", () => {
+  speak("en");
+  expect(money("999999999999999.9999", "EUR")).toMatch(/EUR\s999,999,999,999,999\.9999/);
+  expect(money("12500", "KRW")).toMatch(/KRW\s12,500$/);
+  speak("ko");
+});
+test("only this machine's servers are asked without TLS, and only where the wallet itself is on it", () => {
+  expect(mayAsk("http://localhost:9000/x", "http://localhost:8080")).toBe(true);
+  expect(mayAsk("http://127.0.0.1:9000/x", "http://localhost:8080")).toBe(true);
+  expect(mayAsk("http://localhost:9000/x", "https://wallet.test")).toBe(false);
+  expect(mayAsk("http://elsewhere.test", "http://localhost:8080")).toBe(false);
+  expect(mayAsk("ftp://a.test", "https://wallet.test")).toBe(false);
 });
 
 test("a chain is good only up to its own anchor, in date, and without the anchor inside", async () => {

@@ -5,7 +5,10 @@ import { b64u, sha256, utf8 } from "../src/bytes.ts";
 import { linesOf } from "../src/claims.ts";
 import { PAYMENT } from "../src/transaction.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
-import { Abroad, pidQuery, SHOP } from "./abroad.ts";
+import { DeviceResponse, Verifier } from "@owf/mdoc";
+import { mdocContext, transcript } from "../src/formats/mdoc.ts";
+import { encryptionThumbprint } from "../src/request.ts";
+import { Abroad, MDL, pidQuery, SHOP } from "./abroad.ts";
 import { authority, b64, BASE, certify, Country, NOW, OFFER, pair, VCT } from "./country.ts";
 
 const PIN = "274913";
@@ -291,4 +294,35 @@ test("two queries for the same card spend a copy each, and nothing is shown whil
   await expect(wallet.present(presentation, PIN)).rejects.toMatchObject({ code: "no_copies" });
   expect(abroad.answers).toEqual([]);
   expect((await wallet.presenter.copiesLeft(wallet.orders[0]!)).get("pid")).toBe(1);
+});
+
+test("a driving licence from abroad: two namespaces, maps in lists, dates and a picture; shown as an independent reader wants it", async () => {
+  await receive(abroad.offerOf("mdl"));
+  const [order] = wallet.orders;
+  expect(order?.name).toEqual({ ko: "mDL", en: "mDL" });
+  const lines = linesOf(order!.parts[0]!.claims);
+  expect(lines).toContainEqual({ name: "driving_privileges.vehicle_category_code", value: "B" });
+  expect(lines).toContainEqual({ name: "driving_privileges.issue_date", value: "2015-06-01" });
+  expect(lines.filter(({ name }) => name === "family_name")).toEqual([{ name: "family_name", value: "Lovelace" }]);
+
+  const claims = [["org.iso.18013.5.1.aamva", "family_name"], ["org.iso.18013.5.1", "driving_privileges"]].map((path) => ({ path }));
+  abroad.requestClaims = { dcql_query: { credentials: [{ id: "m", format: "mso_mdoc", meta: { doctype_value: MDL }, claims }] } };
+  const presentation = await ask();
+  await wallet.present(presentation, PIN);
+  const raw = (abroad.answers[0] as { vp_token: Record<string, string[]> }).vp_token["m"]?.[0] ?? "";
+  const { clientId, nonce, responseUri, encryptTo } = presentation.asked;
+  const sessionTranscript = await transcript({ clientId, nonce, responseUri, encryptionThumbprint: await encryptionThumbprint(encryptTo) });
+  const deviceResponse = DeviceResponse.decode(Buffer.from(raw, "base64url"));
+  const trusting = { ...mdocContext, x509: { ...mdocContext.x509, verifyCertificateChain: async () => undefined } };
+  await Verifier.verifyDeviceResponse({ deviceResponse, trustedCertificates: [abroad.ca.der], now: new Date(NOW), sessionTranscript }, trusting);
+  const spaces = ["org.iso.18013.5.1", "org.iso.18013.5.1.aamva"].map((space) => deviceResponse.documents?.[0]?.getIssuerNamespace(space)?.map((item) => item.elementIdentifier));
+  expect(spaces).toEqual([["driving_privileges"], ["family_name"]]);
+});
+
+test("two documents in one form are two cards; two forms of one are one", async () => {
+  await receive(abroad.offerOf("pid", "passport"));
+  expect(wallet.orders.map((order) => order.name.en).toSorted()).toEqual(["Person identification", "passport"]);
+  expect(wallet.orders.every((order) => order.parts.length === 1)).toBe(true);
+  await receive(abroad.offerOf("pid", "mdl"));
+  expect(wallet.orders.find((order) => order.name.en === "Person identification")?.parts.map((part) => part.format)).toEqual(["mso_mdoc", "dc+sd-jwt"]);
 });
