@@ -154,21 +154,32 @@ function authorities(raw: unknown): readonly string[] | null {
   });
 }
 
+interface Found {
+  /** Without null: the very place. */
+  readonly path: Path;
+  readonly value: unknown;
+}
+
 /** What a path points at (section 7.1.1); nothing where it leads nowhere. */
-export function select(root: unknown, path: Path): unknown[] {
-  let found: unknown[] = [root];
+function follow(root: unknown, path: Path): readonly Found[] {
+  let found: readonly Found[] = [{ path: [], value: root }];
   for (const step of path) {
+    const into = (from: Found, at: string | number, value: unknown): Found => ({ path: [...from.path, at], value });
     if (typeof step === "string") {
-      if (!found.every((value) => typeof value === "object" && value !== null && !Array.isArray(value))) return [];
-      found = (found as Record<string, unknown>[]).filter((value) => Object.hasOwn(value, step)).map((value) => value[step]);
+      if (!found.every(({ value }) => typeof value === "object" && value !== null && !Array.isArray(value))) return [];
+      found = found.filter(({ value }) => Object.hasOwn(value as object, step)).map((from) => into(from, step, (from.value as Record<string, unknown>)[step]));
     } else {
-      if (!found.every(Array.isArray)) return [];
-      const lists = found as unknown[][];
-      found = step === null ? lists.flat() : lists.filter((value) => step < value.length).map((value) => value[step]);
+      if (!found.every(({ value }) => Array.isArray(value))) return [];
+      found = found.flatMap((from) => {
+        const elements = (from.value as unknown[]).map((value, at) => into(from, at, value));
+        return step === null ? elements : elements.slice(step, step + 1);
+      });
     }
   }
   return found;
 }
+
+export const select = (root: unknown, path: Path): unknown[] => follow(root, path).map(({ value }) => value);
 
 /** How an item is called where it is listed: the members on the way to it; an mdoc's namespace is no part of it. */
 export function itemName(path: Path, format: string): string {
@@ -237,15 +248,21 @@ function answer(query: CredentialQuery, holding: Holding): Pick | null {
 function pathsFor({ claims, claimSets }: CredentialQuery, holding: Holding): readonly Path[] | null {
   if (!claims) return [];
   const sets = claimSets?.map((ids) => claims.filter((claim) => ids.includes(claim.id ?? ""))) ?? [claims];
-  const set = sets.find((wanted) => wanted.every((claim) => fits(claim, holding)));
-  return set ? unique(set.map((claim) => claim.path)) : null;
+  for (const set of sets) {
+    const places = set.map((claim) => placesOf(claim, holding));
+    if (places.every((found) => found.length > 0)) return unique(places.flat());
+  }
+  return null;
+}
+
+/** Section 6.4.1: where values are asked for, what has another value counts as not there; of an array, its elements one by one. */
+function placesOf({ path, values }: ClaimQuery, holding: Holding): readonly Path[] {
+  const found = follow(holding.claims, path);
+  if (!values) return found.length > 0 ? [path] : [];
+  const fitting = found.filter(({ value }) => values.includes(value));
+  return fitting.length === found.length && fitting.length > 0 ? [path] : fitting.map((one) => one.path);
 }
 
 function unique(paths: readonly Path[]): Path[] {
   return [...new Map(paths.map((path) => [JSON.stringify(path), path])).values()];
-}
-
-function fits(claim: ClaimQuery, holding: Holding): boolean {
-  const found = select(holding.claims, claim.path);
-  return claim.values ? found.some((value) => claim.values?.includes(value)) : found.length > 0;
 }

@@ -150,6 +150,13 @@ test.each<[unknown, unknown[]]>([
   const card = { name: "Arthur Dent", address: { street_address: "42 Market Street" }, degrees, nationalities: ["British", "Betelgeusian"] };
   expect(select(card, path as Path)).toEqual(found);
 });
+test("of an array asked by value only the elements with the value are given (section 6.4.1)", () => {
+  const card = at("one", "dc+sd-jwt", { nationalities: ["GB", "FR", "GB"] });
+  const paths = (values: unknown[]) => choose(parseQuery({ credentials: [{ ...wants("a", []), claims: [{ path: ["nationalities", null], values }] }] }), [card])[0]?.paths;
+  expect(paths(["FR"])).toEqual([["nationalities", 1]]);
+  expect(paths(["GB", "FR"])).toEqual([["nationalities", null]]);
+  expect(() => paths(["DE"])).toThrow(expect.objectContaining({ code: "not_held" }));
+});
 test("an item is what it is registered as, or a part of it; never what another item's part is called", () => {
   const party = { id: "p", name: { ko: "", en: "" }, x509_hash: "", purposes: [{ id: "x", items: ["name", "address.locality"] }] } as unknown as RelyingParty;
   expect(purposeOf(party, "x", ["name", "name.first", "address.locality"]).id).toBe("x");
