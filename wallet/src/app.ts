@@ -94,7 +94,10 @@ export class App extends LitElement implements Host {
     const first = await this.firstRoute();
     const closed = !this.wallet.vault.open && this.route.name !== "passkey" && !OPEN_ROUTES.has(this.route.name);
     if (closed) this.go(first, true);
-    else this.requestUpdate();
+    else {
+      this.waitForIssuers();
+      this.requestUpdate();
+    }
   }
 
   go(route: Route, replace = false): void {

@@ -179,7 +179,8 @@ export class Wallet extends EventTarget {
   async keepWatch(): Promise<void> {
     const known = await this.knownDocuments();
     const cards = await Promise.all(
-      this.orders.map(async (order) => {
+      // A stranger's card is not the counter's business; its own face says how it stands.
+      this.orders.filter((order) => !order.stranger).map(async (order) => {
         const ends = order.parts.map((part) => part.claims["expiry_date"]).find((value) => typeof value === "string") as string | undefined;
         return { id: order.id, standing: order.standing, ends: ends ?? null, copiesUntil: await this.presenter.copiesUntil(order), renewalDays: documentOf(order, known)?.renewal_days ?? null };
       }),

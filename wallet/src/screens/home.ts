@@ -14,6 +14,9 @@ import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, proble
 import { heading, icon, Screen } from "./screen.ts";
 
 class Home extends Screen {
+  /** The issuance about to be given up, once the holder is sure. */
+  private dropping = "";
+
   protected view(): TemplateResult {
     const { orders, pending, device } = this.wallet;
     return html`${heading(t("home.title"))}
@@ -56,8 +59,17 @@ class Home extends Screen {
       <p>${words}</p>
       ${waits === "issuer" ? nothing : html`<button class="button small" data-testid="continue-pending"
         @click=${() => this.host.go({ name: "progress", with: { pending: item.id } })}>${t(waits === "tx_code" ? "home.waits.go.tx_code" : "home.pending.go")}</button>`}
-      ${waits === null ? nothing : html`<button class="button quiet small" data-testid="drop-pending" @click=${() => this.attempt(() => this.wallet.dismissPending(item.id))}>${t("home.waits.drop")}</button>`}
+      ${waits === null ? nothing : this.dropping === item.id ? this.dropSure(item) : html`<button class="button quiet small" data-testid="drop-pending"
+        @click=${() => { this.dropping = item.id; this.requestUpdate(); }}>${t("home.waits.drop")}</button>`}
     </section>`;
+  }
+
+  private dropSure(item: Pending): TemplateResult {
+    return html`<div role="alertdialog" aria-labelledby="drop-sure"><p id="drop-sure">${t("home.waits.sure")}</p>
+      <div class="actions">
+        <button class="button danger small" data-testid="drop-yes" @click=${() => this.attempt(() => this.wallet.dismissPending(item.id))}>${t("home.waits.drop")}</button>
+        <button class="button secondary small" data-testid="drop-no" @click=${() => { this.dropping = ""; this.requestUpdate(); }}>${t("do.cancel")}</button>
+      </div></div>`;
   }
 
   private failed(id: string, code: string): TemplateResult {

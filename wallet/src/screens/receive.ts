@@ -101,6 +101,7 @@ interface Receiving {
 class Progress extends Screen {
   private step: Step = "token";
   private order: string | null = null;
+  private card: string | null = null;
   private issuance: string | null = null;
   private started = false;
   private leaving = false;
@@ -171,7 +172,11 @@ class Progress extends Screen {
   }
 
   protected view(): TemplateResult {
-    const order = this.wallet.orders.find((item) => item.id === this.order);
+    const { pending } = this;
+    if (pending) this.card = pending.order;
+    // It may have arrived while this screen was waiting: the wallet asks the issuer by itself.
+    const arrived = this.order ?? (pending || this.busy ? null : this.card);
+    const order = this.wallet.orders.find((item) => item.id === arrived);
     if (order) return this.arrived(order);
     if (this.leaving) return html`${heading(t("sign_in.leaving"))}<p class="lead" role="status">${t("sign_in.leaving.lead", { host: this.signInHost })}</p>`;
     switch (this.waits) {

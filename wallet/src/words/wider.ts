@@ -52,6 +52,7 @@ export const widerKo = {
   "home.waits.issuer": "발급기관이 준비하고 있습니다. 다음 확인 {time}",
   "home.waits.go.tx_code": "코드 입력",
   "home.waits.drop": "그만 받기",
+  "home.waits.sure": "이 카드를 그만 받을까요? 다시 받으려면 발급기관에 새로 요청해야 합니다.",
   "home.from": "{host}에서",
 
   "card.remove": "카드 버리기",
@@ -154,6 +155,7 @@ export const widerEn: Record<keyof typeof widerKo, string> = {
   "home.waits.issuer": "The issuer is preparing it. Next check {time}",
   "home.waits.go.tx_code": "Enter the code",
   "home.waits.drop": "Give it up",
+  "home.waits.sure": "Give up this card? To have it after all you must ask the issuer again.",
   "home.from": "from {host}",
 
   "card.remove": "Throw this card away",
