@@ -8,8 +8,8 @@ are read and judged by the caller.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from msgspec import Struct
@@ -109,21 +109,20 @@ class IssuerSigned(Struct, frozen=True, eq=False):
 
     def peek(self) -> dict[str, dict[str, Any]]:
         """The same before anybody has vouched for the security object; digests are compared all the same."""
-        return {namespace: self._open(namespace, some) for namespace, some in self.items.items()}
-
-    def _open(self, namespace: str, some: tuple[Item, ...]) -> dict[str, Any]:
-        digests = self.mso.digests.get(namespace, {})
-        sha256 = hashlib.sha256
-        shown: dict[str, Any] = {}
-        numbers: set[int] = set()
-        for item in some:
-            if digests.get(item.number) != sha256(item.raw).digest():
-                raise Refused(Code.BAD_DIGEST, "an element is not covered by the issuer's signature")
-            numbers.add(item.number)
-            shown[item.name] = item.value
-        if len(shown) != len(some) or len(numbers) != len(some):
-            raise Refused(Code.MALFORMED, "an element appears twice")
-        return shown
+        opened: dict[str, dict[str, Any]] = {}
+        for namespace, some in self.items.items():
+            digests = self.mso.digests.get(namespace)
+            if digests is None:
+                raise Refused(Code.BAD_DIGEST, "a namespace is not covered by the issuer's signature")
+            shown = opened[namespace] = {}
+            for item in some:
+                if digests.get(item.number) != sha256(item.raw).digest():
+                    raise Refused(Code.BAD_DIGEST, "an element is not covered by the issuer's signature")
+                shown[item.name] = item.value
+            # A number has one digest, and a digest one item: the same number twice is the same name twice.
+            if len(shown) != len(some):
+                raise Refused(Code.MALFORMED, "an element appears twice")
+        return opened
 
     def disclose(self, wanted: Mapping[str, Iterable[str]]) -> IssuerSigned:
         kept: dict[str, tuple[Item, ...]] = {}

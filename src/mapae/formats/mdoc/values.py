@@ -39,7 +39,7 @@ def mapping(value: Any, what: str, only: frozenset[str] | None = None) -> dict[A
     """A map; where the standard lists its members, with no others, lest a misspelt one pass for one left out."""
     if type(value) is not dict:
         raise Refused(Code.MALFORMED, f"{what} is missing or not a map")
-    if only is not None and not value.keys() <= only:
+    if only is not None and not only.issuperset(value):
         raise Refused(Code.MALFORMED, f"{what} has a member it should not have")
     return value
 
@@ -67,7 +67,7 @@ def full_date(value: Any, immutable: bool = False) -> date:
         day = date.fromisoformat(value)
     except (ValueError, TypeError):
         raise Refused(Code.MALFORMED, "not a date") from None
-    if day.isoformat() != value:  # fromisoformat also reads 20000101 and 2000-W01-6
+    if value[7:8] != "-" or len(value) != 10:  # fromisoformat also reads 20000101, 2000W016 and 2000-W01-6
         raise Refused(Code.MALFORMED, "not a date")
     return day
 
