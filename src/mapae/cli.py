@@ -178,7 +178,7 @@ def demo_ask(
         if "browser" in what:
             talk.print(f"The browser that asks: {what['browser']}", highlight=False, soft_wrap=True)
 
-    if not _run(lambda: asking.ask(url, wanted, say, ca=cacert)):
+    if not _run(lambda: asking.ask_at(url, wanted, say, ca=cacert)):
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -152,24 +153,32 @@ def _bound(query: dict[str, Any]) -> list[str]:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-async def ask(url: str, wanted: Wanted, say: Callable[[dict[str, Any]], None], *, ca: Path | None = None) -> bool:
+async def ask_at(url: str, wanted: Wanted, say: Callable[[dict[str, Any]], None], *, ca: Path | None = None) -> bool:
+    """`ask` of the demo country at this address."""
+    try:
+        verify = ssl.create_default_context(cafile=str(ca)) if ca is not None else True
+    except (OSError, ssl.SSLError):
+        raise Refused(Code.BAD_CONFIG, f"{ca} holds no certificate in PEM") from None
+    async with httpx.AsyncClient(base_url=url.rstrip("/"), timeout=20, trust_env=False, verify=verify) as http:
+        return await ask(http, wanted, say)
+
+
+async def ask(http: httpx.AsyncClient, wanted: Wanted, say: Callable[[dict[str, Any]], None]) -> bool:
     """Put the question, `say` what a wallet needs, wait, `say` the verdict; whether it was accepted. Cancelled: so is
     the question."""
-    verify = str(ca) if ca is not None else True
-    async with httpx.AsyncClient(base_url=url.rstrip("/"), timeout=20, trust_env=False, verify=verify) as http:
-        put = await _post(http, PATH, wanted)
-        id, holder = put["id"], _Holder(put["token"])
-        say({name: put[name] for name in ("request_uri", "browser", "shop") if name in put})
-        try:
-            while (look := await _post(http, f"{PATH}/{id}/look", holder))["state"] != "ended":  # noqa: ASYNC110
-                await asyncio.sleep(PAUSE)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Refused):
-                await asyncio.shield(_post(http, f"{PATH}/{id}/cancel", holder))
-            raise
-        look.pop("state")
-        say(look)
-        return bool(look["outcome"] == "accepted")
+    put = await _post(http, PATH, wanted)
+    id, holder = put["id"], _Holder(put["token"])
+    say({name: put[name] for name in ("request_uri", "browser", "shop") if name in put})
+    try:
+        while (look := await _post(http, f"{PATH}/{id}/look", holder))["state"] != "ended":  # noqa: ASYNC110
+            await asyncio.sleep(PAUSE)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Refused):
+            await asyncio.shield(_post(http, f"{PATH}/{id}/cancel", holder))
+        raise
+    look.pop("state")
+    say(look)
+    return bool(look["outcome"] == "accepted")
 
 
 async def _post(http: httpx.AsyncClient, path: str, message: msgspec.Struct) -> dict[str, Any]:

@@ -86,7 +86,9 @@ def question(
     items = frozenset(asked.items)
     if not items or not items <= frozenset(registered[purpose]) or not items <= document.may_be_asked:
         raise Refused(Code.OVER_ASKING, "more is asked than this relying party may ask")
-    if manner.transactions and form is Form.EITHER:
+    if manner.transactions:
+        if form is Form.MDOC:
+            raise Refused(Code.UNSUPPORTED, "a document in this format authorizes no transaction")
         form = Form.SD_JWT
     sd_jwt = document.formats.sd_jwt if document.formats is not None and form is not Form.MDOC else None
     mdoc = document.formats.mdoc if document.formats is not None and form is not Form.SD_JWT else None

@@ -8,14 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
-from mapae.errors import Code
+from mapae.errors import Code, Refused
 from mapae.formats import jose
 from mapae.formats.x509 import leaf_key
 from mapae.ui.words import knows
+from mapae.verifier.ask import OWN, Form, Manner
 from mapae.verifier.check import Format
-from mapae.verifier.kiosk import SEEN
+from mapae.verifier.kiosk import SEEN, Ended, Waiting
 from mapae.verifier.oid4vp import RESPONSE_LIMIT
-from unit.verifier.till import BASE, Shop, request_id
+from mapae.verifier.store import Outcome
+from unit.verifier.till import BASE, Shop, opened, request_id
 from unit.verifier.world import CLAIMS, Card
 
 HTMX = {"HX-Request": "true"}
@@ -209,6 +211,49 @@ async def test_a_wallet_nonce_comes_back_signed(shop: Shop) -> None:
         assert (await wallet.post(f"/verifier/requests/{id}")).status_code == 200
         bad = await wallet.post(f"/verifier/requests/{id}", data={"wallet_nonce": "n" * 600})
         assert (bad.status_code, bad.json()["error"]) == (400, "invalid_request")
+
+
+async def test_a_wallet_that_could_not_answer_is_told_and_ends_nothing(shop: Shop) -> None:
+    """OpenID4VP 1.0 5.10.2: with any error response the wallet must terminate; another one may still answer."""
+    till = await shop.till()
+    id = await shop.verifier.open(till, "alcohol_tobacco")
+    async with shop.site() as wallet:
+        url = f"/verifier/requests/{id}"
+        for metadata in ('{"vp_formats_supported":{"ldp_vc":{}}}', "{", '{"jwks":{"keys":[]}}'):
+            refused = await wallet.post(url, data={"wallet_metadata": metadata})
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+        assert (await wallet.post(f"/verifier/responses/{id}", data=await shop.reply(id))).status_code == 200
+
+
+async def test_a_shop_is_known_by_its_hosts_name_where_its_certificate_says_so(shop: Shop) -> None:
+    """OpenID4VP 1.0 5.9.3, x509_san_dns; the certificate of one shop names the host, that of the other does not."""
+    rental, mart = await shop.till("rental"), await shop.till("mart")
+    named = Manner(prefix="x509_san_dns", method="post")
+    id = await shop.verifier.open(rental, "alcohol_tobacco", Form.EITHER, named)
+    look = await shop.verifier.look(rental, id)
+    assert isinstance(look, Waiting)
+    assert look.qr.startswith("openid4vp://?client_id=x509_san_dns%3Amapae.test&")
+    assert look.qr.endswith("&request_uri_method=post")
+    assert (await shop.request(id))["client_id"] == "x509_san_dns:mapae.test"
+    await shop.verifier.answer(id, await shop.reply(id))
+    ended = await shop.verifier.look(rental, id)
+    assert isinstance(ended, Ended) and ended.verdict.outcome is Outcome.ACCEPTED
+    with pytest.raises(Refused) as refused:
+        await shop.verifier.open(mart, "alcohol_tobacco", Form.EITHER, named)
+    assert refused.value.code is Code.UNSUPPORTED
+
+
+async def test_a_query_of_ones_own_is_for_the_demo_country_alone(shop: Shop) -> None:
+    own = Manner(query='{"credentials":[{"id":"a","format":"dc+sd-jwt","meta":{"vct_values":["x"]}}]}')
+    till = await shop.till()
+    with pytest.raises(Refused) as refused:  # not under the name of a registered purpose
+        await shop.verifier.open(till, "alcohol_tobacco", Form.EITHER, own)
+    assert refused.value.code is Code.OVER_ASKING
+    assert await shop.verifier.open(till, OWN, Form.EITHER, own)
+    async with opened(shop.db, shop.clock, own_queries=False) as real:
+        with pytest.raises(Refused) as refused:
+            await real.verifier.open(till, OWN, Form.EITHER, own)
+    assert refused.value.code is Code.OVER_ASKING
 
 
 async def test_strangers_get_the_protocols_errors(shop: Shop) -> None:

@@ -154,7 +154,7 @@ def trust_list(*, purposes: tuple[str, ...] = ("alcohol_tobacco", "adult_contrac
 
 
 @asynccontextmanager
-async def opened(db: Db, clock: MovableClock) -> AsyncIterator[Shop]:
+async def opened(db: Db, clock: MovableClock, *, own_queries: bool = True) -> AsyncIterator[Shop]:
     lists, trust = Lists(clock), [trust_list()]
 
     async def current() -> TrustList:
@@ -166,6 +166,6 @@ async def opened(db: Db, clock: MovableClock) -> AsyncIterator[Shop]:
         verifier = Verifier(
             db=db, vault=Vault(b"a test vault's secret of 32 bytes"), clock=clock, dice=SeededDice("till"), http=http,
             base=BASE, trust=current, country=country(), access=ACCESS,
-            own_queries=True,
+            own_queries=own_queries,
         )  # fmt: skip
         yield Shop(verifier, clock, lists, db, trust)
