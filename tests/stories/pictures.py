@@ -28,6 +28,10 @@ KEPT = frozenset(
         "wallet-settings-ko-phone",
         "wallet-offline-en-phone",
         "wallet-strange-code-en-phone",
+        "wallet-tx-code-ko-phone",
+        "wallet-deferred-ko-phone",
+        "wallet-payment-en-phone",
+        "wallet-stranger-ko-phone",
         "wallet-lost-ko-phone",
         "wallet-lost-en-phone",
         # the desk

@@ -1,4 +1,4 @@
-"""Cards by signing in and by a code on paper; paying on the same phone; and somebody nobody knows."""
+"""Cards by signing in, by a code on paper and after a while; paying on the same phone; and somebody nobody knows."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_a_card_by_signing_in_then_a_payment_on_the_same_phone(stage: Stage) -> 
     expect(phone.page.locator("#payment")).to_contain_text("12500 KRW")
 
 
-def test_a_code_on_paper_and_a_stranger_who_asks(stage: Stage) -> None:
-    """OpenID4VCI 1.0 section 4.1.1 (tx_code); a verifier on no list is said to be one."""
+def test_a_code_on_paper_a_card_that_takes_its_time_and_a_stranger_who_asks(stage: Stage) -> None:
+    """OpenID4VCI 1.0 sections 4.1.1 (tx_code) and 9 (deferred); a verifier on no list is said to be one."""
     who, album = stage.country.resident("twin2"), stage.album("ko")
     phone = stage.phone("ko")
     phone.enrol(who)
-    offer = _offer(phone, who.key, tx_code=True)
+    offer = _offer(phone, who.key, tx_code=True, deferred=3)
     phone.paste(offer["offer"])
     phone.tap("accept")
     code, wrong = offer["tx_code"], "".join(str(9 - int(digit)) for digit in offer["tx_code"])
@@ -80,7 +80,9 @@ def test_a_code_on_paper_and_a_stranger_who_asks(stage: Stage) -> None:
     expect(phone.sees("problem")).to_have_attribute("data-code", "wrong_tx_code")
     phone["tx-code"].fill(code)
     phone.tap("tx-send")
-    phone.tap("open-arrived")
+    phone.sees("deferred")
+    album.look(phone.page, "wallet-deferred")
+    phone.tap("open-arrived")  # it comes by itself
 
     issuer = phone.country.http.get("/.well-known/openid-credential-issuer/issuer").json()
     configurations = issuer["credential_configurations_supported"].values()
