@@ -1,16 +1,16 @@
 """Token Status List (draft-ietf-oauth-status-list, wire format of draft-14 to -21): pack, publish, read one entry.
 
-Promises: a list that was decoded fits in the limit and is read by index in constant time. Trusts: nobody; the caller
-finds the signer's key and says which list it asked for. Keeps: nothing; the caller keeps decoded lists, never decodes
-one for each check. Refuses: bit sizes other than 1, 2, 4 and 8, anything after the compressed data, an index outside
-the list, a list for another address or past its end. A list that cannot be relied on is `STATUS_UNKNOWN`, which is
-not the same as valid.
+Promises: a list that was decoded fits in the limit and is read by index in constant time; a token says the same
+whether it came as JWT or as CWT. Trusts: nobody; the caller finds the signer's key and says which list it asked for.
+Keeps: nothing; the caller keeps decoded lists, never decodes one for each check. Refuses: bit sizes other than 1, 2, 4
+and 8, anything after the compressed data, an index outside the list, a list for another address or past its end, a
+token under a MAC. A list that cannot be relied on is `STATUS_UNKNOWN`, which is not the same as valid.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,9 +18,11 @@ from typing import Any, Final
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.formats.jose import Jws, PublicKey, Signing, b64u, sign_jws, unb64u, x5c_header
+from mapae.formats import cbor, cose
+from mapae.formats.jose import Jws, PublicKey, Signing, b64u, decode_json, sign_jws, unb64u, x5c_header
 
 TYP: Final = "statuslist+jwt"
+TYPE_CWT: Final = "application/statuslist+cwt"
 VALID: Final = 0
 INVALID: Final = 1
 SUSPENDED: Final = 2
@@ -90,14 +92,18 @@ class StatusList:
             packed[at >> 3] = packed[at >> 3] & ~(mask << (at & 7)) | status << (at & 7)
         return StatusList(bits, bytes(packed))
 
+    def compressed(self) -> bytes:
+        return zlib.compress(self.packed, 9)  # level 9 is what draft-21 4.1 recommends; once per publication
+
     def lst(self) -> str:
-        return b64u(zlib.compress(self.packed, 9))  # level 9 is what draft-21 4.1 recommends; once per publication
+        return b64u(self.compressed())
 
     @classmethod
-    def decode(cls, bits: int, lst: str, *, limit: int = MAX_LIST) -> StatusList:
+    def decode(cls, bits: int, lst: str | bytes, *, limit: int = MAX_LIST) -> StatusList:
+        """From `lst` of a JSON list (text) or of a CBOR list (bytes)."""
         inflate = zlib.decompressobj()
         try:
-            packed = inflate.decompress(unb64u(lst), limit + 1)
+            packed = inflate.decompress(unb64u(lst) if isinstance(lst, str) else lst, limit + 1)
         except zlib.error:
             raise Refused(Code.MALFORMED, "the status list is not compressed data") from None
         if len(packed) > limit:
@@ -107,68 +113,153 @@ class StatusList:
         return cls(bits, packed)
 
 
-def status_claims(list_: StatusList, *, uri: str, now: datetime, life: timedelta, ttl: int) -> dict[str, Any]:
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+def status_claims(
+    list_: StatusList, *, uri: str, now: datetime, life: timedelta, ttl: int, aggregation: str | None = None
+) -> dict[str, Any]:
+    """`aggregation` is where all of the issuer's lists are named (draft-21 9.2)."""
     iat = int(now.timestamp())
+    more = {} if aggregation is None else {"aggregation_uri": aggregation}
     return {
         "sub": uri,
         "iat": iat,
         "exp": iat + int(life.total_seconds()),
         "ttl": ttl,
-        "status_list": {"bits": list_.bits, "lst": list_.lst()},
+        "status_list": {"bits": list_.bits, "lst": list_.lst(), **more},
     }
 
 
 def publish(
-    list_: StatusList, signer: Signing, x5c: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int
-) -> str:
+    list_: StatusList, signer: Signing, x5c: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
+    aggregation: str | None = None,
+) -> str:  # fmt: skip
     """The Status List Token as JWT (draft-21 5.1), with the signer's chain without its anchor."""
     header = {"typ": TYP, "kid": signer.kid, "x5c": x5c_header(x5c)}
-    return sign_jws(signer, header, status_claims(list_, uri=uri, now=now, life=life, ttl=ttl))
+    claims = status_claims(list_, uri=uri, now=now, life=life, ttl=ttl, aggregation=aggregation)
+    return sign_jws(signer, header, claims)
+
+
+def publish_cwt(
+    list_: StatusList, signer: Signing, x5chain: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
+    aggregation: str | None = None,
+) -> bytes:  # fmt: skip
+    """The same as CWT (draft-21 5.2): a tagged COSE_Sign1."""
+    claims = status_claims(list_, uri=uri, now=now, life=life, ttl=ttl, aggregation=aggregation)
+    claims["status_list"] = {**claims["status_list"], "lst": list_.compressed()}
+    payload = cbor.dumps({label: claims[name] for label, name in _LABELS.items()})
+    protected = cbor.dumps({1: cose.ES256, _TYPE: TYPE_CWT})
+    signature = signer.sign(cose.to_be_signed(payload, protected))
+    unprotected = {4: signer.kid.encode(), cose.X5CHAIN: cose.x5chain_value(tuple(x5chain))}
+    return _SIGN1 + cbor.dumps([protected, unprotected, payload, signature])
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+_SIGN1, _MAC0 = b"\xd2", b"\xd1"  # RFC 9052 2: the tags, one of which MUST be there (draft-21 5.2)
+_TYPE = 16  # RFC 9596: the header parameter typ
+# The claims of a CWT (RFC 8392 4, draft-21 14.3) by the names of a JWT.
+_LABELS: Final = {2: "sub", 6: "iat", 4: "exp", 65534: "ttl", 65533: "status_list"}
 
 
 class _List(msgspec.Struct, frozen=True):
     bits: int
-    lst: str
+    lst: Any  # text in JSON, bytes in CBOR
+    aggregation_uri: str | None = None
 
 
 class _Claims(msgspec.Struct, frozen=True):
     sub: str
-    iat: int
+    iat: int | float
     status_list: _List
-    exp: int | None = None
-    ttl: int | None = None
+    exp: int | float | None = None
+    ttl: int | float | None = None
+
+
+class _Cwt(msgspec.Struct, frozen=True):
+    """A Status List Token as CWT, taken apart."""
+
+    sign1: cose.Sign1
+    header: Mapping[Any, Any]
+    raw: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes, limit: int) -> _Cwt:
+        sign1 = cose.Sign1.parse(cbor.loads(raw[1:], limit=limit))
+        header = cbor.loads(sign1.protected)
+        if header.get(_TYPE) != TYPE_CWT:
+            raise Refused(Code.MALFORMED, "the token is of another type")
+        return cls(sign1, header, raw)
+
+    def encode(self) -> bytes:
+        return self.raw
+
+    def verify(self, key: PublicKey) -> None:
+        self.sign1.verify(key)
+
+    @property
+    def x5c(self) -> tuple[bytes, ...]:
+        """RFC 9360 2: x5chain may stand in either header."""
+        if cose.X5CHAIN in self.header:
+            return cose.Sign1(self.sign1.protected, self.header, None, b"").x5chain
+        return self.sign1.x5chain
+
+    def said(self, limit: int) -> _Claims:
+        claims = cbor.loads(self.sign1.payload or b"", limit=limit)
+        if type(claims) is not dict:
+            raise Refused(Code.MALFORMED, "the claims are not a map")
+        named = {name: claims[label] for label, name in _LABELS.items() if label in claims}
+        try:
+            said = msgspec.convert(named, _Claims)
+        except msgspec.ValidationError:
+            raise Refused(Code.MALFORMED, "a claim is missing or of the wrong type") from None
+        if not isinstance(said.status_list.lst, bytes) or isinstance(said.ttl, float):  # draft-21 5.2: major type 0
+            raise Refused(Code.MALFORMED, "a claim is missing or of the wrong type")
+        return said
 
 
 @dataclass(frozen=True, slots=True)
 class StatusToken:
     """A fetched Status List Token, decoded once; rely on it only after `check`."""
 
-    jws: Jws
+    sealed: Jws | _Cwt
     uri: str
-    issued_at: int
-    expires_at: int | None
-    ttl: int | None
+    issued_at: float
+    expires_at: float | None
+    ttl: float | None
+    aggregation: str | None
     list: StatusList
 
     @classmethod
     def parse(cls, raw: str | bytes, *, limit: int = MAX_TOKEN, unpacked: int = MAX_LIST) -> StatusToken:
-        jws = Jws.parse(raw, typ=TYP, limit=limit)
-        said = jws.typed(_Claims)
+        """Either form: a CWT begins with its tag, where no text does."""
+        sealed: Jws | _Cwt
+        if isinstance(raw, bytes) and raw[:1] == _MAC0:
+            raise Refused(Code.UNSUPPORTED, "a token under a MAC is not accepted")
+        if isinstance(raw, bytes) and raw[:1] == _SIGN1:
+            sealed = _Cwt.parse(raw, limit)
+            said = sealed.said(limit)
+        else:
+            sealed = Jws.parse(raw, typ=TYP, limit=limit)
+            said = sealed.typed(_Claims)
+            if not isinstance(said.status_list.lst, str):
+                raise Refused(Code.MALFORMED, "a member is missing or of the wrong type")
         if said.ttl is not None and said.ttl <= 0:
             raise Refused(Code.MALFORMED, "ttl is not a positive number")
         decoded = StatusList.decode(said.status_list.bits, said.status_list.lst, limit=unpacked)
-        return cls(jws, said.sub, said.iat, said.exp, said.ttl, decoded)
+        return cls(sealed, said.sub, said.iat, said.exp, said.ttl, said.status_list.aggregation_uri, decoded)
 
-    def encode(self) -> str:
-        return self.jws.encode()
+    def encode(self) -> str | bytes:
+        return self.sealed.encode()
 
     @property
     def x5c(self) -> tuple[bytes, ...]:
-        return self.jws.x5c
+        return self.sealed.x5c
 
     def check(self, key: PublicKey, uri: str, now: datetime, *, skew: int = 60) -> None:
         """draft-21 8.3 steps 3 and 4: signed by that key, the list we asked for, and not past its end."""
-        self.jws.verify(key)
+        self.sealed.verify(key)
         at = now.timestamp()
         if self.uri != uri:
             raise Refused(Code.STATUS_UNKNOWN, "this is another status list")
@@ -176,3 +267,15 @@ class StatusToken:
             raise Refused(Code.STATUS_UNKNOWN, "the status list is from the future")
         if self.expires_at is not None and at >= self.expires_at:
             raise Refused(Code.STATUS_UNKNOWN, "the status list is too old")
+
+
+class _Aggregation(msgspec.Struct, frozen=True):
+    status_lists: list[str]
+
+
+def read_aggregation(raw: bytes) -> tuple[str, ...]:
+    """draft-21 9.3: the addresses of an issuer's lists, so that they can be fetched before anybody shows anything."""
+    try:
+        return tuple(msgspec.convert(decode_json(raw), _Aggregation).status_lists)
+    except msgspec.ValidationError:
+        raise Refused(Code.MALFORMED, "it is not a list of status lists") from None

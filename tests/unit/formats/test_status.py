@@ -11,7 +11,7 @@ import pytest
 
 from hands import NOW, Hand, public_vectors, refuses
 from mapae.errors import Code
-from mapae.formats import jose, status
+from mapae.formats import cbor, cose, jose, status
 from mapae.formats.status import StatusList, StatusRef, StatusToken
 
 SIGNER = Hand("status signer")
@@ -45,15 +45,53 @@ def test_the_short_examples_of_the_draft():
 def test_the_long_vectors_of_the_draft():
     for case in json.loads(public_vectors("token-status-list/long-vectors.json").read_text())["cases"]:
         decoded = StatusList.decode(case["json"]["bits"], case["json"]["lst"])
+        inside = cbor.loads(bytes.fromhex(case["cbor_hex"]), limit=2**21)
+        assert StatusList.decode(inside["bits"], inside["lst"]) == decoded
         assert decoded.size == case["size"]
         expected = [(int(index), value) for index, value in case["non_zero"].items()]
         assert all(decoded.read(index) == value for index, value in expected)
         assert decoded == StatusList.of(case["bits"], case["size"], expected)
 
 
-def test_the_token_example_of_the_draft_is_read():
+def examples() -> dict[str, dict[str, str]]:
     cases = json.loads(public_vectors("token-status-list/short-and-token-examples.json").read_text())
-    text = next(case["text"] for case in cases if case["name"] == "status_list_jwt_raw")
+    return {case["name"]: case for case in cases}
+
+
+@pytest.mark.parametrize(
+    "name", ["status_list_encoding", "status_list_encoding2", "status_list_encoding4", "status_list_encoding8"]
+)
+def test_the_short_lists_of_the_draft_are_the_same_in_json_and_cbor(name):
+    """draft-21 4.2 and 4.3, and the test vectors of its appendix."""
+    case = examples()[name]
+    text = json.loads(re.sub(r"\s", "", case["json"][case["json"].index("{") :]))
+    inside = cbor.loads(bytes.fromhex(re.sub(r"\s", "", case["cbor"].split("encoded:")[-1])))
+    one = StatusList.decode(text["bits"], text["lst"])
+    assert one == StatusList.decode(inside["bits"], inside["lst"])
+    assert one.bits == text["bits"] == inside["bits"]
+
+
+def test_the_cwt_example_of_the_draft_is_read_and_verifies_nobody_elses_key():
+    """draft-21 5.2. The draft does not print the key of its example."""
+    raw = bytes.fromhex(re.sub(r"\s", "", examples()["status_list_cwt"]["text"]))
+    token = StatusToken.parse(raw)
+    assert (token.uri, token.ttl, token.expires_at) == ("https://example.com/statuslists/1", 43200, 2291720170)
+    assert (token.issued_at, token.aggregation) == (1686920170, None)
+    assert token.list.packed == bytes([0xB9, 0xA3])
+    assert token.encode() == raw
+    with refuses(Code.BAD_SIGNATURE):
+        token.check(SIGNER.key, token.uri, NOW)
+
+
+def test_the_referenced_token_of_the_draft_points_at_its_list():
+    """draft-21 6.3: claim 65535 of a CWT has the same status_list as the claim of a JWT."""
+    raw = bytes.fromhex(re.sub(r"\s", "", examples()["referenced_token_cwt"]["text"]))
+    claims = cbor.loads(cose.Sign1.parse(cbor.loads(raw[1:])).payload)
+    assert StatusRef.parse(claims[65535]) == StatusRef("https://example.com/statuslists/1", 0)
+
+
+def test_the_token_example_of_the_draft_is_read():
+    text = examples()["status_list_jwt_raw"]["text"]
     token = StatusToken.parse(re.sub(r"\s", "", text))
     assert (token.uri, token.ttl, token.expires_at) == ("https://example.com/statuslists/1", 43200, 2291720170)
     assert token.list.packed == bytes([0xB9, 0xA3])
@@ -113,6 +151,8 @@ def test_a_list_that_is_cut_or_padded_is_refused(lst):
         {"iat": None},
         {"iat": "now"},
         {"exp": "x"},
+        {"ttl": "5"},
+        {"status_list": {"bits": 1, "lst": "eNrbuRgAAhcBXQ", "aggregation_uri": 1}},
         {"ttl": 0},
         {"ttl": -5},
         {"status_list": {"bits": 3, "lst": "eNrbuRgAAhcBXQ"}},
@@ -154,6 +194,113 @@ def test_a_reference_to_a_status_goes_there_and_back():
     ]:
         with refuses(Code.MALFORMED):
             StatusRef.parse(bad)
+
+
+# --- as CWT: draft-21 5.2 -----------------------------------------------------------------------------------------
+
+
+def published_cwt(**change) -> bytes:
+    list_ = StatusList.of(2, 100, [(7, 2), (8, 1), (99, 3)])
+    return status.publish_cwt(list_, SIGNER, [b"\x30\x00"], uri=URI, now=NOW, life=timedelta(hours=1), ttl=5, **change)
+
+
+def test_a_token_says_the_same_as_cwt_and_as_jwt():
+    cwt, jwt = StatusToken.parse(published_cwt()), StatusToken.parse(published())
+    cwt.check(SIGNER.key, URI, NOW)
+    for name in ("uri", "issued_at", "expires_at", "ttl", "aggregation", "list", "x5c"):
+        assert getattr(cwt, name) == getattr(jwt, name), name
+    assert cwt.encode() == published_cwt()
+    with refuses(Code.BAD_SIGNATURE):
+        cwt.check(Hand("another").key, URI, NOW)
+    with refuses(Code.STATUS_UNKNOWN, "another"):
+        cwt.check(SIGNER.key, URI + "0", NOW)
+    with refuses(Code.STATUS_UNKNOWN, "too old"):
+        cwt.check(SIGNER.key, URI, NOW + timedelta(hours=1))
+
+
+def test_a_list_names_where_all_lists_are():
+    """draft-21 9: the aggregation, in both forms, and the document it leads to."""
+    where = "https://issuer.example/statuslists"
+    list_ = StatusList.of(1, 8, [])
+    text = status.publish(list_, SIGNER, [], uri=URI, now=NOW, life=timedelta(hours=1), ttl=5, aggregation=where)
+    assert (
+        StatusToken.parse(text).aggregation == StatusToken.parse(published_cwt(aggregation=where)).aggregation == where
+    )
+    assert status.read_aggregation(b'{"status_lists":["https://a/1","https://a/2"],"x":1}') == (
+        "https://a/1",
+        "https://a/2",
+    )
+    for bad in (b"{}", b'{"status_lists":[1]}', b'{"status_lists":"x"}', b"[]", b"no"):
+        with refuses(Code.MALFORMED):
+            status.read_aggregation(bad)
+
+
+def cwt(payload: object = None, *, protected: object = None, tag: int = 18, more: dict | None = None) -> bytes:
+    """A token put together by hand."""
+    list_ = {"bits": 1, "lst": zlib.compress(b"\0")}
+    claims = {2: URI, 6: int(NOW.timestamp()), 65533: list_} if payload is None else payload
+    body = claims if isinstance(claims, bytes) else cbor.dumps(claims)
+    head = cbor.dumps({1: -7, 16: status.TYPE_CWT} if protected is None else protected)
+    signature = SIGNER.sign(cose.to_be_signed(body, head))
+    return cbor.dumps(cbor.Tag(tag, [head, more or {}, body, signature]))
+
+
+CLAIMS = {2: URI, 6: 1, 65533: {"bits": 1, "lst": zlib.compress(b"\0")}}
+
+
+def test_a_chain_in_the_protected_header_counts_as_well():
+    """RFC 9360 2."""
+    token = StatusToken.parse(cwt(protected={1: -7, 16: status.TYPE_CWT, 33: [b"\x30\x00", b"\x30\x01"]}))
+    assert token.x5c == (b"\x30\x00", b"\x30\x01")
+    token.check(SIGNER.key, URI, NOW)
+    with refuses(Code.MALFORMED, "x5chain"):
+        _ = StatusToken.parse(cwt(protected={1: -7, 16: status.TYPE_CWT, 33: 5})).x5c
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (cwt(tag=17), Code.UNSUPPORTED),  # under a MAC: only who made it can check it
+        (b"\xd8\x3d" + cwt(), Code.MALFORMED),  # the CWT tag MUST NOT be there
+        (cwt()[1:], Code.MALFORMED),  # no tag at all
+        (b"\xd8\x12" + cwt()[1:], Code.MALFORMED),  # the tag in a longer spelling
+        (cwt()[:-1], Code.MALFORMED),
+        (cwt() + b"\0", Code.MALFORMED),
+        (cwt(protected={1: -7}), Code.MALFORMED),
+        (cwt(protected={1: -7, 16: "application/cwt"}), Code.MALFORMED),
+        (cwt(protected={1: -7, 16: 60}), Code.MALFORMED),
+        (cwt(protected={1: -8, 16: status.TYPE_CWT}), Code.UNSUPPORTED),
+        (cwt(protected={1: -7, 2: [16], 16: status.TYPE_CWT}), Code.UNSUPPORTED),
+        (cwt(more={16: status.TYPE_CWT}), Code.MALFORMED),
+        (cwt(b""), Code.MALFORMED),
+        (cwt([]), Code.MALFORMED),
+        (cwt(CLAIMS | {2: 5}), Code.MALFORMED),
+        (cwt(CLAIMS | {6: "now"}), Code.MALFORMED),
+        (cwt(CLAIMS | {6: True}), Code.MALFORMED),
+        (cwt(CLAIMS | {4: "x"}), Code.MALFORMED),
+        (cwt(CLAIMS | {65534: 0}), Code.MALFORMED),
+        (cwt(CLAIMS | {65534: -1}), Code.MALFORMED),
+        (cwt(CLAIMS | {65534: 1.5}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": 1}}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": 3, "lst": zlib.compress(b"\0")}}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": True, "lst": zlib.compress(b"\0")}}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": 1, "lst": "eNrbuRgAAhcBXQ"}}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": 1, "lst": zlib.compress(b"\0") + b"x"}}), Code.MALFORMED),
+        (cwt(CLAIMS | {65533: {"bits": 1, "lst": zlib.compress(b"\0"), "aggregation_uri": 1}}), Code.MALFORMED),
+        *((cwt({k: v for k, v in CLAIMS.items() if k != gone}), Code.MALFORMED) for gone in CLAIMS),
+    ],
+)
+def test_a_cwt_outside_the_draft_is_refused(raw, code):
+    with refuses(code):
+        StatusToken.parse(raw)
+
+
+def test_a_cwt_that_unfolds_to_too_much_is_refused():
+    bomb = cwt(CLAIMS | {65533: {"bits": 1, "lst": zlib.compress(bytes(40 * 1024 * 1024), 9)}})
+    with refuses(Code.TOO_LARGE):
+        StatusToken.parse(bomb)
+    with refuses(Code.TOO_LARGE):
+        StatusToken.parse(cwt(), limit=20)
 
 
 def test_a_list_for_a_whole_nation_packs_and_reads():
