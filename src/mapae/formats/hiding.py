@@ -19,8 +19,9 @@ from mapae.formats.jose import b64u, jws_complete, jws_input
 
 TYP: Final = "dc+sd-jwt"
 HASH: Final = "sha-256"  # HAIP 1.0 8: the one hash
-# SD-JWT VC draft-13 2.2.2.2: these, and what is inside them, are always in the open.
-SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"})
+# SD-JWT VC draft-13 2.2.2.2, with `aka_vcts` of draft-18 and later: these, and what is inside them, are always in the
+# open.
+SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
 RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
 _SALT = 18  # bytes: 144 bits, over the 128 of RFC 9901 9.3, and a whole number of base64 characters (24)
 _SCALARS = frozenset({str, int, bool, float, type(None)})

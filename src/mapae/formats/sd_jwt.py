@@ -32,7 +32,7 @@ from mapae.formats.jose import (
     unb64u_each,
 )
 
-__all__ = ["SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "holder_key", "transaction_hashes"]
+__all__ = ["SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "holder_key", "transaction_hashes", "types"]
 
 MAX_SD_JWT: Final = 262_144
 MAX_DISCLOSURES: Final = 512
@@ -143,8 +143,7 @@ class SdJwt(msgspec.Struct, frozen=True):
             for path in processed.places:
                 if path[0] in SIGNED_OPEN:
                     raise Refused(Code.MALFORMED, f"{path[0]} may not come from a disclosure")
-            if not isinstance(processed.claims.get("vct"), str):
-                raise Refused(Code.MALFORMED, "the credential does not say its type")
+            types(processed.claims)
         return processed
 
     def disclose(self, paths: Iterable[Sequence[Step]]) -> SdJwt:
@@ -308,6 +307,22 @@ class _Processed:
             raise Refused(Code.MALFORMED, "a disclosure appears twice")
         if len(self.places) != disclosures:
             raise Refused(Code.BAD_DIGEST, "a disclosure is not covered by the issuer's signature")
+
+
+def types(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an SD-JWT VC says it is: its `vct`, then the more general types it also is (`aka_vcts`, draft-18 and later).
+
+    Both are the issuer's word: whether it may issue one of them is for the caller's trust list to say.
+    """
+    vct = claims.get("vct")
+    if type(vct) is not str:
+        raise Refused(Code.MALFORMED, "the credential does not say its type")
+    if "aka_vcts" not in claims:
+        return (vct,)
+    others = claims["aka_vcts"]
+    if type(others) is not list or not others or not all(type(one) is str for one in others) or vct in others:
+        raise Refused(Code.MALFORMED, "the credential's other types are not a list of types")
+    return (vct, *others)
 
 
 def holder_key(claims: Mapping[str, Any]) -> PublicKey:

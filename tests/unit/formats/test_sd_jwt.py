@@ -251,6 +251,16 @@ VC = {"vct": "urn:card"}
             Code.MALFORMED,
             "may not come",
         ),
+        (
+            {"vct": "urn:x", "_sd": [digest(["s", "aka_vcts", ["urn:y"]])]},
+            [["s", "aka_vcts", ["urn:y"]]],
+            Code.MALFORMED,
+            "may not come",
+        ),
+        ({**VC, "aka_vcts": []}, [], Code.MALFORMED, "other types"),
+        ({**VC, "aka_vcts": "urn:y"}, [], Code.MALFORMED, "other types"),
+        ({**VC, "aka_vcts": [5]}, [], Code.MALFORMED, "other types"),
+        ({**VC, "aka_vcts": ["urn:y", "urn:card"]}, [], Code.MALFORMED, "other types"),
         ({}, [], Code.MALFORMED, "its type"),
         ({"vct": 7}, [], Code.MALFORMED, "its type"),
         ([], [], Code.MALFORMED, "not an object"),
@@ -260,6 +270,13 @@ VC = {"vct": "urn:card"}
 def test_what_rfc_9901_7_1_says_must_be_rejected(payload, disclosures, code, words):
     with refuses(code, words):
         SdJwt.parse(wrapped(payload, *disclosures)).open(ISSUER.key)
+
+
+def test_a_credential_of_a_later_draft_says_which_more_general_types_it_is():
+    """SD-JWT VC draft-18 and later, 2.2.2.2: aka_vcts, always in the open."""
+    card = issue(CARD | {"aka_vcts": ["urn:general"]})
+    assert sd_jwt.types(card.open(ISSUER.key)) == ("urn:card", "urn:general")
+    assert sd_jwt.types(issue(CARD).open(ISSUER.key)) == ("urn:card",)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +327,7 @@ def test_nesting_through_disclosures_is_bounded():
     ("claims", "words"),
     [
         ({"vct": Hidden("x")}, "vct"),
+        ({"aka_vcts": [Hidden("x")]}, "aka_vcts"),
         ({"cnf": {"jwk": Hidden({})}}, "cnf"),
         ({"_sd": []}, "keeps for itself"),
         ({"a": {"...": 1}}, "keeps for itself"),
