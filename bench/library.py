@@ -33,14 +33,15 @@ from bench.rivals import Issuing, Verifying
 from mapae.catalog import Country, parse_country
 from mapae.clock import SystemDice
 from mapae.config import country_tree
-from mapae.formats import jose, mdoc, sd_jwt, status, x509
+from mapae.errors import Refused
+from mapae.formats import jose, mdoc, p256, sd_jwt, status, x509
 from mapae.formats.x509 import Anchors, Profile, Subject
 from mapae.issuer.draft import Life, Place, draft_batch, midnight
 from mapae.issuer.lint import lint
 from mapae.issuer.metadata import configurations
 from mapae.keys import Signer, Ticket
 from mapae.registers.portraits import portrait
-from mapae.verifier.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted, check
+from mapae.verifier.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted, check, check_many
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)
@@ -140,6 +141,19 @@ class Bench:
 
         return run
 
+    def checking_many(self, form: Format, size: int, copies: int = 64) -> Action:
+        """The same, so many presentations at a time."""
+        shown = [(self.present(form), self.ask) for _ in range(copies)]
+        turn = iter(range(10**9))
+
+        def run() -> None:
+            at = next(turn) * size % copies
+            for outcome in check_many(shown[at : at + size], self.trusted, NOW):
+                if isinstance(outcome, Refused) or outcome.claims["name"] != TWELVE["name"]:
+                    raise AssertionError("the check let something else through, or refuses")
+
+        return run
+
 
 @dataclass(frozen=True)
 class _Party:
@@ -194,6 +208,7 @@ def _batch(country: Country, bench: Bench, id: str) -> Callable[[], list[str]]:
 # --- the figures ------------------------------------------------------------------------------------------------------
 
 AWSLC = ("awslc", "")
+LANES = ("cryptography", "crypto_mb")
 
 
 @dataclass(frozen=True)
@@ -253,6 +268,9 @@ def rows(raw: Raw, bench: Bench, effort: Effort) -> list[tuple[Callable[[], Row]
         (lambda: _with_awslc(raw, bench, Format.SD_JWT), effort),
         (lambda: _with_awslc(raw, bench, Format.MDOC), effort),
     ]
+    if lanes_there():
+        eighth = Effort(rounds=effort.rounds, times=max(1, effort.times // 8))
+        made += [(lambda form=form: _in_eights(raw, bench, form), eighth) for form in Format]  # type: ignore[misc]
     size = country.issuance.batch_size
     for id, action in batches(country, bench).items():
         name = f"draft, lint and sign a batch, {'SD-JWT VC' if 'sd_jwt' in id else 'mdoc'}"
@@ -292,6 +310,24 @@ def _issue_mdoc(raw: Raw, bench: Bench) -> Row:
     return Row(
         "mdoc issue", "1 raw sign", raw.work(signs=1), bench.issue_mdoc, "12 elements", 0.37,
         (("@owf/mdoc", peers.owf(), 10), ("@auth0/mdl", peers.auth0(), 10), ("pymdoccbor", peers.pymdoccbor(), 10)),
+    )  # fmt: skip
+
+
+def lanes_there() -> bool:
+    """Whether the batch engine is installed: `make lanes` does that, under Intel's licence."""
+    try:
+        p256.use(*LANES)
+    except Refused:
+        return False
+    p256.use()
+    return True
+
+
+def _in_eights(raw: Raw, bench: Bench, form: Format) -> Row:
+    return Row(
+        f"{'SD-JWT VC' if form is Format.SD_JWT else 'mdoc'} verify, 8 together, crypto_mb", "16 raw OpenSSL verifies",
+        raw.work(verifies=16), bench.checking_many(form, 8), 'verifier.check.check_many, batch_engine = "crypto_mb"',
+        1.8, engine=LANES,
     )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ process asked to use an engine either uses it or does not start.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -76,8 +78,14 @@ class Point:
         return self._loaded[1]
 
     def fits(self, signature: bytes, message: bytes) -> bool:
-        """Whether this key signed `message`."""
-        return well_formed(signature) and _engine.verify(self, signature, message)
+        """Whether this key signed `message`. Inside `together`: whether it may have; that list then decides."""
+        if not well_formed(signature):
+            return False
+        pile = _pile.get()
+        if pile is None:
+            return _engine.verify(self, signature, message)
+        pile.append((self, signature, message))
+        return True
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Point):
@@ -123,6 +131,21 @@ def fit(checks: Sequence[Check]) -> list[bool]:
     if _batch is None:
         return [point.fits(signature, message) for point, signature, message in checks]
     return _batch.verify(checks)
+
+
+_pile: ContextVar[list[Check] | None] = ContextVar("pile", default=None)
+
+
+@contextmanager
+def together() -> Iterator[list[Check]]:
+    """Inside, signatures are written down instead of verified: whatever is decided there holds only if `fit` then says
+    yes to all of the list. For this thread and task alone, and not for anything that waits or remembers."""
+    pile: list[Check] = []
+    before = _pile.set(pile)
+    try:
+        yield pile
+    finally:
+        _pile.reset(before)
 
 
 def signing(key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:

@@ -23,16 +23,16 @@ with the answer. Keeps: nothing. Refuses: anything that is not the one spelling 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from mapae.errors import Code, Refused, step
-from mapae.formats import dcql
+from mapae.formats import dcql, p256
 from mapae.formats.dcql import ClaimQuery, Dcql, Path, Query
 from mapae.verifier.fit import fitting, must_be_checkable, read_token
 from mapae.verifier.steps import (
@@ -57,7 +57,7 @@ from mapae.verifier.transaction import Transaction, must_be_authorized, must_be_
 __all__ = [
     "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByRedirect", "Format", "Issuer", "Item", "ItemValue",
     "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check", "check_answer",
-    "conclude", "either", "examine_answer", "must_be_askable", "verified",
+    "check_many", "conclude", "either", "examine_answer", "must_be_askable", "verified",
 ]  # fmt: skip
 
 
@@ -212,6 +212,37 @@ def check(shown: Shown, ask: Ask, trusted: Trusted, now: datetime) -> Verified:
     with step("request"):
         claims = _of_kind(fitting(query, examined, ()), ask.items)
     return Verified(claims, examined.format, examined.issuer.id, renew)
+
+
+def check_many(asked: Sequence[tuple[Shown, Ask]], trusted: Trusted, now: datetime) -> list[Verified | Refused]:
+    """`check` for each, their signatures verified together: that is what a batch engine is for (docs/operate.md).
+
+    What goes wrong with one is told by `check` itself, alone, and touches no other.
+    """
+    halfway: list[Verified | None] = []
+    piles: list[list[p256.Check]] = []
+    for shown, ask in asked:
+        with p256.together() as pile:
+            try:
+                halfway.append(check(shown, ask, trusted, now))
+            except Refused:
+                halfway.append(None)
+        piles.append(pile)
+    fits = iter(p256.fit([signature for pile in piles for signature in pile]))
+    outcomes: list[Verified | Refused] = []
+    for (shown, ask), pile, found in zip(asked, piles, halfway, strict=True):
+        fit = [next(fits) for _ in pile]
+        if found is not None and len(fit) == SIGNATURES and all(fit):
+            outcomes.append(found)
+            continue
+        try:
+            outcomes.append(check(shown, ask, trusted, now))
+        except Refused as refused:
+            outcomes.append(refused)
+    return outcomes
+
+
+SIGNATURES: Final = 2  # the issuer's seal and the holder's proof: what `check` cannot have passed without
 
 
 @lru_cache(maxsize=256)

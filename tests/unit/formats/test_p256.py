@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -213,6 +214,22 @@ def test_a_forged_lane_is_found_and_only_it_is_refused(engine, size):
         assert p256.fit(bad) == [at != forged for at in range(size)]
         bad[forged] = (checks[forged][0], b"short", checks[forged][2])
         assert p256.fit(bad) == [at != forged for at in range(size)]
+
+
+def test_together_believes_for_its_own_thread_only_and_ends():
+    """What is written down is decided later; meanwhile everybody else verifies as always."""
+    said: list[bool] = []
+    with p256.together() as pile:
+        assert POINT.fits(rs(1, 1), MESSAGE)
+        assert not POINT.fits(rs(0, 1), MESSAGE)  # no signature by its form: nothing to decide later
+        other = threading.Thread(target=lambda: said.append(POINT.fits(rs(1, 1), MESSAGE)))
+        other.start()
+        other.join()
+    assert pile == [(POINT, rs(1, 1), MESSAGE)] and p256.fit(pile) == [False]
+    assert said == [False] and not POINT.fits(rs(1, 1), MESSAGE)
+    with pytest.raises(ZeroDivisionError), p256.together():
+        raise ZeroDivisionError
+    assert not POINT.fits(rs(1, 1), MESSAGE)
 
 
 # --- keys at the door -------------------------------------------------------------------------------------------------

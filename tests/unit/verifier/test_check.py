@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from mapae.errors import Code, Refused
-from mapae.formats import cbor, jose, mdoc, sd_jwt, status
+from mapae.formats import cbor, jose, mdoc, p256, sd_jwt, status
 from mapae.formats.x509 import Profile
 from mapae.keys import Signer
-from mapae.verifier.check import Ask, Format, Item, Shown, Trusted, Verified, check
+from mapae.verifier.check import Ask, Format, Item, Shown, Trusted, Verified, check, check_many
 from unit.verifier.world import (
     AUTHORITY,
     CLAIMS,
@@ -40,10 +40,22 @@ both = pytest.mark.parametrize("format", FORMATS)
 
 
 def refusal(shown: Shown, asked: Ask | None = None, trust: Trusted | None = None, now: Any = NOW) -> tuple[str, Code]:
+    """Alone and among others: the same, and the others are what they are without it."""
+    asked, trust = asked or ask(), trust or trusted()
     with pytest.raises(Refused) as refused:
-        check(shown, asked or ask(), trust or trusted(), now)
+        check(shown, asked, trust, now)
     assert refused.value.step is not None
+    other = (Card().show(Format.SD_JWT, ask()), ask())
+    [before] = check_many([other], trust, now)
+    first, among, last = check_many([other, (shown, asked), other], trust, now)
+    assert isinstance(among, Refused)
+    assert (among.step, among.code) == (refused.value.step, refused.value.code)
+    assert [_said(first), _said(last)] == [_said(before)] * 2
     return refused.value.step, refused.value.code
+
+
+def _said(outcome: Verified | Refused) -> object:
+    return (outcome.step, outcome.code) if isinstance(outcome, Refused) else outcome
 
 
 # --- what passes ------------------------------------------------------------------------------------------------------
@@ -75,6 +87,34 @@ def test_a_no_is_a_checked_answer_too(format: Format) -> None:
 def test_a_card_to_renew_is_accepted_with_a_note(format: Format) -> None:
     asked = ask()
     assert check(Card().show(format, asked), asked, trusted(standing=status.RENEW), NOW).renew is True
+
+
+@pytest.mark.parametrize("batch", ["", "crypto_mb"])
+def test_many_are_checked_together_and_a_forged_one_is_refused_alone(batch: str) -> None:
+    """Wherever it stands among sixteen, in either format, and by its own step."""
+    try:
+        p256.use(batch=batch)
+    except Refused as refused:
+        pytest.skip(refused.detail)  # the user's to install: docs/decisions/0007
+    try:
+        asked = ask()
+        shown = [(Card().show(format, asked), asked) for _ in range(8) for format in FORMATS]
+        good = [Verified({"adult_by_year": True}, one.format, "demo-issuer", renew=False) for one, _ in shown]
+        assert check_many(shown, trusted(), NOW) == good
+        thief = Signer.ephemeral()
+        for at, (one, _) in enumerate(shown):
+            forged = Card().show(one.format, asked, holder=thief)
+            outcomes = check_many([*shown[:at], (forged, asked), *shown[at + 1 :]], trusted(), NOW)
+            assert [outcomes[other] for other in range(16) if other != at] == good[:at] + good[at + 1 :]
+            wrong = outcomes[at]
+            assert isinstance(wrong, Refused)
+            assert (wrong.step, wrong.code) == ("holder", Code.BAD_HOLDER_PROOF)
+    finally:
+        p256.use()
+
+
+def test_none_are_checked_as_none() -> None:
+    assert check_many([], trusted(), NOW) == []
 
 
 # --- 1 issuer ---------------------------------------------------------------------------------------------------------
