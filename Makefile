@@ -28,6 +28,9 @@ bench: setup ## measure, print the ratios and rewrite docs/performance.md
 soak: setup ## slow: many kills, thorough properties
 	MAPAE_SOAK=1 MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
 
+fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20)
+
 lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0007)
 	@echo "intel-cmplr-lib-rt is under the Intel End User License Agreement for Developer Tools"
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lanes.txt
@@ -55,6 +58,10 @@ $(STAMPS)/test: $(STAMPS)/run requirements/test.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
 	@touch $@
 
+$(STAMPS)/fuzz: $(STAMPS)/test requirements/fuzz.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
 $(STAMPS)/wallet: $(STAMPS)/venv $(WALLET_SOURCES)
 	@echo "Building the wallet"
 	@cd wallet && ../tools/node npm ci --no-audit --no-fund --loglevel=error && ../tools/node npm run --silent build && ../tools/node npm run --silent vendor
@@ -65,4 +72,4 @@ $(STAMPS)/peers: $(STAMPS)/venv tests/conformance/package-lock.json
 	@cd tests/conformance && ../../tools/node npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help up test setup screenshots bench soak lanes reset lock
+.PHONY: help up test setup screenshots bench soak fuzz lanes reset lock

@@ -1,0 +1,217 @@
+"""Where the fuzzer starts: genuine messages, made here or taken from vectors/. Coverage does the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from fuzz.targets import KEY, NOW
+from hands import OUR_VECTORS, Hand
+from mapae.clock import SeededDice
+from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
+from mapae.formats.mdoc import DeviceResponse, IssuerSigned
+from mapae.formats.sd_jwt import Hidden, SdJwt
+from mapae.formats.status import StatusList, StatusRef
+from mapae.holder.transaction import PAYMENT
+
+ISSUER, HOLDER = Hand("issuer"), Hand("holder")
+DICE = SeededDice(b"fuzz")
+Seeds = Callable[[], list[bytes]]
+
+
+def _vectors(name: str) -> list[bytes]:
+    """The inputs of vectors/NAME.json, good and bad."""
+    found = json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8"))["cases"]
+    inputs = [case["input"] for case in found]
+    return [(one if isinstance(one, str) else json.dumps(one)).encode() for one in inputs]
+
+
+def _json(*values: Any) -> list[bytes]:
+    return [json.dumps(value, ensure_ascii=False).encode() for value in values]
+
+
+def _part(token: bytes, at: int) -> bytes:
+    return jose.unb64u(token.split(b".")[at])
+
+
+def _good_tokens(name: str) -> Iterator[bytes]:
+    for token in _vectors(name):
+        if token.count(b".") >= 2:
+            yield token
+
+
+def _card() -> SdJwt:
+    claims = {
+        "vct": "v", "iat": int(NOW.timestamp()), "cnf": {"jwk": HOLDER.jwk}, "name": Hidden("Kim"),
+        "address": Hidden({"street": Hidden("x")}), "nationalities": [Hidden("KR"), "XM"],
+    }  # fmt: skip
+    made = sd_jwt.draft({"typ": "dc+sd-jwt"}, claims, entropy=DICE.bytes)
+    return SdJwt.parse(made.complete(ISSUER.sign(made.signing_input)))
+
+
+def _mdoc() -> IssuerSigned:
+    made = mdoc.draft(
+        "d", {"n": {"name": "Kim", "born": NOW.date(), "adult": True, "portrait": b"\xff\xd8"}},
+        device_key=HOLDER.key, validity=mdoc.Validity(NOW, NOW, NOW + timedelta(days=1)), x5chain=(b"0",),
+        status=StatusRef("https://i.example/1", 7), entropy=DICE.bytes,
+    )  # fmt: skip
+    return IssuerSigned.parse(made.complete(ISSUER.sign(made.signing_input)))
+
+
+def _response() -> DeviceResponse:
+    shown = mdoc.present(_mdoc().disclose({"n": ["name"]}), session_transcript=b"\x83\xf6\xf6\xf6", holder=HOLDER)
+    return DeviceResponse.parse(shown)
+
+
+def _status() -> list[bytes]:
+    list_ = StatusList.of(2, 64, [(1, 1), (63, 2)])
+    claims = status.status_claims(list_, uri="https://i.example/1", now=NOW, life=timedelta(hours=1), ttl=300)
+    return _json(claims, {**claims, "status_list": {"bits": 8, "lst": StatusList.of(8, 4, [(3, 255)]).lst()}})
+
+
+def _item() -> bytes:
+    return cbor.embedded(cbor.loads(_mdoc().encode())["nameSpaces"]["n"][0])
+
+
+def _mso() -> bytes:
+    return bytes(cbor.loads(_mdoc().encode())["issuerAuth"][2])
+
+
+def _methods() -> list[proximity.Method]:
+    return [
+        proximity.Ble(True, True, bytes(16), bytes(16), bytes(6)), proximity.Nfc(255, 256),
+        proximity.Wifi("pass", 1, 2, b"b"),
+    ]  # fmt: skip
+
+
+def _engagements() -> list[bytes]:
+    return [
+        proximity.engagement(HOLDER.key, _methods()), proximity.engagement(HOLDER.key, []),
+        proximity.engagement(HOLDER.key, _methods()[:1], origins=["https://r.example"]),
+    ]  # fmt: skip
+
+
+def _requests() -> list[bytes]:
+    items = mdoc.items_request("d", {"n": {"name": False, "born": True}})
+    session = b"\x83\xf6\xf6\xf6"
+    plain = mdoc.doc_request(items, session_transcript=session)
+    signed = mdoc.doc_request(items, session_transcript=session, reader=ISSUER, x5chain=(b"0",))
+    return [mdoc.device_request([plain]), mdoc.device_request([signed, plain])]
+
+
+QUERY = {
+    "credentials": [
+        {"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}, "multiple": True,
+         "claims": [{"id": "n", "path": ["name", None]},
+                    {"id": "b", "path": ["birth", 0, "x"], "values": [1, "2", True]}],
+         "claim_sets": [["n", "b"], ["n"]], "trusted_authorities": [{"type": "aki", "values": ["AA"]}]},
+        {"id": "m", "format": "mso_mdoc", "meta": {"doctype_value": "d"}, "require_cryptographic_holder_binding": True,
+         "claims": [{"path": ["org.iso.18013.5.1", "name"], "intent_to_retain": False}]},
+    ],
+    "credential_sets": [{"options": [["a"], ["m"]], "required": True}],
+}  # fmt: skip
+OFFER = {
+    "credential_issuer": "https://i.example", "credential_configuration_ids": ["card"],
+    "grants": {
+        "urn:ietf:params:oauth:grant-type:pre-authorized_code": {
+            "pre-authorized_code": "c", "tx_code": {"length": 6, "input_mode": "numeric", "description": "d"},
+        },
+        "authorization_code": {"issuer_state": "s", "authorization_server": "https://a.example"},
+    },
+}  # fmt: skip
+METADATA = {
+    "credential_issuer": "https://i.example", "issuer": "https://i.example", "nonce_endpoint": "https://i.example/n",
+    "credential_endpoint": "https://i.example/c", "authorization_servers": ["https://i.example"],
+    "token_endpoint": "https://i.example/t", "pushed_authorization_request_endpoint": "https://i.example/p",
+    "authorization_endpoint": "https://i.example/a", "batch_credential_issuance": {"batch_size": 10},
+    "credential_request_encryption": {"jwks": {"keys": [HOLDER.jwk]}, "enc_values_supported": ["A256GCM"]},
+    "credential_configurations_supported": {
+        "card": {
+            "format": "dc+sd-jwt", "vct": "v", "scope": "s", "cryptographic_binding_methods_supported": ["jwk"],
+            "credential_signing_alg_values_supported": ["ES256"],
+            "proof_types_supported": {"jwt": {"proof_signing_alg_values_supported": ["ES256"],
+                                              "key_attestations_required": {}}},
+            "credential_metadata": {"display": [{"name": "n", "locale": "ko"}], "claims": [{"path": ["name"]}]},
+        },
+        "doc": {"format": "mso_mdoc", "doctype": "d", "scope": "t", "credential_signing_alg_values_supported": [-7]},
+    },
+}  # fmt: skip
+
+
+def _proofs() -> list[bytes]:
+    claims = {"aud": "https://i.example", "iat": int(NOW.timestamp()), "nonce": "n", "iss": "c"}
+    own = jose.sign_jws(HOLDER, {"typ": "openid4vci-proof+jwt", "jwk": HOLDER.jwk}, claims)
+    attested = {"iat": claims["iat"], "exp": claims["iat"] + 60, "nonce": "n", "attested_keys": [HOLDER.jwk]}
+    attestation = jose.sign_jws(ISSUER, {"typ": "key-attestation+jwt", "x5c": ["MAA="]}, attested)
+    both = jose.sign_jws(HOLDER, {"typ": "openid4vci-proof+jwt", "kid": "0", "key_attestation": attestation}, claims)
+    return _json({"proofs": {"jwt": [own]}}, {"proofs": {"attestation": [attestation]}}, {"proofs": {"jwt": [both]}})
+
+
+def _jwes() -> list[bytes]:
+    to = {**KEY.public.jwk, "kid": "k"}
+    return [jwe.encrypt(b'{"vp_token":{"a":["x"]},"state":"s"}', to, enc=enc).encode() for enc in jwe.ENCS]
+
+
+def _certificates() -> list[bytes]:
+    found = json.loads((OUR_VECTORS / "x509.json").read_text(encoding="utf-8"))
+    texts = [*found["anchors"], *(text for case in found["cases"] for text in case["input"])]
+    return jose.read_x5c(texts[:4]) + jose.read_x5c(texts[4:6])  # type: ignore[return-value]
+
+
+SEEDS: dict[str, Seeds] = {
+    "base64url": lambda: _vectors("base64url"),
+    "json_value": lambda: _vectors("json") + _json(QUERY),
+    "jwk": lambda: _vectors("jwk"),
+    "point": lambda: [b"\x04" + HOLDER.key.x + HOLDER.key.y, b"\x02" + HOLDER.key.x, b"\x03" + HOLDER.key.x],
+    "jws": lambda: [*_vectors("jws"), *_good_tokens("status")],
+    "jws_header": lambda: _json({"alg": "ES256", "typ": "a+jwt", "x5c": ["MAA="], "jwk": HOLDER.jwk, "kid": "k"}),
+    "jws_of_several": lambda: _json(
+        {"payload": "e30", "signatures": [{"protected": jose.b64u(b'{"alg":"ES256","typ":"a+jwt"}'),
+                                           "signature": "AA" * 43, "header": {"kid": "k"}}]}),
+    "jwe_message": _jwes,
+    "jwe_header": lambda: _json({"alg": "ECDH-ES", "enc": "A256GCM", "kid": "k", "zip": "DEF", "apu": "AA", "apv": "AA",
+                                 "epk": HOLDER.jwk}),
+    "jwe_key": lambda: _json({**HOLDER.jwk, "use": "enc", "alg": "ECDH-ES", "kid": "k"}),
+    "sd_jwt_compact": lambda: [_card().encode().encode()],
+    "sd_jwt_json": lambda: _json(_card().to_json(), _card().to_json(general=True)),
+    "sd_jwt_inside": lambda: [
+        b'{"vct":"v","_sd":["#0#"],"_sd_alg":"sha-256","a":[{"...":"#1#"},1],"cnf":{"jwk":{}}}\n'
+        b'["salt","name",{"_sd":["#2#"]}]\n["salt",2]\n["salt","b",null]'],
+    "status_token": lambda: list(_good_tokens("status")),
+    "status_claims": _status,
+    "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
+    "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
+    "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],
+    "cose_sign1": lambda: [cbor.dumps([cose.PROTECTED, {33: b"0"}, b"p", bytes(64)])],
+    "cose_mac0": lambda: [cbor.dumps([b"\xa1\x01\x05", {}, None, bytes(32)])],
+    "cose_key": lambda: [cose.key_bytes(HOLDER.key), cbor.dumps({1: 2, -1: 1, -2: HOLDER.key.x, -3: True})],
+    "mdoc_issuer_signed": lambda: [_mdoc().encode()],
+    "mdoc_mso": lambda: [_mso()],
+    "mdoc_item": lambda: [_item()],
+    "mdoc_response": lambda: [_response().encode()],
+    "mdoc_request": _requests,
+    "engagement": _engagements,
+    "session_establishment": lambda: [proximity.establishment(cose.key_bytes(HOLDER.key), b"sealed")],
+    "session_data": lambda: [proximity.session_data(b"sealed"), proximity.session_data(status=20)],
+    "qr_text": lambda: [
+        proximity.uri(_engagements()[1]).encode(), b"openid-credential-offer://?credential_offer=%7B%7D",
+        b"haip-vci://?credential_offer_uri=https%3A%2F%2Fi.example%2Fo",
+        b"haip-vp://?client_id=x509_hash%3Aa&request_uri=https%3A%2F%2Fv.example%2Fr&request_uri_method=post"],
+    "certificate": lambda: list(_certificates()),
+    "dcql_query": lambda: _json(QUERY),
+    "vp_token": lambda: _json({"vp_token": {"a": ["x"]}}),
+    "oid4vp_answer": lambda: _json({"response": _jwes()[0].decode()}, {"error": "access_denied", "state": "s"}),
+    "oid4vp_answer_inside": lambda: _json({"vp_token": {"a": ["x"]}, "state": "s"}, {"error": "e", "state": "s"}),
+    "oid4vci_offer": lambda: _json(OFFER),
+    "oid4vci_metadata": lambda: _json(METADATA),
+    "redirect": lambda: [
+        b"https://w.example/back?code=c&state=s&iss=https%3A%2F%2Fi.example", b"https://w.example/?error=e&state=s"],
+    "transaction_data": lambda: _json(
+        [{"type": PAYMENT, "credential_ids": ["a"], "transaction_data_hashes_alg": ["sha-256"], "payee": "p",
+          "amount": "1.50", "currency": "KRW"}]),
+    "oid4vci_proofs": _proofs,
+    "oid4vci_request": lambda: _json(
+        {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),
+}  # fmt: skip

@@ -1,0 +1,388 @@
+"""One function a parser: any bytes are read or `Refused`, nothing else comes out, and what was read is written again.
+
+A target that takes a token's inside wraps it first: bent base64 would never get as far as the members. `Broken` is
+raised when a promise is broken; any other exception but `Refused` is a finding as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from mapae.errors import Refused
+from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
+from mapae.formats.jose import b64u
+from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
+from mapae.holder import authorization, metadata, offer, request, transaction
+from mapae.issuer import oid4vci
+from mapae.verifier import fit, oid4vp
+
+Target = Callable[[bytes], None]
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+KEY = jwe.DecryptionKey.from_jwk(jwe.private_jwk(b"fuzz" * 12, "k"))
+TARGETS: dict[str, Target] = {}
+
+
+class Broken(Exception):
+    """A parser took something and did not give it back."""
+
+
+def target(work: Target) -> Target:
+    TARGETS[work.__name__] = work
+    return work
+
+
+def run(name: str, data: bytes) -> None:
+    """One input against one target. Raises for whatever a parser may not do."""
+    try:
+        TARGETS[name](data)
+    except Refused:
+        return
+
+
+def same(again: Any, before: Any) -> None:
+    if again != before:
+        raise Broken(f"read {before!r}, wrote {again!r}"[:500])
+
+
+def text(data: bytes) -> str:
+    """As it comes from a form or a QR code: any text, half surrogate pairs included."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def wrapped(header: dict[str, Any], payload: bytes) -> str:
+    return f"{b64u(json.dumps(header).encode())}.{b64u(payload)}.{b64u(bytes(64))}"
+
+
+# --- JOSE -------------------------------------------------------------------------------------------------------------
+
+
+@target
+def base64url(data: bytes) -> None:
+    same(jose.b64u(jose.unb64u(data)).encode(), data)
+
+
+@target
+def json_value(data: bytes) -> None:
+    """What is taken means the same to the standard library's decoder, which shows every member, also a second one.
+    Numbers beyond 64 bits are floats to ours."""
+    value = jose.decode_json_value(data)
+    same(json.loads(data, object_pairs_hook=_once, parse_int=_number), value)
+
+
+def _number(digits: str) -> int | float:
+    value = int(digits) if len(digits) < 99 else float(digits)
+    return value if -(2**63) <= value < 2**64 else float(digits)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise Broken("a member came twice")
+    return dict(pairs)
+
+
+@target
+def jwk(data: bytes) -> None:
+    key = jose.PublicKey.from_jwk(jose.decode_json_value(data))
+    same(jose.PublicKey.from_jwk(key.jwk), key)
+    key.crypto.public_numbers()
+    same(len(key.thumbprint), 43)
+
+
+@target
+def point(data: bytes) -> None:
+    key = jose.PublicKey.from_point(data)
+    same(jose.PublicKey.from_crypto(key.crypto), key)
+
+
+@target
+def jws(data: bytes) -> None:
+    token = jose.Jws.parse(data, typ=("a+jwt", "dc+sd-jwt", "statuslist+jwt", "vector+jwt"))
+    same(token.encode().encode(), data)
+    _each(token.claims, lambda: token.x5c, lambda: token.jwk, lambda: token.kid)
+    jose.check_times(token.claims(), NOW)
+
+
+@target
+def jws_header(data: bytes) -> None:
+    token = jose.Jws.parse(f"{b64u(data)}.e30.{b64u(bytes(64))}", typ="a+jwt")
+    _each(lambda: token.x5c, lambda: token.jwk, lambda: token.kid)
+
+
+@target
+def jws_of_several(data: bytes) -> None:
+    for one in jws_json.read(data, typ="a+jwt"):
+        one.jws.claims()
+
+
+@target
+def jwe_message(data: bytes) -> None:
+    _each(lambda: jwe.decrypt(text(data), KEY).claims())
+    jwe.decrypt(text(data), KEY, inflate=True)
+
+
+@target
+def jwe_header(data: bytes) -> None:
+    message = f"{b64u(data)}..{b64u(bytes(12))}.{b64u(bytes(20))}.{b64u(bytes(16))}"
+    _each(lambda: jwe.decrypt(message, KEY))
+    jwe.decrypt(message, KEY, inflate=True)
+
+
+@target
+def jwe_key(data: bytes) -> None:
+    jwe.encrypt(b"{}", jose.decode_json(data))
+
+
+def _each(*calls: Callable[[], Any]) -> None:
+    """Each may refuse; the next is asked all the same."""
+    for call in calls:
+        try:
+            call()
+        except Refused:
+            continue
+
+
+# --- SD-JWT -----------------------------------------------------------------------------------------------------------
+
+
+@target
+def sd_jwt_compact(data: bytes) -> None:
+    shown = sd_jwt.SdJwt.parse(text(data))
+    same(shown.encode(), text(data))
+    _open(shown)
+
+
+@target
+def sd_jwt_json(data: bytes) -> None:
+    shown = sd_jwt.SdJwt.from_json(data)
+    same(sd_jwt.SdJwt.from_json(json.dumps(shown.to_json())).encode(), shown.encode())
+    _open(shown)
+
+
+@target
+def sd_jwt_inside(data: bytes) -> None:
+    """Lines: the payload, then disclosures. `#0#` stands for the digest of the first, in the payload and in others."""
+    payload, *inner = data.split(b"\n")[:40]
+    disclosures: list[str] = []
+    for at in reversed(range(len(inner))):
+        made = b64u(inner[at])
+        disclosures.insert(0, made)
+        digest = b64u(hashlib.sha256(made.encode()).digest()).encode()
+        payload = payload.replace(b"#%d#" % at, digest)
+        inner[:at] = [one.replace(b"#%d#" % at, digest) for one in inner[:at]]
+    token = wrapped({"alg": "ES256", "typ": "dc+sd-jwt"}, payload)
+    _open(sd_jwt.SdJwt.parse("~".join([token, *disclosures, ""])))
+
+
+def _open(shown: sd_jwt.SdJwt) -> None:
+    claims = shown.peek()
+    paths = shown.paths()
+    same(len(paths) <= len(shown.disclosures), True)
+    for path in paths:
+        if not dcql.find(claims, path):
+            raise Broken(f"nothing stands at {path}")
+    _each(lambda: sd_jwt.holder_key(claims), lambda: shown.x5c)
+
+
+# --- status lists -----------------------------------------------------------------------------------------------------
+
+
+@target
+def status_token(data: bytes) -> None:
+    token = status.StatusToken.parse(data, unpacked=2**20)
+    same(token.encode().encode(), data)
+
+
+@target
+def status_claims(data: bytes) -> None:
+    token = status.StatusToken.parse(wrapped({"alg": "ES256", "typ": "statuslist+jwt"}, data), unpacked=2**20)
+    if token.list.size:
+        token.list.read(token.list.size - 1)
+
+
+@target
+def status_reference(data: bytes) -> None:
+    reference = status.StatusRef.parse(jose.decode_json_value(data))
+    same(status.StatusRef.parse(reference.claim()), reference)
+
+
+# --- CBOR, COSE, mdoc -------------------------------------------------------------------------------------------------
+
+
+@target
+def cbor_value(data: bytes) -> None:
+    value = cbor.loads(data, deterministic=True)
+    same(cbor.dumps(value), data)
+
+
+@target
+def cbor_any(data: bytes) -> None:
+    cbor.loads(data)
+
+
+@target
+def cose_sign1(data: bytes) -> None:
+    signed = cose.Sign1.parse(cbor.loads(data))
+    same(cose.Sign1.parse(signed.encode()), signed)
+    _each(lambda: signed.x5chain, lambda: signed.verify(KEY.public), lambda: signed.verify(KEY.public, payload=b"x"))
+
+
+@target
+def cose_mac0(data: bytes) -> None:
+    tagged = cose.Mac0.parse(cbor.loads(data))
+    same(cose.Mac0.parse(tagged.encode()), tagged)
+
+
+@target
+def cose_key(data: bytes) -> None:
+    key = cose.key_from_cose(cbor.loads(data))
+    same(cose.key_from_cose(cose.key_to_cose(key)), key)
+
+
+@target
+def mdoc_issuer_signed(data: bytes) -> None:
+    signed = IssuerSigned.parse(data)
+    same(signed.encode(), data)
+    _each(signed.peek, lambda: signed.x5chain, lambda: signed.names, lambda: signed.open(KEY.public))
+
+
+@target
+def mdoc_mso(data: bytes) -> None:
+    Mso.parse(data)
+
+
+@target
+def mdoc_item(data: bytes) -> None:
+    same(Item.parse(cbor.loads(cbor.embed(data))).raw, cbor.embed(data))
+
+
+@target
+def mdoc_response(data: bytes) -> None:
+    response = DeviceResponse.parse(data)
+    same(response.encode(), data)
+    for document in response.documents:
+        _each(document.issuer_signed.peek, lambda one=document: one.check_device(b"\x83\xf6\xf6\xf6"))  # type: ignore[misc]
+
+
+@target
+def mdoc_request(data: bytes) -> None:
+    asked = DeviceRequest.parse(data)
+    same(asked.encode(), data)
+    for one in asked.requests:
+        _each(lambda one=one: one.x5chain)  # type: ignore[misc]
+
+
+@target
+def engagement(data: bytes) -> None:
+    same(proximity.DeviceEngagement.parse(data).encode(), data)
+
+
+@target
+def session_establishment(data: bytes) -> None:
+    same(proximity.Establishment.parse(data).encode(), data)
+
+
+@target
+def session_data(data: bytes) -> None:
+    same(proximity.SessionData.parse(data).encode(), data)
+
+
+@target
+def qr_text(data: bytes) -> None:
+    """Whatever a camera reads: a device's engagement, an offer, a request."""
+    said = text(data)
+    _each(lambda: offer.read_link(said), lambda: request.read_link(said))
+    same(proximity.uri(proximity.from_uri(said)), said)
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+@target
+def certificate(data: bytes) -> None:
+    _each(lambda: x509.unvouched((data,), NOW), lambda: x509.Anchors([data]))
+    x509.leaf_key(data)
+
+
+# --- questions and protocol messages ----------------------------------------------------------------------------------
+
+
+@target
+def dcql_query(data: bytes) -> None:
+    query = dcql.parse(jose.decode_json_value(data))
+    query.answered_by([one.id for one in query.queries])
+    for one in query.queries:
+        one.selects({"name": ["a", {"b": None}], "org.iso.18013.5.1": {"name": 1}})
+    _each(lambda: fit.read_token({one.id: ["x"] for one in query.queries}, query))
+
+
+@target
+def vp_token(data: bytes) -> None:
+    query = dcql.parse({"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]})
+    fit.read_token(jose.decode_json(data).get("vp_token"), query)
+
+
+@target
+def oid4vp_answer(data: bytes) -> None:
+    fields = {name: str(value) for name, value in jose.decode_json(data).items()}
+    oid4vp.read_answer(fields, KEY, state="s")
+
+
+@target
+def oid4vp_answer_inside(data: bytes) -> None:
+    oid4vp.read_answer({"response": jwe.encrypt(data, {**KEY.public.jwk, "kid": "k"})}, KEY, state="s")
+
+
+@target
+def oid4vci_offer(data: bytes) -> None:
+    offer.read_offer(data)
+
+
+@target
+def oid4vci_metadata(data: bytes) -> None:
+    value = jose.decode_json(data)
+    base = "https://i.example"
+    _each(lambda: metadata.read_issuer(value, base), lambda: metadata.read_server(value, base))
+
+
+@target
+def redirect(data: bytes) -> None:
+    """What a browser brings back from the authorization endpoint (RFC 6749 4.1.2)."""
+    authorization.read_redirect(text(data))
+
+
+@target
+def transaction_data(data: bytes) -> None:
+    query = dcql.parse({"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["v"]}}]})
+    raw = jose.decode_json_value(data)
+    inside = [b64u(json.dumps(one).encode()) for one in raw] if isinstance(raw, list) else raw
+    _each(lambda: transaction.read_all(raw, query))
+    transaction.read_all(inside, query)
+
+
+@target
+def oid4vci_proofs(data: bytes) -> None:
+    proofs = jose.decode_json(data).get("proofs")
+    if proofs is None or isinstance(proofs, dict):  # the Struct at the door lets nothing else through
+        _each(lambda: oid4vci.check_proofs(proofs, _rules(attested=True)))
+        oid4vci.check_proofs(proofs, _rules(attested=False))
+
+
+def _rules(*, attested: bool) -> oid4vci.ProofRules:
+    return oid4vci.ProofRules("https://i.example", "c", 10, attested, x509.Anchors([]), lambda nonce: True, NOW)
+
+
+@target
+def oid4vci_request(data: bytes) -> None:
+    jose.decode_json(data)
+    try:
+        asked = msgspec.json.decode(data, type=oid4vci.CredentialRequest)
+    except msgspec.DecodeError:  # as the door does
+        return
+    _each(lambda: asked.configuration((), {"id": "card"}))
+    asked.configuration(("card",), {})
