@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ROOT, country, library, page, starts, tokens
+from bench import ROOT, country, library, page, requests, starts, tokens
 from bench.harness import QUICK, Effort, Figure, Raw, machine
 
 SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
     "library": library.figures,
+    "requests": requests.figures,
     "tokens": lambda raw, effort: tokens.figures(effort),
     "starts": lambda raw, effort: starts.figures(effort),
     "country": country.figures,

@@ -45,6 +45,11 @@ rounds. Absolute times moved by a third and more between runs on the same machin
 * **Issue one credential.** Limit: one raw signature. Ours: salts, digests, encoding, signature; no lint, no database.
 * **Draft, lint and sign a batch.** Limit: ten raw signatures. Ours: ten copies of the whole card with its portrait,
   drafted, linted (parsed back and compared with the facts) and signed.
+* **OpenID4VP response.** Limit: two raw verifications and one ECDH. Ours: CPU of the server's process for the wallet's
+  POST alone: read, decrypted, checked (all six steps), stored durably, answered. Bursts of four dozen.
+* **OpenID4VCI credential requests.** Limit: twenty raw signatures and ten verifications. Ours: CPU of the server's
+  process for the two POSTs of one visit, ten SD-JWT VCs and ten mdocs with their portrait: token, DPoP and key
+  attestation checked, drafted, linted, recorded, signed, recorded, answered.
 * **Counter issuance.** Limit: twenty raw signatures and the eleven proofs nobody can leave out. Ours: CPU of the
   server's process for one visit, all roles in it: the officer's pages (find, two checks, file, QR) and the wallet's
   requests for ten SD-JWT VC and ten mdoc copies. The wallet's half is the same without the officer's pages.

@@ -19,6 +19,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench import ROOT
 from mapae.app import open_house
@@ -26,6 +27,7 @@ from mapae.cli import _listen, _run
 from mapae.demo import Demo, demo_settings, found
 
 PATIENCE = 120.0
+LOAD = ("/issuer/credential", "/verifier/responses/")
 
 
 async def serve(base: str, data: str, port: int, residents: int, profile: str) -> None:
@@ -34,19 +36,37 @@ async def serve(base: str, data: str, port: int, residents: int, profile: str) -
     )
     await Demo(house).seed(residents=residents)
     if profile:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, Switch(profile).turn)
+        switch = Switch(profile, house.site)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, switch.turn)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, lambda: switch.turn(some=True))
+        house.foundation.site = switch  # type: ignore[assignment]
     await _listen(house, "127.0.0.1", port)
 
 
 class Switch:
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._profiler: cProfile.Profile | None = None
+    """The profiler, for everything (SIGUSR1) or for the requests under LOAD alone (SIGUSR2): an ASGI layer."""
 
-    def turn(self) -> None:
+    def __init__(self, path: str, site: Any) -> None:
+        self._path, self._site = path, site
+        self._profiler: cProfile.Profile | None = None
+        self._some = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        counted = self._some and scope["type"] == "http" and scope["path"].startswith(LOAD)
+        if self._profiler is None or not counted:
+            return await self._site(scope, receive, send)
+        self._profiler.enable()
+        try:
+            await self._site(scope, receive, send)
+        finally:
+            self._profiler.disable()
+
+    def turn(self, some: bool = False) -> None:
         if self._profiler is None:
             self._profiler = cProfile.Profile(time.thread_time)  # waiting for the disk or another program is no work
-            self._profiler.enable()
+            self._some = some
+            if not some:
+                self._profiler.enable()
             return
         self._profiler.disable()
         unfinished = f"{self._path}.part"
@@ -111,6 +131,12 @@ def profiled(pid: int, path: Path) -> None:
     """Turn the server's profiler on or off; returns when it has been."""
     path.unlink(missing_ok=True)
     os.kill(pid, signal.SIGUSR1)
+
+
+def profiled_requests(pid: int, path: Path) -> None:
+    """The same for the requests under LOAD only. They must come one after the other."""
+    path.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR2)
 
 
 if __name__ == "__main__":

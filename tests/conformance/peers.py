@@ -42,6 +42,10 @@ class Node:
         self._serial = itertools.count(1)
         self._lock = threading.Lock()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __getattr__(self, peer: str) -> _Peer:
         return _Peer(self, peer)
 
