@@ -22,11 +22,11 @@ from mapae.holder import MemoryStore, Person, Wallet
 from mapae.holder.store import Store
 from mapae.house import House
 from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
-from mapae.issuer.order import Order
+from mapae.issuer.order import Offer, Order, Terms
 from mapae.registers.people import parse_people
 from mapae.registers.values import Resident
 from mapae.trust.publish import Purpose, RelyingParty
-from mapae.verifier.ask import Form
+from mapae.verifier.ask import PLAIN, Form, Manner
 from mapae.verifier.store import Till
 
 BASE = "http://localhost:8080"
@@ -100,6 +100,10 @@ class Country:
 
     async def offer(self, person: str) -> str:
         """The officer's QR for this person."""
+        return (await self.offered(person)).uri
+
+    async def offered(self, person: str, **terms: Any) -> Offer:
+        """The same, on these terms."""
         self.cases += 1
         now = self.clock.now()
         evidence = (
@@ -107,7 +111,7 @@ class Country:
             OfficerCompared("officer-1", "박주무관", now, same_person=True),
         )
         order = Order(f"case-{self.cases}", person, "resident_card", "office-1", "officer-1", evidence)
-        return (await self.house.issuer.open_offer(order)).uri
+        return await self.house.issuer.open_offer(order, Terms(**terms))
 
     async def carded(self, which: int = 0, **given: Any) -> Citizen:
         citizen = await self.citizen(which, **given)
@@ -115,12 +119,12 @@ class Country:
         return citizen
 
     async def asks(
-        self, purpose: str = "alcohol_tobacco", form: Form = Form.EITHER, shop: str = "mart"
+        self, purpose: str = "alcohol_tobacco", form: Form = Form.EITHER, shop: str = "mart", manner: Manner = PLAIN
     ) -> tuple[str, str]:
         """The shop's QR text, and the question's id."""
         if shop not in self.tills:
             self.tills[shop], _ = await self.house.verifier.enrol((await self.house.verifier.invite(shop)).code)
-        id = await self.house.verifier.open(self.tills[shop], purpose, form)
+        id = await self.house.verifier.open(self.tills[shop], purpose, form, manner)
         waiting = await self.house.verifier.look(self.tills[shop], id)
         return waiting.qr, id
 

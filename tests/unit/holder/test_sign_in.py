@@ -1,0 +1,198 @@
+"""The authorization code flow and deferred issuance, with the country's real issuer and a browser without script."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from browserless import Browser
+from mapae.errors import Code, Refused
+from mapae.holder import SignIn
+from mapae.issuer.order import Way
+from unit.holder.conftest import BASE, MDOC, SD_JWT, Citizen, Country, Killed
+from unit.holder.test_resume import kill_at, must_be_whole, restarted
+
+BACK = "https://wallet.example/back"
+BY_CODE = {"way": Way.AUTHORIZATION_CODE}
+
+
+async def goes_through(country: Country, citizen: Citizen, sign_in: SignIn, action: str = "/approve") -> str:
+    """The person signs in on the issuer's pages; the address her browser is sent back to."""
+    browser = Browser(country.http, BASE)
+    typed = country.typed(citizen.resident)
+    page = await browser.get(sign_in.url.removeprefix(BASE))
+    country.clock.advance(minutes=2)  # the newest message is the one on top
+    asked = await browser.post(page, "/check", name=typed.name, number=typed.resident_number, phone=typed.phone)
+    consent = await browser.post(asked, "/code", code=await country.read_code({}))
+    form = consent.form(action)
+    sent = await browser._send("POST", form.action, form.fields)
+    assert sent.status_code == 303, sent.text
+    return str(sent.headers["location"])
+
+
+async def begun(country: Country, which: int = 0, **how: Any) -> tuple[Citizen, SignIn]:
+    citizen = await country.citizen(which)
+    offer = await country.offered(citizen.person, **BY_CODE)
+    return citizen, await citizen.wallet.authorize(offer.uri, BACK, **how)
+
+
+def changed(redirect: str, **changes: str | None) -> str:
+    parts = urlsplit(redirect)
+    fields = {**dict(parse_qsl(parts.query)), **changes}
+    return parts._replace(query=urlencode({k: v for k, v in fields.items() if v is not None})).geturl()
+
+
+@pytest.mark.parametrize("details", [False, True], ids=["scope", "authorization_details"])
+async def test_a_card_by_signing_in(country: Any, details: bool) -> None:
+    """HAIP 1.0 4: pushed request, scope or details, PKCE, DPoP, wallet attestation, iss; both formats; renewal."""
+    citizen, sign_in = await begun(country, details=details)
+    assert dict(parse_qsl(urlsplit(sign_in.url).query)).keys() == {"client_id", "request_uri"}  # RFC 9126: nothing else
+    await citizen.wallet.redeem(await goes_through(country, citizen, sign_in))
+    await must_be_whole(country, citizen)
+    await citizen.wallet.renew(citizen.wallet.card(SD_JWT))
+    assert citizen.wallet.copies_left(citizen.wallet.card(SD_JWT)) == 10
+
+
+async def test_a_wallet_may_ask_without_an_offer(country: Any) -> None:
+    """OpenID4VCI 1.0 5: wallet-initiated; the order of the counter waits for whoever signs in."""
+    citizen = await country.citizen()
+    await country.offered(citizen.person, **BY_CODE)
+    sign_in = await citizen.wallet.apply(f"{BASE}/issuer", [SD_JWT], BACK)
+    (card,) = await citizen.wallet.redeem(await goes_through(country, citizen, sign_in))
+    assert (card.configuration, card.standing) == (SD_JWT, "listed")
+
+
+async def test_the_wallet_may_end_between_the_page_and_the_redirect(country: Any) -> None:
+    citizen, sign_in = await begun(country)
+    citizen = await restarted(country, citizen)
+    assert citizen.wallet.sign_ins == [sign_in]
+    redirect = await goes_through(country, citizen, sign_in)
+    citizen = await restarted(country, citizen)
+    await citizen.wallet.redeem(redirect)
+    await must_be_whole(country, citizen)
+    assert citizen.wallet.sign_ins == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_each_request_of_a_sign_in(country: Any, after: bool) -> None:
+    """Until the page is opened a new start costs nothing; once the code is there, nothing is lost but in one place: a
+    code is redeemed once (RFC 6749 4.1.2), so when the answer with the tokens is lost the person signs in again."""
+    citizen, sign_in = await begun(country, 1)
+    redirect = await goes_through(country, citizen, sign_in)
+    country.line.sent.clear()
+    await citizen.wallet.redeem(redirect)
+    total = len(country.line.sent)
+    citizen, again = await country.citizen(0), []
+    for number in range(1, total + 1):
+        await country.house.issuer.end(citizen.person, "test", "officer-1")
+        offer = await country.offered(citizen.person, **BY_CODE)
+        kill_at(country, 4, after)
+        with pytest.raises(Killed):
+            await citizen.wallet.authorize(offer.uri, BACK)
+        citizen = await restarted(country, citizen)
+        await citizen.wallet.resume()
+        sign_in = await citizen.wallet.authorize(offer.uri, BACK)
+        redirect = await goes_through(country, citizen, sign_in)
+        before = {card.id for card in citizen.wallet.cards}
+        kill_at(country, number, after)
+        with pytest.raises(Killed):
+            await citizen.wallet.redeem(redirect)
+        citizen = await restarted(country, citizen)
+        try:
+            await citizen.wallet.resume()
+        except Refused as refused:
+            assert refused.code is Code.INVALID_GRANT
+            again.append(number)
+            sign_in = await citizen.wallet.authorize(offer.uri, BACK)
+            redirect = await goes_through(country, citizen, sign_in)
+        if {card.id for card in citizen.wallet.cards} == before:  # it died before the code was on disk
+            await citizen.wallet.redeem(redirect)
+        new = [card for card in citizen.wallet.cards if card.id not in before]
+        assert sorted(card.configuration for card in new) == [MDOC, SD_JWT], number
+        for card in new:
+            assert await citizen.wallet.check_status(card) == "valid"
+    assert len(again) == (1 if after else 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "step"),
+    [
+        ({"state": "another"}, Code.INVALID_REQUEST, "state"),
+        ({"state": None}, Code.INVALID_REQUEST, "redirect"),
+        ({"iss": "https://evil.example"}, Code.INVALID_REQUEST, "issuer"),  # RFC 9207 2.4: mix-up
+        ({"iss": None}, Code.INVALID_REQUEST, "issuer"),
+    ],
+)
+async def test_a_redirect_from_elsewhere_is_refused_and_ends_nothing(
+    country: Any, changes: dict[str, str | None], code: Code, step: str
+) -> None:
+    citizen, sign_in = await begun(country)
+    redirect = await goes_through(country, citizen, sign_in)
+    country.line.sent.clear()
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.redeem(changed(redirect, **changes))
+    assert (refused.value.code, refused.value.step) == (code, step)
+    assert "POST /issuer/token" not in country.line.sent
+    assert len(await citizen.wallet.redeem(redirect)) == 2
+
+
+async def test_a_redirect_is_redeemed_once(country: Any) -> None:
+    """RFC 6749 10.5, 10.12: the state answers one request."""
+    citizen, sign_in = await begun(country)
+    redirect = await goes_through(country, citizen, sign_in)
+    await citizen.wallet.redeem(redirect)
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.redeem(redirect)
+    assert (refused.value.code, refused.value.step) == (Code.INVALID_REQUEST, "state")
+
+
+async def test_the_person_says_no_to_the_issuer(country: Any) -> None:
+    citizen, sign_in = await begun(country)
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.redeem(await goes_through(country, citizen, sign_in, "/refuse"))
+    assert (refused.value.code, refused.value.step) == (Code.ACCESS_DENIED, "redirect")
+    assert citizen.wallet.sign_ins == []
+
+
+async def test_a_code_for_one_wallet_is_worth_nothing_to_another(country: Any) -> None:
+    """PKCE, DPoP and client attestation: a stolen redirect does not help."""
+    citizen, sign_in = await begun(country)
+    redirect = await goes_through(country, citizen, sign_in)
+    thief = await country.citizen(1)
+    with pytest.raises(Refused) as refused:
+        await thief.wallet.redeem(redirect)
+    assert refused.value.step == "state"
+
+
+async def test_an_offer_to_sign_in_is_not_received_and_one_with_a_code_not_signed_in_for(country: Any) -> None:
+    citizen = await country.citizen()
+    by_code = await country.offered(citizen.person, **BY_CODE)
+    assert (await citizen.wallet.offer(by_code.uri)).by_code is not None
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.receive(by_code.uri)
+    assert refused.value.code is Code.UNSUPPORTED
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.authorize(await country.offer(citizen.person), BACK)
+    assert refused.value.code is Code.UNSUPPORTED
+
+
+# --- transaction code ------------------------------------------------------------------------------------
+
+
+async def test_a_transaction_code_travels_some_other_way(country: Any) -> None:
+    """OpenID4VCI 1.0 4.1.1, 6.1: asked for before anything is spent, and the wrong one may be corrected."""
+    citizen = await country.citizen()
+    offer = await country.offered(citizen.person, tx_code=True)
+    made = (await citizen.wallet.offer(offer.uri)).pre_authorized
+    assert made is not None and made.tx_code is not None and made.tx_code.length == len(offer.tx_code)
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.receive(offer.uri)
+    assert refused.value.code is Code.INVALID_REQUEST
+    wrong = "".join(str((int(digit) + 1) % 10) for digit in offer.tx_code)
+    with pytest.raises(Refused) as refused:
+        await citizen.wallet.receive(offer.uri, wrong)
+    assert refused.value.code is Code.INVALID_GRANT
+    await citizen.wallet.receive(offer.uri, offer.tx_code)
+    await must_be_whole(country, citizen)
