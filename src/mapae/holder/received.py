@@ -148,7 +148,14 @@ def candidate(card: Card) -> Candidate:
         chain = IssuerSigned.parse(unb64u(card.copies[0].raw)).x5chain
     else:
         chain = SdJwt.parse(card.copies[0].raw).x5c
-    return Candidate(card.id, card.format, card.kind, _tree(card), frozenset(filter(None, map(_aki, chain))))
+    return Candidate(
+        card.id,
+        card.format,
+        card.kind,
+        _tree(card),
+        frozenset(filter(None, map(_aki, chain))),
+        bool(card.copies[0].key),
+    )
 
 
 def _tree(card: Card) -> dict[str, Any]:
