@@ -18,6 +18,7 @@ from mapae.formats import jwe, mdoc
 from mapae.formats.jose import PublicKey, sign_jws, x5c_header
 from mapae.holder import AnchorTrust, MemoryStore, ProviderAttester, Wallet
 from mapae.holder.store import Card
+from mapae.keys import Signer
 from unit.holder.conftest import Killed
 from unit.holder.stranger import DOCTYPE, ISSUER, SERVER, VCT, VERIFIER, Abroad, Authority, Terms
 
@@ -40,7 +41,7 @@ def wallet(place: Abroad, store: MemoryStore | None = None, trust: AnchorTrust |
 
 def attester(place: Abroad) -> ProviderAttester:
     provider = Authority(place.clock, "Provider")
-    key = Hand("provider")
+    key = Signer.ephemeral()
     return ProviderAttester(key, [provider.leaf(key, "Provider")], "https://wallets.example/one", clock=place.clock)
 
 
@@ -333,6 +334,35 @@ async def test_only_the_authorities_that_were_named_are_believed(place: Abroad) 
     place.codes["pre-1"] = {}
     (card,) = await wallet(place, trust=AnchorTrust(strangers=True)).receive(place.offer())
     assert card.standing == "unknown"
+
+
+@pytest.mark.parametrize("error", ["use_dpop_nonce", "use_attestation_challenge"])
+async def test_a_server_that_keeps_asking_is_asked_twice_and_no_more(place: Abroad, error: str) -> None:
+    """RFC 9449 8, draft-07 6.2: once again with what it wanted, then its refusal stands."""
+    again = httpx.Response(400, json={"error": error}, headers={"DPoP-Nonce": "x"})
+    place.bend = lambda path, body: again if path == "/tenant/token" else body
+    with pytest.raises(Refused):
+        await wallet(place).receive(place.offer())
+    assert place.sent.count("POST /tenant/token") == 2
+
+
+async def test_an_attestation_that_is_not_fresh_enough_is_made_anew(place: Abroad) -> None:
+    """draft-07 6.2, use_fresh_attestation."""
+    place.terms.attested = True
+    stale = httpx.Response(400, json={"error": "use_fresh_attestation"})
+    left = [1]
+    place.bend = lambda path, body: stale if path == "/tenant/token" and left and left.pop() else body
+    with suppress(Refused):  # this server spent its code on the first try
+        await wallet(place, attester=attester(place)).receive(place.offer())
+    assert len(place.attestations[ISSUER]) == 2
+
+
+async def test_a_wallet_of_no_country_must_know_whom_to_believe(place: Abroad) -> None:
+    with pytest.raises(Refused) as refused:
+        Wallet(place.http)
+    assert refused.value.code is Code.BAD_CONFIG
+    code, _ = await refusal(wallet(place).standing)
+    assert code is Code.BAD_CONFIG
 
 
 # --- showing ----------------------------------------------------------------------------------------------------------
