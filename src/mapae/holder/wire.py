@@ -2,7 +2,7 @@
 
 Promises: a body over the limit is dropped while it arrives; a refusal arrives as `Refused` with the code the other
 side named. Trusts: TLS, and plain HTTP to this machine only. Keeps: nothing. Refuses: redirects (OpenID4VP 1.0
-section 14.7: a request or response is not carried elsewhere), other schemes, answers that are not what was asked for.
+section 14.8: a request or response is not carried elsewhere), other schemes, answers that are not what was asked for.
 """
 
 from __future__ import annotations
