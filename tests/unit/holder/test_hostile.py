@@ -13,18 +13,28 @@ from mapae.errors import Code, Refused
 from mapae.verifier.ask import Form
 from unit.holder.conftest import MDOC, SD_JWT, Country
 
+METADATA = "/.well-known/openid-credential-issuer/issuer"
+
 
 def changing(country: Country, path: str, change: Callable[[Any], Any]) -> list[str]:
-    """Every JSON answer below `path` is changed on its way; what was sent to the notification endpoint."""
+    """An issuer whose answers at `path` are changed, and that neither signs its metadata nor encrypts, so that they can
+    be; what was sent to its notification endpoint."""
     told: list[str] = []
 
     async def watch(request: httpx.Request, send: Any) -> httpx.Response:
         if request.url.path == "/issuer/notification":
             told.append(json.loads(request.content)["event"])
+        described = request.url.path == METADATA
+        if described:
+            request.headers["accept"] = "application/json"
         answer: httpx.Response = await send(request)
-        if request.url.path != path:
+        if request.url.path != path and not described:
             return answer
-        changed = change(json.loads(await answer.aread()))
+        changed = json.loads(await answer.aread())
+        if described:
+            changed = {name: value for name, value in changed.items() if not name.endswith("_encryption")}
+        if request.url.path == path:
+            changed = change(changed)
         kept = {name: value for name, value in answer.headers.items() if name not in ("content-length", "content-type")}
         return httpx.Response(answer.status_code, json=changed, headers=kept)
 
@@ -76,8 +86,9 @@ async def test_a_truncated_credential_is_not_kept(country: Any) -> None:
 
 
 async def test_metadata_of_another_issuer_stops_before_anything_is_sent(country: Any) -> None:
-    path = "/.well-known/openid-credential-issuer/issuer"
-    refusal, _ = await refused_receiving(country, path, lambda m: {**m, "credential_issuer": "https://evil.example"})
+    refusal, _ = await refused_receiving(
+        country, METADATA, lambda m: {**m, "credential_issuer": "https://evil.example"}
+    )
     assert refusal.code is Code.INVALID_REQUEST
     assert "POST /issuer/token" not in country.line.sent
 
@@ -143,7 +154,7 @@ async def test_the_issuer_may_take_the_attestation_proof_instead(country: Any) -
             del one["proof_types_supported"]["jwt"]
         return metadata
 
-    changing(country, "/.well-known/openid-credential-issuer/issuer", only_attestation)
+    changing(country, METADATA, only_attestation)
     await citizen.wallet.receive(await country.offer(citizen.person))
     assert sorted(card.configuration for card in citizen.wallet.cards) == [MDOC, SD_JWT]
 

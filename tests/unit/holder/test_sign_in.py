@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -195,4 +196,26 @@ async def test_a_transaction_code_travels_some_other_way(country: Any) -> None:
         await citizen.wallet.receive(offer.uri, wrong)
     assert refused.value.code is Code.INVALID_GRANT
     await citizen.wallet.receive(offer.uri, offer.tx_code)
+    await must_be_whole(country, citizen)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["at once", "after a restart"])
+async def test_a_card_that_comes_later_is_asked_for_when_it_is_due(country: Any, restart: bool) -> None:
+    """OpenID4VCI 1.0 9: the interval is kept, the transaction survives a restart, and the keys stay the same."""
+    citizen = await country.citizen()
+    offer = await country.offered(citizen.person, second_look=600)
+    assert await citizen.wallet.receive(offer.uri) == []
+    due = citizen.wallet.ask_again_at
+    assert due is not None
+    country.line.sent.clear()
+    await citizen.wallet.resume()
+    assert "POST /issuer/deferred" not in country.line.sent  # not before the interval is over
+    if restart:
+        citizen = await restarted(country, citizen)
+    for _ in range(40):
+        due = citizen.wallet.ask_again_at
+        if due is None:
+            break
+        country.clock.set(max(country.clock.now(), datetime.fromtimestamp(due, UTC)))
+        await citizen.wallet.resume()
     await must_be_whole(country, citizen)
