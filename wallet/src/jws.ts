@@ -24,9 +24,12 @@ export interface OpenedByChain extends Opened {
 }
 
 function header(jwt: string): Claims {
-  const parts = jwt.split(".");
+  const parts = jwt.split(".").map(unb64u); // jose would take spare bits and padding
   if (parts.length !== 3) throw new Problem("malformed", "not a signed token");
-  return strictJson(words(unb64u(parts[0] ?? "")));
+  const head = strictJson(words(parts[0] ?? new Uint8Array()));
+  // RFC 7515 4.1.11 and RFC 7797: we know no extension, and a payload that is not encoded is one.
+  if ("crit" in head || "b64" in head) throw new Problem("unsupported", "an extension");
+  return head;
 }
 
 function words(bytes: Uint8Array): string {

@@ -12,14 +12,15 @@ import pytest
 
 from hands import OUR_VECTORS
 from mapae.errors import Code, Refused, step
-from mapae.formats import jose, mdoc, proximity, sd_jwt, x509
+from mapae.formats import jose, jwe, jws_json, mdoc, proximity, sd_jwt, x509
 from mapae.formats.jose import Jws, PublicKey
 from mapae.formats.mdoc import DeviceResponse
 from mapae.formats.proximity import DeviceEngagement, Establishment, Session, SessionData
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
 
-NAMES = ("base64url", "json", "jws", "jwk", "sd_jwt", "mdoc", "proximity", "status", "x509")
+NAMES = ("base64url", "json", "jws", "jws_json", "jwe", "jwk", "sd_jwt", "sd_jwt_json", "mdoc", "proximity", "status")
+NAMES += ("status_cwt", "x509")
 FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
 
@@ -60,6 +61,33 @@ def read_sd_jwt(file: dict[str, Any], raw: Any) -> Any:
         key = sd_jwt.holder_key(claims)
         shown.check_binding(key, nonce=file["nonce"], audience=file["audience"], now=now(file))
     return claims
+
+
+def read_jws_json(file: dict[str, Any], raw: Any) -> Any:
+    def ours(jws: Jws) -> bool:
+        try:
+            jws.verify(PublicKey.from_jwk(file["issuer_jwk"]))
+        except Refused:
+            return False
+        return True
+
+    with step("parse"):
+        return [ours(signed.jws) for signed in jws_json.read(raw, typ=file["typ"])]
+
+
+def read_jwe(file: dict[str, Any], raw: Any) -> Any:
+    with step("decrypt"):
+        return jwe.decrypt(raw, jwe.DecryptionKey.from_jwk(file["private_jwk"])).claims()
+
+
+def read_sd_jwt_json(file: dict[str, Any], raw: Any) -> Any:
+    with step("parse"):
+        text = SdJwt.from_json(raw).encode()
+    return read_sd_jwt(file, text)
+
+
+def read_status_cwt(file: dict[str, Any], raw: Any) -> Any:
+    return read_status(file, bytes.fromhex(raw))
 
 
 def read_mdoc(file: dict[str, Any], raw: Any) -> Any:

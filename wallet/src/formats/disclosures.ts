@@ -11,8 +11,8 @@ import { strictValue } from "../json.ts";
 import type { Claims } from "../jws.ts";
 import { Problem } from "../problem.ts";
 
-/** SD-JWT VC draft-13 section 2.2.2.2: never selectively disclosable. */
-const IN_THE_OPEN = new Set(["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "_sd_alg"]);
+/** SD-JWT VC draft-13 section 2.2.2.2, with `aka_vcts` of later drafts: never selectively disclosable, nor what is inside. */
+const IN_THE_OPEN = new Set(["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status", "_sd_alg"]);
 const RESERVED = new Set(["_sd", "..."]);
 
 interface Disclosure {
@@ -30,6 +30,8 @@ export async function disclosed(raw: string, signed: Claims): Promise<Claims> {
   given.pop(); // empty, or a key binding that is not ours to judge
   if ((signed["_sd_alg"] ?? "sha-256") !== "sha-256") throw new Problem("unsupported", "digest algorithm");
   if (typeof signed["vct"] !== "string") bad("no vct");
+  const others = signed["aka_vcts"] ?? ["another"];
+  if (!Array.isArray(others) || others.length === 0 || others.includes(signed["vct"]) || !others.every((one) => typeof one === "string")) bad("aka_vcts");
   const found = new Map<string, Disclosure>();
   for (const one of given) {
     const digest = b64u(await sha256(utf8(one)));
@@ -57,6 +59,8 @@ function read(raw: string): readonly unknown[] {
 
 class Opening {
   private readonly seen = new Set<string>();
+  /** Inside a claim that has to be in the open. */
+  private open = false;
 
   constructor(private readonly found: Map<string, Disclosure>) {}
 
@@ -68,8 +72,10 @@ class Opening {
       if (name === "_sd_alg" && !top) bad("_sd_alg below the top");
       if (name === "_sd" || name === "_sd_alg") continue;
       names.add(name);
+      if (top) this.open = IN_THE_OPEN.has(name);
       to.push([name, this.value(inner)]);
     }
+    if (top) this.open = false;
     const digests = from["_sd"] ?? [];
     if (!Array.isArray(digests)) return bad("_sd");
     for (const digest of digests) {
@@ -110,6 +116,7 @@ class Opening {
     this.seen.add(digest);
     const one = this.found.get(digest);
     if (!one) return null;
+    if (this.open) bad("a claim that has to be in the open");
     one.used = true;
     return one.parts;
   }

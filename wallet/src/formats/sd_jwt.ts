@@ -14,7 +14,7 @@ import type { KeyRow, PublicJwk } from "../store.ts";
 import { disclosed, disclosuresFor } from "./disclosures.ts";
 import { type Held, signerOf } from "./held.ts";
 
-const ENVELOPE = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "status", "sub", "_sd", "_sd_alg"]);
+const ENVELOPE = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status", "sub", "_sd", "_sd_alg"]);
 
 /** 1 issuer's chain and signature  2 type  3 disclosures  4 our key  5 in date. `trusted` null: the issuer is a stranger. */
 export async function checkSdJwt(
