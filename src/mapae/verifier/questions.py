@@ -33,7 +33,6 @@ from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier import dcapi, oid4vp, store
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question, own_question, question
 from mapae.verifier.check import (
-    STRICT,
     Answer,
     ByBrowser,
     ByRedirect,
@@ -294,15 +293,15 @@ class Questions:
         try:
             if isinstance(token, dict):
                 formats = _formats(asked, token)
-            answer = await self._check(asked, token, tie, self._trusted(trusted, manner), _policy(manner))
+            answer = await self._check(asked, token, tie, self._trusted(trusted, manner))
             return self._conclusion(session, asked, answer, manner)
         except Refused as refused:
             if refused.step is None:
                 raise
             return Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=formats), None
 
-    async def _check(self, asked: Question, token: Any, tie: Tie, trusted: Trusted, policy: Policy) -> Answer:
-        halfway = examine_answer(token, asked.asked(tie), trusted, self._clock.now(), policy)
+    async def _check(self, asked: Question, token: Any, tie: Tie, trusted: Trusted) -> Answer:
+        halfway = examine_answer(token, asked.asked(tie), trusted, self._clock.now())
         lists: dict[str, Listed] = {}
         with step("standing"):
             for _, examined in halfway:
@@ -369,7 +368,7 @@ class Questions:
     def _trusted(self, trusted: TrustList, manner: Manner) -> Trusted:
         issuers = self._know(trusted).issuers
         if manner.anchors:
-            given = Issuer("given", Anchors(manner.anchors), None, None, None, profile=None, status_profile=None)
+            given = Issuer("given", Anchors(manner.anchors), None, None, None, None, None, FOREIGN)
             issuers = (*issuers, given)
         return Trusted(issuers)
 
@@ -419,10 +418,6 @@ def read_manner(session: Session) -> Manner:
 
 def registered(party: RelyingParty) -> dict[str, tuple[str, ...]]:
     return {purpose.id: tuple(purpose.items) for purpose in party.purposes}
-
-
-def _policy(manner: Manner) -> Policy:
-    return FOREIGN if manner.query else STRICT
 
 
 def _formats(asked: Question, token: Mapping[str, Any]) -> str | None:

@@ -48,10 +48,23 @@ FORMATS: Final = {dcql.SD_JWT: Format.SD_JWT, dcql.MDOC: Format.MDOC}  # by the 
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What the caller lets pass that the profile of this country would not. As it stands: nothing."""
+
+    without_status: bool = False  # a credential that names no status list
+    without_end: bool = False  # an SD-JWT VC without `exp`
+    open_claims: bool = False  # claims the issuer did not make disclosable come along unasked
+
+
+STRICT: Final = Policy()
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Whose signatures count, for which types. None: for any type, and status lists wherever its credentials say.
 
-    `profile` is what its signers' certificates must be for; None for an authority with profiles of its own.
+    `profile` is what its signers' certificates must be for; None for an authority with profiles of its own. `policy` is
+    what is let pass of this issuer; None: what is let pass of all.
     """
 
     id: str
@@ -61,6 +74,7 @@ class Issuer:
     status_prefix: str | None
     profile: Profile | None = Profile.DOCUMENT_SIGNER
     status_profile: Profile | None = Profile.STATUS_SIGNER
+    policy: Policy | None = None
 
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
         """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
@@ -80,18 +94,6 @@ class Listed:
 class Trusted:
     issuers: tuple[Issuer, ...]
     lists: Mapping[str, Listed] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the caller lets pass that the profile of this country would not. As it stands: nothing."""
-
-    without_status: bool = False  # a credential that names no status list
-    without_end: bool = False  # an SD-JWT VC without `exp`
-    open_claims: bool = False  # claims the issuer did not make disclosable come along unasked
-
-
-STRICT: Final = Policy()
 
 
 class ByRedirect(Struct, frozen=True):
@@ -218,6 +220,7 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     if not issuer.may_issue(Format.SD_JWT, (type_,)):  # another of the types asked for, of an issuer not listed for it
         with step("issuer"):
             issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
+    policy = issuer.policy or policy
     bound = expected.must_be_bound or shown.key_binding is not None
     with step("holder"):
         authorized = _bound(shown, claims, expected, now) if bound else ()
@@ -260,6 +263,7 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         x5c = signed.x5chain
         candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
         issuer, signer = _issuer(x5c, trusted, Format.MDOC, candidates, now)
+    policy = issuer.policy or policy
     with step("seal"):
         namespaces = signed.open(signer.key)
     with step("holder"):

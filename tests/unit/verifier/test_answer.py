@@ -563,6 +563,15 @@ def test_a_foreign_mdoc_passes_too() -> None:
     assert answer["mdl"].claims == {("org.iso.18013.5.1", "name"): CLAIMS["name"]}
 
 
+def test_what_is_let_pass_of_one_issuer_is_not_of_another() -> None:
+    asked = asking(sd("a", NAME, vcts=[VCT]))
+    lax = abroad(policy=Policy(without_status=True))
+    foreign = shows(pid(vct=VCT, claims={"name": "x"}), NAME)
+    assert passes({"a": [foreign]}, asked, Trusted((AUTHORITY.issuer(), lax)))["a"].issuer == "abroad"
+    ours = shows(Card(reference=None), NAME)
+    assert refusal({"a": [ours]}, asked, Trusted((AUTHORITY.issuer(), lax))) == ("standing", Code.STATUS_UNKNOWN)
+
+
 def test_an_expired_foreign_card_is_refused_whatever_the_policy() -> None:
     old = pid(ends=NOW - timedelta(seconds=1))
     asked = asking(sd("pid", FAMILY, vcts=["urn:eudi:pid:1"]))
