@@ -274,8 +274,11 @@ export class Issuance {
         return await this.batch(current, line, line.configuration(configuration), onStep);
       } catch (thrown) {
         const problem = asProblem(thrown);
-        if (attempt > 1 || !["invalid_token", "invalid_nonce"].includes(problem.code)) throw problem;
+        const forgotten = problem.code === "invalid_transaction_id" && !current.askedAgain?.includes(configuration);
+        if (attempt > 1 || !(forgotten || ["invalid_token", "invalid_nonce"].includes(problem.code))) throw problem;
         if (problem.code === "invalid_token") current = await this.save({ ...current, access: null });
+        // Section 9.3: fetched before, and that answer was lost; or never known. It is asked for anew, once.
+        if (forgotten) current = await this.save({ ...current, deferred: without(current.deferred, configuration), askedAgain: [...(current.askedAgain ?? []), configuration] });
       }
     }
   }
@@ -470,4 +473,8 @@ const waiting = (id: string): string => `pending:${id}`;
 function mustHave(offer: CredentialOffer | null): CredentialOffer {
   if (!offer) throw new Problem("wallet_fault", "an issuance without its offer");
   return offer;
+}
+
+function without(all: Pending["deferred"], id: string): NonNullable<Pending["deferred"]> {
+  return Object.fromEntries(Object.entries(all ?? {}).filter(([key]) => key !== id));
 }

@@ -113,6 +113,8 @@ export interface Pending {
   readonly code?: string | null;
   readonly identifiers?: Readonly<Record<string, readonly string[]>>;
   readonly deferred?: Readonly<Record<string, Deferred>>;
+  /** The configurations asked for anew because the issuer knew their transaction no longer. */
+  readonly askedAgain?: readonly string[];
   /** The card of each configuration, where an offer brings several. */
   readonly cards?: Readonly<Record<string, string>>;
 }

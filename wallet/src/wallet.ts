@@ -287,7 +287,9 @@ export class Wallet extends EventTarget {
       return { asked, choices, picks };
     } catch (thrown) {
       // Section 8.5. A stranger does not learn from a link alone what is not in this wallet.
-      if (asProblem(thrown).code === "not_held" && !asked.stranger) await sendError(this.net, asked, "access_denied");
+      if (asProblem(thrown).code === "not_held" && !asked.stranger) {
+        await sendError(this.net, asked, asked.transactions.length > 0 ? "invalid_transaction_data" : "access_denied");
+      }
       throw thrown;
     }
   }

@@ -1,6 +1,8 @@
 /** Receiving by every road of OpenID4VCI 1.0 and HAIP 1.0, and what has to be refused on the way. */
 import { beforeEach, expect, test } from "vitest";
 import { Envelope } from "../src/envelope.ts";
+import { fetched } from "../src/look.ts";
+import { Net } from "../src/net.ts";
 import { waitsFor } from "../src/offer.ts";
 import { Wallet } from "../src/wallet.ts";
 import { BASE, Country, NOW, OFFER, offering, SIGN_IN_OFFER } from "./country.ts";
@@ -190,9 +192,11 @@ test("an application the issuer has forgotten is given up, and its keys go with 
   const id = await begin(OFFER);
   await run(id).catch(() => undefined);
   expect((await wallet.store.keysOf(`pending:${id}`)).length).toBeGreaterThan(0);
-  Object.assign(land, { transactions: new Map() });
-  clock += 31_000;
-  await wallet.tend();
+  for (let time = 0; time < 2; time++) {
+    Object.assign(land, { transactions: new Map() }); // the first time it is asked for anew: an answer may have been lost
+    clock += 31_000;
+    await wallet.tend();
+  }
   expect(wallet.pending.map((item) => item.failed)).toEqual(["invalid_transaction_id"]);
   await wallet.dismissPending(id);
   expect(await wallet.store.keysOf(`pending:${id}`)).toEqual([]);
@@ -255,3 +259,72 @@ test.each<[string, Record<string, unknown>]>([
   await expect(read(offering({ ...SIGN_IN_OFFER, ...change }))).rejects.toMatchObject({ name: "Problem" });
   expect(wallet.pending).toEqual([]);
 });
+
+test.each<[string, (path: string) => Record<string, unknown> | null]>([
+  ["an issuer", (path) => (path.includes("openid-credential-issuer") ? { credential_issuer: "https://evil.test" } : null)],
+  ["an authorization server (RFC 8414 section 3.3)", (path) => (path.includes("oauth-authorization-server") ? { issuer: "https://evil.test" } : null)],
+])("metadata that is another's than %s we asked is not used (OpenID4VCI 1.0 section 12.2.4)", async (_what, change) => {
+  const honest = land.fetch;
+  const changed = async (url: string, init?: RequestInit): Promise<Response> => {
+    const answer = await honest(url, init);
+    const other = change(new URL(url).pathname);
+    return other ? new Response(JSON.stringify({ ...(await answer.json()), ...other }), { headers: { "Content-Type": "application/json" } }) : answer;
+  };
+  Object.assign(land, { fetch: changed });
+  wallet = await open(`receive-${names}`);
+  await expect(read(OFFER)).rejects.toMatchObject({ code: "bad_issuer" });
+});
+
+test("a picture over https is fetched once and kept, if it is a picture and its server hands it out (HAIP 1.0 section 4.1)", async () => {
+  const logo = { uri: "https://pictures.test/logo.svg", alt: "" };
+  const from = (type: string, size = 10) => new Net(async () => new Response("x".repeat(size), { headers: { "Content-Type": type } }), BASE);
+  expect((await fetched(logo, from("image/svg+xml")))?.uri).toBe(`data:image/svg+xml;base64,${Buffer.from("x".repeat(10)).toString("base64").replaceAll("=", "")}`);
+  expect((await fetched(logo, from("image/png")))?.uri).toMatch(/^data:image\/png;base64,/);
+  expect(await fetched(logo, from("text/html"))).toBeNull();
+  expect(await fetched(logo, from("image/png", 300_000))).toBeNull();
+  expect(await fetched(logo, new Net(() => Promise.reject(new TypeError("CORS")), BASE))).toBeNull();
+});
+
+/** As often as it takes: sign in where it is asked for, and let the wallet tend what it has begun. */
+async function carryOn(): Promise<void> {
+  for (let time = 0; time < 4 && (wallet.pending.length > 0 || wallet.orders.length === 0); time++) {
+    if (wallet.pending.length === 0) await begin(offering(SIGN_IN_OFFER)); // the holder scans again
+    const [pending] = wallet.pending;
+    if (pending && waitsFor(pending, clock) === "sign_in") await back(land.approve(await wallet.signIn(pending.id)));
+    clock += 31_000;
+    await wallet.tend();
+  }
+}
+
+test("signing in, put off and encrypted, with every answer lost in its turn: one card in the end, nothing double", async () => {
+  const start = async (): Promise<void> => {
+    land = await Country.open();
+    land.encrypts = "both";
+    land.puttingOff = 1;
+    wallet = await open(`receive-${++names}`);
+    wallet.device = { id: "d1", state: "active", heard: NOW };
+    await wallet.store.setMeta("device", wallet.device);
+    await wallet.vault.create(PIN);
+  };
+  await start();
+  await carryOn();
+  const requests = land.asked;
+  expect(wallet.orders).toHaveLength(1);
+  for (let at = 1; at <= requests; at++) {
+    wallet.store.close();
+    await start();
+    land.cut = { at, seen: true };
+    await carryOn().catch(() => undefined);
+    land.cut = null;
+    await restart();
+    await carryOn();
+    const where = `request ${at}: ${land.calls.at(at - 1)}`;
+    expect(wallet.orders, where).toHaveLength(1);
+    expect(wallet.pending, where).toHaveLength(0);
+    expect([...(await wallet.presenter.copiesLeft(wallet.orders[0]!)).values()], where).toEqual([3, 3]);
+    for (const configuration of ["resident_card_sd_jwt", "resident_card_mdoc"]) {
+      const live = land.batches.filter((batch) => batch.configuration === configuration && batch.live);
+      expect(live.map((batch) => batch.acknowledged), where).toEqual([true]);
+    }
+  }
+}, 120_000);
