@@ -30,9 +30,10 @@ from .sealing import ENCS
 from .store import Card, Copy, Shown, Standing
 from .transaction import Payment
 from .trusted import Trust, by_language
-from .wire import Reply, Wire
+from .wire import Reply, Wire, must_be_safe
 
 ACCEPT: Final = f"application/{TYPE}"
+MAX_URI: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +255,7 @@ class Presentation:
             shown.outcome = "unknown" if refused.code is Code.UNAVAILABLE else "failed"
             self._pocket.save()
             raise
-        back = answer.get("redirect_uri")
-        shown.outcome, shown.redirect_uri = "sent", back if isinstance(back, str) else None
+        shown.outcome, shown.redirect_uri = "sent", _way_back(answer.get("redirect_uri"))
         self._pocket.save()
         return shown
 
@@ -287,6 +287,17 @@ def _authorized(made: Request, chosen: Option) -> dict[int, list[str]]:
         else:
             raise Refused(Code.INVALID_TRANSACTION_DATA, "no chosen card can authorize the transaction")
     return authorized
+
+
+def _way_back(uri: Any) -> str | None:
+    """Section 8.2: where the person's browser goes next. Nothing that would run, read a file or leave TLS."""
+    if not isinstance(uri, str) or len(uri) > MAX_URI:
+        return None
+    try:
+        must_be_safe(uri.partition("#")[0])  # the fresh value may stand in the fragment
+    except Refused:
+        return None
+    return uri
 
 
 def _error(code: str, state: str | None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from mapae.formats.jose import PublicKey, sign_jws, x5c_header
 from mapae.holder import AnchorTrust, MemoryStore, ProviderAttester, Wallet
 from mapae.holder.store import Card
 from mapae.keys import Signer
-from unit.holder.conftest import Killed
+from unit.holder.conftest import BASE, Killed
 from unit.holder.stranger import DOCTYPE, ISSUER, SERVER, VCT, VERIFIER, Abroad, Authority, Terms
 
 START = datetime(2027, 3, 2, 3, 0, tzinfo=UTC)
@@ -477,3 +477,64 @@ async def test_the_digital_credentials_api_for_strangers(place: Abroad) -> None:
     place.check(data["vp_token"]["card"][0], f"origin:{VERIFIER}")
     transcript = mdoc.openid4vp_dc_api_transcript(origin=VERIFIER, nonce="n-0S6_WzA2Mj", thumbprint=None)
     assert place.check_mdoc(data["vp_token"]["m"][0], transcript) == {DOCTYPE: {"level": 3}}
+
+
+@pytest.mark.parametrize(
+    "uri", ["javascript:alert(1)", "file:///etc/passwd", "http://shop.abroad.example/", "https://a@b.example/", 7, "x"]
+)
+async def test_a_way_back_that_leads_astray_is_not_handed_on(place: Abroad, uri: Any) -> None:
+    """OpenID4VP 1.0 8.2: the answer was sent all the same."""
+    me = wallet(place)
+    await me.receive(place.offer())
+    place.bend = lambda path, body: {"redirect_uri": uri} if path == "/answer" else body
+    shown = await me.present(await me.open_request(place.ask({"credentials": [STUDENT]})))
+    assert (shown.outcome, shown.redirect_uri) == ("sent", None)
+
+
+async def test_a_verifier_that_redirects_gets_no_second_answer(place: Abroad) -> None:
+    """OpenID4VP 1.0 14.8: the answer does not travel on; that copy stays used."""
+    me = wallet(place)
+    (card,) = await me.receive(place.offer())
+    place.bend = lambda path, body: httpx.Response(307, headers={"Location": "https://evil.example/"})
+    asked = await me.open_request(place.ask({"credentials": [STUDENT]}))
+    assert await refusal(lambda: me.present(asked)) == (Code.UNSUPPORTED, None)
+    assert (me.copies_left(card), [line.outcome for line in me.history]) == (2, ["failed"])
+    assert place.sent.count("POST /answer") == 1
+
+
+class _Both(httpx.AsyncBaseTransport):
+    """Our country and the world beside it."""
+
+    def __init__(self, country: Any, place: Abroad) -> None:
+        self._country, self._place = country, place
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "localhost":
+            return await self._country.line.handle_async_request(request)
+        return await self._place.http._transport.handle_async_request(request)
+
+
+async def test_a_citizen_may_widen_her_trust_and_stays_strict_at_home(country: Any) -> None:
+    """Cards and questions of strangers beside her own; a listed shop still asks for no more than it registered."""
+    place = Abroad(country.clock)
+    place.terms.attested = True  # vouched for by her own country's wallet provider
+    http = httpx.AsyncClient(transport=_Both(country, place))
+    citizen = await country.carded()
+    strict = Wallet(http, BASE, store=citizen.store, clock=country.clock, trust_key=country.house.registry.key)
+    assert await refusal(lambda: strict.receive(place.offer())) == (Code.UNTRUSTED_ISSUER, None)
+    me = Wallet(
+        http, BASE, store=citizen.store, clock=country.clock, trust_key=country.house.registry.key,
+        also=AnchorTrust(strangers=True),
+    )  # fmt: skip
+    (card,) = await me.receive(place.offer())
+    assert card.standing == "unknown"
+    assert {one.standing for one in me.cards} == {"listed", "unknown"}
+    asked = await me.open_request(place.ask({"credentials": [STUDENT]}))
+    assert (asked.standing, asked.registered) == ("unknown", False)
+    assert (await me.present(asked)).standing == "unknown"
+    qr, id = await country.asks()
+    asked = await me.open_request(qr)
+    assert (asked.standing, asked.registered) == ("listed", True)
+    await me.present(asked)
+    assert (await country.verdict(id)).outcome.value == "accepted"
+    await http.aclose()
