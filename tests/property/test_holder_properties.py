@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from mapae.errors import Refused
 from mapae.formats import dcql
-from mapae.holder import authorization, metadata, offer, request
+from mapae.formats.jose import b64u
+from mapae.holder import AnchorTrust, authorization, browser, metadata, offer, request, transaction
 from mapae.holder.choose import Candidate, accepts, answers, matches
 from mapae.holder.store import State, pack, unpack
 from mapae.holder.wire import Reply, must_be_safe
@@ -82,6 +84,30 @@ def test_an_answer_is_complete_and_discloses_only_what_its_query_names(raw: dict
 def test_any_json_is_a_query_or_refused(value: Any) -> None:
     with suppress(Refused):
         dcql.parse(value)
+
+
+@given(json_values | st.lists(json_values, min_size=1, max_size=2))
+def test_any_json_is_a_transaction_or_refused(value: Any) -> None:
+    query = dcql.parse({"credentials": [{"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["x"]}}]})
+    texts = [b64u(json.dumps(one).encode()) for one in value] if isinstance(value, list) else value
+    for raw in (value, texts):
+        with suppress(Refused):
+            transaction.read_all(raw, query)
+
+
+@given(
+    st.sampled_from(["openid4vp-v1-unsigned", "openid4vp-v1-signed", "openid4vp-v1-multisigned", "x"]),
+    st.dictionaries(
+        st.sampled_from([
+            "request", "payload", "signatures", "signature", "protected", "response_mode", "response_type", "nonce",
+            "client_metadata", "dcql_query", "transaction_data", "expected_origins", "client_id",
+        ]),
+        json_values | st.sampled_from(["dc_api", "dc_api.jwt", "vp_token", "e30.e30.AA"]),
+    ),
+)  # fmt: skip
+def test_whatever_a_browser_hands_over_is_a_request_or_refused(protocol: str, data: dict[str, Any]) -> None:
+    with suppress(Refused):
+        browser.open_request(protocol, data, "https://a.example", AnchorTrust(strangers=True), datetime.now(UTC))
 
 
 @given(json_values)

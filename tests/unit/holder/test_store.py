@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mapae.clock import MovableClock, SeededDice
@@ -46,6 +47,29 @@ def test_a_state_we_cannot_read_is_refused(raw: bytes) -> None:
     with pytest.raises(Refused) as refused:
         unpack(raw)
     assert refused.value.code is Code.BAD_CONFIG
+
+
+def test_a_state_from_before_sign_ins_and_deferral_opens_as_it_was() -> None:
+    """What Step 1 wrote: orders, tasks, cards and history without the members that came later."""
+    card = {
+        "id": "c", "order": "o", "issuer": "i", "configuration": "f", "format": "dc+sd-jwt", "kind": "k", "name": {},
+        "received": 1, "copies": [{"id": "1", "key": "k", "raw": "r", "expires": 2, "status_uri": "u",
+                                   "status_index": 3, "used": 0}],
+    }  # fmt: skip
+    order = {
+        "id": "o", "issuer": "i", "server": "s", "dpop_key": "d", "code": None, "tx_code": None, "created": 1,
+        "tasks": [{"configuration": "f", "stage": "told", "keys": [], "notification": None, "identifier": None}],
+        "access_token": None, "token_until": 0, "refresh_token": "r",
+    }  # fmt: skip
+    shown = {
+        "id": "h", "at": 1, "relying_party": "mart", "name": {}, "purpose": "p", "purpose_name": {}, "items": [],
+        "cards": [], "outcome": "sent", "redirect_uri": None,
+    }  # fmt: skip
+    old = {"version": 1, "cards": {"c": card}, "orders": {"o": order}, "history": [shown]}
+    state = unpack(msgspec.msgpack.encode(old))
+    assert (state.cards["c"].standing, state.cards["c"].reusable) == ("listed", False)
+    assert (state.orders["o"].state, state.orders["o"].tasks[0].transaction) == (None, None)
+    assert (state.history[0].standing, state.history[0].payments) == ("listed", [])
 
 
 def test_keys_live_in_the_state_and_go_when_dropped() -> None:
