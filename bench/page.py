@@ -85,7 +85,7 @@ NOTES = """\
 def show(figures: Sequence[Figure], raw: Mapping[str, Spread], console: Console) -> None:
     table = Table(title="1.00 is the limit of this machine", caption=_raw_line(raw))
     table.add_column("figure, against its limit", overflow="fold")
-    for name in ("ratio", "middle half", "two cores", "to reach", "limit", "ours"):
+    for name in ("ratio", "two cores", "to reach", "ours"):
         table.add_column(name, justify="right", no_wrap=True)
     for group, title in GROUPS.items():
         some = [figure for figure in figures if figure.group == group]
@@ -97,8 +97,7 @@ def show(figures: Sequence[Figure], raw: Mapping[str, Spread], console: Console)
             peers = "".join(f"; {peer.faster.middle:.1f}x {peer.name}" for peer in figure.peers)
             table.add_row(
                 f"{figure.name}\n[dim]  {figure.against}{peers}[/]", f"[bold]{_ratio(figure.ratio.middle)}[/]",
-                _half(figure), _two(figure.two), _aim(figure),
-                seconds(figure.limit), f"{seconds(figure.ours)} {figure.clock}",
+                _two(figure.two), _aim(figure).replace("*", ""), f"{seconds(figure.ours)} {figure.clock}",
             )  # fmt: skip
     console.print(table)
 
