@@ -9,6 +9,7 @@ token under a MAC. A list that cannot be relied on is `STATUS_UNKNOWN`, which is
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -245,6 +246,9 @@ class StatusToken:
             said = sealed.typed(_Claims)
             if not isinstance(said.status_list.lst, str):
                 raise Refused(Code.MALFORMED, "a member is missing or of the wrong type")
+        if not all(moment is None or math.isfinite(moment) for moment in (said.iat, said.exp, said.ttl)):
+            # CBOR has "not a number", which is later than nothing: a list that ends then never would.
+            raise Refused(Code.MALFORMED, "a time is not a number")
         if said.ttl is not None and said.ttl <= 0:
             raise Refused(Code.MALFORMED, "ttl is not a positive number")
         decoded = StatusList.decode(said.status_list.bits, said.status_list.lst, limit=unpacked)

@@ -263,6 +263,9 @@ def test_a_chain_in_the_protected_header_counts_as_well():
         (cwt(tag=17), Code.UNSUPPORTED),  # under a MAC: only who made it can check it
         (b"\xd8\x3d" + cwt(), Code.MALFORMED),  # the CWT tag MUST NOT be there
         (cwt()[1:], Code.MALFORMED),  # no tag at all
+        (cwt(CLAIMS | {4: float("nan")}), Code.MALFORMED),  # not a number: an end that never comes
+        (cwt(CLAIMS | {4: float("inf")}), Code.MALFORMED),
+        (cwt(CLAIMS | {6: float("nan")}), Code.MALFORMED),
         (b"\xd8\x12" + cwt()[1:], Code.MALFORMED),  # the tag in a longer spelling
         (cwt()[:-1], Code.MALFORMED),
         (cwt() + b"\0", Code.MALFORMED),
