@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -140,6 +143,18 @@ METADATA = {
 }  # fmt: skip
 
 
+TYPE = {
+    "vct": "v", "name": "n", "description": "d", "extends": "base", "extends#integrity": None,
+    "display": [{"locale": "ko-KR", "name": "n", "rendering": {
+        "simple": {"logo": {"uri": "data:image/png;base64,AA", "alt_text": "l"}, "background_color": "#ffffff"},
+        "svg_templates": [{"uri": "https://i.example/t", "properties": {"orientation": "portrait"}}],
+    }}],
+    "claims": [{"path": ["name"], "sd": "allowed", "svg_id": "name", "mandatory": True,
+                "display": [{"locale": "ko", "label": "l", "description": "d"}]},
+               {"path": ["nationalities", None], "sd": "never"}, {"path": ["address", "street"]}],
+}  # fmt: skip
+
+
 def _proofs() -> list[bytes]:
     claims = {"aud": "https://i.example", "iat": int(NOW.timestamp()), "nonce": "n", "iss": "c"}
     own = jose.sign_jws(HOLDER, {"typ": "openid4vci-proof+jwt", "jwk": HOLDER.jwk}, claims)
@@ -181,6 +196,11 @@ SEEDS: dict[str, Seeds] = {
         b'["salt","name",{"_sd":["#2#"]}]\n["salt",2]\n["salt","b",null]'],
     "status_token": lambda: list(_good_tokens("status")),
     "status_claims": _status,
+    "status_cwt": lambda: [
+        cbor.dumps({2: "u", 6: 1, 4: 2, 65534: 3, 65533: {"bits": 1, "lst": zlib.compress(bytes(8))}})],
+    "status_lists": lambda: _json({"status_lists": ["https://i.example/1"]}),
+    "type_metadata": lambda: [b"\n".join(_json(TYPE, {**TYPE, "vct": "base", "extends": None, "display": []}))],
+    "integrity": lambda: [b"sha256-" + b64encode(hashlib.sha256(b"document").digest()), b"sha256-AA sha512-AAAA?x"],
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
     "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
     "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],

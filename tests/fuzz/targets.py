@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 
 from mapae.errors import Refused
 from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
+from mapae.formats import type_metadata as types
 from mapae.formats.jose import b64u
 from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
 from mapae.holder import authorization, metadata, offer, request, transaction
@@ -189,13 +191,33 @@ def _open(shown: sd_jwt.SdJwt) -> None:
     _each(lambda: sd_jwt.holder_key(claims), lambda: shown.x5c)
 
 
+@target
+def type_metadata(data: bytes) -> None:
+    """Lines: documents, the first of the type asked for, each next what the one before it may extend."""
+    documents = data.split(b"\n")
+    first = types.TypeMetadata.parse(documents[0])
+    found = {types.TypeMetadata.parse(one).vct: one for one in reversed(documents)}
+    whole = types.resolve(first.vct, lambda vct: found.get(vct, documents[0]))
+    claims = {"name": "x", "address": {"street": 1}, "nationalities": ["KR"], "vct": first.vct}
+    _each(lambda: types.svg_values(claims, whole), lambda: whole.in_language("ko", "en"))
+    token = wrapped({"alg": "ES256", "typ": "dc+sd-jwt"}, json.dumps(claims).encode())
+    types.must_fit(sd_jwt.SdJwt.parse(f"{token}~"), whole, complete=True)
+
+
+@target
+def integrity(data: bytes) -> None:
+    types.must_match(b"document", text(data))
+
+
 # --- status lists -----------------------------------------------------------------------------------------------------
 
 
 @target
 def status_token(data: bytes) -> None:
     token = status.StatusToken.parse(data, unpacked=2**20)
-    same(token.encode().encode(), data)
+    again = token.encode()
+    same(again if isinstance(again, bytes) else again.encode(), data)
+    _each(lambda: token.x5c, lambda: token.check(KEY.public, token.uri, NOW))
 
 
 @target
@@ -203,6 +225,20 @@ def status_claims(data: bytes) -> None:
     token = status.StatusToken.parse(wrapped({"alg": "ES256", "typ": "statuslist+jwt"}, data), unpacked=2**20)
     if token.list.size:
         token.list.read(token.list.size - 1)
+
+
+@target
+def status_cwt(data: bytes) -> None:
+    """The inside of a token in CBOR."""
+    protected = cbor.dumps({1: cose.ES256, 16: status.TYPE_CWT})
+    token = status.StatusToken.parse(b"\xd2" + cbor.dumps([protected, {}, data, bytes(64)]), unpacked=2**20)
+    for moment in (token.issued_at, token.expires_at, token.ttl):
+        same(moment is None or math.isfinite(moment), True)
+
+
+@target
+def status_lists(data: bytes) -> None:
+    status.read_aggregation(data)
 
 
 @target
