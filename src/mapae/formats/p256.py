@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
@@ -113,8 +113,8 @@ def coordinates(point: bytes) -> tuple[bytes, bytes]:
 
 
 def _xy(key: ec.EllipticCurvePublicKey) -> tuple[bytes, bytes]:
-    point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    return point[1:33], point[33:]
+    numbers = key.public_numbers()
+    return numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
 
 
 def well_formed(signature: bytes) -> bool:
@@ -219,6 +219,9 @@ class _AwsLc:
         return bool(point.loaded(self).verify(hashlib.sha256(message).digest(), to_der(signature)))
 
     def signing(self, key: ec.EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
+        # Late: its import takes longer than that of all of `formats`.
+        from cryptography.hazmat.primitives import serialization
+
         plain = serialization.NoEncryption()  # from one library to the other, inside this process
         sign = self._read(key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, plain)).sign
 
