@@ -715,6 +715,69 @@ def chains() -> Iterator[Case]:
     yield refused("not valid yet", jose.x5c_header([early]), "issuer", "not_yet_valid")
 
 
+# --- dcql -----------------------------------------------------------------------------------------------------------
+
+# The example credential of OpenID4VP 1.0 7.3, and a few more members.
+ARTHUR: dict[str, Any] = {
+    "name": "Arthur Dent",
+    "address": {"street_address": "42 Market Street", "locality": "Milliways", "postal_code": "12345"},
+    "degrees": [
+        {"type": "Bachelor of Science", "university": "University of Betelgeuse"},
+        {"type": "Master of Science", "university": "University of Betelgeuse"},
+    ],
+    "nationalities": ["British", "Betelgeusian"], "mixed": [{"a": 1}, "b"], "age": 42, "adult": True,
+}  # fmt: skip
+
+
+def queries() -> Iterator[Case]:
+    """The input is one credential query put to ARTHUR; expected is what is disclosed, null: it does not fit."""
+
+    def asks(*claims: Any, **more: Any) -> Any:
+        listed = {"claims": list(claims)} if claims else {}
+        return {"id": "q", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:vector"]}, **listed, **more}
+
+    def wrong(name: str, input_: Any) -> Case:
+        return refused(name, input_, "query", "malformed")
+
+    for path, found in (
+        (["name"], ["Arthur Dent"]), (["address", "street_address"], ["42 Market Street"]),
+        (["degrees", None, "type"], ["Bachelor of Science", "Master of Science"]),
+        (["nationalities", 1], ["Betelgeusian"]), (["nationalities", None], ["British", "Betelgeusian"]),
+        (["nothing"], None), (["nationalities", 2], None), (["name", None], None), (["name", "a"], None),
+        (["address", 0], None), ([None], None), (["mixed", None, "a"], None), (["mixed", 0, "a"], [1]),
+    ):  # fmt: skip
+        yield taken(f"7.1.1: {json.dumps(path)}", asks({"path": path}), found)
+    yield taken("6.4.1: no claims", asks(), [])
+    yield taken("6.4.1: all claims or none", asks({"path": ["name"]}, {"path": ["nothing"]}), None)
+    for path, values, found in (
+        (["age"], [41, 42], [42]), (["age"], ["42"], None), (["adult"], [True], [True]), (["adult"], [1], None),
+        (["nationalities", None], ["Betelgeusian", "Vogon"], ["Betelgeusian"]), (["address"], ["Milliways"], None),
+    ):  # fmt: skip
+        yield taken(f"6.3: {path[0]} is one of {json.dumps(values)}", asks({"path": path, "values": values}), found)
+    named = [{"id": "a", "path": ["nothing"]}, {"id": "b", "path": ["adult"]}, {"id": "c", "path": ["name"]}]
+    yield taken(
+        "6.4.1: the first claim set that can be met", asks(*named, claim_sets=[["a", "c"], ["b"], ["c"]]), [True]
+    )
+    yield taken("6.4.1: no claim set can be met", asks(*named, claim_sets=[["a"], ["a", "b"]]), None)
+    yield taken("6: members nobody defined", asks({"path": ["age"], "x": 1}, x={}), [42])
+    yield wrong("6.1: no id", {**asks(), "id": None})
+    yield wrong("6.1: an id with a space", {**asks(), "id": "a b"})
+    yield wrong("6.1: no meta", {"id": "q", "format": "dc+sd-jwt"})
+    yield wrong("B.3.5: no vct_values", {**asks(), "meta": {}})
+    yield wrong("6.1: multiple is a text", asks(multiple="true"))
+    yield wrong("6.1: claims are empty", {**asks(), "claims": []})
+    yield wrong("6.3: an empty path", asks({"path": []}))
+    yield wrong("7: a negative index", asks({"path": ["nationalities", -1]}))
+    yield wrong("7: half an index", asks({"path": ["nationalities", 0.5]}))
+    yield wrong("6.3: values are empty", asks({"path": ["age"], "values": []}))
+    yield wrong("6.3: a fraction among the values", asks({"path": ["age"], "values": [0.5]}))
+    yield wrong("6.4.1: claim_sets without claims", asks(claim_sets=[["a"]]))
+    yield wrong("6.3: claim_sets and a claim without id", asks({"path": ["age"]}, claim_sets=[["a"]]))
+    yield wrong("6.1: a claim set names what is not there", asks({"id": "a", "path": ["age"]}, claim_sets=[["b"]]))
+    yield wrong("6.3: the same id twice", asks({"id": "a", "path": ["age"]}, {"id": "a", "path": ["name"]}))
+    yield wrong("6.1.1: an authority without values", asks(trusted_authorities=[{"type": "aki", "values": []}]))
+
+
 def everything() -> dict[str, dict[str, Any]]:
     issuer = {"issuer_jwk": dict(ISSUER.jwk), "now": AT}
     asked = {"nonce": NONCE, "audience": AUDIENCE}
@@ -736,6 +799,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "mdoc": {**issuer, "session_transcript": TRANSCRIPT.hex(), "cases": list(responses())},
         "status": {**issuer, "uri": "https://issuer.example/status/1", "cases": list(lists())},
         "status_cwt": {**issuer, "uri": "https://issuer.example/status/1", "cases": list(lists_as_cwt())},
+        "dcql": {"vct": "urn:vector", "claims": ARTHUR, "cases": list(queries())},
         "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
     }
 

@@ -6,10 +6,12 @@ import { readFileSync } from "node:fs";
 import { cborDecode, cborEncode } from "@owf/mdoc";
 import { expect, test } from "vitest";
 import { b64u, type Bytes, unb64, unb64u } from "../src/bytes.ts";
+import { choices, parseQuery, select } from "../src/dcql.ts";
 import { disclosed } from "../src/formats/disclosures.ts";
 import { checkMdoc } from "../src/formats/mdoc.ts";
 import { openByKey } from "../src/jws.ts";
 import { strictJson } from "../src/json.ts";
+import { Problem } from "../src/problem.ts";
 import type { PublicJwk } from "../src/store.ts";
 import { readList } from "../src/status.ts";
 import { checkChain, publicKey } from "../src/x509.ts";
@@ -53,6 +55,17 @@ run("status", async (file, raw: string) => {
   const { claims } = await openByKey(raw, "statuslist+jwt", file["issuer_jwk"] as PublicJwk, (file["now"] as number) * 1000);
   const list = await readList(claims, file["uri"] as string);
   return Object.fromEntries(["1", "2", "3", "4", "63"].map((at) => [at, list(Number(at))]));
+});
+run("dcql", (file, raw: { id: string; format: "dc+sd-jwt" }) => {
+  const query = parseQuery({ credentials: [raw] });
+  const claims = file["claims"] as Record<string, unknown>;
+  try {
+    const { fitting } = choices(query, [{ order: "card", format: raw.format, type: file["vct"] as string, claims, authorities: [] }]);
+    return fitting.get(raw.id)?.[0]?.paths.flatMap((path) => select(claims, path));
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.code !== "not_held") throw problem;
+    return null;
+  }
 });
 run("json", (_file, raw: string) => strictJson(raw));
 /** Steps that belong to who is shown a presentation; the wallet only makes them. */

@@ -12,15 +12,28 @@ import pytest
 
 from hands import OUR_VECTORS
 from mapae.errors import Code, Refused, step
-from mapae.formats import jose, jwe, jws_json, mdoc, proximity, sd_jwt, x509
+from mapae.formats import dcql, jose, jwe, jws_json, mdoc, proximity, sd_jwt, x509
 from mapae.formats.jose import Jws, PublicKey
 from mapae.formats.mdoc import DeviceResponse
 from mapae.formats.proximity import DeviceEngagement, Establishment, Session, SessionData
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
 
-NAMES = ("base64url", "json", "jws", "jws_json", "jwe", "jwk", "sd_jwt", "sd_jwt_json", "mdoc", "proximity", "status")
-NAMES += ("status_cwt", "x509")
+NAMES = (
+    "base64url",
+    "dcql",
+    "json",
+    "jws",
+    "jws_json",
+    "jwe",
+    "jwk",
+    "sd_jwt",
+    "sd_jwt_json",
+    "mdoc",
+    "proximity",
+    "status",
+)
+NAMES += ("status_cwt", "x509", "dcql")
 FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
 
@@ -146,6 +159,16 @@ def read_x509(file: dict[str, Any], raw: Any) -> Any:
     with step("issuer"):
         chain = jose.read_x5c(raw)
         return x509.check_chain(chain, anchors, now(file), x509.Profile[file["profile"]]).key.jwk
+
+
+def read_dcql(file: dict[str, Any], raw: Any) -> Any:
+    with step("query"):
+        (query,) = dcql.parse({"credentials": [raw]}).queries
+    assert query.kinds == {file["vct"]}
+    paths = query.selects(file["claims"])
+    if paths is None:
+        return None
+    return [value for path in paths for _, value in dcql.find(file["claims"], path)]
 
 
 READ: dict[str, Callable[[dict[str, Any], Any], Any]] = {name: globals()[f"read_{name}"] for name in NAMES}
