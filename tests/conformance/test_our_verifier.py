@@ -65,6 +65,20 @@ def test_both_content_encryptions_are_read(enc: str, node: Node, country: Countr
     assert asked.verdict()["outcome"] == "accepted"
 
 
+@pytest.mark.parametrize("more", [
+    {"jwe": {"typ": "JWT", "cty": "json"}},
+    {"claims": {"iss": "https://self-issued.me/v2", "aud": "a shop", "exp": 4_102_444_800}},
+    {"fields": {"state": "beside the answer"}},
+], ids=["header", "claims", "form fields"])  # fmt: skip
+def test_what_wallets_add_does_no_harm(
+    more: dict[str, Any], node: Node, country: Country, cards: list[dict[str, Any]]
+) -> None:
+    """RFC 7516 4.1, OpenID4VP 1.0 8.2 and 8.3: parameters that are not understood are ignored."""
+    asked = put(country, SD)
+    assert answer(node, asked, cards, **more)["status"] == 200
+    assert asked.verdict()["outcome"] == "accepted"
+
+
 def test_a_payment_is_authorized(node: Node, country: Country, cards: list[dict[str, Any]]) -> None:
     """OpenID4VP 1.0 8.4, B.3.3.1: the hashes in the key binding; none, or another's, authorizes nothing."""
     payment = {"payee": "A shop", "amount": "9.90", "currency": "KRW"}

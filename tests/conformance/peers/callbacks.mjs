@@ -36,7 +36,7 @@ const jwkOf = (signer) => {
 };
 
 /** `trusts(x5c)`: whether a chain counts; without it every chain does, and only signatures are looked at. */
-export function callbacks(keyring, { clientAuthentication, trusts, fetch = globalThis.fetch } = {}) {
+export function callbacks(keyring, { clientAuthentication, trusts, jweHeader, fetch = globalThis.fetch } = {}) {
   return {
     fetch,
     hash: (data, alg) => new Uint8Array(createHash(alg.replace("-", "").toLowerCase()).update(data).digest()),
@@ -58,7 +58,7 @@ export function callbacks(keyring, { clientAuthentication, trusts, fetch = globa
       }
     },
     encryptJwe: async ({ publicJwk, alg, enc, apu, apv }, data) => {
-      const header = { alg, enc, kid: publicJwk.kid };
+      const header = { alg, enc, kid: publicJwk.kid, ...jweHeader };
       const jwe = new CompactEncrypt(Buffer.from(data)).setProtectedHeader(header);
       if (apu || apv) jwe.setKeyManagementParameters({ apu: apu && Buffer.from(apu, "base64url"), apv: apv && Buffer.from(apv, "base64url") });
       return { encryptionJwk: publicJwk, jwe: await jwe.encrypt(await importJWK(publicJwk, alg)) };

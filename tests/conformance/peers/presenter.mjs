@@ -37,14 +37,15 @@ export async function decline({ uri, anchors, error = "access_denied" }) {
 }
 
 async function send(request, payload, spoil) {
-  const client = new Openid4vpClient({ callbacks: callbacks(new Keyring()) });
+  const client = new Openid4vpClient({ callbacks: callbacks(new Keyring(), { jweHeader: spoil.jwe }) });
   const asked = { ...request, ...(spoil.state ? { state: spoil.state } : {}) };
   if (spoil.key) asked.client_metadata = { ...request.client_metadata, jwks: { keys: [{ ...request.client_metadata.jwks.keys[0], ...spoil.key }] } };
   if (spoil.plain) return post(request.response_uri, { vp_token: JSON.stringify(payload.vp_token), state: request.state });
   const created = await client.createOpenid4vpAuthorizationResponse({
-    authorizationRequestPayload: asked, authorizationResponsePayload: payload,
+    authorizationRequestPayload: asked, authorizationResponsePayload: { ...payload, ...spoil.claims },
     jarm: { encryption: { nonce: spoil.apu ?? "" }, serverMetadata: { ...SERVER, ...spoil.server } },
   });
+  if (spoil.fields) return post(request.response_uri, { response: created.jarm.responseJwt, ...spoil.fields });
   const { response } = await client.submitOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: request, authorizationResponsePayload: created.authorizationResponsePayload, jarm: created.jarm,
   });
