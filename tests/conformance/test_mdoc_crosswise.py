@@ -28,6 +28,7 @@ from conformance.world import (
     Pair,
     ask,
     dice,
+    just_now,
     transcript,
     transcript_words,
     trusted,
@@ -188,7 +189,7 @@ def test_our_steps_accept_what_their_holders_show(node: Node) -> None:
     for response in (
         owf_shows(node), auth0_shows(node), owf_shows(node, issued("owf", node)), owf_shows(node, python_card),
     ):  # fmt: skip
-        verified = check(Shown(Format.MDOC, response), ASK, trusted(), NOW)
+        verified = check(Shown(Format.MDOC, response), ASK, trusted(), just_now())
         assert verified.claims == {"name": OURS["name"], "birth_date": OURS["birth_date"]}
 
 

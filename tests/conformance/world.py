@@ -77,6 +77,11 @@ OTHER_VCT, OTHER_DOCTYPE = "urn:mapae:kr:other:1", "org.example.other"
 NONCE = "n-" + dice.token(16)
 
 
+def just_now() -> datetime:
+    """For what a peer dated by its own clock, however long after the tests were collected."""
+    return datetime.now(UTC)
+
+
 def ask(**changes: Any) -> Ask:
     return world.ask(WHO, nonce=NONCE, **changes)
 
@@ -84,7 +89,7 @@ def ask(**changes: Any) -> Ask:
 def trusted(**changes: Any) -> Trusted:
     """The issuer may issue what is asked for, and one type more."""
     issuer = AUTHORITY.issuer(vcts=frozenset({VCT, OTHER_VCT}), doctypes=frozenset({DOCTYPE, OTHER_DOCTYPE}))
-    return world.trusted(issuer, good_until=NOW + timedelta(minutes=5), **changes)
+    return world.trusted(issuer, good_until=NOW + timedelta(hours=1), **changes)
 
 
 # What everybody issues. Nested, recursive and array disclosures are in the SD-JWT only.
