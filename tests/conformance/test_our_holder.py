@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conformance.peers import Node
+from conformance.peers import Node, deviates
 from conformance.world import (
     ASKERS,
     AUTHORITY,
@@ -74,6 +74,15 @@ async def test_cards_come_by_pre_authorized_code(
         assert wallet.copies_left(card) == 5, "a batch is as large as the issuer allows"
     events = node.issuer.events(id=issuer["id"])
     assert [event["event"] for event in events] == ["credential_accepted"] * 2
+
+
+@deviates("client attestation draft-07 5.2", "demands exp in the proof of possession, which draft-06 took out")
+async def test_their_server_takes_our_client_attestation(node: Node, http: httpx.AsyncClient) -> None:
+    issuer = node.issuer.start(**issuer_words(popEnds=True))
+    try:
+        await wallet_of(http).receive(node.issuer.offer(id=issuer["id"]))
+    except Refused as refused:
+        raise AssertionError(refused.detail) from None
 
 
 async def test_a_wrong_transaction_code_is_told_apart(node: Node, http: httpx.AsyncClient) -> None:
