@@ -26,7 +26,8 @@ function lines(name: string, value: unknown): Line[] {
 /** Whether it is a picture rather than words: a portrait, a signature, anything as data: or in long base64. */
 export function isPicture(name: string, value: unknown): boolean {
   if (typeof value !== "string") return false;
-  return /(^|\.)(portrait|picture|signature_usual_mark)$/.test(name) || value.startsWith("data:image/") || (value.length > LONGEST && /^[A-Za-z0-9+/_=-]+$/.test(value));
+  if (/(^|\.)(portrait|picture|signature_usual_mark)$/.test(name) || value.startsWith("data:image/")) return true;
+  return value.length > LONGEST && /^[A-Za-z0-9+/_=-]+$/.test(value);
 }
 
 /** The holder's name, as our cards, PIDs and driving licences write it. */

@@ -278,7 +278,10 @@ export class Issuance {
         if (attempt > 1 || !(forgotten || ["invalid_token", "invalid_nonce"].includes(problem.code))) throw problem;
         if (problem.code === "invalid_token") current = await this.save({ ...current, access: null });
         // Section 9.3: fetched before, and that answer was lost; or never known. It is asked for anew, once.
-        if (forgotten) current = await this.save({ ...current, deferred: without(current.deferred, configuration), askedAgain: [...(current.askedAgain ?? []), configuration] });
+        if (forgotten) {
+          const askedAgain = [...(current.askedAgain ?? []), configuration];
+          current = await this.save({ ...current, deferred: without(current.deferred, configuration), askedAgain });
+        }
       }
     }
   }

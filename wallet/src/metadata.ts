@@ -6,11 +6,11 @@
  */
 import type { AuthorizationServerMetadata } from "@openid4vc/oauth2";
 import type { Bytes } from "./bytes.ts";
-import { type Signer, signerOf } from "./formats/held.ts";
 import { strictJson } from "./json.ts";
 import { openByChain, openByStranger } from "./jws.ts";
 import { type Net, refusal } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { type Signer, signerOf } from "./x509.ts";
 
 interface ProofType {
   readonly proof_signing_alg_values_supported?: readonly unknown[];
@@ -79,7 +79,8 @@ function checked(said: Record<string, unknown>, issuer: string): IssuerMetadata 
 }
 
 /** Where the issuer names none, it is its own (section 12.2.4). `wanted`: the one an offer names, which has to be one of them. */
-export async function serverMetadata({ credential_issuer: issuer, authorization_servers: named }: IssuerMetadata, net: Net, wanted?: string): Promise<AuthorizationServerMetadata> {
+export async function serverMetadata(metadata: IssuerMetadata, net: Net, wanted?: string): Promise<AuthorizationServerMetadata> {
+  const { credential_issuer: issuer, authorization_servers: named } = metadata;
   const servers = named ?? [issuer];
   const server = wanted === undefined ? servers[0] : servers.find((one) => one === wanted);
   if (server === undefined || !URL.canParse(server)) return bad("no such authorization server");

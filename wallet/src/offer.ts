@@ -3,13 +3,14 @@
  * Promises: what comes out has the shape of the text. Trusts nothing in the offer. Keeps nothing.
  * Refuses: an offer of nothing, of the same thing twice, with members of the wrong kind.
  */
-import type { Format, Signer } from "./formats/held.ts";
+import type { Format } from "./formats/held.ts";
 import { strictJson } from "./json.ts";
 import type { Look } from "./look.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
 import type { Pending } from "./records.ts";
 import type { Words } from "./trust.ts";
+import type { Signer } from "./x509.ts";
 
 export const PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code";
 
@@ -20,7 +21,11 @@ export interface CredentialOffer {
 }
 interface Grants {
   readonly authorization_code?: { readonly issuer_state?: string; readonly authorization_server?: string };
-  readonly [PRE_AUTHORIZED]?: { readonly "pre-authorized_code": string; readonly authorization_server?: string; readonly tx_code?: Readonly<Record<string, unknown>> };
+  readonly [PRE_AUTHORIZED]?: {
+    readonly "pre-authorized_code": string;
+    readonly authorization_server?: string;
+    readonly tx_code?: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** The text of a link (links.ts), by value or by reference. */
@@ -35,8 +40,10 @@ function parseOffer(said: Record<string, unknown>): CredentialOffer {
   const bad = (detail: string): never => {
     throw new Problem("bad_link", detail);
   };
-  const object = (value: unknown): Record<string, unknown> | undefined =>
-    value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value)) ? (value as Record<string, unknown> | undefined) : bad("a grant of the wrong kind");
+  const object = (value: unknown): Record<string, unknown> | undefined => {
+    if (value !== undefined && (typeof value !== "object" || value === null || Array.isArray(value))) bad("a grant of the wrong kind");
+    return value as Record<string, unknown> | undefined;
+  };
   const words = (grant: Record<string, unknown> | undefined, ...names: string[]): void => {
     if (grant && names.some((name) => grant[name] !== undefined && typeof grant[name] !== "string")) bad("a grant of the wrong kind");
   };

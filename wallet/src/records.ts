@@ -2,7 +2,7 @@
  * The sealed records of the wallet, as values, and reading them back.
  * Promises: one type a kind. Keeps nothing. Refuses nothing.
  */
-import type { Format, Signer } from "./formats/held.ts";
+import type { Format } from "./formats/held.ts";
 import type { Logo } from "./look.ts";
 import type { CredentialOffer } from "./offer.ts";
 import type { Standing } from "./status.ts";
@@ -11,6 +11,7 @@ import type { Payment } from "./transaction.ts";
 import type { Words } from "./trust.ts";
 import type { Vault } from "./vault.ts";
 import type { Grant, SignIn } from "./vci.ts";
+import type { Signer } from "./x509.ts";
 
 /** One configuration of a card (one format) and what its newest copies say. */
 export interface Part {

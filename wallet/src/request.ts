@@ -8,13 +8,13 @@
 import { importJWK } from "jose";
 import { b64u, type Bytes, random, sha256 } from "./bytes.ts";
 import { choices, type Choices, everyName, type Holding, parseQuery, type Query } from "./dcql.ts";
-import { signerOf } from "./formats/held.ts";
 import { type Claims, openByChain, type OpenedByChain, openByStranger } from "./jws.ts";
 import { allowedUrl, type Link } from "./links.ts";
 import type { Net } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { parseTransactions, type Payment } from "./transaction.ts";
 import { anchors, partyOf, type Purpose, type RelyingParty, type Trust, type Words } from "./trust.ts";
+import { signerOf } from "./x509.ts";
 
 export interface EncryptTo {
   readonly jwk: Record<string, unknown>;

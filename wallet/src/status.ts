@@ -4,10 +4,10 @@
  * copy was asked about. Trusts: the trust list. Keeps nothing (the wallet keeps the last answer). Refuses: an index out of bounds.
  */
 import { type Bytes, join, unb64u } from "./bytes.ts";
-import { signerOf } from "./formats/held.ts";
 import { type Claims, openByChain, openByStranger } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { signerOf } from "./x509.ts";
 
 const TYPE = "application/statuslist+jwt";
 export type Standing = "valid" | "revoked" | "suspended" | "renew";

@@ -20,7 +20,6 @@ import { config as zodConfig } from "zod";
 import { b64u, type Bytes, random, sha256, token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
 import { Envelope } from "./envelope.ts";
-import type { Signer } from "./formats/held.ts";
 import { keepKey, signJwt, thumbprint } from "./keys.ts";
 import { type Configuration, configurationOf } from "./look.ts";
 import { type IssuerMetadata, issuerMetadata, serverMetadata } from "./metadata.ts";
@@ -28,6 +27,7 @@ import { type Net, refusal } from "./net.ts";
 import { type CredentialOffer, PRE_AUTHORIZED } from "./offer.ts";
 import { Problem } from "./problem.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
+import type { Signer } from "./x509.ts";
 
 zodConfig({ jitless: true }); // the page's policy forbids compiling code from text
 

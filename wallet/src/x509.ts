@@ -4,7 +4,7 @@
  * is a CA, and the anchor itself is not in the chain (HAIP 1.0). Trusts: the anchors handed in. Keeps: nothing.
  * Refuses: anything but ECDSA P-256 with SHA-256, BER, unknown critical extensions, self-signed leaves.
  */
-import { type Bytes, same } from "./bytes.ts";
+import { b64u, type Bytes, same } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 
 interface Node {
@@ -208,6 +208,25 @@ export function nameField(name: Bytes, field: string): string[] {
 export function readable(name: Bytes): string {
   const parts = ["CN", "O", "C"].flatMap((field) => nameField(name, field));
   return parts.join(", ").replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "").slice(0, 120);
+}
+
+/** Whose certificate signed something. */
+export interface Signer {
+  readonly subject: string;
+  readonly certifiedBy: string;
+  /** base64url key identifiers of the authorities in the chain (OpenID4VP 1.0 section 6.1.1.1). */
+  readonly authorities: readonly string[];
+}
+
+export function signerOf(chain: readonly Bytes[]): Signer {
+  const certificates = chain.map((der) => parseCertificate(der));
+  const [leaf] = certificates;
+  const last = certificates.at(-1);
+  return {
+    subject: leaf ? readable(leaf.subject) : "",
+    certifiedBy: last ? readable(last.issuer) : "",
+    authorities: certificates.flatMap(({ aki }) => (aki ? b64u(aki) : [])),
+  };
 }
 
 export function publicKey(certificate: Certificate): Promise<CryptoKey> {

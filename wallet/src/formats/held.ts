@@ -2,8 +2,8 @@
  * What both formats tell us about a checked credential, and its portrait as bytes.
  * Promises, trusts, keeps, refuses: nothing. It is what the first screen needs of the formats, without their libraries.
  */
-import { b64u, type Bytes, unb64 } from "../bytes.ts";
-import { parseCertificate, readable } from "../x509.ts";
+import { type Bytes, unb64 } from "../bytes.ts";
+import type { Signer } from "../x509.ts";
 
 /** What both formats tell us about a checked credential. */
 export interface Held {
@@ -14,25 +14,6 @@ export interface Held {
   /** Of an mdoc: what is in which namespace. */
   readonly spaces?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly signer: Signer;
-}
-
-/** Whose certificate signed it. */
-export interface Signer {
-  readonly subject: string;
-  readonly certifiedBy: string;
-  /** base64url key identifiers of the authorities in the chain (OpenID4VP 1.0 section 6.1.1.1). */
-  readonly authorities: readonly string[];
-}
-
-export function signerOf(chain: readonly Bytes[]): Signer {
-  const certificates = chain.map((der) => parseCertificate(der));
-  const [leaf] = certificates;
-  const last = certificates.at(-1);
-  return {
-    subject: leaf ? readable(leaf.subject) : "",
-    certifiedBy: last ? readable(last.issuer) : "",
-    authorities: certificates.flatMap(({ aki }) => (aki ? b64u(aki) : [])),
-  };
 }
 
 export type Format = "dc+sd-jwt" | "mso_mdoc";

@@ -19,8 +19,8 @@ import { b64u, type Bytes, join, random, sha256, unb64u } from "../bytes.ts";
 import { signBytes, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
-import { checkChain, checkStrangersChain, nameField, parseCertificate, publicKey, readable } from "../x509.ts";
-import { type Held, signerOf } from "./held.ts";
+import { checkChain, checkStrangersChain, nameField, parseCertificate, publicKey, readable, signerOf } from "../x509.ts";
+import type { Held } from "./held.ts";
 import { statusOf } from "./sd_jwt.ts";
 
 const none = (): never => {

@@ -11,8 +11,9 @@ import { openByChain, openByStranger } from "../jws.ts";
 import { signJwt, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
+import { signerOf } from "../x509.ts";
 import { disclosed, disclosuresFor } from "./disclosures.ts";
-import { type Held, signerOf } from "./held.ts";
+import type { Held } from "./held.ts";
 
 const ENVELOPE = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status", "sub", "_sd", "_sd_alg"]);
 
