@@ -77,6 +77,8 @@ export interface Cut {
 }
 
 export class Country {
+  /** In seconds. */
+  now = NOW / 1000;
   calls: string[] = [];
   /** Servers elsewhere, by origin. */
   readonly abroad = new Map<string, (url: URL, init: RequestInit) => Promise<Response>>();
@@ -122,6 +124,7 @@ export class Country {
   private constructor(
     readonly ca: Authority, readonly ds: Pair, readonly dsDer: Bytes, readonly accessCa: Authority, public shop: Pair, public shopDer: Bytes,
     readonly trustKey: Pair, readonly answerKey: CryptoKeyPair, readonly answerJwk: Record<string, unknown>,
+    readonly providerCa: Authority, readonly provider: Pair, readonly providerDer: Bytes,
   ) {}
 
   static async open(): Promise<Country> {
@@ -129,11 +132,14 @@ export class Country {
     const ds = await pair();
     const access = await authority("C=KR, CN=Access CA");
     const shop = await pair();
+    const providerCa = await authority("C=KR, CN=Wallet CA");
+    const provider = await pair();
     const answer = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
     const jwk = await crypto.subtle.exportKey("jwk", answer.publicKey);
     return new Country(
       ca, ds, await certify(ca, "C=KR, CN=Document signer", ds), access, shop, await certify(access, "C=KR, CN=Guest house", shop, 300, "access"),
       await pair(), answer, { kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y, alg: "ECDH-ES", use: "enc", kid: "k1" },
+      providerCa, provider, await certify(providerCa, "C=KR, CN=Wallet provider", provider, 300, null),
     );
   }
 
@@ -196,7 +202,7 @@ export class Country {
   private async trustList(): Promise<string> {
     const words = (ko: string) => ({ ko, en: `${ko} (en)` });
     const claims = {
-      iat: NOW / 1000, exp: NOW / 1000 + 3600,
+      iat: this.now, exp: this.now + 3600,
       issuers: [{ id: "kr", name: words("대한민국"), ca: [b64(this.ca.der)], vcts: [VCT], doctypes: [DOCTYPE], status_prefix: `${BASE}/issuer/status/` }],
       wallet_providers: [],
       access_ca: [b64(this.accessCa.der)],
@@ -210,11 +216,13 @@ export class Country {
   }
 
   private attestation(jwk: PublicJwk): Promise<string> {
-    return signJwt(this.ds.key, { typ: "oauth-client-attestation+jwt" }, { iss: "wp", sub: `${BASE}/wallet/`, cnf: { jwk }, exp: NOW / 1000 + 3600 });
+    const header = { typ: "oauth-client-attestation+jwt", x5c: [b64(this.providerDer)] };
+    return signJwt(this.provider.key, header, { iss: "wp", sub: `${BASE}/wallet/`, cnf: { jwk }, iat: this.now, exp: this.now + 3600 });
   }
 
   private keyAttestation(message: { keys: PublicJwk[]; nonce: string }): Promise<string> {
-    return signJwt(this.ds.key, { typ: "key-attestation+jwt" }, { attested_keys: message.keys, nonce: message.nonce, iat: NOW / 1000 });
+    const header = { typ: "key-attestation+jwt", x5c: [b64(this.providerDer)] };
+    return signJwt(this.provider.key, header, { attested_keys: message.keys, nonce: message.nonce, iat: this.now, exp: this.now + 300 });
   }
 
   private encryption(): Record<string, unknown> {
