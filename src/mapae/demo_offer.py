@@ -148,6 +148,8 @@ class DemoOffer:
         )  # fmt: skip
         entry = WalletProvider(id=f"demo:{name}", name=Words(ko=name, en=name), ca=(anchor,))
         await self._house.registry.ensure([entry], "demo:1", "demo:2")
+        if f.trust is not None:  # roles in other processes look at their list again within seconds
+            f.trust.look_again()
         number = secret.private_numbers().private_value
         return json_answer({
             "id": entry.id,

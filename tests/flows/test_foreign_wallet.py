@@ -78,6 +78,13 @@ def test_a_foreign_card_ends_with_the_report_of_the_lost_phone(town: Town) -> No
     assert town.call(phone.fetch).json()["error"] == "invalid_token"
 
 
+def test_a_provider_counts_from_the_moment_it_is_named(town: Town) -> None:
+    """Also where the issuer has looked at the trust list a second ago."""
+    for name in ("acme", "other"):
+        offer = knock(town, "/demo/offers", person=town.first)
+        assert town.call(redeem, wallet(town, name), offer["offer"]).status_code == 200
+
+
 def test_the_country_knows_a_provider_by_its_name_and_another_by_none(town: Town) -> None:
     first, again = (knock(town, "/demo/wallet-providers", name="acme") for _ in range(2))
     assert first == again

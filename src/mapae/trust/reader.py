@@ -51,6 +51,10 @@ class TrustReader:
             raise Refused(Code.UNAVAILABLE, "the trust list cannot be had now")
         return held
 
+    def look_again(self) -> None:
+        """Something has changed, and we know it: the next call fetches."""
+        self._asked = None
+
     def _held(self) -> TrustList | None:
         if self._list is None or self._list.exp <= self._clock.now().timestamp():
             return None
