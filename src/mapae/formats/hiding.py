@@ -1,6 +1,6 @@
 """The issuing half of SD-JWT (RFC 9901 4): mark claims as hidden, salt and hash them, leave the rest in the open.
 
-Promises: what `draft` makes, `sd_jwt.SdJwt` opens to the same claims; salts are 144 bits or more, and each object's
+Promises: what `draft` makes, `sd_jwt.SdJwt` opens to the same claims; salts are 144 bits, and each object's
 digests are sorted, so neither order nor place says anything. Trusts: `entropy`. Keeps: nothing. Refuses: what nobody
 could open again (reserved names, values that are not JSON, a value hidden twice) and, for SD-JWT VC, hiding a claim
 that has to be in the open.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import pybase64
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, jws_complete, jws_input
@@ -25,6 +26,7 @@ SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrit
 RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
 _SALT = 18  # bytes: 144 bits, over the 128 of RFC 9901 9.3, and a whole number of base64 characters (24)
 _SCALARS = frozenset({str, int, bool, float, type(None)})
+_FILLING = (b"", b"\0\0", b"\0")
 _lines = msgspec.json.Encoder().encode_lines
 
 
@@ -84,7 +86,7 @@ class _Hiding:
                 shown[name] = self._value(value)
                 if name in open_ and len(self.disclosures) > before:
                     raise Refused(Code.LINT, f"{name} may not be selectively disclosable")
-        if not RESERVED.isdisjoint(claims):
+        if "_sd" in claims or "_sd_alg" in claims or "..." in claims:
             raise Refused(Code.LINT, "a claim has a name that SD-JWT keeps for itself")
         if hidden:
             # Sorted, so that the order says nothing about the claims (RFC 9901 4.2.4.1).
@@ -94,7 +96,7 @@ class _Hiding:
     def _value(self, value: Any) -> Any:
         if type(value) in _SCALARS:
             return value
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):  # asking an abstract class takes long
             return self.object(value)
         if isinstance(value, list | tuple):
             return self._array(value)
@@ -122,12 +124,12 @@ class _Hiding:
     def _digests(self, items: list[list[Any]], decoys: int = 0) -> list[str]:
         """Make the disclosures of one object or array, many at a time: a call into a library costs more than its work.
 
-        The salts are cut from one block of chance, the items written as lines of JSON, and each salt is lengthened (by
-        up to two characters of it again) until its item fills whole blocks of base64, so that one call encodes all.
+        The salts are cut from one block of chance and the items written as lines of JSON. Zeros fill each line up to
+        whole blocks of base64, so that one call encodes all; what the zeros became is cut off again.
         """
-        raw = self._entropy(_SALT * len(items) + 32 * decoys)
-        salts = b64u(raw[: _SALT * len(items)])
-        at = 0
+        size = _SALT * len(items)
+        raw = self._entropy(size + 32 * decoys)
+        salts, at = b64u(raw[:size]), 0
         for item in items:
             item[0] = salts[at : at + 24]
             at += 24
@@ -135,21 +137,20 @@ class _Hiding:
             lines = _lines(items).split(b"\n")
         except (TypeError, ValueError, OverflowError):  # half a surrogate pair, an integer over 64 bits
             raise Refused(Code.LINT, "a value cannot be written as JSON") from None
-        lines.pop()
-        whole = [line if not (over := len(line) % 3) else line[:2] + line[2 : 5 - over] + line[2:] for line in lines]
-        text = b64u(b"".join(whole))
-        made, at = [], 0
-        for line in whole:
-            end = at + len(line) // 3 * 4
-            made.append(text[at:end])
-            at = end
-        self.disclosures += made
-        seeds = [raw[at : at + 32] for at in range(_SALT * len(items), len(raw), 32)]
-        return digests([one.encode() for one in made] + seeds)
+        del lines[-1]
+        encoded = pybase64.b64encode(b"".join([line + _FILLING[len(line) % 3] for line in lines]), b"-_")
+        text, made, at = encoded.decode(), [], 0
+        for line in lines:
+            length = len(line)
+            end = at + (4 * length + 2) // 3
+            self.disclosures.append(text[at:end])
+            made.append(encoded[at:end])
+            at += (length + 2) // 3 * 4
+        return digests(made + [raw[at : at + 32] for at in range(size, len(raw), 32)] if decoys else made)
 
 
 def digests(texts: Sequence[bytes]) -> list[str]:
     """Base64url SHA-256 of each. A zero byte fills each hash up to 33, so that one call encodes them all."""
     sha256 = hashlib.sha256
-    joined = b64u(b"".join([sha256(text).digest() + b"\0" for text in texts]))
+    joined = b64u(b"\0".join([sha256(text).digest() for text in texts]))
     return [joined[at : at + 43] for at in range(0, len(joined), 44)]

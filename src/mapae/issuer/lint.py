@@ -27,9 +27,8 @@ OPEN_CLAIMS = frozenset({"iss", "iat", "exp", "cnf", "vct", "status", "_sd", "_s
 PORTRAIT_LIMIT = 32 * 1024
 UNSIGNED = bytes(64)  # stands where the signature will be, so that the copy can be read back
 _FULL_DATE = 1004  # RFC 8943
-# RFC 9901 4.2.1: `["<salt>",<name>,<value>]`; 24 characters are the 144 bits our drafts salt with, and
-# up to two more fill the item up.
-_DISCLOSURE = re.compile(rb'\["([A-Za-z0-9_-]{24,26})"')
+# RFC 9901 4.2.1: `["<salt>",<name>,<value>]`; 24 characters are the 144 bits our drafts salt with.
+_DISCLOSURE = re.compile(rb'\["([A-Za-z0-9_-]{24})"')
 # ISO/IEC 18013-5 9.1.2.5, members in their deterministic order: the salt of 24 bytes, then the element's number.
 _ELEMENT = re.compile(rb"\xa4\x66random\x58\x18(.{24})\x68digestID([\x00-\x17]|\x18[\x18-\xff])", re.DOTALL)
 
