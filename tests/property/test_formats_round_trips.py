@@ -65,6 +65,56 @@ def test_base64url_that_is_taken_has_no_other_spelling(text):
     assert jose.b64u(raw) == text
 
 
+def taken(read: Any) -> Any:
+    try:
+        return read()
+    except Refused:
+        return "refused"
+
+
+@quick
+@given(st.lists(st.text(alphabet="AQgw_-b0=+/ \u00e9", max_size=9) | st.binary(max_size=30).map(jose.b64u), max_size=5))
+@example(["QQ", "QR"])
+@example(["QQ==", ""])
+@example(["A", "AAA"])
+def test_base64url_read_together_is_what_it_is_alone(texts):
+    alone = [taken(lambda text=text: jose.unb64u(text)) for text in texts]
+    together = taken(lambda: jose.unb64u_each(texts))
+    assert together == ("refused" if "refused" in alone else alone)
+
+
+words = st.sampled_from(["_sd", "_sd_alg", "...", "_sd x", "a\\_sd", 'b"_sd', "name", "sha-256"])
+digests = st.sampled_from(["d" * 43, "e" * 43, "_sd", "..."])
+payloads = st.dictionaries(
+    words,
+    st.recursive(
+        scalars | digests | st.lists(digests, max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=5,
+)
+
+
+@quick
+@given(payloads)
+@example({"_sd": ["d" * 43], "a": {"_sd": ["d" * 43]}})
+@example({"_sd": ["d" * 43], "a": {"...": 1}})
+@example({"a": [{"...": "d" * 43}, "_sd"]})
+@example({"a": {"_sd_alg": "sha-256"}})
+def test_a_payload_looked_at_quickly_reads_as_one_that_is_walked(payload):
+    """RFC 9901 7.1: where nothing below the top looks like a digest, nothing is looked for; spaces and escapes in the
+    same JSON never change what is read or refused."""
+    walked = jose.encode_json(payload | {"escaped": "\n"})
+    quickly = jose.encode_json(payload | {"escaped": "n"})
+
+    def claims(raw: bytes) -> Any:
+        card = SdJwt.parse(jose.sign_jws(ISSUER, {"typ": "t"}, raw) + "~", typ="t")
+        return {name: value for name, value in card.open(ISSUER.key).items() if name != "escaped"}
+
+    assert taken(lambda: claims(walked)) == taken(lambda: claims(quickly))
+
+
 @quick
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_any_bytes_are_json_or_refused(raw):
