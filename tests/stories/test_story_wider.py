@@ -70,7 +70,7 @@ def test_a_code_on_paper_a_card_that_takes_its_time_and_a_stranger_who_asks(stag
     who, album = stage.country.resident("twin2"), stage.album("ko")
     phone = stage.phone("ko")
     phone.enrol(who)
-    offer = _offer(phone, who.key, tx_code=True, deferred=3)
+    offer = _offer(phone, who.key, tx_code=True, deferred=6)
     phone.paste(offer["offer"])
     phone.tap("accept")
     code, wrong = offer["tx_code"], "".join(str(9 - int(digit)) for digit in offer["tx_code"])
