@@ -8,6 +8,12 @@ from conformance.country import Country
 from conformance.peers import Node
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "node" in getattr(item, "fixturenames", ()):
+            item.add_marker("node")
+
+
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     peers = Node()

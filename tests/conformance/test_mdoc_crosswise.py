@@ -352,6 +352,36 @@ def test_their_wrong_mdoc_is_refused_by_the_step_that_is_there_for_it(wrong: str
     assert (refused.value.step, refused.value.code) == (step, code), refused.value.detail
 
 
+AUTH0_WRONG: dict[str, tuple[Make, str, Code]] = {
+    "another session": (
+        lambda node: auth0_shows(node, transcript=b64u(transcript(ask(client_id="x509_hash:other")))),
+        "holder", Code.BAD_HOLDER_PROOF,
+    ),
+    "another device's key": (
+        lambda node: auth0_shows(node, holder={**STRANGER.private, "alg": "ES256", "kid": "device"}),
+        "holder", Code.BAD_HOLDER_PROOF,
+    ),
+    "another issuer's signature": (
+        lambda node: auth0_shows(node, issued("auth0", node, key={**STRANGER.private, "alg": "ES256", "kid": "i"})),
+        "seal", Code.BAD_SIGNATURE,
+    ),
+    "digests by another hash": (
+        lambda node: auth0_shows(node, issued("auth0", node, digest="SHA-512")), "issuer", Code.UNSUPPORTED,
+    ),
+    "expired": (lambda node: auth0_shows(node, issued("auth0", node, validity=PAST)), "dates", Code.EXPIRED),
+    "an item not shown": (lambda node: auth0_shows(node, names=["name"]), "request", Code.NOT_WHAT_WAS_ASKED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", AUTH0_WRONG)
+def test_a_wrong_mdoc_by_auth0_is_refused_by_the_step_that_is_there_for_it(wrong: str, node: Node) -> None:
+    make, step, code = AUTH0_WRONG[wrong]
+    answer = make(node)
+    with pytest.raises(Refused) as refused:
+        check(Shown(Format.MDOC, answer), ASK, trusted(), NOW)
+    assert (refused.value.step, refused.value.code) == (step, code), refused.value.detail
+
+
 # --- what they make of the same wrong answers -------------------------------------------------------------------------
 
 # Not a library's to decide: what was asked, where the status is, which hash a profile allows (HAIP 1.0 8); or our rule.

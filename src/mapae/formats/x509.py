@@ -258,7 +258,9 @@ class _Certificate:
             signs = usage is not None and usage.digital_signature and not usage.key_cert_sign
         if (basic is not None and basic.ca) or not signs:
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is not for signing")
-        if profile is not None and (purposes is None or profile.value not in purposes):
+        # Nobody has defined a purpose for wallet providers: one who names none may still be one, who names others not.
+        unnamed = purposes is None and profile is Profile.WALLET_PROVIDER
+        if profile is not None and not unnamed and (purposes is None or profile.value not in purposes):
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is for another purpose")
         return PublicKey.from_crypto(self.x509.public_key())
 

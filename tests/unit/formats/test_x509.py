@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509 as c
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hands import NOW, Hand, public_vectors, refuses
 from mapae.errors import Code, Refused
@@ -160,6 +160,14 @@ FOR_DOCUMENTS = (c.ExtendedKeyUsage([Profile.DOCUMENT_SIGNER.value]), True)
 def test_a_leaf_outside_its_profile_is_refused(extensions, words):
     with refuses(Code.BAD_CERTIFICATE, words):
         check([_made(extensions=extensions)])
+
+
+def test_a_wallet_providers_leaf_may_name_no_purpose_but_no_other():
+    """HAIP 1.0 4.4.1 asks for a chain and names no extended key usage; RFC 5280 4.2.1.12: one that is there counts."""
+    assert x509.check_chain([_made(extensions=[SIGNS])], ANCHORS, NOW, Profile.WALLET_PROVIDER)
+    for purposes in ([SIGNS, FOR_DOCUMENTS], [SIGNS, (c.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), True)]):
+        with refuses(Code.BAD_CERTIFICATE, "another purpose"):
+            x509.check_chain([_made(extensions=purposes)], ANCHORS, NOW, Profile.WALLET_PROVIDER)
 
 
 def test_a_leaf_with_another_curve_is_refused():
