@@ -22,6 +22,7 @@ export interface EncryptTo {
 }
 /** Where an answer goes, be it a yes or an error. */
 export interface AnswerTo {
+  /** As it was written: an mdoc's signature covers these characters (appendix B.2.6.1). */
   readonly responseUri: string;
   readonly state: string | null;
 }
@@ -64,10 +65,12 @@ export async function openRequest(link: RequestLink, net: Net, trust: Trust, bas
   const audience = [claims["aud"]].flat();
   if (!audience.includes("https://self-issued.me/v2")) throw new Problem("bad_request", "aud");
   if (link.method === "post" && claims["wallet_nonce"] !== walletNonce) throw new Problem("bad_request", "wallet_nonce");
-  const responseUri = allowedUrl(word(claims, "response_uri"), base);
+  const address = word(claims, "response_uri");
+  if (/[\s\\]/.test(address)) throw new Problem("bad_request", "response_uri"); // what a browser would mend is not the same text
+  const responseUri = allowedUrl(address, base);
   // Section 5.9.3: a name nobody vouches for may only have the answer sent to itself.
   if (!party && name !== null && responseUri.hostname !== name) throw new Problem("bad_request", "response_uri of another host");
-  const to: AnswerTo = { responseUri: responseUri.href, state: plainWord(claims["state"]) };
+  const to: AnswerTo = { responseUri: address, state: plainWord(claims["state"]) };
   try {
     const said = await understood(claims);
     return { ...to, clientId, ...said, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"]) };

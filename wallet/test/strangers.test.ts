@@ -319,6 +319,19 @@ test("a driving licence from abroad: two namespaces, maps in lists, dates and a 
   expect(spaces).toEqual([["driving_privileges"], ["family_name"]]);
 });
 
+test("the response_uri is signed as it was written, not as a browser would write it (appendix B.2.6.1)", async () => {
+  await receive(abroad.offerOf("mdl"));
+  const claims = [{ path: ["org.iso.18013.5.1", "family_name"] }];
+  const response_uri = `${SHOP}:443/answer`;
+  abroad.requestClaims = { response_uri, dcql_query: { credentials: [{ id: "m", format: "mso_mdoc", meta: { doctype_value: MDL }, claims }] } };
+  const presentation = await ask();
+  expect(presentation.asked.responseUri).toBe(response_uri);
+  await wallet.present(presentation, PIN);
+  expect(abroad.answers).toHaveLength(1);
+  abroad.requestClaims = { response_uri: ` ${SHOP}/answer` };
+  await expect(ask()).rejects.toMatchObject({ code: "bad_request" });
+});
+
 test("two documents in one form are two cards; two forms of one are one", async () => {
   await receive(abroad.offerOf("pid", "passport"));
   expect(wallet.orders.map((order) => order.name.en).toSorted()).toEqual(["Person identification", "passport"]);
