@@ -170,7 +170,9 @@ class Candidate(Protocol):
 
     def begin(self, times: int) -> None: ...
 
-    def end(self) -> None: ...
+    def end(self) -> float:
+        """CPU seconds of one call."""
+        ...
 
     def close(self) -> None: ...
 
@@ -192,10 +194,10 @@ class Here:
         return _Forked(self)
 
     def begin(self, times: int) -> None:
-        self.cpu(times)
+        raise NotImplementedError("only a process of its own can be left alone")
 
-    def end(self) -> None:
-        pass
+    def end(self) -> float:
+        raise NotImplementedError("only a process of its own can be left alone")
 
     def close(self) -> None:
         pass
@@ -221,8 +223,8 @@ class _Forked:
     def begin(self, times: int) -> None:
         self._pipe.send(times)
 
-    def end(self) -> None:
-        self._pipe.recv()
+    def end(self) -> float:
+        return float(self._pipe.recv())
 
     def close(self) -> None:
         self._process.terminate()
@@ -263,6 +265,18 @@ def on_two_cores(limit: Action, candidates: Mapping[str, Candidate], effort: Eff
             for one in pair:
                 one.close()
     return costs
+
+
+def cpu_on_two(action: Action, times: int) -> float:
+    """CPU seconds of one call while another process does the same on the other core."""
+    pair = (Here(action).start(), Here(action).start())
+    try:
+        for one in pair:
+            one.begin(times)
+        return statistics.mean([one.end() for one in pair])
+    finally:
+        for one in pair:
+            one.close()
 
 
 def _both(pair: tuple[Candidate, Candidate], times: int) -> float:

@@ -73,7 +73,8 @@ NOTES = """\
 * Every peer gets the bytes ours gets, in the same rounds, with keys and certificates parsed once where its interface
   takes them, and node:crypto instead of WebCrypto. CPU of the peer's whole process is counted, its threads included.
   What each does not check stands below; ours checks all of it.
-* On two cores, two processes work at once; the limit then is two processes of the limit's work, by the wall clock.
+* On two cores, two processes work at once, and so do two of the limit's: by the wall clock for formats, by the CPU time
+  of one request for whole requests.
 * Over HTTP everything runs in one process on the loopback, rate limits are off, no TLS, and wallets are the Python ones
   of `mapae.holder`, whose time is not counted. Roles call each other through the same signed messages as in
   production; that is counted. Portraits are drawn beforehand: a real register has them.

@@ -8,11 +8,11 @@ node process, as the interop suite runs them; the same Python wallet talks to bo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import statistics
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from bench.country import Citizen, Town
-from bench.harness import Effort, Figure, Raw, Rival, cpu_of, cpu_of_process, rounds_of
+from bench.harness import Action, Effort, Figure, Raw, Rival, cpu_of, cpu_of_process, cpu_on_two, rounds_of
 from bench.library import TWELVE
 from bench.profile import read, shares
 from bench.server import profiled_requests, running
@@ -34,6 +34,12 @@ from mapae.holder import AnchorTrust, ProviderAttester, Wallet
 CREDENTIAL, RESPONSE = "/issuer/credential", "/verifier/responses/"
 THEIR_CREDENTIAL, THEIR_RESPONSE = "/credential", "/response/"
 PURPOSE = "name_birth_date"
+FORMS = {"sd_jwt": "OpenID4VP response, SD-JWT VC", "mdoc": "OpenID4VP response, mdoc"}
+CARDS = "OpenID4VCI credential requests, 10 copies in both formats"
+NOTE = {
+    True: "two POSTs, ten copies each with portrait: DPoP, one proof with an attestation of ten keys",
+    False: "one POST: decrypted, checked, stored durably, answered",
+}
 BATCH = 10
 EACH = 4  # answers of one person in a burst, each with another copy
 SETTLE = 0.002  # seconds after an answer, for what the server still does about it
@@ -66,6 +72,7 @@ class Metered(httpx.AsyncBaseTransport):
     async def _sent(self, request: httpx.Request) -> httpx.Response:
         answer = await self._inner.handle_async_request(request)
         body = b"".join([part async for part in answer.stream])  # type: ignore[union-attr]
+        await answer.aclose()  # or its connection would not be used again
         if answer.status_code != 200:
             raise AssertionError(f"{request.url.path} answered {answer.status_code}: {body[:300]!r}")
         return httpx.Response(answer.status_code, headers=answer.headers, content=body)
@@ -77,6 +84,10 @@ class Metered(httpx.AsyncBaseTransport):
 
     def keep_back(self) -> None:
         self._kept = []
+
+    @property
+    def kept(self) -> int:
+        return len(self._kept or ())
 
     async def burst(self) -> tuple[float, int]:
         """Send what was kept back, one after the other: CPU seconds of all, and how many."""
@@ -91,12 +102,14 @@ class Metered(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-async def _prepared(wallet: Wallet, uri: str) -> None:
+async def _prepared(wallet: Wallet, uri: str, meter: Metered) -> None:
     """Everything but the sending."""
-    request = await wallet.open_request(uri)
-    with contextlib.suppress(Refused):
+    request, before = await wallet.open_request(uri), meter.kept
+    try:
         await wallet.present(request)
-        raise AssertionError("the answer was not kept back")
+    except Refused as refused:
+        if meter.kept != before + 1:
+            raise AssertionError(f"the answer was not made: {refused.detail}") from refused
 
 
 class Country:
@@ -104,10 +117,11 @@ class Country:
 
     def __init__(self, town: Town, meter: Metered, http: httpx.AsyncClient) -> None:
         self._town, self._meter, self._http = town, meter, http
+        self._people: list[Citizen] = []
 
-    async def cards(self, count: int) -> tuple[float, list[Citizen]]:
+    async def cards(self, count: int) -> float:
         """CPU seconds a person for the two credential requests of a visit."""
-        citizens = await self._town.enrol(count)
+        self._people = citizens = await self._town.enrol(count)
         for citizen in citizens:
             await self._town.visit(0, citizen)
         self._meter.taken()
@@ -116,14 +130,14 @@ class Country:
         spent, requests = self._meter.taken()
         if requests != 2 * count:
             raise AssertionError(f"{requests} credential requests for {count} visits")
-        return spent / count, citizens
+        return spent / count
 
-    async def answers(self, form: str, citizens: list[Citizen]) -> float:
-        """CPU seconds for one answer."""
+    async def answers(self, form: str) -> float:
+        """CPU seconds for one answer of those who got cards last."""
         self._meter.keep_back()
-        for citizen in citizens * EACH:
+        for citizen in self._people * EACH:
             put = await self._http.post(f"{self._town.base}/demo/asks", json={"purpose": PURPOSE, "form": form})
-            await _prepared(citizen.wallet, put.raise_for_status().json()["request_uri"])
+            await _prepared(citizen.wallet, put.raise_for_status().json()["request_uri"], self._meter)
         spent, requests = await self._meter.burst()
         return spent / requests
 
@@ -138,26 +152,27 @@ class Elsewhere:
             **world.issuer_words(claims=TWELVE, dpopNonce=False, popEnds=False, spoil=size)
         )
         self._verifier = node.verifier.start(**world.verifier_words())
-        self._wallet: Wallet | None = None
+        self._wallets: list[Wallet] = []
 
     async def cards(self, count: int) -> float:
-        for _ in range(count):
-            self._wallet = _wallet(self._http)
-            cards = await self._wallet.receive(self._node.issuer.offer(id=self._issuer["id"]))
-            if sum(self._wallet.copies_left(card) for card in cards) != 2 * BATCH:
+        self._wallets = [_wallet(self._http) for _ in range(count)]
+        for wallet in self._wallets:
+            cards = await wallet.receive(self._node.issuer.offer(id=self._issuer["id"]))
+            if sum(wallet.copies_left(card) for card in cards) != 2 * BATCH:
                 raise AssertionError("not every copy came")
         spent, requests = self._meter.taken()
         if requests != 2 * count:
             raise AssertionError(f"{requests} credential requests for {count} visits")
         return spent / count
 
-    async def answers(self, form: str, count: int) -> float:
-        wallet = self._wallet
-        assert wallet is not None
+    async def answers(self, form: str) -> float:
         self._meter.keep_back()
-        puts = [self._node.verifier.ask(id=self._verifier["id"], query=_query(form)) for _ in range(count * EACH)]
-        for asked in puts:
-            await _prepared(wallet, asked["uri"])
+        puts = [
+            self._node.verifier.ask(id=self._verifier["id"], query=_query(form))
+            for _ in range(EACH * len(self._wallets))
+        ]
+        for wallet, asked in zip(self._wallets * EACH, puts, strict=True):
+            await _prepared(wallet, asked["uri"], self._meter)
         spent, requests = await self._meter.burst()
         for asked in puts:
             outcome = self._node.verifier.outcome(id=self._verifier["id"], asked=asked["id"])
@@ -186,30 +201,50 @@ def _query(form: str) -> dict[str, Any]:
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Side:
+    """One server of ours and one process of the peer's, and the people of both."""
+
+    country: Country
+    elsewhere: Elsewhere
+    pid: int
+
+
 def figures(raw: Raw, effort: Effort) -> list[Figure]:
-    with TemporaryDirectory(prefix="mapae-bench-") as folder:
-        file = Path(folder) / "profile"
-        with running(Path(folder) / "var", max(effort.residents * 2, 400), file) as (base, pid):
-            return asyncio.run(_figures(raw, effort, base, pid, file))
+    return asyncio.run(_figures(raw, effort))
 
 
-@asynccontextmanager
-async def _client(meter: Metered) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=60, trust_env=False, transport=meter) as http:
-        yield http
+async def _figures(raw: Raw, effort: Effort) -> list[Figure]:
+    async with AsyncExitStack() as open_:
+        file = Path(open_.enter_context(TemporaryDirectory(prefix="mapae-bench-"))) / "profile"
+        first = await _side(open_, effort, file)
+        rows = await _rounds([first], raw, effort, cpu_of)
+        parts = await _profiled(first, effort, _Profile(first.pid, file))
+        two = {}
+        if effort.cores > 1:
+            two = await _rounds([first, await _side(open_, effort, file)], raw, effort, cpu_on_two)
+        return [row.figure(parts[name], two.get(name)) for name, row in rows.items()]
 
 
-async def _figures(raw: Raw, effort: Effort, base: str, pid: int, file: Path) -> list[Figure]:
+async def _side(open_: AsyncExitStack, effort: Effort, file: Path) -> Side:
+    data = Path(open_.enter_context(TemporaryDirectory(prefix="mapae-bench-")))
+    base, pid = open_.enter_context(running(data / "var", max(effort.residents * 2, 400), file))
     node = Node()
+    open_.callback(node.close)
     ours = Metered(pid, f"{CREDENTIAL}$|{RESPONSE}")
     theirs = Metered(node.pid, f"{THEIR_CREDENTIAL}$|{THEIR_RESPONSE}")
-    try:
-        async with _client(ours) as http, _client(theirs) as other:
-            country = Country(await Town.open(base, http, max(effort.residents * 2, 400)), ours, http)
-            elsewhere = Elsewhere(node, other, theirs)
-            return await _measure(raw, effort, country, elsewhere, _Profile(pid, file))
-    finally:
-        node.close()
+    http, other = [
+        await open_.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False, transport=meter))
+        for meter in (ours, theirs)
+    ]
+    country = Country(await Town.open(base, http, max(effort.residents * 2, 400)), ours, http)
+    side = Side(country, Elsewhere(node, other, theirs), pid)
+    await side.country.cards(1)  # caches are warm for everybody
+    await side.elsewhere.cards(1)
+    for form in FORMS:
+        await side.country.answers(form)
+        await side.elsewhere.answers(form)
+    return side
 
 
 class _Profile:
@@ -229,53 +264,58 @@ class _Profile:
         raise RuntimeError("the server wrote no profile")
 
 
-async def _measure(
-    raw: Raw, effort: Effort, country: Country, elsewhere: Elsewhere, profile: _Profile
-) -> list[Figure]:  # fmt: skip
-    rows = {name: _Row(name) for name in ("OpenID4VP response, SD-JWT VC", "OpenID4VP response, mdoc", "cards")}
+Limit = Callable[[Action, int], float]
+
+
+async def _rounds(sides: list[Side], raw: Raw, effort: Effort, limit: Limit) -> dict[str, _Row]:
+    """Ours and theirs in turn; with two sides, both of ours at once and then both of theirs."""
     answer, batch = raw.work(verifies=2, agreements=1), raw.work(signs=2 * BATCH, verifies=BATCH)
     count = effort.visits
-    _, citizens = await country.cards(1)  # caches are warm for everybody
-    await elsewhere.cards(1)
-    for form in ("sd_jwt", "mdoc"):
-        await country.answers(form, citizens)
-        await elsewhere.answers(form, 1)
+    rows = {CARDS: _Row(CARDS), **{name: _Row(name) for name in FORMS.values()}}
     for _ in range(effort.http_rounds):
-        spent, citizens = await country.cards(count)
-        rows["cards"].add(cpu_of(batch, 3), spent, await elsewhere.cards(count))
-        for form, row in (("sd_jwt", "OpenID4VP response, SD-JWT VC"), ("mdoc", "OpenID4VP response, mdoc")):
-            ours = await country.answers(form, citizens)
-            rows[row].add(cpu_of(answer, 30), ours, await elsewhere.answers(form, count))
-    last = citizens
-    parts = {
-        "cards": await profile.of(lambda: country.cards(count)),
-        "OpenID4VP response, SD-JWT VC": await profile.of(lambda: country.answers("sd_jwt", last)),
-        "OpenID4VP response, mdoc": await profile.of(lambda: country.answers("mdoc", last)),
-    }
-    against = {"cards": f"{2 * BATCH} raw signs + {BATCH} proof verifies"}
-    notes = {"cards": "two POSTs, ten copies each with portrait: DPoP, one proof with an attestation of ten keys"}
-    other = "one POST: decrypted, checked, stored durably, answered"
-    return [
-        row.figure(against.get(name, "2 raw verifies + 1 ECDH"), notes.get(name, other), parts[name])
-        for name, row in rows.items()
-    ]  # fmt: skip
+        ours = await _mean([side.country.cards(count) for side in sides])
+        theirs = await _mean([side.elsewhere.cards(count) for side in sides])
+        rows[CARDS].add(limit(batch, 10), ours, theirs)
+        for form, name in FORMS.items():
+            ours = await _mean([side.country.answers(form) for side in sides])
+            theirs = await _mean([side.elsewhere.answers(form) for side in sides])
+            rows[name].add(limit(answer, 60), ours, theirs)
+    return rows
+
+
+async def _mean(works: list[Coroutine[Any, Any, float]]) -> float:
+    return statistics.mean(await asyncio.gather(*works))
+
+
+async def _profiled(side: Side, effort: Effort, profile: _Profile) -> dict[str, tuple[tuple[str, float], ...]]:
+    parts = {CARDS: await profile.of(lambda: side.country.cards(effort.visits))}
+    for form, name in FORMS.items():
+        parts[name] = await profile.of(lambda form=form: side.country.answers(form))  # type: ignore[misc]
+    return parts
 
 
 class _Row:
     def __init__(self, name: str) -> None:
-        self._name = name if name != "cards" else "OpenID4VCI credential requests, 10 copies in both formats"
-        self._limits: list[float] = []
-        self._ours: list[float] = []
-        self._theirs: list[float] = []
+        self._name = name
+        self.limits: list[float] = []
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
 
     def add(self, limit: float, ours: float, theirs: float) -> None:
-        self._limits.append(limit)
-        self._ours.append(ours)
-        self._theirs.append(theirs)
+        self.limits.append(limit)
+        self.ours.append(ours)
+        self.theirs.append(theirs)
 
-    def figure(self, against: str, note: str, parts: tuple[tuple[str, float], ...]) -> Figure:
-        peer = Rival("oid4vc-ts", rounds_of(self._limits, self._theirs), rounds_of(self._theirs, self._ours))
+    def figure(self, parts: tuple[tuple[str, float], ...], two: _Row | None) -> Figure:
+        peer = Rival(
+            "oid4vc-ts", rounds_of(self.limits, self.theirs), rounds_of(self.theirs, self.ours),
+            rounds_of(two.limits, two.theirs) if two else None,
+        )  # fmt: skip
+        against = (
+            f"{2 * BATCH} raw signs + {BATCH} proof verifies" if self._name == CARDS else "2 raw verifies + 1 ECDH"
+        )
         return Figure(
-            "protocol", self._name, rounds_of(self._limits, self._ours), against, statistics.median(self._limits),
-            statistics.median(self._ours), peers=(peer,), note=note, parts=parts, target=0.35,
+            "protocol", self._name, rounds_of(self.limits, self.ours), against, statistics.median(self.limits),
+            statistics.median(self.ours), peers=(peer,), note=NOTE[self._name == CARDS], parts=parts, target=0.35,
+            two=rounds_of(two.limits, two.ours) if two else None,
         )  # fmt: skip
