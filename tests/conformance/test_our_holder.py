@@ -4,6 +4,7 @@ wrong is refused, and the holder is told why."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from conformance.world import (
     issuer_words,
     verifier_words,
 )
-from mapae.clock import SystemClock
+from mapae.clock import Clock, MovableClock, SystemClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, x5c_header
 from mapae.formats.x509 import Profile
@@ -38,10 +39,12 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def wallet_of(http: httpx.AsyncClient, *, issuers: tuple[bytes, ...] = (AUTHORITY.root,)) -> Wallet:
+def wallet_of(
+    http: httpx.AsyncClient, *, issuers: tuple[bytes, ...] = (AUTHORITY.root,), clock: Clock | None = None
+) -> Wallet:
     chain = [WALLETS.certify(Profile.WALLET_PROVIDER, PROVIDER.signer)]
     attester = ProviderAttester(PROVIDER.signer, chain, CLIENT, clock=SystemClock())
-    return Wallet(http, trust=AnchorTrust(issuers=issuers, verifiers=[ASKERS.root]), attester=attester)
+    return Wallet(http, trust=AnchorTrust(issuers=issuers, verifiers=[ASKERS.root]), attester=attester, clock=clock)
 
 
 async def received(node: Node, http: httpx.AsyncClient, **words: Any) -> tuple[Wallet, dict[str, Any]]:
@@ -115,10 +118,15 @@ async def test_cards_come_by_authorization_code(node: Node, http: httpx.AsyncCli
 
 async def test_deferred_cards_are_fetched_later(node: Node, http: httpx.AsyncClient) -> None:
     """OpenID4VCI 1.0 9: 202 with a transaction, asked again no sooner than the issuer said."""
-    issuer = node.issuer.start(**issuer_words(popEnds=False, deferred=True))
-    wallet = wallet_of(http)
+    issuer, clock = node.issuer.start(**issuer_words(popEnds=False, deferred=True)), MovableClock(datetime.now(UTC))
+    wallet = wallet_of(http, clock=clock)
     assert await wallet.receive(node.issuer.offer(id=issuer["id"])) == []
     assert wallet.ask_again_at is not None
+    for _ in range(3):
+        clock.advance(seconds=6)
+        await wallet.resume()
+    assert {card.configuration for card in wallet.cards} == {"sd_jwt", "mdoc"}
+    assert wallet.ask_again_at is None
 
 
 SPOILED_CARDS: dict[str, tuple[dict[str, Any], Code]] = {
@@ -232,6 +240,16 @@ async def test_their_wrong_request_is_refused(wrong: str, node: Node, http: http
     assert refused.value.code is code, refused.value.detail
     outcome = node.verifier.outcome(id=verifier["id"], asked=asked["id"])
     assert outcome is None or "shown" not in outcome
+
+
+async def test_a_request_that_was_not_made_for_this_wallet_is_refused(node: Node, http: httpx.AsyncClient) -> None:
+    """OpenID4VP 1.0 5.10: fetched by POST with a wallet_nonce, their request object comes without it."""
+    wallet, _ = await received(node, http)
+    verifier = node.verifier.start(**verifier_words())
+    asked = node.verifier.ask(id=verifier["id"], query=QUERY, method="post")
+    with pytest.raises(Refused) as refused:
+        await wallet.open_request(asked["uri"])
+    assert refused.value.code is Code.WRONG_NONCE
 
 
 async def test_a_verifier_nobody_anchored_is_refused(node: Node, http: httpx.AsyncClient) -> None:
