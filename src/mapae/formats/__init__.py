@@ -5,6 +5,6 @@ Trusts: nobody; every parser bounds size, depth and count before it works. Keeps
 the same for everyone. Refuses: a second spelling of anything, by `mapae.errors.Refused` and no other exception. No
 clock, no chance, no network, no disk: time and entropy come in as arguments.
 
-`jose` and `jwe` for JSON tokens, `cbor` and `cose` beneath `mdoc` and `proximity`, `sd_jwt`, `status`, `x509`; `dcql`
-asks for them.
+`jose`, `jws_json` and `jwe` for JSON tokens, `cbor` and `cose` beneath `mdoc` and `proximity`, `sd_jwt` (made in
+`hiding`) and `type_metadata`, `status`, `x509`; `dcql` asks for them.
 """
