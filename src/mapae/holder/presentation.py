@@ -261,6 +261,8 @@ class Presentation:
 
     async def _complain(self, asked: Authentic, refused: Refused) -> None:
         """Section 8.5: somebody we know asked in a way we cannot answer. Says nothing about the holder's cards."""
+        if asked.party.standing == "unknown":
+            return  # section 15.9: whom nobody vouches for learns nothing before the holder has seen who asks
         try:
             uri = request.response_uri(asked)
         except Refused:

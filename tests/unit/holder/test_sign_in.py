@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import httpx
 import pytest
 
 from browserless import Browser
 from mapae.errors import Code, Refused
-from mapae.holder import SignIn
+from mapae.holder import MemoryStore, SignIn
 from mapae.issuer.order import Way
 from unit.holder.conftest import BASE, MDOC, SD_JWT, Citizen, Country, Killed
-from unit.holder.test_resume import kill_at, must_be_whole, restarted
+from unit.holder.test_resume import fresh, kill_at, must_be_whole, restarted
 
 BACK = "https://wallet.example/back"
 BY_CODE = {"way": Way.AUTHORIZATION_CODE}
@@ -179,7 +180,7 @@ async def test_an_offer_to_sign_in_is_not_received_and_one_with_a_code_not_signe
     assert refused.value.code is Code.UNSUPPORTED
 
 
-# --- transaction code ------------------------------------------------------------------------------------
+# --- transaction code, deferral, encryption ---------------------------------------------------------------------------
 
 
 async def test_a_transaction_code_travels_some_other_way(country: Any) -> None:
@@ -209,13 +210,66 @@ async def test_a_card_that_comes_later_is_asked_for_when_it_is_due(country: Any,
     assert due is not None
     country.line.sent.clear()
     await citizen.wallet.resume()
-    assert "POST /issuer/deferred" not in country.line.sent  # not before the interval is over
+    assert country.line.sent == []  # not before the interval is over
     if restart:
         citizen = await restarted(country, citizen)
+    await until_it_comes(country, citizen)
+    await must_be_whole(country, citizen)
+
+
+async def until_it_comes(country: Country, citizen: Citizen) -> None:
     for _ in range(40):
         due = citizen.wallet.ask_again_at
         if due is None:
-            break
+            return
         country.clock.set(max(country.clock.now(), datetime.fromtimestamp(due, UTC)))
         await citizen.wallet.resume()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_each_request_of_a_deferred_issuance(country: Any, after: bool) -> None:
+    """OpenID4VCI 1.0 9: wherever the wallet dies, the card comes once, and the issuer has one card on its books."""
+    counting = await country.citizen(1)
+    offer = await country.offered(counting.person, second_look=60)
+    country.line.sent.clear()
+    await counting.wallet.receive(offer.uri)
+    await until_it_comes(country, counting)
+    total = len(country.line.sent)
+    citizen = await country.citizen(0)
+    registered = citizen.store.load()
+    for number in range(1, total + 1):
+        citizen = await fresh(country, citizen, registered, MemoryStore())
+        offer = await country.offered(citizen.person, second_look=60)
+        kill_at(country, number, after)
+        with pytest.raises(Killed):
+            await citizen.wallet.receive(offer.uri)
+            await until_it_comes(country, citizen)
+        citizen = await restarted(country, citizen)
+        await citizen.wallet.resume()
+        await until_it_comes(country, citizen)
+        if not citizen.wallet.cards:  # it died before the offer was on disk: the QR is still good
+            await citizen.wallet.receive(offer.uri)
+            await until_it_comes(country, citizen)
+        assert sorted(card.configuration for card in citizen.wallet.cards) == [MDOC, SD_JWT], number
+        for card in citizen.wallet.cards:
+            assert citizen.wallet.copies_left(card) == 10
+            assert await citizen.wallet.check_status(card) == "valid"
     await must_be_whole(country, citizen)
+
+
+async def test_what_the_issuer_lets_us_sign_and_encrypt_is_signed_and_encrypted(country: Any) -> None:
+    """OpenID4VCI 1.0 10, 12.2.3: our own issuer offers both, and our wallet takes them."""
+    kinds: dict[str, set[str]] = {}
+
+    async def watch(request: httpx.Request, send: Any) -> httpx.Response:
+        answer: httpx.Response = await send(request)
+        sent = request.headers.get("content-type", "")
+        kinds.setdefault(request.url.path, set()).update((sent, answer.headers.get("content-type", "")))
+        return answer
+
+    citizen = await country.citizen()
+    offer = await country.offer(citizen.person)
+    country.line.watch = watch
+    await citizen.wallet.receive(offer)
+    assert kinds["/issuer/credential"] == {"application/jwt"}
+    assert kinds["/.well-known/openid-credential-issuer/issuer"] == {"", "application/jwt"}

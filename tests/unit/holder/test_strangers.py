@@ -424,6 +424,9 @@ async def test_a_verifier_nobody_knows(place: Abroad) -> None:
     assert await refusal(lambda: me.open_request(qr)) == (Code.UNKNOWN_RELYING_PARTY, "client")
     open_minded = wallet(place, trust=AnchorTrust(strangers=True))
     assert (await open_minded.open_request(qr)).standing == "unknown"
+    wrong = place.ask({"credentials": [STUDENT]}, transaction_data=["e30"])
+    assert (await refusal(lambda: open_minded.open_request(wrong)))[0] is Code.INVALID_TRANSACTION_DATA
+    assert place.answers == []  # an error goes to those somebody vouches for
 
 
 @pytest.mark.parametrize(
