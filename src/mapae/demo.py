@@ -347,7 +347,7 @@ class Demo:
             "name": msgspec.to_builtins(shop.name),
             "purposes": [purpose.id for purpose in shop.purposes],
             "till": f"{self._base}/checker/?code={invitation.code}",
-            "website": f"{self._base}/shop/{shop.id}/",
+            "website": f"{self._base}/shops/{shop.id}/",
             "code": invitation.code,
         }
 

@@ -214,10 +214,10 @@ def _visit(town: Town, form: str) -> tuple[Any, str]:
     browser = client(town)
 
     async def begin() -> tuple[str, str]:
-        start = await browser.get("/shop/guest_house/")
+        start = await browser.get("/shops/guest_house/")
         [token] = set(re.findall(r'name="csrf" value="([^"]+)"', start.text))
         fields = {"csrf": token, "purpose": "alcohol_tobacco", "form": form}
-        put = await browser.post("/shop/guest_house/checks", data=fields)
+        put = await browser.post("/shops/guest_house/checks", data=fields)
         page = await browser.get(put.headers["location"])
         [token] = set(re.findall(r'data-csrf="([^"]+)"', page.text))
         return put.headers["location"], token

@@ -63,6 +63,7 @@ class Street:
             "case": page.url.rpartition("/")[2],
             "look": self.look(),
             "key": town.first,
+            "shop": "guest_house",
             "/issuer/offers/{id}": offer,
             "/issuer/status/{id}": statuses[0].rpartition("/")[2],
             **dict.fromkeys([each.path for each in self.doors if "/checks/{id}" in each.path], check),

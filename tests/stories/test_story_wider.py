@@ -49,7 +49,7 @@ def test_a_card_by_signing_in_then_a_payment_on_the_same_phone(stage: Stage) -> 
     phone.tap("open-arrived")
     expect(phone.sees("card-name")).to_have_text(who.name)
 
-    phone.page.goto("/shop/online_shop/")
+    phone.page.goto("/shops/online_shop/")
     phone.page.locator("summary").click()
     phone.page.locator("#amount").fill("12500")
     phone.page.locator("#purpose-confirm_payment").click()

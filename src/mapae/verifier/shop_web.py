@@ -52,9 +52,9 @@ def routes(verifier: Verifier) -> list[BaseRoute]:
     do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
     script = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.TOKEN)
     return [
-        see("/shop/", site.shops),
-        see("/shop/{shop}/", site.start),
-        do("/shop/{shop}/checks", site.open, rate=Rate(120, 60)),
+        see("/shops/", site.shops),
+        see("/shops/{shop}/", site.start),
+        do("/shops/{shop}/checks", site.open, rate=Rate(120, 60)),
         see("/shop/checks/{id}", site.show),
         see("/shop/back/{id}", site.back),
         do("/shop/checks/{id}/cancel", site.cancel),
@@ -148,7 +148,7 @@ class _Site:
         id = request.path_params["id"]
         visitor = await self._asker(request, id)
         await self._verifier.cancel(visitor, id)
-        return see_other(f"/shop/{visitor.relying_party}/")
+        return see_other(f"/shops/{visitor.relying_party}/")
 
     async def browser_request(self, request: Request) -> Response:
         await json_body(request, _Nothing)

@@ -21,7 +21,7 @@ from unit.verifier.world import CLAIMS, Card
 
 async def asked(site: httpx.AsyncClient, purpose: str = "alcohol_tobacco", **fields: str) -> tuple[str, str]:
     """Start on the shop's website; the page's path and the request's id."""
-    answer = await post(site, "/shop/mart/checks", {"purpose": purpose, **fields}, page="/shop/mart/")
+    answer = await post(site, "/shops/mart/checks", {"purpose": purpose, **fields}, page="/shops/mart/")
     assert answer.status_code == 303, answer.text
     html = (await site.get(answer.headers["location"])).text
     link = re.search(r'data-request="(openid4vp:[^"]+)"', html)
@@ -195,31 +195,31 @@ async def test_a_visitor_confirms_a_payment(shop: Shop) -> None:
 async def test_a_payment_in_another_spelling_is_asked_again_on_the_page(shop: Shop) -> None:
     async with shop.site() as site:
         fields = {"purpose": "name_birth_date", "amount": "12,000", "currency": "KRW"}
-        wrong = await post(site, "/shop/mart/checks", fields, page="/shop/mart/")
+        wrong = await post(site, "/shops/mart/checks", fields, page="/shops/mart/")
         assert wrong.status_code == 422
         assert 'id="amount-error"' in wrong.text and 'value="12,000"' in wrong.text
-        mdoc = await post(site, "/shop/mart/checks", {**fields, "amount": "1", "form": "mdoc"}, page="/shop/mart/")
+        mdoc = await post(site, "/shops/mart/checks", {**fields, "amount": "1", "form": "mdoc"}, page="/shops/mart/")
         assert mdoc.status_code == 400
 
 
 async def test_the_site_has_its_shops_and_no_others(shop: Shop) -> None:
     async with shop.site() as site:
         for lang, name in (("en", "Hanbit Mart Sejong"), ("ko", "한빛마트 세종점")):
-            assert name in (await site.get(f"/shop/?lang={lang}")).text
-            assert name in (await site.get(f"/shop/mart/?lang={lang}")).text
-        assert (await site.get("/shop/nowhere/")).status_code == 404
+            assert name in (await site.get(f"/shops/?lang={lang}")).text
+            assert name in (await site.get(f"/shops/mart/?lang={lang}")).text
+        assert (await site.get("/shops/nowhere/")).status_code == 404
         assert (await site.get("/shop/checks/none")).status_code == 404
-        assert (await post(site, "/shop/mart/checks", {"purpose": "x"}, page="/shop/mart/")).status_code == 404
+        assert (await post(site, "/shops/mart/checks", {"purpose": "x"}, page="/shops/mart/")).status_code == 404
         odd = {"purpose": "alcohol_tobacco", "form": "pdf"}
-        assert (await post(site, "/shop/mart/checks", odd, page="/shop/mart/")).status_code == 400
-        assert (await site.post("/shop/mart/checks", data={"purpose": "alcohol_tobacco"})).status_code == 403
+        assert (await post(site, "/shops/mart/checks", odd, page="/shops/mart/")).status_code == 400
+        assert (await site.post("/shops/mart/checks", data={"purpose": "alcohol_tobacco"})).status_code == 403
 
 
 async def test_a_visitor_goes_back_to_the_shop(shop: Shop) -> None:
     async with shop.site() as site:
         path, id = await asked(site)
         gone = await post(site, f"{path}/cancel", {}, page=path)
-        assert gone.headers["location"] == "/shop/mart/"
+        assert gone.headers["location"] == "/shops/mart/"
         with pytest.raises(Refused) as refused:
             await shop.verifier.request_object(id)
         assert refused.value.code is Code.SESSION_SPENT
