@@ -93,11 +93,14 @@ def test_on_the_same_device_only_the_browser_that_asked_sees_an_answer(
 ) -> None:
     """OpenID4VP 1.0 8.2, 13.3; HAIP 1.0 5.1: a fresh response code, good in the session that asked."""
     asked = put(country, SD, same_device=True)
-    browser = httpx.Client(base_url=country.base)
-    browser.get(asked.browser)
+    browser = httpx.Client(base_url=country.base, follow_redirects=True)
+    assert browser.get(asked.browser).status_code == 200
     back = decode_json(answer(node, asked, cards)["body"].encode())["redirect_uri"]
     assert asked.look()["state"] != "ended"
-    assert browser.get(back).headers["location"] == f"/shop/checks/{asked.id}"
+    page = browser.get(back)
+    assert page.status_code == 200
+    assert page.url.path.endswith(asked.id)
+    assert NAME not in page.text, "the page has no items to show: the query was not the shop's"
     assert asked.verdict()["outcome"] == "accepted"
 
     asked = put(country, SD, same_device=True)

@@ -22,8 +22,9 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
+from mapae.ui.words import say
 from mapae.verifier import store
-from mapae.verifier.ask import PLAIN, Form, Manner
+from mapae.verifier.ask import OWN, PLAIN, Form, Manner
 from mapae.verifier.questions import LIFE, REMEMBER, UNSEEN, Access, Questions, TrustSource, registered
 from mapae.verifier.store import Outcome, Session, Till, Verdict
 
@@ -154,7 +155,7 @@ class Verifier:
         """What the page shows now. Raises Refused(NOT_FOUND) for another till's question."""
         await self.sweep()
         session = await self.questions.of(till.id, id)
-        purpose = self._country.purposes.get(session.purpose)
+        purpose = _own_query() if session.purpose == OWN else self._country.purposes.get(session.purpose)
         if purpose is None:
             raise Refused(Code.NOT_FOUND, "there is no such check")
         now = self._clock.now()
@@ -186,21 +187,30 @@ class Verifier:
 
     async def _ended(self, session: Session, purpose: Purpose, verdict: Verdict, now: datetime) -> Ended:
         shown: tuple[tuple[Words, str, str], ...] = ()
-        if session.shown is not None:
+        if session.shown is not None and purpose.items:  # whoever wrote a query of their own reads the answer elsewhere
             await store.hasten_erasure(self._db, session.id, now + SEEN)
             document = self._country.documents[purpose.document]
             values = self.questions.reveal(session)
             shown = tuple((document.claim(name).label, name, str(value)) for name, value in values.items())
-        erased = verdict.outcome is Outcome.ACCEPTED and not self.yes_or_no(purpose) and not shown
+        values_came = bool(purpose.items) and not self.yes_or_no(purpose)
+        erased = verdict.outcome is Outcome.ACCEPTED and values_came and not shown
         items = self._labels(purpose)
         return Ended(session.id, purpose, items, verdict, shown, erased, int(SEEN.total_seconds()))
 
     def _labels(self, purpose: Purpose) -> tuple[Words, ...]:
+        if not purpose.items:
+            return ()
         document = self._country.documents[purpose.document]
         return tuple(document.claim(name).label for name in purpose.items)
 
     def _code_index(self, code: str) -> bytes:
         return self._vault.index(code, b"till_invitation.code")
+
+
+def _own_query() -> Purpose:
+    """What a page says of a question outside the pack's purposes: no items, for the query names its own."""
+    words = Words(ko=say("ko", "checker.own_query"), en=say("en", "checker.own_query"))
+    return Purpose(document="", name=words, why=words, legal_basis=words, items=(), retention=words, id=OWN)
 
 
 def _digest(token: str) -> bytes:
