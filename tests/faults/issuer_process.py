@@ -43,7 +43,7 @@ async def serve(folder: Path, listening: socket.socket) -> None:
     hall.provider.call = call  # type: ignore[method-assign]
     issuer = hall.opened(db)
     await issuer.recover()
-    app = application(routes(issuer), clock=hall.clock, rates=False)
+    app = application(routes(issuer, hall.authorize), clock=hall.clock, rates=False)
     await uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).serve(sockets=[listening])
 
 
