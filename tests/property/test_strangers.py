@@ -97,7 +97,7 @@ class Street:
         return page.url.rpartition("/")[2]
 
     def path(self, door: Door, stranger: str | None) -> str:
-        known = {**self.ids, "id": self.ids.get(door.path, "unknown"), "name": "mapae.css", "shop": "guest_house"}
+        known = {**self.ids, "id": self.ids.get(door.path, "unknown"), "name": "mapae.css"}
         return path_for(door, {} if stranger is not None else known, stranger or "")
 
     def send(self, door: Door, sent: Knock) -> Heard:
