@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -51,6 +52,8 @@ class _Binding(msgspec.Struct, frozen=True):
     sd_hash: str
     transaction_data_hashes: list[str] | None = None
     transaction_data_hashes_alg: str | None = None
+    exp: int | float = math.inf
+    nbf: int | float = -math.inf
 
 
 class SdJwt(msgspec.Struct, frozen=True):
@@ -209,6 +212,8 @@ class SdJwt(msgspec.Struct, frozen=True):
         at = now.timestamp()
         if not at - max_age - skew <= said.iat <= at + skew:
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder's signature is too old or from the future")
+        if not said.nbf - skew <= at < said.exp + skew:  # step 5.8: RFC 7519 in all other respects
+            raise Refused(Code.BAD_HOLDER_PROOF, "the holder's signature is for another time")
         if said.sd_hash != _hash(self.shown):
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder signed other disclosures")
         if transaction_data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -131,6 +132,7 @@ def test_a_presentation_is_bound_to_nonce_audience_and_disclosures():
         ("kb+jwt", {"aud": ["a"]}),
         ("kb+jwt", {"nonce": 1}),
         ("kb+jwt", {"sd_hash": None}),
+        ("kb+jwt", {"exp": "tomorrow"}),
     ],
 )
 def test_a_key_binding_without_its_claims_is_refused(typ, change):
@@ -140,6 +142,21 @@ def test_a_key_binding_without_its_claims_is_refused(typ, change):
     text = shown.encode() + jose.sign_jws(HOLDER, {"typ": typ}, claims)
     with refuses(Code.BAD_HOLDER_PROOF):
         SdJwt.parse(text).check_binding(HOLDER.key, nonce="n", audience="a", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [({"exp": 61}, True), ({"exp": -59}, True), ({"exp": -60}, False), ({"nbf": 60}, True), ({"nbf": 61}, False),
+     ({"nbf": -5, "exp": 5.5}, True)],
+)  # fmt: skip
+def test_a_key_binding_that_names_its_own_life_is_held_to_it(change, good):
+    """RFC 9901 7.3 step 5.8: a valid JWT in all other respects, so RFC 7519 4.1.4 and 4.1.5 count too."""
+    shown, at = issue(CARD).disclose([]), int(NOW.timestamp())
+    claims = {"nonce": "n", "aud": "a", "iat": at, "sd_hash": digest(shown.encode())}
+    claims |= {name: at + off for name, off in change.items()}
+    seen = SdJwt.parse(shown.encode() + jose.sign_jws(HOLDER, {"typ": "kb+jwt"}, claims))
+    with contextlib.nullcontext() if good else refuses(Code.BAD_HOLDER_PROOF, "another time"):
+        seen.check_binding(HOLDER.key, nonce="n", audience="a", now=NOW)
 
 
 # --- transaction data: OpenID4VP 1.0 8.4 and B.3.3.1 --------------------------------------------------------------
