@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json_value
@@ -26,6 +26,9 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 4.1
 _THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,63}")
 _PRINTABLE: Final = re.compile(r"[!-~]{1,2000}")
+# A name, or an address: the host goes into the consent page's policy, where `;` and `,` would begin something new.
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_ANSWER: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri"})
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 # Schemes that a browser or phone acts on itself; a wallet's own scheme is none of them.
 _TAKEN: Final = frozenset({
@@ -142,13 +145,16 @@ def must_be_redirect(uri: str) -> None:
         parts = urlsplit(uri)
         host = parts.hostname or ""
         _ = parts.port
+        taken = _ANSWER.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise Refused(Code.INVALID_REQUEST, "redirect_uri is not an address") from None
     if "@" in parts.netloc:
         raise Refused(Code.INVALID_REQUEST, "redirect_uri carries a user")
+    if taken:  # RFC 6749 3.1: no parameter twice in what the wallet gets
+        raise Refused(Code.INVALID_REQUEST, f"redirect_uri says {min(taken)} itself")
     match parts.scheme:
         case "https":
-            good = bool(host)
+            good = bool(_HOST.fullmatch(host))
         case "http":
             good = host in _LOOPBACK
         case own:

@@ -129,7 +129,12 @@ def test_where_a_wallet_may_be_sent_back_to(uri: str) -> None:
      "https://user@wallet.test/cb", "https://wallet.test\\@evil.test/", "javascript:alert(1)", "data:text/html,x",
      "file:///etc/passwd", "intent://x", "//wallet.test/cb", "/cb", "wallet.test/cb", "https://wallet.test/c b",
      "https://wallet.test/\r\nSet-Cookie:x", "https://[broken/", "https://wallet.test:99999/cb",
-     "https://wallet.test/" + "x" * 2000, "view-source:https://x", "한://cb"],
+     "https://wallet.test/" + "x" * 2000, "view-source:https://x", "한://cb",
+     # The host stands in the consent page's policy: no second directive, no second policy, no wildcard.
+     "https://wallet.test;sandbox/cb", "https://wallet.test,https://evil.test/cb", "https://*/cb", "https://'self'/cb",
+     # RFC 6749 3.1: what the answer says is said once.
+     "https://wallet.test/cb?iss=https://evil.test", "https://wallet.test/cb?x=1&code=stolen",
+     "org.wallet:/cb?%73tate"],
 )  # fmt: skip
 def test_where_no_browser_is_sent(uri: str) -> None:
     with pytest.raises(Refused) as refused:
