@@ -32,9 +32,10 @@ def main() -> None:
     facts = machine()
     figures: list[Figure] = []
     for name in given.only or SCRIPTS:
+        gc.collect()
+        gc.freeze()  # as a server does once it is built (cli.py); for peers in this process the same
         with console.status(f"measuring: {name}"):
             figures += SCRIPTS[name](raw, effort)
-        gc.collect()
     times = raw.times(effort)
     page.show(figures, times, console)
     whole = not given.quick and not given.only
