@@ -60,6 +60,10 @@ class Dice(Protocol):
         """A uniform integer in [0, limit)."""
         ...
 
+    def several(self, limit: int, count: int) -> list[int]:
+        """`count` of them, drawn together."""
+        ...
+
     def digits(self, n: int) -> str: ...
 
 
@@ -71,14 +75,19 @@ class _FromBytes:
         return urlsafe_b64encode(self.bytes(n)).rstrip(b"=").decode()
 
     def below(self, limit: int) -> int:
+        return self.several(limit, 1)[0]
+
+    def several(self, limit: int, count: int) -> list[int]:
         if limit < 1:
             raise ValueError("limit must be positive")
         width = ((limit - 1).bit_length() + 7) // 8 or 1
         ceiling = (256**width // limit) * limit  # reject the uneven tail
-        while True:
-            value = int.from_bytes(self.bytes(width), "big")
-            if value < ceiling:
-                return value % limit
+        found: list[int] = []
+        while len(found) < count:
+            raw = self.bytes(width * (count - len(found)))
+            values = [int.from_bytes(raw[at : at + width], "big") for at in range(0, len(raw), width)]
+            found += [value % limit for value in values if value < ceiling]
+        return found
 
     def digits(self, n: int) -> str:
         return str(self.below(10**n)).zfill(n)

@@ -110,21 +110,17 @@ class _SqliteTx(Tx):
         self._connection = connection
         self._failed = False
 
-    @contextlib.contextmanager
-    def _statement(self) -> Iterator[sqlite3.Connection]:
+    def _execute(self, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
         if self._failed:  # PostgreSQL would say the same
             raise RuntimeError("this transaction has already failed; let the exception end it")
         try:
-            yield self._connection
+            return self._connection.execute(_numbered(sql), args)
         except sqlite3.IntegrityError as error:
-            self._failed = True
-            if "UNIQUE" in str(error):
-                raise Duplicate(str(error)) from None
-            raise
+            raise self._no(error) from None
 
-    def _execute(self, sql: str, args: Sequence[Value]) -> sqlite3.Cursor:
-        with self._statement() as connection:
-            return connection.execute(_numbered(sql), args)
+    def _no(self, error: sqlite3.IntegrityError) -> Exception:
+        self._failed = True
+        return Duplicate(str(error)) if "UNIQUE" in str(error) else error
 
     async def all(self, sql: str, *args: Value) -> list[Row]:
         return self._execute(sql, args).fetchall()
@@ -137,8 +133,12 @@ class _SqliteTx(Tx):
         return self._execute(sql, args).rowcount
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        with self._statement() as connection:
-            connection.executemany(_numbered(sql), rows)
+        if self._failed:
+            raise RuntimeError("this transaction has already failed; let the exception end it")
+        try:
+            self._connection.executemany(_numbered(sql), rows)
+        except sqlite3.IntegrityError as error:
+            raise self._no(error) from None
 
     async def serial(self, name: str) -> None:
         """Nothing to do: there is one writer."""
@@ -254,8 +254,11 @@ class Sqlite(Db):
         outcomes: list[tuple[Any, BaseException | None]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            for body, _, _ in batch:
-                outcomes.append(self._one_body(body))
+            if len(batch) == 1:  # nobody else's work is at stake: the transaction itself is the body's
+                outcomes.append((_drive(batch[0][0](_SqliteTx(self._writer))), None))
+            else:
+                for body, _, _ in batch:
+                    outcomes.append(self._one_body(body))
             self._writer.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 must not escape: the writer's thread serves everybody, and they wait
             with contextlib.suppress(sqlite3.Error):

@@ -66,17 +66,13 @@ def half(size: int) -> int:
     return size // 2
 
 
-def pick(dice: Dice, size: int, taken: set[int], count: int, candidates: Sequence[int]) -> list[int]:
-    """`count` different free indexes, candidates first, then fresh draws. A draw somebody else takes is found later."""
-    chosen: list[int] = []
-    for index in candidates:
-        if len(chosen) < count and index not in taken and index not in chosen:
-            chosen.append(index)
-    while len(chosen) < count:
-        index = dice.below(size)
-        if index not in taken and index not in chosen:
-            chosen.append(index)
-    return chosen
+def _place(lists: Sequence[tickets.ListRow], at: int) -> tuple[str, int]:
+    """The list and the index in it of the place numbered `at` when all lists stand one behind the other."""
+    for one in lists:
+        if at < one.size:
+            return one.id, at
+        at -= one.size
+    raise ValueError("there are fewer places")
 
 
 class StatusLists:
@@ -95,21 +91,18 @@ class StatusLists:
         return self._prefix + list_id
 
     async def free_slots(self, count: int) -> list[Slot]:
-        """`count` free places, spread over the open lists in no order. Nothing is reserved yet."""
+        """`count` free places, any of all open lists' as likely as another, in no order. Nothing is reserved yet.
+
+        What is taken is drawn again; a draw somebody else takes meanwhile is found later."""
         lists = await self._open_lists(count)
-        wanted: dict[str, int] = {}
-        for _ in range(count):
-            one = lists[self._dice.below(len(lists))]
-            wanted[one.id] = wanted.get(one.id, 0) + 1
-        slots: list[Slot] = []
-        for one in lists:
-            needed = wanted.get(one.id, 0)
-            if needed:
-                candidates = [self._dice.below(one.size) for _ in range(4 * needed)]
-                taken = await tickets.taken_indexes(self._db, one.id, candidates)
-                for index in pick(self._dice, one.size, taken, needed, candidates):
-                    slots.append(Slot(one.id, index, StatusRef(self.uri(one.id), index)))
-        return self._shuffled(slots)
+        found: dict[tuple[str, int], None] = {}
+        while len(found) < count:
+            drawn = {
+                _place(lists, at): None for at in self._dice.several(sum(one.size for one in lists), count - len(found))
+            }
+            taken = await tickets.taken_indexes(self._db, list(drawn))
+            found |= {place: None for place in drawn if place not in taken}
+        return [Slot(id, index, StatusRef(self.uri(id), index)) for id, index in found]
 
     async def token(self, list_id: str) -> Published:
         """The signed list as it is now. Raises Refused(NOT_FOUND)."""
@@ -161,9 +154,3 @@ class StatusLists:
             await self._db.write(open_more)
             lists = await tickets.lists_with_room(self._db, needed)
         return lists
-
-    def _shuffled(self, slots: list[Slot]) -> list[Slot]:
-        left, mixed = list(slots), []
-        while left:
-            mixed.append(left.pop(self._dice.below(len(left))))
-        return mixed

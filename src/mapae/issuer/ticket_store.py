@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 
 from mapae.db import Tx, Value
 from mapae.issuer.store import Reader, seconds
@@ -86,11 +87,19 @@ async def add_list(tx: Tx, id: str, size: int, room: int, now: datetime) -> None
     )  # fmt: skip
 
 
-async def taken_indexes(reader: Reader, list_id: str, candidates: Sequence[int]) -> set[int]:
-    places = ", ".join(f"${n}" for n in range(2, len(candidates) + 2))
-    query = f"SELECT idx FROM ticket WHERE list_id = $1 AND idx IN ({places})"  # noqa: S608 placeholders only
-    rows = await reader.all(query, list_id, *candidates)
-    return {row["idx"] for row in rows}
+@lru_cache(maxsize=64)
+def _taken_of(count: int) -> str:
+    places = ", ".join(f"(CAST(${at} AS TEXT), CAST(${at + 1} AS BIGINT))" for at in range(1, 2 * count, 2))
+    return (
+        f"WITH drawn (list_id, idx) AS (VALUES {places}) SELECT drawn.list_id, drawn.idx FROM drawn"  # noqa: S608 our words
+        " JOIN ticket ON ticket.list_id = drawn.list_id AND ticket.idx = drawn.idx"
+    )
+
+
+async def taken_indexes(reader: Reader, candidates: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Which of these places, each a list and an index in it, somebody has."""
+    rows = await reader.all(_taken_of(len(candidates)), *chain.from_iterable(candidates))
+    return {(row["list_id"], row["idx"]) for row in rows}
 
 
 async def changed_since(reader: Reader, list_id: str, version: int, until: int) -> list[tuple[int, int]]:

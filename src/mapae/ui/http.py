@@ -42,6 +42,7 @@ CORS_HEADERS = {
     "Access-Control-Expose-Headers": "DPoP-Nonce, WWW-Authenticate, ETag, Retry-After, Location",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+_CORS = [(name.lower().encode(), value.encode()) for name, value in CORS_HEADERS.items()]
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, DPoP, If-None-Match, Mapae-Device, "
@@ -173,6 +174,7 @@ class Door(Route):
         self.allowed: set[str] = set()  # methods of every door on this path, for the Allow header
         self._buckets = Buckets(rate) if rate else None
         super().__init__(path, self._serve, methods=[method, "OPTIONS"] if cors else [method], name=None)
+        self.app = self._knocked
         self.allowed |= self.methods or set()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -183,6 +185,9 @@ class Door(Route):
             await self._finish(request, self._refuse(request, Refused(Code.WRONG_METHOD)))(scope, receive, send)
         else:
             await super().handle(scope, receive, send)
+
+    async def _knocked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self._serve(Request(scope, receive, send)))(scope, receive, send)
 
     async def _serve(self, request: Request) -> Response:
         request.scope["mapae.door"] = self
@@ -213,7 +218,9 @@ class Door(Route):
         # PostgreSQL's text takes no NUL: refused at the door, so that no random byte becomes a 500.
         if any("\x00" in value for value in request.path_params.values() if isinstance(value, str)):
             raise Refused(Code.NOT_FOUND, "no such thing")
-        if any("\x00" in part for pair in request.query_params.multi_items() for part in pair):
+        if request.scope["query_string"] and any(
+            "\x00" in part for pair in request.query_params.multi_items() for part in pair
+        ):
             raise Refused(self.malformed, "a NUL character in the query")
         if self.csrf is Csrf.TOKEN:
             await tokens.must_match(request, None if self.caller is Caller.ANYONE else self.session_cookie)
@@ -224,7 +231,7 @@ class Door(Route):
         if self.answer is Answer.PAGE and answer.status_code == 303:
             remember_language(request, answer)
         if self.cors:
-            answer.headers.update(CORS_HEADERS)
+            answer.raw_headers += _CORS
         if self.camera:
             request.scope["mapae.camera"] = True
         return answer

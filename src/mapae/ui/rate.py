@@ -11,6 +11,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 MOST = 4096
 
@@ -41,6 +42,7 @@ class Buckets:
         return 0 if admitted else max(1, math.ceil((1 - left) / per_second))
 
 
+@lru_cache(maxsize=MOST)
 def network(address: str) -> str:
     """An IPv6 customer commands a whole /64, so that is one knocker."""
     try:

@@ -78,8 +78,9 @@ def application(
             raise TypeError(f"not a door: {route!r}")
         by_path.setdefault(route.path, set()).update(route.methods or ())
         route.allowed = by_path[route.path]
+    corridor = Corridor(doors(everything))
     app = Starlette(
-        routes=[Corridor(doors(everything))], middleware=[Middleware(SecurityHeaders, https=https)], lifespan=lifespan,
+        routes=[corridor], middleware=[Middleware(Entrance, corridor=corridor, https=https)], lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path, Exception: _bug},
     )  # fmt: skip
     app.router.redirect_slashes = False  # one spelling
@@ -127,14 +128,19 @@ class Corridor(BaseRoute):
 ASCII = bytes(range(128))
 
 
-class SecurityHeaders:
-    """Adds what the answer does not set itself, and takes the body off an answer to HEAD."""
+class Entrance:
+    """Leads to the door; `app` only hears of addresses that have none. A door looks after its own refusals, so nothing
+    needs to stand between, and what would stand there costs as much as a signature.
 
-    def __init__(self, app: ASGIApp, https: bool) -> None:
+    Adds the headers the answer does not set itself, and takes the body off an answer to HEAD."""
+
+    def __init__(self, app: ASGIApp, corridor: Corridor, https: bool) -> None:
         self.app = app
-        self.fixed = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+        self.corridor = corridor
+        fixed = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         if https:
-            self.fixed.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
+            fixed.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
+        self.fixed = {camera: [*fixed, (b"permissions-policy", PERMISSIONS[camera])] for camera in PERMISSIONS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -148,15 +154,18 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = list(message["headers"])
                 present = {name for name, _ in headers}
-                headers += [pair for pair in self.fixed if pair[0] not in present]
-                if b"permissions-policy" not in present:
-                    headers.append((b"permissions-policy", PERMISSIONS[bool(scope.get("mapae.camera"))]))
+                headers += [pair for pair in self.fixed["mapae.camera" in scope] if pair[0] not in present]
                 message = {**message, "headers": headers}
             elif message["type"] == "http.response.body" and scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
 
-        await self.app(scope, receive, wrapped)
+        match, found = self.corridor.matches(scope)
+        if match is Match.NONE:
+            await self.app(scope, receive, wrapped)
+        else:
+            scope.update(found)
+            await self.corridor.handle(scope, receive, wrapped)
 
 
 async def _static(request: Request) -> Response:
