@@ -25,6 +25,7 @@ HASH: Final = "sha-256"  # HAIP 1.0 8: the one hash
 SIGNED_OPEN: Final = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
 RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
 _SALT = 18  # bytes: 144 bits, over the 128 of RFC 9901 9.3, and a whole number of base64 characters (24)
+_HEAD = 36  # characters of a disclosure up to its salt's end: `["` and the salt and `"` are nine whole blocks
 _SCALARS = frozenset({str, int, bool, float, type(None)})
 _FILLING = (b"", b"\0\0", b"\0")
 _lines = msgspec.json.Encoder().encode_lines
@@ -34,6 +35,7 @@ class Hidden(msgspec.Struct, frozen=True):
     """Marks the value of an object's member, or an element of an array, as selectively disclosable. Nests."""
 
     value: Any
+    written: tuple[str, str] | None = None  # the member it is for, and its disclosure from behind the salt
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -44,6 +46,15 @@ class Draft(msgspec.Struct, frozen=True):
 
     def complete(self, signature: bytes) -> str:
         return "~".join((jws_complete(self.signing_input, signature), *self.disclosures, ""))
+
+
+def hidden(name: str, value: Any) -> Hidden:
+    """The value of the member `name`, written once for all the credentials that will say it (RFC 9901 4.2.1)."""
+    inside = _Hiding(bytes, 0)
+    plain = value if type(value) in _SCALARS else inside.value(value)
+    if inside.disclosures or isinstance(value, Hidden):  # what is inside needs salts of its own each time
+        raise Refused(Code.LINT, "a value that is written once hides nothing itself")
+    return Hidden(value, (name, b64u(b"," + _json([[name, plain]])[1:-1])))
 
 
 def draft(
@@ -72,28 +83,43 @@ class _Hiding:
     def object(self, claims: Mapping[str, Any], open_: frozenset[str] = _NONE) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         hidden: list[list[Any]] = []
+        tails: list[str] = []
         for name, value in claims.items():
             kind = type(value)
             if kind is Hidden:
                 if name in open_:
                     raise Refused(Code.LINT, f"{name} may not be selectively disclosable")
+                if value.written is not None and value.written[0] == name:
+                    tails.append(value.written[1])
+                    continue
                 value = value.value
-                hidden.append(["", name, value if type(value) in _SCALARS else self._value(value)])
+                hidden.append(["", name, value if type(value) in _SCALARS else self.value(value)])
             elif kind in _SCALARS:
                 shown[name] = value
             else:
                 before = len(self.disclosures)
-                shown[name] = self._value(value)
+                shown[name] = self.value(value)
                 if name in open_ and len(self.disclosures) > before:
                     raise Refused(Code.LINT, f"{name} may not be selectively disclosable")
         if "_sd" in claims or "_sd_alg" in claims or "..." in claims:
             raise Refused(Code.LINT, "a claim has a name that SD-JWT keeps for itself")
-        if hidden:
+        if hidden or tails:
+            found = self._salted(tails) if tails else []
+            if hidden or self._decoys:
+                found += self._digests(hidden, self._decoys)
             # Sorted, so that the order says nothing about the claims (RFC 9901 4.2.4.1).
-            shown["_sd"] = sorted(self._digests(hidden, self._decoys))
+            shown["_sd"] = sorted(found)
         return shown
 
-    def _value(self, value: Any) -> Any:
+    def _salted(self, tails: list[str]) -> list[str]:
+        """The disclosures that only lack their salts."""
+        salts = b64u(self._entropy(_SALT * len(tails)))
+        heads = b64u("".join([f'["{salts[at : at + 24]}"' for at in range(0, len(salts), 24)]).encode())
+        made = [heads[at * _HEAD : at * _HEAD + _HEAD] + tail for at, tail in enumerate(tails)]
+        self.disclosures += made
+        return digests([one.encode() for one in made])
+
+    def value(self, value: Any) -> Any:
         if type(value) in _SCALARS:
             return value
         if type(value) is dict or isinstance(value, Mapping):  # asking an abstract class takes long
@@ -111,10 +137,10 @@ class _Hiding:
         shown: list[Any] = []
         for value in values:
             if type(value) is Hidden:
-                hidden.append(["", self._value(value.value)])
+                hidden.append(["", self.value(value.value)])
                 shown.append(None)
             else:
-                shown.append(self._value(value))
+                shown.append(self.value(value))
         if hidden:
             made = iter(self._digests(hidden))
             pairs = zip(values, shown, strict=True)
@@ -133,10 +159,7 @@ class _Hiding:
         for item in items:
             item[0] = salts[at : at + 24]
             at += 24
-        try:
-            lines = _lines(items).split(b"\n")
-        except (TypeError, ValueError, OverflowError):  # half a surrogate pair, an integer over 64 bits
-            raise Refused(Code.LINT, "a value cannot be written as JSON") from None
+        lines = _json(items).split(b"\n")
         del lines[-1]
         encoded = pybase64.b64encode(b"".join([line + _FILLING[len(line) % 3] for line in lines]), b"-_")
         text, made, at = encoded.decode(), [], 0
@@ -147,6 +170,14 @@ class _Hiding:
             made.append(encoded[at:end])
             at += (length + 2) // 3 * 4
         return digests(made + [raw[at : at + 32] for at in range(size, len(raw), 32)] if decoys else made)
+
+
+def _json(items: list[list[Any]]) -> bytes:
+    """Each item a line, with its end."""
+    try:
+        return _lines(items)
+    except (TypeError, ValueError, OverflowError):  # half a surrogate pair, an integer over 64 bits
+        raise Refused(Code.LINT, "a value cannot be written as JSON") from None
 
 
 def digests(texts: Sequence[bytes]) -> list[str]:

@@ -19,7 +19,7 @@ import msgspec
 
 from mapae.errors import Code, Refused
 from mapae.formats import jws_json
-from mapae.formats.hiding import HASH, RESERVED, SIGNED_OPEN, TYP, Draft, Hidden, digests, draft
+from mapae.formats.hiding import HASH, RESERVED, SIGNED_OPEN, TYP, Draft, Hidden, digests, draft, hidden
 from mapae.formats.jose import (
     Jws,
     PublicKey,
@@ -33,7 +33,9 @@ from mapae.formats.jose import (
     unb64u_each,
 )
 
-__all__ = ["SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "holder_key", "transaction_hashes", "types"]
+__all__ = [
+    "SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "hidden", "holder_key", "transaction_hashes", "types",
+]  # fmt: skip
 
 MAX_SD_JWT: Final = 262_144
 MAX_DISCLOSURES: Final = 512

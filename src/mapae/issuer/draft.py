@@ -115,7 +115,7 @@ def draft_batch(
 def _shared_claims(values: Mapping[str, ClaimValue], life: Life, vct: str, issuer: str) -> dict[str, Any]:
     """What every copy says. Copies differ in salts, key and place in a status list."""
     open_claims = {"iss": issuer, "vct": vct, "iat": int(life.start.timestamp()), "exp": int(life.end.timestamp())}
-    return open_claims | {name: sd_jwt.Hidden(json_value(value)) for name, value in values.items()}
+    return open_claims | {name: sd_jwt.hidden(name, json_value(value)) for name, value in values.items()}
 
 
 def _sd_jwt(

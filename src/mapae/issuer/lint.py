@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from mapae.catalog import ClaimValue, Country, MdocFormat, SdJwtFormat
@@ -23,23 +21,18 @@ from mapae.formats.jose import b64u, decode_json, encode_json, unb64u
 from mapae.formats.status import StatusRef
 from mapae.issuer.draft import Copy, Draft, json_value
 
+Said = TypeVar("Said", str, bytes)
+
 OPEN_CLAIMS = frozenset({"iss", "iat", "exp", "cnf", "vct", "status", "_sd", "_sd_alg"})
 PORTRAIT_LIMIT = 32 * 1024
 UNSIGNED = bytes(64)  # stands where the signature will be, so that the copy can be read back
 _FULL_DATE = 1004  # RFC 8943
-# RFC 9901 4.2.1: `["<salt>",<name>,<value>]`; 24 characters are the 144 bits our drafts salt with.
-_DISCLOSURE = re.compile(rb'\["([A-Za-z0-9_-]{24})"')
+# RFC 9901 4.2.1: `["<salt>",<name>,<value>]`; 24 characters are the 144 bits our drafts salt with. Up to the salt's end
+# these are nine whole blocks of base64.
+_SALTED = re.compile(rb'\["([A-Za-z0-9_-]{24})"')
+_SALTED_TEXT, _SALTED_RAW = 36, 27
 # ISO/IEC 18013-5 9.1.2.5, members in their deterministic order: the salt of 24 bytes, then the element's number.
 _ELEMENT = re.compile(rb"\xa4\x66random\x58\x18(.{24})\x68digestID([\x00-\x17]|\x18[\x18-\xff])", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What every copy of the batch must say, encoded here, not by whoever drafted. `tails`: an item from its name (or,
-    in an mdoc, its value) to its end. `needles`: what may not stand in the open."""
-
-    tails: tuple[bytes, ...]
-    needles: tuple[tuple[str, bytes], ...] = ()
 
 
 def lint(draft: Draft, country: Country, issuer: str, now: datetime) -> None:
@@ -52,11 +45,11 @@ def lint(draft: Draft, country: Country, issuer: str, now: datetime) -> None:
         _dates(draft, country, now)
     match draft.configuration.format:
         case SdJwtFormat(vct=vct):
-            facts = _Facts(_disclosures(draft.values), _needles(draft.values))
-            salts = [salt for copy in draft.copies for salt in _sd_jwt(draft, copy, vct, issuer, facts)]
+            facts, needles = _disclosures(draft.values), _needles(draft.values)
+            salts = [salt for copy in draft.copies for salt in _sd_jwt(draft, copy, vct, issuer, facts, needles)]
         case MdocFormat() as form:
-            facts = _Facts(_elements(draft.values))
-            salts = [salt for copy in draft.copies for salt in _mdoc(draft, copy, form, facts)]
+            elements = _elements(draft.values)
+            salts = [salt for copy in draft.copies for salt in _mdoc(draft, copy, form, elements)]
     with step("lint_unlinkable"):
         _unlinkable(draft, salts)
 
@@ -104,22 +97,26 @@ def _dates(draft: Draft, country: Country, now: datetime) -> None:
         raise _no("a copy outlives its card")
 
 
-def _disclosures(values: Mapping[str, ClaimValue]) -> tuple[bytes, ...]:
-    return tuple(b",%b,%b]" % (encode_json(name), encode_json(json_value(value))) for name, value in values.items())
+def _disclosures(values: Mapping[str, ClaimValue]) -> list[str]:
+    """What every copy must say, encoded here, not by whoever drafted: each disclosure from its salt's end on."""
+    return [b64u(b",%b,%b]" % (encode_json(name), encode_json(json_value(value)))) for name, value in values.items()]
 
 
-def _elements(values: Mapping[str, ClaimValue]) -> tuple[bytes, ...]:
+def _elements(values: Mapping[str, ClaimValue]) -> list[bytes]:
+    """The same of an mdoc: each element from its value on."""
     label, name_label = cbor.text("elementValue"), cbor.text("elementIdentifier")
-    return tuple(
+    return [
         label
         + cbor.dumps(cbor.Tag(_FULL_DATE, value.isoformat()) if isinstance(value, date) else value)
         + name_label
         + cbor.text(name)
         for name, value in values.items()
-    )
+    ]
 
 
-def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str, facts: _Facts) -> list[bytes]:
+def _sd_jwt(
+    draft: Draft, copy: Copy, vct: str, issuer: str, facts: list[str], needles: Sequence[tuple[str, bytes]]
+) -> list[bytes]:
     """The copy's salts."""
     assert isinstance(copy.body, sd_jwt.Draft)
     _, _, text = copy.signing_input.partition(b".")
@@ -128,7 +125,7 @@ def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str, facts: _Facts) -> l
     with step("lint_open"):
         if not payload.keys() <= OPEN_CLAIMS:
             raise _no("the draft shows a claim that must be selectively disclosable")
-        for name, needle in facts.needles:
+        for name, needle in needles:
             if needle in raw:
                 raise _no(f"item {name} stands in the open")
     with step("lint_type"):
@@ -144,38 +141,32 @@ def _sd_jwt(draft: Draft, copy: Copy, vct: str, issuer: str, facts: _Facts) -> l
         _status(StatusRef.parse(payload.get("status")), copy)
     with step("lint_items"):
         texts = copy.body.disclosures
-        digests = b64u(b"".join([hashlib.sha256(one.encode()).digest() + b"\0" for one in texts]))
+        _each_once([text[_SALTED_TEXT:] for text in texts], facts)
+        digests = b64u(b"\0".join([hashlib.sha256(one.encode()).digest() for one in texts]))
         covered = payload.get("_sd")
         if covered != sorted([digests[at : at + 43] for at in range(0, len(digests), 44)]):
             raise _no("each item has exactly one disclosure, and each disclosure one digest")
-        return [start[1] for start in _starts(_decoded(texts), _DISCLOSURE, facts)]
+        heads = unb64u("".join([text[:_SALTED_TEXT] for text in texts]))
+        return [_salt(_SALTED.fullmatch(heads, at, at + _SALTED_RAW)) for at in range(0, len(heads), _SALTED_RAW)]
 
 
-def _decoded(texts: Sequence[str]) -> list[bytes]:
-    """Our disclosures are whole blocks of base64, so one call decodes all; those of anybody else one by one."""
-    if any(len(text) & 3 for text in texts):
-        return [unb64u(text) for text in texts]
-    raw, ends = unb64u("".join(texts)), list(accumulate([len(text) // 4 * 3 for text in texts], initial=0))
-    return [raw[start:end] for start, end in pairwise(ends)]
+def _salt(start: re.Match[bytes] | None) -> bytes:
+    if start is None:
+        raise _no("an item is salted too little")
+    return start[1]
 
 
-def _starts(items: list[bytes], head: re.Pattern[bytes], facts: _Facts) -> list[re.Match[bytes]]:
-    """Each item is a salt and one of the facts, to the byte, and each fact comes once: how each begins."""
-    left, starts = list(facts.tails), []
-    for item in items:
-        start = head.match(item)
-        for tail in left:  # nearly always the first: they come in the facts' order
-            if item.endswith(tail):
-                break
-        else:
+def _each_once(said: list[Said], facts: list[Said]) -> None:
+    """Each item says one of the facts, to the byte, and each fact comes once."""
+    if said == facts:  # nearly always: they come in the facts' order
+        return
+    left = list(facts)
+    for one in said:
+        if one not in left:
             raise _no("an item says something else than the facts")
-        if start is None or start.end() + len(tail) != len(item):
-            raise _no("an item is salted too little")
-        left.remove(tail)
-        starts.append(start)
+        left.remove(one)
     if left:
         raise _no("an item is missing")
-    return starts
 
 
 def _needles(values: Mapping[str, ClaimValue]) -> tuple[tuple[str, bytes], ...]:
@@ -195,7 +186,7 @@ def _needles(values: Mapping[str, ClaimValue]) -> tuple[tuple[str, bytes], ...]:
     return tuple(found)
 
 
-def _mdoc(draft: Draft, copy: Copy, form: MdocFormat, facts: _Facts) -> list[bytes]:
+def _mdoc(draft: Draft, copy: Copy, form: MdocFormat, facts: list[bytes]) -> list[bytes]:
     """The copy's salts."""
     assert isinstance(copy.body, mdoc.Draft)  # the configuration's format made it
     parts = cbor.loads(copy.body.complete(UNSIGNED))
@@ -217,11 +208,14 @@ def _mdoc(draft: Draft, copy: Copy, form: MdocFormat, facts: _Facts) -> list[byt
         if parts["nameSpaces"].keys() != {form.namespace} or mso.digests.keys() != {form.namespace}:
             raise _no("the draft has other namespaces than the document")
         items = [cbor.embedded(item) for item in parts["nameSpaces"][form.namespace]]
-        starts = _starts(items, _ELEMENT, facts)
+        starts = [_ELEMENT.match(item) for item in items]
+        salts = [_salt(start) for start in starts]
+        _each_once([item[start.end() :] for item, start in zip(items, starts, strict=True) if start], facts)
         digests = [hashlib.sha256(cbor.embed(item)).digest() for item in items]
-        if {start[2][-1]: digest for start, digest in zip(starts, digests, strict=True)} != mso.digests[form.namespace]:
+        numbered = {start[2][-1]: digest for start, digest in zip(starts, digests, strict=True) if start}
+        if numbered != mso.digests[form.namespace]:
             raise _no("each element has exactly one digest")
-        return [start[1] for start in starts]
+        return salts
 
 
 def _status(found: StatusRef, copy: Copy) -> None:

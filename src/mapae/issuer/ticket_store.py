@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
-from itertools import chain
 
 from mapae.db import Tx, Value
 from mapae.issuer.store import Reader, seconds
@@ -98,7 +97,7 @@ def _taken_of(count: int) -> str:
 
 async def taken_indexes(reader: Reader, candidates: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
     """Which of these places, each a list and an index in it, somebody has."""
-    rows = await reader.all(_taken_of(len(candidates)), *chain.from_iterable(candidates))
+    rows = await reader.all(_taken_of(len(candidates)), *[part for place in candidates for part in place])
     return {(row["list_id"], row["idx"]) for row in rows}
 
 

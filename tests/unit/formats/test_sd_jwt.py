@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import UTC, datetime, timedelta
+from secrets import token_bytes
 from typing import Any
 
 import pytest
@@ -63,6 +64,33 @@ def test_everything_disclosed_is_everything_issued(decoys):
     assert len(card.disclosures) == 7
     assert len(json.loads(card.jws.payload)["_sd"]) == 3 + decoys
     assert SdJwt.parse(card.encode()) == card
+
+
+def test_a_value_written_once_opens_to_the_same_in_every_credential():
+    """RFC 9901 4.2.1: whoever issues many may write the end of a disclosure once; each has its own salt and digest."""
+    claims = {"name": "지수", "age_over_19": True, "place": {"city": "Sejong", "no": [1, None]}}
+    once = {name: sd_jwt.hidden(name, value) for name, value in claims.items()}
+    drafts = [sd_jwt.draft({"typ": sd_jwt.TYP}, once | {"vct": "urn:v"}, entropy=token_bytes) for _ in range(2)]
+    first, second = [SdJwt.parse(draft.complete(bytes(64))) for draft in drafts]
+    assert first.peek() == second.peek() == claims | {"vct": "urn:v"}
+    assert set(first.disclosures).isdisjoint(second.disclosures)
+    assert len({one[:36] for one in (*first.disclosures, *second.disclosures)}) == 6
+    beside = sd_jwt.draft(
+        {"typ": sd_jwt.TYP}, {"name": once["name"], "other": Hidden(1), "vct": "v"}, entropy=token_bytes, decoys=2
+    )
+    assert SdJwt.parse(beside.complete(bytes(64))).peek() == {"name": "지수", "other": 1, "vct": "v"}
+
+
+def test_a_value_written_for_one_member_does_not_become_another():
+    moved = sd_jwt.draft({"typ": sd_jwt.TYP}, {"nick": sd_jwt.hidden("name", "지수"), "vct": "v"}, entropy=token_bytes)
+    assert SdJwt.parse(moved.complete(bytes(64))).peek() == {"nick": "지수", "vct": "v"}
+
+
+@pytest.mark.parametrize("value", [Hidden("x"), {"inside": Hidden("x")}, [Hidden("x")], object(), "\ud800"])
+def test_what_hides_something_itself_or_is_no_json_cannot_be_written_once(value):
+    """RFC 9901 4.2.1: what is hidden inside needs a fresh salt each time."""
+    with refuses(Code.LINT):
+        sd_jwt.hidden("name", value)
 
 
 def test_nothing_hidden_leaves_a_plain_token_with_a_tilde():
