@@ -112,7 +112,8 @@ def encrypt(
         header["apv"] = b64u(apv)
     if deflate:
         header["zip"] = "DEF"
-        squeeze = zlib.compressobj(wbits=-15)
+        # Level 2: what repeats here are whole pictures, which any level finds; looking harder takes twice as long.
+        squeeze = zlib.compressobj(2, wbits=-15)
         payload = squeeze.compress(payload) + squeeze.flush()
     protected = b64u(encode_json(header))
     key = _derive(ephemeral.exchange(_ECDH, theirs.crypto), enc, apu or b"", apv or b"")
