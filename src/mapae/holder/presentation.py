@@ -155,10 +155,14 @@ class Presentation:
     # --- what fits ---
 
     def _asked(self, made: Request) -> Asked:
-        cards = self._pocket.state.cards
-        found = matches(made.query, [self._candidate(card) for card in cards.values() if card.copies])
+        """A card without a copy left is still offered, so that the holder hears it must be renewed; but last."""
+        cards, at = self._pocket.state.cards, self._pocket.at()
+        spent = {card.id for card in cards.values() if not usable(card, at)}
+        there = sorted((card for card in cards.values() if card.copies), key=lambda card: card.id in spent)
+        found = matches(made.query, [self._candidate(card) for card in there])
+        options = sorted(answers(made.query, found), key=lambda option: any(match.card in spent for match in option))
         reusable = frozenset(card.id for card in cards.values() if card.reusable)
-        return Asked(made, found, answers(made.query, found), reusable)
+        return Asked(made, found, tuple(options), reusable)
 
     def _candidate(self, card: Card) -> Candidate:
         """Read once for each batch: all copies say the same."""

@@ -176,6 +176,24 @@ async def test_one_copy_is_shown_again_and_again_and_the_holder_knows(place: Abr
     assert me.copies_left(card) == 1
 
 
+async def test_a_card_without_copies_left_is_the_last_to_be_offered(place: Abroad) -> None:
+    """OpenID4VP 1.0 6.4.2: any option of a set answers it, so the one that still can comes first."""
+    either = {"credentials": [STUDENT, MEMBER], "credential_sets": [{"options": [["card"], ["m"]]}]}
+    place.terms.batch = 2
+    me = wallet(place)
+    await me.receive(place.offer("student", "member"))
+    seen = []
+    for _ in range(4):
+        asked = await me.open_request(place.ask(either))
+        seen += [match.format for match in asked.options[0]]
+        assert len(asked.options) == 2
+        await me.present(asked)
+    assert seen == ["dc+sd-jwt", "dc+sd-jwt", "mso_mdoc", "mso_mdoc"]
+    asked = await me.open_request(place.ask(either))
+    with pytest.raises(Refused, match="renewed"):
+        await me.present(asked)
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     "terms", [{"later": 1, "encrypts": "both"}, {"datasets": ("arts", "law")}], ids=["later", "two"]
