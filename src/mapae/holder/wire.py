@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from mapae.bodies import ACCEPTED, body_within
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json, encode_json
 
@@ -102,15 +103,9 @@ class Wire:
 
         try:
             async with self._http.stream(
-                method, url, headers=dict(headers), content=body, follow_redirects=False
+                method, url, headers={**ACCEPTED, **headers}, content=body, follow_redirects=False
             ) as answer:
-                parts, size = [], 0
-                async for part in answer.aiter_bytes():
-                    size += len(part)
-                    if size > limit:
-                        raise Refused(Code.TOO_LARGE, "the answer is too large")
-                    parts.append(part)
-                return Reply(answer.status_code, answer.headers, b"".join(parts))
+                return Reply(answer.status_code, answer.headers, await body_within(answer, limit))
         except (httpx.HTTPError, httpx.InvalidURL):
             raise Refused(Code.UNAVAILABLE, "no answer; nothing was lost, try again") from None
 

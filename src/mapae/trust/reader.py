@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 
+from mapae.bodies import ACCEPTED, body_within
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
@@ -76,7 +77,7 @@ class TrustReader:
         self._asked = self._clock.now()
 
     async def _fetch(self) -> tuple[TrustList, str | None] | None:
-        asked = {"Accept": "application/jwt"}
+        asked = {**ACCEPTED, "Accept": "application/jwt"}
         if self._etag is not None and self._held() is not None:
             asked["If-None-Match"] = self._etag
         async with self._http.stream("GET", self._url, headers=asked) as answer:
@@ -84,12 +85,8 @@ class TrustReader:
                 return None
             if answer.status_code != 200:
                 raise Refused(Code.UNAVAILABLE, "the registry did not give its list")
-            raw = bytearray()
-            async for part in answer.aiter_bytes():
-                raw += part
-                if len(raw) > LIMIT:
-                    raise Refused(Code.TOO_LARGE, "the trust list is too large")
-        read = TrustList.parse(bytes(raw), self._key, self._clock.now())
+            raw = await body_within(answer, LIMIT)
+        read = TrustList.parse(raw, self._key, self._clock.now())
         if self._list is not None and (read.seq, read.iat) < (self._list.seq, self._list.iat):
             raise Refused(Code.CONFLICT, "the list is older than the one we have")
         return read, answer.headers.get("etag")

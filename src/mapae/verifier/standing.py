@@ -18,6 +18,7 @@ from typing import Final
 
 import httpx
 
+from mapae.bodies import ACCEPTED, body_within
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.status import StatusRef, StatusToken
@@ -93,7 +94,7 @@ class StatusLists:
 
         A list that arrives but does not check is refused, not replaced by the old one: somebody is lying.
         """
-        headers = {"Accept": "application/statuslist+jwt"}
+        headers = {**ACCEPTED, "Accept": "application/statuslist+jwt"}
         if held is not None and held.etag is not None:
             headers["If-None-Match"] = held.etag
         try:
@@ -103,9 +104,9 @@ class StatusLists:
                         return replace(held, asked_at=now)
                     if answer.status_code != 200:
                         return None
-                    raw = await _within_limit(answer)
+                    raw = await body_within(answer, LIMIT)
                     etag = answer.headers.get("etag")
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx.HTTPError, TimeoutError, Refused):
             return None
         try:
             token = StatusToken.parse(raw, limit=LIMIT)
@@ -121,16 +122,6 @@ class StatusLists:
             return replace(held, asked_at=now) if recent else None
         etag = etag if etag and len(etag) <= 256 else None
         return _Held(token, tuple(issuer.anchors.ders), signer.not_after, etag, now)
-
-
-async def _within_limit(answer: httpx.Response) -> bytes:
-    parts, size = [], 0
-    async for part in answer.aiter_bytes():  # counted after decompression
-        size += len(part)
-        if size > LIMIT:
-            raise httpx.DecodingError("the status list is too large")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _good_until(held: _Held) -> datetime:
