@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .demo_knock import HEADERS, answering, heard
 from .errors import Code, Refused
 from .formats import dcql
 from .house import House
@@ -182,21 +183,8 @@ async def ask(http: httpx.AsyncClient, wanted: Wanted, say: Callable[[dict[str, 
 
 
 async def _post(http: httpx.AsyncClient, path: str, message: msgspec.Struct) -> dict[str, Any]:
-    try:
-        answer = await http.post(
-            path, content=msgspec.json.encode(message), headers={"Content-Type": "application/json"}
-        )  # fmt: skip
-        said: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-        why = f"no demo country answers at {http.base_url}: start one with `mapae demo up`, or name it with --url"
-        raise Refused(Code.UNAVAILABLE, why) from None
-    if answer.is_success:
-        return said
-    try:
-        code = Code(said.get("error", ""))
-    except ValueError:
-        code = Code.UNAVAILABLE
-    raise Refused(code, str(said.get("detail", "")))
+    with answering(http.base_url):
+        return heard(await http.post(path, content=msgspec.json.encode(message), headers=HEADERS))
 
 
 def wanted(

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .catalog import Words
+from .demo_knock import HEADERS, answering, heard
 from .errors import Code, Refused
 from .formats.jose import b64u
 from .formats.x509 import Profile, Subject
@@ -180,20 +181,6 @@ class DemoOffer:
 
 def knock(url: str, path: str, message: msgspec.Struct, ca: Path | None = None) -> dict[str, Any]:
     """POST to the running demo country; its refusals arrive as ours."""
-    try:
-        with httpx.Client(timeout=20, trust_env=False, verify=str(ca) if ca is not None else True) as http:
-            answer = http.post(
-                url.rstrip("/") + path, content=msgspec.json.encode(message),
-                headers={"Content-Type": "application/json"},
-            )  # fmt: skip
-        said: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
-        why = f"no demo country answers at {url}: start one with `mapae demo up`, or name it with --url"
-        raise Refused(Code.UNAVAILABLE, why) from None
-    if answer.is_success:
-        return said
-    try:
-        code = Code(said.get("error", ""))
-    except ValueError:
-        code = Code.UNAVAILABLE
-    raise Refused(code, str(said.get("detail", "")))
+    verify = str(ca) if ca is not None else True
+    with answering(url), httpx.Client(timeout=20, trust_env=False, verify=verify) as http:
+        return heard(http.post(url.rstrip("/") + path, content=msgspec.json.encode(message), headers=HEADERS))
