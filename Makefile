@@ -31,7 +31,7 @@ soak: setup ## slow: many kills, thorough properties
 fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20)
 
-lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0007)
+lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0008)
 	@echo "intel-cmplr-lib-rt is under the Intel End User License Agreement for Developer Tools"
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lanes.txt
 

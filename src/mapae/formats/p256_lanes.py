@@ -1,6 +1,6 @@
 """Eight P-256 verifications at a time, through Intel's crypto_mb by ctypes: AVX-512 IFMA, batches only.
 
-mapae neither ships nor installs that library: see docs/decisions/0007. Promises: the answers of `Point.fits`, one a
+mapae neither ships nor installs that library: see docs/decisions/0008. Promises: the answers of `Point.fits`, one a
 lane. Trusts: the library, after known answers in every lane. Keeps: its fixed buffers, behind a lock. Refuses: a
 machine without the library or the instructions.
 """

@@ -27,7 +27,7 @@ ENGINES = [("cryptography", ""), ("awslc", ""), ("cryptography", "crypto_mb"), (
 
 @pytest.fixture(params=ENGINES, ids=lambda choice: "+".join(filter(None, choice)))
 def engine(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """Each engine in turn. The batch engine is the user's to install (docs/decisions/0007), so it may be away."""
+    """Each engine in turn. The batch engine is the user's to install (docs/decisions/0008), so it may be away."""
     try:
         p256.use(*request.param)
     except Refused as refused:

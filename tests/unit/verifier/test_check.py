@@ -95,7 +95,7 @@ def test_many_are_checked_together_and_a_forged_one_is_refused_alone(batch: str)
     try:
         p256.use(batch=batch)
     except Refused as refused:
-        pytest.skip(refused.detail)  # the user's to install: docs/decisions/0007
+        pytest.skip(refused.detail)  # the user's to install: docs/decisions/0008
     try:
         asked = ask()
         shown = [(Card().show(format, asked), asked) for _ in range(8) for format in FORMATS]
