@@ -57,6 +57,7 @@ async def test_a_body_arrives_however_it_was_coded(whole: bytes, coding: str | N
         (TEXT, "gzip", Code.MALFORMED), (b"", "gzip", Code.MALFORMED), (TEXT, "br", Code.UNSUPPORTED),
         (gzip.compress(gzip.compress(TEXT)), "gzip, gzip", Code.UNSUPPORTED),
     ],
+    ids=["a byte more", "a byte more inside", "cut", "with a tail", "not gzip", "nothing", "br", "twice"],
 )  # fmt: skip
 async def test_a_body_too_large_cut_or_coded_twice_is_refused(whole: bytes, coding: str | None, code: Code) -> None:
     with pytest.raises(Refused) as refused:
