@@ -28,8 +28,8 @@ bench: setup ## measure, print the ratios and rewrite docs/performance.md
 soak: setup ## slow: many kills, thorough properties
 	MAPAE_SOAK=1 MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
 
-fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each
-	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20)
+fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each, SEED=1 to repeat
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20) --seed $(or $(SEED),0)
 
 lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0008)
 	@echo "intel-cmplr-lib-rt is under the Intel End User License Agreement for Developer Tools"

@@ -24,12 +24,13 @@ SLOW, HEAVY = 5, 1024  # seconds and megabytes one case may take, Python and ins
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--seed", type=int, default=0, help="the same walk again; 0: a new one each time")
     parser.add_argument("--only", choices=sorted(TARGETS), action="append")
     parser.add_argument("--keep", action="store_true", help="merge what was found into tests/fuzz/corpus")
     given = parser.parse_args()
     broken = WORK / "broken"
     broken.mkdir(parents=True, exist_ok=True)
-    failed = [name for name in given.only or TARGETS if not fuzz(name, given.seconds, broken)]
+    failed = [name for name in given.only or TARGETS if not fuzz(name, given.seconds, given.seed, broken)]
     if given.keep:
         for name in given.only or TARGETS:
             merge(name)
@@ -38,12 +39,13 @@ def main() -> int:
     return bool(failed)
 
 
-def fuzz(name: str, seconds: int, broken: Path) -> bool:
+def fuzz(name: str, seconds: int, seed: int, broken: Path) -> bool:
     """Whether the target held."""
     place = corpus.unpacked(name, WORK / "found", seeds.SEEDS.get(name, list)())
     ended = _atheris(
-        name, str(place), f"-max_total_time={seconds}", f"-max_len={corpus.LARGEST}", f"-timeout={SLOW}",
-        f"-rss_limit_mb={HEAVY}", f"-artifact_prefix={broken}/{name}-", "-print_final_stats=1", "-verbosity=0",
+        name, str(place), f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={corpus.LARGEST}",
+        f"-timeout={SLOW}", f"-rss_limit_mb={HEAVY}", f"-artifact_prefix={broken}/{name}-", "-print_final_stats=1",
+        "-verbosity=0",
     )  # fmt: skip
     runs = [line for line in ended.stderr.splitlines() if "number_of_executed_units" in line]
     said = f"{runs[-1].split()[-1]} runs" if runs else "no runs"
