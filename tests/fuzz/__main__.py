@@ -1,7 +1,7 @@
 """`python -m fuzz --seconds N`: every target in turn under atheris, coverage guided, N seconds each.
 
-What breaks a parser is written to var/fuzz/broken/TARGET-*, and its name is printed with the exception. `--keep` merges
-what was found into the committed corpus, as little of it as covers the same code.
+What breaks a parser is written to test-results/fuzz/broken/TARGET-*, and its name is printed with the exception.
+`--keep` merges what was found into the committed corpus, as little of it as covers the same code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fuzz import corpus, seeds
 from fuzz.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "var" / "fuzz"
+WORK = ROOT / "test-results" / "fuzz"
 SLOW, HEAVY = 5, 1024  # seconds and megabytes one case may take, Python and instrumentation included
 
 
