@@ -98,6 +98,15 @@ class Code(StrEnum):
     REVOKED = "revoked"
     STATUS_UNKNOWN = "status_unknown"  # no status list fresh enough for this purpose
     NOT_WHAT_WAS_ASKED = "not_what_was_asked"  # other type, missing or surplus items
+    SIGNER_REVOKED = "signer_revoked"  # the certificate was revoked in the registry, or never entered there
+    STALE_PACK = "stale_pack"  # the offline pack is too old for this purpose
+
+    # the trust log, its witnesses, the offline pack
+    LEDGER_RULE = "ledger_rule"  # the rules of the log do not allow this change
+    FORKED = "forked"  # a history that does not extend the one seen before
+    BAD_PROOF = "bad_proof"  # an inclusion or consistency proof that proves something else
+    UNWITNESSED = "unwitnessed"  # fewer witnesses have signed than the policy asks for
+    BAD_PACK = "bad_pack"  # the offline pack is damaged, incomplete or not what was signed
 
     # wallet provider
     DEVICE_SUSPENDED = "device_suspended"
