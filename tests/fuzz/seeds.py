@@ -18,6 +18,7 @@ from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.holder.transaction import PAYMENT
+from mapae.trust import epoch
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -72,6 +73,14 @@ def _status() -> list[bytes]:
     list_ = StatusList.of(2, 64, [(1, 1), (63, 2)])
     claims = status.status_claims(list_, uri="https://i.example/1", now=NOW, life=timedelta(hours=1), ttl=300)
     return _json(claims, {**claims, "status_list": {"bits": 8, "lst": StatusList.of(8, 4, [(3, 255)]).lst()}})
+
+
+def _epoch(seq: int, *entries: tuple[int, int]) -> epoch.Epoch:
+    prefix = "https://i.example/"
+    lists = (epoch.EpochList.of(f"{prefix}a", StatusList.of(2, 64, [(1, 1), *entries])),)
+    if entries:
+        lists = (*lists, epoch.EpochList.of(f"{prefix}b", StatusList.of(2, 8, entries[:1])))
+    return epoch.Epoch("issuer:issuer", prefix, seq, 1, 2, lists)
 
 
 def _item() -> bytes:
@@ -201,6 +210,8 @@ SEEDS: dict[str, Seeds] = {
     "status_lists": lambda: _json({"status_lists": ["https://i.example/1"]}),
     "type_metadata": lambda: [b"\n".join(_json(TYPE, {**TYPE, "vct": "base", "extends": None, "display": []}))],
     "integrity": lambda: [b"sha256-" + b64encode(hashlib.sha256(b"document").digest()), b"sha256-AA sha512-AAAA?x"],
+    "status_epoch": lambda: [_epoch(1).encode(), _epoch(2, (3, 2)).encode()],
+    "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
     "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
     "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],

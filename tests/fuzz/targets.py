@@ -22,6 +22,7 @@ from mapae.formats.jose import b64u
 from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
 from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
+from mapae.trust import epoch
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -239,6 +240,21 @@ def status_cwt(data: bytes) -> None:
 @target
 def status_lists(data: bytes) -> None:
     status.read_aggregation(data)
+
+
+@target
+def status_epoch(data: bytes) -> None:
+    same(epoch.Epoch.parse(data, unpacked=2**20).encode(), data)
+
+
+@target
+def status_delta(data: bytes) -> None:
+    """What can be read can be put on an epoch, or is refused there."""
+    step = epoch.Delta.parse(data, unpacked=2**20)
+    same(step.encode(), data)
+    lists = (epoch.EpochList.of(f"{step.prefix}a", status.StatusList.of(2, 64, [(1, 1)])),)
+    old = epoch.Epoch("issuer:issuer", step.prefix, step.since, 0, 0, lists)
+    same(epoch.applied(old, step).root, step.root)
 
 
 @target
