@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 import jose_cases  # noqa: E402
 import sd_jwt_cases  # noqa: E402
 import status_cases  # noqa: E402
+import trust_cases  # noqa: E402
 from cast import AT, AUDIENCE, CA, HOLDER, ISSUER, NONCE, PRIVATE, THIEF, Case, refused, taken  # noqa: E402
 
 from hands import NOW, Hand  # noqa: E402
@@ -411,6 +412,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "status_cwt": {**issuer, "uri": "https://issuer.example/status/1", "cases": list(status_cases.lists_as_cwt())},
         "dcql": {"vct": "urn:vector", "claims": ARTHUR, "cases": list(queries())},
         "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
+        **trust_cases.written(),
     }
 
 

@@ -238,7 +238,7 @@ class _Attesters:
         current = await self._trust()
         if current is not self._of:
             self._of = current
-            self._attesters = Attesters(current.wallet_providers, WALLET_PROVIDER)
+            self._attesters = Attesters.listed(current, WALLET_PROVIDER)
         return self._attesters
 
 

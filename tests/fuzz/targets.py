@@ -22,6 +22,7 @@ from mapae.formats.jose import b64u
 from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
 from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
+from mapae.issuer.authorization import Attesters
 from mapae.trust import epoch
 from mapae.verifier import fit, oid4vp
 
@@ -426,7 +427,7 @@ def oid4vci_proofs(data: bytes) -> None:
 
 
 def _rules(*, attested: bool) -> oid4vci.ProofRules:
-    return oid4vci.ProofRules("https://i.example", "c", 10, attested, x509.Anchors([]), lambda nonce: True, NOW)
+    return oid4vci.ProofRules("https://i.example", "c", 10, attested, Attesters([], "home"), lambda nonce: True, NOW)
 
 
 @target

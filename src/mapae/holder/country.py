@@ -2,7 +2,8 @@
 
 Promises: what comes from here stands on a list the pinned key signed and that is in date. Trusts: that key; without
 one given, the first the registry showed, and from then on no other. Keeps: the pinned key; parsed anchors, one set an
-issuer and list. Refuses: issuers and relying parties the list does not name, and anybody who asks without signing.
+issuer and list. Refuses: issuers and relying parties the list does not name, certificates the trust log revoked, and
+anybody who asks without signing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, x509_hash
 from mapae.trust.publish import Issuer, TrustList
+from mapae.trust.signers import Purpose, Signers
 
 from .pocket import Pocket
 from .trusted import Chain, Party, TrustedIssuer, View, by_language
@@ -32,8 +34,9 @@ class _ListedIssuer:
 
     strict = True
 
-    def __init__(self, entry: Issuer) -> None:
+    def __init__(self, entry: Issuer, signers: Signers | None) -> None:
         self._anchors = Anchors(entry.ca)
+        self._signers = signers
         self._status_prefix = entry.status_prefix
         self._kinds = frozenset((*entry.vcts, *entry.doctypes))
 
@@ -41,7 +44,12 @@ class _ListedIssuer:
         return kind in self._kinds
 
     def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked:
-        return check_chain(chain, self._anchors, now, profile)
+        checked = check_chain(chain, self._anchors, now, profile)
+        if self._signers is not None:
+            # What reaches a wallet was signed just now, cards too; what a shop may still accept is the shop's to know.
+            status = profile is Profile.STATUS_SIGNER
+            self._signers.standing(checked.leaf, Purpose.STATUS_SIGNER if status else Purpose.DOCUMENT_SIGNER, now)
+        return checked
 
     def may_publish(self, status_uri: str) -> bool:
         return status_uri.startswith(self._status_prefix)
@@ -61,7 +69,7 @@ class Listed:
         if identifier not in self._issuers:
             for entry in self.list.issuers:
                 if entry.id == identifier or entry.status_prefix.startswith(f"{identifier}/"):
-                    self._issuers[identifier] = _ListedIssuer(entry)
+                    self._issuers[identifier] = _ListedIssuer(entry, self.list.signers_of(entry))
                     break
             else:
                 raise Refused(Code.UNTRUSTED_ISSUER, "this issuer is not on the trust list")
@@ -70,7 +78,7 @@ class Listed:
     def party(self, chain: Chain, now: datetime) -> Party:
         found = self._parties.get(x509_hash(chain[0]))
         if found is None:
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks is not on the trust list")
+            raise self.list.stranger(x509_hash(chain[0]))
         return Party(found.id, by_language(found.name), "listed", found.purposes)
 
     def asker(self, chain: Chain, now: datetime) -> Checked:

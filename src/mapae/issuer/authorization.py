@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,11 +21,12 @@ from urllib.parse import urlsplit
 from mapae.clock import Clock, Dice
 from mapae.errors import Code, Refused, step
 from mapae.formats.jose import Jws, PublicKey, b64u, check_times, unb64u
-from mapae.formats.x509 import Anchors, Profile, check_chain
+from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
 from mapae.issuer.order import Card, Wallets, What
 from mapae.issuer.store import OfferRow
 from mapae.keys import Vault
-from mapae.trust.publish import WalletProvider
+from mapae.trust.publish import TrustList, WalletProvider
+from mapae.trust.signers import Purpose, Signers
 
 PROOF_AGE = 300  # seconds a proof of possession may be old
 NONCE_LIFE = timedelta(minutes=5)
@@ -54,12 +55,31 @@ class Spend:
 
 
 class Attesters:
-    """The wallet providers of the trust list. `home` is the one whose phones the issuer can ask after."""
+    """The wallet providers of the trust list. `home` is the one whose phones the issuer can ask after; `signers` the
+    attesters that those providers entered in the trust log who enter theirs."""
 
-    def __init__(self, providers: Sequence[WalletProvider], home: str) -> None:
-        self.anchors = Anchors([der for provider in providers for der in provider.ca])
+    def __init__(
+        self, providers: Sequence[WalletProvider], home: str, signers: Mapping[str, Signers] | None = None
+    ) -> None:
+        self._anchors = Anchors([der for provider in providers for der in provider.ca])
         self.home = home
         self._by_anchor = {der: provider for provider in providers for der in provider.ca}
+        self._signers = dict(signers or {})
+
+    @classmethod
+    def listed(cls, trusted: TrustList, home: str) -> Attesters:
+        providers = trusted.wallet_providers
+        entered = {provider.id: trusted.signers_of(provider) for provider in providers}
+        return cls(providers, home, {id: signers for id, signers in entered.items() if signers is not None})
+
+    def check(self, x5c: Sequence[bytes], now: datetime) -> Checked:
+        """The attester behind this chain: under a provider's authority and, where that provider enters its attesters
+        in the trust log, standing there."""
+        checked = check_chain(x5c, self._anchors, now, Profile.WALLET_PROVIDER)
+        entered = self._signers.get(self.of(checked.anchor).id)
+        if entered is not None:
+            entered.standing(checked.leaf, Purpose.ATTESTER, now)
+        return checked
 
     def of(self, anchor: bytes) -> WalletProvider:
         return self._by_anchor[anchor]
@@ -175,7 +195,7 @@ def check_client(knock: Knock, *, attesters: Attesters, audience: str, now: date
                 raise Refused(Code.INVALID_CLIENT, "one client attestation and one proof of possession are needed")
             attestation = Jws.parse(knock.attestation[0], typ="oauth-client-attestation+jwt")
         with step("client_provider"):
-            checked = check_chain(attestation.x5c, attesters.anchors, now, Profile.WALLET_PROVIDER)
+            checked = attesters.check(attestation.x5c, now)
         with step("client_seal"):
             attestation.verify(checked.key)
         claims = attestation.claims()

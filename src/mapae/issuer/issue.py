@@ -131,7 +131,7 @@ class Issuer:
             client_id=access.session.client_id,
             batch_size=self.country.issuance.batch_size,
             attested=configuration.document.key_attestation,
-            anchors=(await self.grants.attesters()).anchors,
+            attesters=await self.grants.attesters(),
             nonce_good=lambda nonce: self.grants.nonces.good(nonce, "c_nonce"),
             now=now,
         )

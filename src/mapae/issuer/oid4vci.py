@@ -17,8 +17,7 @@ import msgspec
 
 from mapae.errors import Code, Refused, step
 from mapae.formats.jose import Jws, PublicKey, check_times
-from mapae.formats.x509 import Anchors, Profile, check_chain
-from mapae.issuer.authorization import as_code, text_claim
+from mapae.issuer.authorization import Attesters, as_code, text_claim
 from mapae.issuer.order import Way
 
 PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
@@ -172,7 +171,7 @@ class ProofRules:
     client_id: str
     batch_size: int
     attested: bool
-    anchors: Anchors
+    attesters: Attesters
     nonce_good: Callable[[str], bool]
     now: datetime
 
@@ -266,7 +265,7 @@ def _key_attestation(raw: str, rules: ProofRules, *, must_end: bool) -> tuple[li
     """Appendix D.1. The keys and the nonce."""
     with step("proof_attestation"):
         attestation = Jws.parse(raw, typ="key-attestation+jwt")
-        provider = check_chain(attestation.x5c, rules.anchors, rules.now, Profile.WALLET_PROVIDER)
+        provider = rules.attesters.check(attestation.x5c, rules.now)
         attestation.verify(provider.key)
         claims = attestation.claims()
         check_times(claims, rules.now, need=("iat", "exp") if must_end else ("iat",))

@@ -2,15 +2,15 @@
 
 Promises: `TrustList.parse` gives a list only when the pinned key signed it and it is in date; `sign` writes exactly
 what `parse` reads. Trusts: the pinned public key. Keeps: nothing. Refuses: another type, another key, a list that is
-over, an authority or a certificate hash that is none, the same relying party or certificate twice.
+over, an authority or a certificate hash that is none, the same relying party, certificate or signer twice.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -18,14 +18,22 @@ from mapae.catalog import Words
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Jws, PublicKey, Signing, check_times, sign_jws, unb64u
 from mapae.formats.x509 import Anchors
+from mapae.trust import signers as logged
+from mapae.trust.signers import RevokedReader, Signer, Signers
 
 TYPE: Final = "mapae-trust-list+jwt"
 LIMIT: Final = 4 * 1024 * 1024
 _ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
+_ACCOUNT = re.compile(r"|[0-9a-f]{40}")
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose seals count, for which types of credential, and where its status lists are."""
+    """Whose seals count, for which types of credential, and where its status lists are.
+
+    `logged`: only signers it has entered in the trust log count. `voice` (RFC 7638 thumbprint of the key that signs its
+    statements to the log; empty: the key of its first certificate) and `account` (20 bytes in hexadecimal, where the
+    log is on a chain; empty: the voice's last 20 bytes) are the same for each kind of party.
+    """
 
     id: str
     name: Words
@@ -33,22 +41,30 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     vcts: tuple[str, ...]
     doctypes: tuple[str, ...]
     status_prefix: str
+    logged: bool = False
+    voice: str = ""
+    account: str = ""
 
 
 class WalletProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """Who vouches for wallets."""
+    """Who vouches for wallets. `logged`: only with attesters it has entered in the trust log."""
 
     id: str
     name: Words
     ca: tuple[bytes, ...]
+    logged: bool = False
+    voice: str = ""
+    account: str = ""
 
 
 class AccessAuthority(msgspec.Struct, frozen=True, kw_only=True):
-    """Who certifies the keys with which relying parties sign their requests."""
+    """Who certifies the keys with which relying parties sign their requests, and speaks for them to the log."""
 
     id: str
     name: Words
     ca: tuple[bytes, ...]
+    voice: str = ""
+    account: str = ""
 
 
 class Purpose(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +87,33 @@ class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
     purposes: tuple[Purpose, ...]
 
 
-Entry = Issuer | WalletProvider | AccessAuthority | RelyingParty
+Party = Issuer | WalletProvider | AccessAuthority
+Entry = Party | RelyingParty
+KINDS: Final[Mapping[str, type[Entry]]] = {
+    "issuer": Issuer,
+    "wallet_provider": WalletProvider,
+    "access_ca": AccessAuthority,
+    "relying_party": RelyingParty,
+}
+
+
+def kind_of(entry: Entry) -> str:
+    match entry:
+        case Issuer():
+            return "issuer"
+        case WalletProvider():
+            return "wallet_provider"
+        case AccessAuthority():
+            return "access_ca"
+        case RelyingParty():
+            return "relying_party"
+        case _:
+            assert_never(entry)
+
+
+def registry_id(entry: Entry) -> str:
+    """How the log and its signers name an entry: its kind and its id."""
+    return f"{kind_of(entry)}:{entry.id}"
 
 
 def must_be_sound(entry: Entry) -> None:
@@ -92,10 +134,17 @@ def must_be_sound(entry: Entry) -> None:
             )
         case WalletProvider() | AccessAuthority():
             _must_be_anchors(entry.ca)
+    if not isinstance(entry, RelyingParty):
+        _require(not entry.voice or len(unb64u(entry.voice)) == 32, "the voice is not a SHA-256")
+        _require(_ACCOUNT.fullmatch(entry.account) is not None, "an account is 20 bytes in hexadecimal")
 
 
 class TrustList(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked list. `seq` counts approved changes: a list with a lower one is older, whatever its date says."""
+    """A checked list. `seq` grows with every change: a list with a lower one is older, whatever its date says.
+
+    `signers` and `revoked_readers` came with the log. A list without them still reads: no issuer on it is `logged`, and
+    a reader that has seen a later list refuses the earlier by its `seq`.
+    """
 
     iat: int
     exp: int
@@ -104,9 +153,14 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
     access_ca: tuple[bytes, ...]
     relying_parties: tuple[RelyingParty, ...]
     seq: int = 0
+    signers: tuple[Signer, ...] = ()
+    revoked_readers: tuple[RevokedReader, ...] = ()
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], *, seq: int, now: datetime, life: timedelta) -> TrustList:
+    def of(
+        cls, entries: Sequence[Entry], *, seq: int, now: datetime, life: timedelta, signers: Iterable[Signer] = (),
+        revoked_readers: Iterable[RevokedReader] = (),
+    ) -> TrustList:  # fmt: skip
         def each(kind: type[Any]) -> tuple[Any, ...]:
             return tuple(sorted((e for e in entries if isinstance(e, kind)), key=lambda e: e.id))
 
@@ -119,6 +173,8 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
             access_ca=tuple(dict.fromkeys(der for authority in each(AccessAuthority) for der in authority.ca)),
             relying_parties=each(RelyingParty),
             seq=seq,
+            signers=tuple(sorted(signers, key=lambda signer: signer.x5t)),
+            revoked_readers=tuple(sorted(revoked_readers, key=lambda revoked: revoked.reader)),
         )
 
     @classmethod
@@ -131,6 +187,7 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
         entries: tuple[Entry, ...] = (*read.issuers, *read.wallet_providers, *read.relying_parties)
         for entry in entries:
             must_be_sound(entry)
+        logged.must_be_sound(read.signers, read.revoked_readers)
         Anchors(read.access_ca)  # none at all is a country that nobody may ask yet
         _require(len({p.id for p in read.relying_parties}) == len(read.relying_parties), "a relying party twice")
         _require(len({p.x509_hash for p in read.relying_parties}) == len(read.relying_parties), "a certificate twice")
@@ -150,7 +207,20 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
         for party in self.relying_parties:
             if party.x509_hash == x509_hash:
                 return party
-        raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this certificate")
+        raise self.stranger(x509_hash)
+
+    def stranger(self, x509_hash: str) -> Refused:
+        """Why nobody on the list has this access certificate: it was taken back, or it was never registered."""
+        if any(revoked.x509_hash == x509_hash for revoked in self.revoked_readers):
+            return Refused(Code.SIGNER_REVOKED, "the registration of whoever asks was revoked")
+        return Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this certificate")
+
+    def signers_of(self, entry: Issuer | WalletProvider) -> Signers | None:
+        """The certificates this party has entered in the log; None when any under its authorities counts."""
+        if not entry.logged:
+            return None
+        party = registry_id(entry)
+        return Signers(signer for signer in self.signers if signer.issuer == party)
 
 
 def _must_be_anchors(ders: Sequence[bytes]) -> None:

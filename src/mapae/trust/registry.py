@@ -9,11 +9,11 @@ that asks for an item no card may be asked for, one certificate for two relying 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from mapae.formats.x509 import Profile, Subject, leaf, serial_number, x509_hash
 from mapae.keys import Signer
 from mapae.trust import store
 from mapae.trust.publish import (
+    KINDS,
     AccessAuthority,
     Entry,
     Issuer,
@@ -33,6 +34,7 @@ from mapae.trust.publish import (
     RelyingParty,
     TrustList,
     WalletProvider,
+    kind_of,
     must_be_sound,
 )  # fmt: skip
 from mapae.trust.store import Proposal
@@ -45,12 +47,6 @@ __all__ = [
 LIST_LIFE: Final = timedelta(days=1)
 RESIGN_AFTER: Final = timedelta(hours=1)
 CERTIFICATE_LIFE: Final = timedelta(days=365)
-KINDS: Final[Mapping[str, type[Entry]]] = {
-    "issuer": Issuer,
-    "wallet_provider": WalletProvider,
-    "access_ca": AccessAuthority,
-    "relying_party": RelyingParty,
-}
 _ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")  # one spelling, so that Kim and kim are not two people
 
 
@@ -99,7 +95,7 @@ class Registry:
     async def propose(self, entry: Entry, by: str) -> str:
         """Ask for an entry to be added, or to replace the one of its id. Returns the proposal's id."""
         self._must_be_allowed(entry)
-        return await self._propose(_kind(entry), entry.id, msgspec.json.encode(entry).decode(), by)
+        return await self._propose(kind_of(entry), entry.id, msgspec.json.encode(entry).decode(), by)
 
     async def propose_removal(self, kind: str, id: str, by: str) -> str:
         """Ask for an entry to be struck off. `kind` is one of KINDS."""
@@ -256,20 +252,6 @@ def _standing(changes: Iterable[Proposal]) -> dict[tuple[str, str], Proposal]:
 
 def _entry(change: Proposal) -> Entry:
     return msgspec.json.decode(change.entry or "null", type=KINDS[change.kind])
-
-
-def _kind(entry: Entry) -> str:
-    match entry:
-        case Issuer():
-            return "issuer"
-        case WalletProvider():
-            return "wallet_provider"
-        case AccessAuthority():
-            return "access_ca"
-        case RelyingParty():
-            return "relying_party"
-        case _:
-            assert_never(entry)
 
 
 def _must_be_actor(by: str) -> None:

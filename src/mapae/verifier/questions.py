@@ -358,7 +358,12 @@ class Questions:
         if self._known is None or self._known.list is not trusted:
             issuers = tuple(
                 Issuer(
-                    entry.id, Anchors(entry.ca), frozenset(entry.vcts), frozenset(entry.doctypes), entry.status_prefix
+                    entry.id,
+                    Anchors(entry.ca),
+                    frozenset(entry.vcts),
+                    frozenset(entry.doctypes),
+                    entry.status_prefix,
+                    signers=trusted.signers_of(entry),
                 )
                 for entry in trusted.issuers
             )

@@ -23,6 +23,7 @@ from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.status import StatusRef, StatusToken
 from mapae.formats.x509 import check_chain
+from mapae.trust.signers import Purpose
 from mapae.verifier.steps import Issuer, Listed, must_be_of
 
 FRESH: Final = timedelta(seconds=2)  # ask again after this long
@@ -34,10 +35,11 @@ LONGEST: Final = 366 * 86400  # seconds we rely on any list; keeps sums with wha
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token that checked against these anchors; its signer's certificate ends at `signer_ends`."""
+    """A token that checked against these anchors; its signer's certificate (DER) ends at `signer_ends`."""
 
     token: StatusToken
     anchors: tuple[bytes, ...]
+    signer: bytes
     signer_ends: datetime
     etag: str | None
     asked_at: datetime
@@ -74,6 +76,8 @@ class StatusLists:
             now = self._clock.now()
             if place.held is not None and place.held.anchors != tuple(issuer.anchors.ders):
                 place.held = None  # the trust list has changed: what checked yesterday is asked for anew
+            if place.held is not None and not _signer_stands(place.held, issuer, now):
+                place.held = place.missed_at = None
             if place.must_ask(now):
                 answered = await self._ask(uri, place.held, issuer, now)
                 place.held, place.missed_at = answered or place.held, None if answered else now
@@ -112,6 +116,8 @@ class StatusLists:
             token = StatusToken.parse(raw, limit=LIMIT)
             # Token Status List section 8.3: chain, signature, sub, exp.
             signer = check_chain(token.x5c, issuer.anchors, now, issuer.status_profile)
+            if issuer.signers is not None:
+                issuer.signers.standing(signer.leaf, Purpose.STATUS_SIGNER, now)
             token.check(signer.key, uri, now)
         except Refused as refused:
             raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None
@@ -121,7 +127,16 @@ class StatusLists:
             recent = now.timestamp() - token.issued_at <= min(token.ttl or 0, FRESH.seconds * 3)
             return replace(held, asked_at=now) if recent else None
         etag = etag if etag and len(etag) <= 256 else None
-        return _Held(token, tuple(issuer.anchors.ders), signer.not_after, etag, now)
+        return _Held(token, tuple(issuer.anchors.ders), signer.leaf, signer.not_after, etag, now)
+
+
+def _signer_stands(held: _Held, issuer: Issuer, now: datetime) -> bool:
+    try:
+        if issuer.signers is not None:
+            issuer.signers.standing(held.signer, Purpose.STATUS_SIGNER, now)
+    except Refused:
+        return False
+    return True
 
 
 def _good_until(held: _Held) -> datetime:

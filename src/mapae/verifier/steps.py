@@ -22,6 +22,7 @@ from mapae.formats import dcql, mdoc, sd_jwt
 from mapae.formats.jose import unb64u
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
+from mapae.trust.signers import Purpose, Signer, Signers, must_be_signed_before_its_end
 
 # In seconds, all three. A phone's clock may be this far from ours: for the holder's proof, and for a copy's start.
 TOLERANCE: Final = 60
@@ -64,7 +65,8 @@ class Issuer:
     """Whose signatures count, for which types. None: for any type, and status lists wherever its credentials say.
 
     `profile` is what its signers' certificates must be for; None for an authority with profiles of its own. `policy` is
-    what is let pass of this issuer; None: what is let pass of all.
+    what is let pass of this issuer; None: what is let pass of all. `signers`: the certificates it has entered in the
+    trust log, and no other counts; None for an issuer that enters none.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Issuer:
     profile: Profile | None = Profile.DOCUMENT_SIGNER
     status_profile: Profile | None = Profile.STATUS_SIGNER
     policy: Policy | None = None
+    signers: Signers | None = None
 
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
         """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
@@ -211,7 +214,7 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     with step("issuer"):
         shown = sd_jwt.SdJwt.parse(text)
         x5c = shown.x5c
-        issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, expected.kinds, now)
+        issuer, signer, entered = _issuer(x5c, trusted, Format.SD_JWT, expected.kinds, now)
     with step("seal"):
         claims = shown.open(signer.key)
         type_ = claims.get("vct")
@@ -219,7 +222,8 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
             raise Refused(Code.MALFORMED, "the credential names no type")
     if not issuer.may_issue(Format.SD_JWT, (type_,)):  # another of the types asked for, of an issuer not listed for it
         with step("issuer"):
-            issuer, signer = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
+            issuer, signer, entered = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
+    _signer_stood(entered, claims.get("iat"))
     policy = issuer.policy or policy
     bound = expected.must_be_bound or shown.key_binding is not None
     with step("holder"):
@@ -262,10 +266,11 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         signed = document.issuer_signed
         x5c = signed.x5chain
         candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
-        issuer, signer = _issuer(x5c, trusted, Format.MDOC, candidates, now)
+        issuer, signer, entered = _issuer(x5c, trusted, Format.MDOC, candidates, now)
     policy = issuer.policy or policy
     with step("seal"):
         namespaces = signed.open(signer.key)
+    _signer_stood(entered, signed.mso.validity.signed.timestamp())
     with step("holder"):
         # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
         if document.check_device(expected.tie.transcript):
@@ -282,19 +287,31 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
 
 def _issuer(
     x5c: tuple[bytes, ...], trusted: Trusted, format: Format, kinds: Iterable[str], now: datetime
-) -> tuple[Issuer, Checked]:
-    """The one listed issuer this chain leads to. A chain that is wrong in itself is said to be so."""
+) -> tuple[Issuer, Checked, Signer | None]:
+    """The one listed issuer this chain leads to, and what the trust log has of the signer. A chain that is wrong in
+    itself is said to be so."""
     refusal: Refused | None = None
     for issuer in trusted.issuers:
         if not issuer.may_issue(format, kinds):
             continue
         try:
-            return issuer, check_chain(x5c, issuer.anchors, now, issuer.profile)
+            checked = check_chain(x5c, issuer.anchors, now, issuer.profile)
+            if issuer.signers is None:
+                return issuer, checked, None
+            return issuer, checked, issuer.signers.entered(checked.leaf, Purpose.DOCUMENT_SIGNER, now)
         except Refused as refused:
             # Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.
             if refusal is None or refusal.code is Code.UNTRUSTED_ISSUER:
                 refusal = refused
     raise refusal or Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
+
+
+def _signer_stood(entered: Signer | None, signed: Any) -> None:
+    """Step 1 again, now that the seal vouches for the date the document names."""
+    if entered is not None and entered.since is not None:
+        with step("issuer"):
+            dated = type(signed) is int or type(signed) is float
+            must_be_signed_before_its_end(entered, signed if dated else None)
 
 
 def _within(starts: float | None, ends: float | None, at: float) -> None:

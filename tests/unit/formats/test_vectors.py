@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from hands import OUR_VECTORS
@@ -18,6 +19,8 @@ from mapae.formats.mdoc import DeviceResponse
 from mapae.formats.proximity import DeviceEngagement, Establishment, Session, SessionData
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
+from mapae.trust import signers
+from mapae.trust.publish import TrustList
 
 NAMES = (
     "base64url",
@@ -33,7 +36,7 @@ NAMES = (
     "proximity",
     "status",
 )
-NAMES += ("status_cwt", "x509", "dcql")
+NAMES += ("status_cwt", "x509", "dcql", "signers", "askers")
 FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
 
@@ -169,6 +172,26 @@ def read_dcql(file: dict[str, Any], raw: Any) -> Any:
     if paths is None:
         return None
     return [value for path in paths for _, value in dcql.find(file["claims"], path)]
+
+
+def read_signers(file: dict[str, Any], raw: Any) -> Any:
+    """The rule of trust/signers.py: a credential has `signed`, what is made anew each time has not."""
+    entered = signers.Signers(msgspec.convert(file["signers"], list[signers.Signer]))
+    certificate, purpose = bytes.fromhex(raw["certificate"]), signers.Purpose(raw["purpose"])
+    with step("signer"):
+        if "signed" in raw:
+            found = entered.entered(certificate, purpose, now(file))
+            signers.must_be_signed_before_its_end(found, raw["signed"])
+        else:
+            entered.standing(certificate, purpose, now(file))
+    return True
+
+
+def read_askers(file: dict[str, Any], raw: Any) -> Any:
+    said = {name: file[name] for name in ("relying_parties", "revoked_readers")}
+    empty: dict[str, Any] = {"iat": 0, "exp": 1, "issuers": [], "wallet_providers": [], "access_ca": []}
+    with step("client"):
+        return msgspec.convert({**empty, **said}, TrustList).asker(x509.x509_hash(bytes.fromhex(raw))).id
 
 
 READ: dict[str, Callable[[dict[str, Any], Any], Any]] = {name: globals()[f"read_{name}"] for name in NAMES}

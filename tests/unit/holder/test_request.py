@@ -12,12 +12,13 @@ from mapae.catalog import Words
 from mapae.clock import SeededDice
 from mapae.errors import Code, Refused
 from mapae.formats import jwe
-from mapae.formats.jose import PublicKey, sign_jws, x5c_header
+from mapae.formats.jose import PublicKey, b64u, sign_jws, x5c_header
 from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number, x509_hash
 from mapae.holder.country import Listed
 from mapae.holder.request import Link, Request, open_request, read_link
 from mapae.keys import Signer
 from mapae.trust.publish import Purpose, RelyingParty, TrustList
+from mapae.trust.signers import Reason, RevokedReader
 
 NOW = datetime(2027, 3, 2, tzinfo=UTC)
 WORDS = Words(ko="가", en="a")
@@ -85,6 +86,19 @@ def test_a_proper_request_says_who_and_why() -> None:
     shop = Shop()
     request = shop.opened(shop.signed())
     assert (request.party.id, request.purpose.id, request.enc) == ("shop", "age", "A256GCM")
+
+
+def test_a_shop_whose_registration_was_revoked_is_told_apart_from_a_stranger() -> None:
+    shop = Shop()
+    gone = RevokedReader(
+        reader=b64u(bytes(32)), x509_hash=x509_hash(shop.leaf), since=int(NOW.timestamp()), reason=Reason.WITHDRAWN
+    )
+    revoked = shop.trusted(relying_parties=(), revoked_readers=(gone,))
+    assert refusal(lambda: shop.opened(shop.signed(), revoked)) == (Code.SIGNER_REVOKED, "client")
+    unknown = shop.trusted(relying_parties=())
+    assert refusal(lambda: shop.opened(shop.signed(), unknown)) == (Code.UNKNOWN_RELYING_PARTY, "client")
+    registered_again = shop.trusted(revoked_readers=(gone,))
+    assert shop.opened(shop.signed(), registered_again).party.id == "shop"
 
 
 @pytest.mark.parametrize(

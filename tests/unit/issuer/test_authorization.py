@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from issuing import BASE, START, Hall, Phone, Provider
@@ -12,9 +13,13 @@ from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import sign_jws
+from mapae.formats.x509 import x509_hash
 from mapae.issuer.authorization import Attesters, Knock, Nonces, check_client, check_dpop, dpop_token
 from mapae.issuer.oid4vci import PRE_AUTHORIZED
 from mapae.keys import Signer, Vault
+from mapae.trust.publish import TrustList
+from mapae.trust.signers import Purpose, Reason
+from mapae.trust.signers import Signer as LoggedSigner
 
 AUDIENCE = f"{BASE}/issuer"
 URL = f"{AUDIENCE}/token"
@@ -48,6 +53,30 @@ def test_an_attested_wallet_is_known_by_its_key(provider: Provider) -> None:
     client = Signer.ephemeral()
     found = check_client(knock(provider, client), attesters=trusting(provider), audience=AUDIENCE, now=START)
     assert (found.id, found.jkt) == (f"{BASE}/wallet/", client.kid)
+
+
+def test_an_attester_counts_while_the_trust_log_has_it_standing(provider: Provider) -> None:
+    """A provider that enters its attesters: one it never entered, and one it revoked, vouch for nobody."""
+    entered = LoggedSigner(
+        issuer="wallet_provider:wallet-provider", x5t=x509_hash(provider.leaf), purpose=Purpose.ATTESTER,
+        starts=int(START.timestamp()), ends=int(START.timestamp()) + 86400,
+    )  # fmt: skip
+    now = int(START.timestamp())
+    gone = msgspec.structs.replace(entered, revoked_at=now, since=now, reason=Reason.SUPERSEDED)
+    shown = knock(provider, Signer.ephemeral())
+
+    def known(*signers: LoggedSigner) -> str | None:
+        provider_entry = msgspec.structs.replace(provider.entry, logged=True)
+        listed = TrustList.of([provider_entry], seq=1, now=START, life=timedelta(days=1), signers=signers)
+        attesters = Attesters.listed(listed, provider.entry.id)
+        try:
+            return check_client(shown, attesters=attesters, audience=AUDIENCE, now=START).provider.id
+        except Refused as refusal:
+            assert refusal.code is Code.INVALID_CLIENT
+            return refusal.step
+
+    assert known(entered) == "wallet-provider"
+    assert known() == known(gone) == "client_provider"
 
 
 def test_iss_may_be_absent_as_in_newer_drafts(provider: Provider) -> None:

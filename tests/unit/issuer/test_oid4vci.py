@@ -10,7 +10,7 @@ from issuing import BASE, START, Provider
 from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, sign_jws
-from mapae.formats.x509 import Anchors
+from mapae.issuer.authorization import Attesters
 from mapae.issuer.oid4vci import CredentialRequest, ProofRules, check_proofs, offer_uri
 from mapae.keys import Signer
 
@@ -25,7 +25,9 @@ def provider() -> Provider:
 
 
 def rules(provider: Provider, *, attested: bool = True) -> ProofRules:
-    return ProofRules(ISSUER, "client", 10, attested, Anchors([provider.anchor]), "good".__eq__, START)
+    return ProofRules(
+        ISSUER, "client", 10, attested, Attesters([provider.entry], provider.entry.id), "good".__eq__, START
+    )
 
 
 def jwt(
