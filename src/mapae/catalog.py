@@ -213,8 +213,20 @@ class Document(Data, frozen=True):
         return frozenset(claim.name for claim in self.claims if claim.may_be_asked)
 
 
+class Offline(Data, frozen=True):
+    """How old an offline pack may be for a purpose, in hours: to count in full; to count with a mark on the verdict
+    (risk low or medium); to count for young copies only (risk low). Beyond that it does not count."""
+
+    full: int = 24
+    marked: int = 168
+    last: int = 720
+
+
 class Purpose(Data, frozen=True):
-    """Why a relying party may ask, for which items, on which legal basis, and how long it keeps them."""
+    """Why a relying party may ask, for which items, on which legal basis, and how long it keeps them.
+
+    `risk` is what a wrong yes would cost, `offline` how long a checker without a network may give one.
+    """
 
     document: str
     name: Words
@@ -222,6 +234,8 @@ class Purpose(Data, frozen=True):
     legal_basis: Words
     items: tuple[str, ...]
     retention: Words
+    risk: Literal["low", "medium", "high"] = "high"
+    offline: Offline = Offline()
     id: str = ""
 
 
@@ -295,6 +309,7 @@ REGISTER_FIELDS: Final = frozenset(
 DERIVATIONS: Final = frozenset({"age_over", "adult_by_year", "issuing_authority", "issuing_country"})
 CARD_FACTS: Final = frozenset({"document_number", "issue_date", "expiry_date"})
 _AGE_TESTS: Final = frozenset({"age_over", "adult_by_year"})
+LONGEST_OFFLINE: Final = 720  # hours; copies live no longer than that (decision 4), so a pack need not either
 
 
 def _complaints(country: Country) -> Iterable[str]:
@@ -307,6 +322,9 @@ def _complaints(country: Country) -> Iterable[str]:
             yield f"purpose {purpose.id} is about a document that is not there"
         elif not purpose.items or not set(purpose.items) <= country.documents[purpose.document].may_be_asked:
             yield f"purpose {purpose.id} asks for nothing, or for an item that may not be asked"
+        limits = purpose.offline
+        if not 0 <= limits.full <= limits.marked <= limits.last <= LONGEST_OFFLINE:
+            yield f"purpose {purpose.id} has offline limits that do not grow, or are over {LONGEST_OFFLINE} hours"
 
 
 def _place_complaints(country: Country) -> Iterable[str]:

@@ -125,6 +125,18 @@ def ask_of_nothing(tree: dict[str, Any]) -> None:
     tree["purposes"]["alcohol_tobacco"]["document"] = "library_card"
 
 
+def shrink_offline(tree: dict[str, Any]) -> None:
+    tree["purposes"]["alcohol_tobacco"]["offline"]["marked"] = 12
+
+
+def offline_for_ever(tree: dict[str, Any]) -> None:
+    tree["purposes"]["alcohol_tobacco"]["offline"]["last"] = 721
+
+
+def carefree(tree: dict[str, Any]) -> None:
+    tree["purposes"]["alcohol_tobacco"]["risk"] = "none"
+
+
 def misspell(tree: dict[str, Any]) -> None:
     tree["country"]["offices"]["sejong_hansol"]["muncipality"] = "sejong"
 
@@ -148,7 +160,8 @@ def stray_file(tree: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [break_office, break_phase, break_claim, break_derivation, two_sources, forget_years, claim_twice, forget_formats,
-     over_ask, ask_of_nothing, misspell, odd_weights, nowhere, codeless_text, stray_file],
+     over_ask, shrink_offline, offline_for_ever, carefree, ask_of_nothing, misspell, odd_weights, nowhere,
+     codeless_text, stray_file],
 )  # fmt: skip
 def test_a_pack_that_does_not_tie_up_does_not_load(spoil: Callable[[dict[str, Any]], None]) -> None:
     tree = copy.deepcopy(country_tree("kr"))
