@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from .ages import LeapBirthday, adult_by_year, age_over, birthday_in, years_after
 from .errors import Code, Refused
 
 Sex = Literal["male", "female"]
 ClaimValue = str | bool | date | bytes
-LeapBirthday = Literal["02-28", "03-01"]
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -379,33 +379,6 @@ def _document_complaints(document: Document) -> Iterable[str]:
 # --- ages -------------------------------------------------------------------------------------------------------------
 
 
-def birthday_in(birth: date, year: int, leap_birthday: LeapBirthday) -> date:
-    """The day in `year` from whose first minute on one is a year older."""
-    try:
-        return birth.replace(year=year)
-    except ValueError:  # 29 February in a common year: the pack says which day the law takes
-        month, day = leap_birthday.split("-")
-        return date(year, int(month), int(day))
-
-
-def age_on(birth: date, today: date, leap_birthday: LeapBirthday) -> int:
-    """Whole years by the civil calendar (Korean Civil Act articles 158 and 160: the day of birth counts)."""
-    return today.year - birth.year - (today < birthday_in(birth, today.year, leap_birthday))
-
-
-def age_over(birth: date, years: int, today: date, leap_birthday: LeapBirthday) -> bool:
-    return age_on(birth, today, leap_birthday) >= years
-
-
-def adult_by_year(birth: date, years: int, today: date) -> bool:
-    """Korean Youth Protection Act article 2: from 1 January of the year in which one turns `years`."""
-    return today.year - birth.year >= years
-
-
-def _years_after(day: date, years: int) -> date:
-    return birthday_in(day, day.year + years, "02-28")
-
-
 def _turning_day(country: Country, claim: Claim, birth: date) -> date:
     if claim.derive == "adult_by_year":
         return date(birth.year + claim.years, 1, 1)
@@ -467,7 +440,7 @@ def hindrances(
         found.append(Code.NO_PHYSICAL_CARD)
     elif rule.physical_card and person.card.state == "lost":
         found.append(Code.PHYSICAL_CARD_LOST)
-    elif person.photo_taken is None or today > _years_after(person.photo_taken, rule.photo_max_age_years):
+    elif person.photo_taken is None or today > years_after(person.photo_taken, rule.photo_max_age_years):
         found.append(Code.RECORD_PHOTO_TOO_OLD)  # without one there is no face to compare with, whatever the document
     return tuple(found)
 
@@ -504,7 +477,7 @@ def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today
 
 def expiry_date(document: Document, issued: date) -> date:
     """The last day on which a card issued on `issued` is valid. The document must be one that is issued here."""
-    return _years_after(issued, _validity(document).years) - timedelta(days=1)
+    return years_after(issued, _validity(document).years) - timedelta(days=1)
 
 
 def renewal_opens(document: Document, expiry: date) -> date:

@@ -7,7 +7,8 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mapae.catalog import Ages, age_over, birthday_in, next_change, parse_country
+from mapae.ages import age_over, birthday_in
+from mapae.catalog import Ages, next_change, parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.registers.identity import parse_phone

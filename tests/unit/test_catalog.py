@@ -10,14 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from mapae.ages import adult_by_year, age_on, age_over
 from mapae.catalog import (
     REGISTER_FIELDS,
     CardFacts,
     Country,
     Document,
-    adult_by_year,
-    age_on,
-    age_over,
     claim_values,
     expiry_date,
     hindrances,

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..catalog import Country, Data, Sex, Words, age_on
+from ..ages import age_on
+from ..catalog import Country, Data, Sex, Words
 from ..errors import Code, Refused
 from .number import make_number
 from .values import CardKind, CardState, PhysicalCard, Resident, ResidentNumber

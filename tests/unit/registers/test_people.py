@@ -8,7 +8,8 @@ from itertools import islice
 
 import pytest
 
-from mapae.catalog import age_on, hindrances, parse_country
+from mapae.ages import age_on
+from mapae.catalog import hindrances, parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.registers.number import check_digit, parse_number
