@@ -13,8 +13,8 @@ the new manifest or is refused. Codings: 0 as it is, 1 zlib (RFC 1950); in a del
 
 Promises: `read` gives a pack whose manifest its publisher signed and each of whose blobs is what the manifest says;
 `id` is the digest of the manifest, which a signature written differently does not change. Limits hold before anything
-is unfolded. Trusts: nobody; what a pack may be believed for is decided in `verify.py`. Keeps: nothing. Refuses
-(BAD_PACK, TOO_LARGE): a second spelling, a missing or surplus byte, a blob that unfolds to more than its size.
+is unfolded. Trusts: nobody; what a pack may be believed for is decided in `verify.py`. Keeps: nothing. Refuses: a
+second spelling, a missing or surplus byte, a blob that unfolds to more than its size (BAD_PACK, TOO_LARGE).
 """
 
 from __future__ import annotations
