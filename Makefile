@@ -16,7 +16,7 @@ test: setup ## set everything up and run every check and test
 	@tools/check
 
 setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/peers ## everything `make test` needs
-	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
+	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium softhsm2-util=softhsm2 /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
 
 screenshots: setup ## make docs/screens again
 	@rm -rf docs/screens

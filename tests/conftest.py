@@ -15,6 +15,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 
 import postgres
+import tokens
 from mapae.db import Db, connect
 from town import Town
 
@@ -84,6 +85,24 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip("the public vectors are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def soft_token(tmp_path_factory: pytest.TempPathFactory) -> tokens.SoftToken:
+    """One token for this worker: the module reads its settings once a process."""
+    module = tokens.module()
+    if module is None:
+        pytest.fail("SoftHSM is not installed; `make setup` installs it or says how (apt-get install softhsm2)")
+    return tokens.SoftToken(tmp_path_factory.mktemp("softhsm"), module)
+
+
+@pytest.fixture
+def token(soft_token: tokens.SoftToken, monkeypatch: pytest.MonkeyPatch) -> Iterator[tokens.SoftToken]:
+    """A PKCS #11 token that is plugged in, and its PIN in the environment."""
+    for name, value in soft_token.environment.items():
+        monkeypatch.setenv(name, value)
+    yield soft_token
+    soft_token.plug()
 
 
 @pytest.fixture(scope="session")

@@ -45,10 +45,10 @@ class Town:
     @classmethod
     def open(
         cls, portal: BlockingPortal, data: Path, *, database: str = "", start: datetime = START, country: str = "kr",
-        residents: int = 0,
+        residents: int = 0, keys: dict[str, str] | None = None,
     ) -> Town:  # fmt: skip
         clock = MovableClock(start)
-        settings = demo_settings(base_url=BASE, data=str(data), database=database, country=country)
+        settings = demo_settings(base_url=BASE, data=str(data), database=database, country=country, keys=keys or {})
         house = portal.call(_build, settings, clock)
 
         async def seed() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import tomllib
 from pathlib import Path
@@ -20,6 +21,7 @@ from .errors import Code, Refused
 
 T = TypeVar("T")
 
+_KEY = re.compile(r"[a-z_]+/[a-z0-9][a-z0-9_-]{0,62}")
 ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
 
 
@@ -49,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
+
+    keys: dict[str, str] = {}
+    """Role and key to URI, for P-256 keys that are not in an encrypted file: pkcs11:token=mapae;object=issuing-ca."""
 
     engine: str = "cryptography"
     """Who computes ECDSA: cryptography, or awslc when the extra of that name is installed."""
@@ -112,6 +117,11 @@ def checked(settings: Settings) -> Settings:
         unknown = sorted(set(roles) - set(ROLES))
         if unknown:
             raise Refused(Code.BAD_CONFIG, f"{field}: there is no role {unknown[0]}; the roles are {', '.join(ROLES)}")
+    for name, uri in settings.keys.items():
+        if not _KEY.fullmatch(name):
+            raise Refused(Code.BAD_CONFIG, "keys: a name is a role and its key, such as issuer/issuing-ca")
+        if not uri.startswith(("file:", "pkcs11:")):
+            raise Refused(Code.BAD_CONFIG, f"keys.{name}: a key's URI begins with file: or pkcs11:")
     if settings.database and "{role}" not in settings.database:
         raise Refused(
             Code.BAD_CONFIG, "database must hold {role}, each role has its own: postgresql:///mapae?search_path={role}"

@@ -89,7 +89,7 @@ class Foundation:
 
     def signer(self, role: str, name: str) -> Signer:
         """The role's key of this name, made on first use."""
-        uri = f"file:{name}"
+        uri = self.settings.keys.get(f"{role}/{name}", f"file:{name}")
         self.keys(role).create(uri)
         return self.keys(role).signer(uri)
 

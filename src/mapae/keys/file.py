@@ -8,8 +8,11 @@ wrong passphrase.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +39,7 @@ class SecretFiles:
     def keep(self, uri: str, kind: str, secret: bytes) -> None:
         nonce = os.urandom(12)
         context = f"{kind} {uri}".encode()
-        _write_new(self._path(uri, kind), nonce + self._cipher.encrypt(nonce, secret, context))
+        write_new(self._path(uri, kind), nonce + self._cipher.encrypt(nonce, secret, context))
 
     def open(self, uri: str, kind: str) -> bytes:
         """Raises Refused(BAD_CONFIG) when there is no such secret, or the passphrase is wrong."""
@@ -51,17 +54,17 @@ class SecretFiles:
     def _salt(self) -> bytes:
         path = self._folder / "salt"
         if not path.exists():
-            _write_new(path, os.urandom(16))
+            write_new(path, os.urandom(16))
         return path.read_bytes()
 
     def _path(self, uri: str, kind: str) -> Path:
         match = _NAME.fullmatch(uri)
         if match is None:
-            raise Refused(Code.BAD_CONFIG, "a key URI looks like file:name (lower-case letters, digits, _ and -)")
+            raise Refused(Code.BAD_CONFIG, "this key's URI looks like file:name (lower-case letters, digits, _ and -)")
         return self._folder / f"{match[1]}.{kind}"
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def write_new(path: Path, content: bytes) -> None:
     """Write whole or not at all; the first of two writers wins."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -75,3 +78,14 @@ def _write_new(path: Path, content: bytes) -> None:
         pass
     finally:
         draft.unlink()
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Inside, no other process of this machine that asks the same is inside."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

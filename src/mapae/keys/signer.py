@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,8 +43,11 @@ class Signer:
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self._key = key
-        self._sign = p256.signing(key)
-        self.public_key = key.public_key()
+        self._known(key.public_key(), p256.signing(key))
+
+    def _known(self, public_key: ec.EllipticCurvePublicKey, sign: Callable[[bytes], bytes]) -> None:
+        self._sign = sign
+        self.public_key = public_key
         numbers = self.public_key.public_numbers()
         x, y = (_b64(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
         self.jwk: dict[str, str] = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
