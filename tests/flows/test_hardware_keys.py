@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from mapae.errors import Code, Refused
 from tokens import SoftToken
 from town import Town
 
@@ -33,3 +34,20 @@ def test_a_card_signed_in_the_token_is_accepted_in_a_shop(town: Town) -> None:
         assert till.check(jisoo, "alcohol_tobacco", form)["outcome"] == "accepted"
     files = {path.stem for path in (Path(town.house.settings.data) / "keys" / "issuer").glob("*.key")}
     assert files.isdisjoint({"issuing-ca", "document-signer", "status-signer"})
+
+
+def test_without_its_token_the_issuer_starts_and_signs_when_it_is_back(town: Town, token: SoftToken) -> None:
+    """All that waits is what must be signed; no process is started again for it."""
+    jisoo = town.citizen()
+    jisoo.enrol()
+    officer = town.officer(town.office_of(jisoo))
+    offer = officer.offer_for(jisoo)
+    token.unplug()
+    town.restart()
+    jisoo.restart()
+    with pytest.raises(Refused) as refused:
+        jisoo.receive(offer)
+    assert refused.value.code is Code.UNAVAILABLE
+    token.plug()
+    jisoo.receive(offer)
+    assert town.till().check(jisoo, "alcohol_tobacco")["outcome"] == "accepted"
