@@ -8,6 +8,7 @@ import type { Held } from "./formats/held.ts";
 import { type Configuration, fetched, issuerLogo, issuerName, lookOf } from "./look.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { entered, mustBeSignedBeforeItsEnd } from "./signers.ts";
 import type { Order, Part, Pending } from "./records.ts";
 import type { KeyRow } from "./store.ts";
 import { anchors, type TrustedIssuer } from "./trust.ts";
@@ -32,6 +33,7 @@ export async function checkAll(
     const key = keys[at];
     if (!key) throw new Problem("not_what_was_asked", "number of copies");
     const one = await check(credential, what.type, key.jwk, trusted, now);
+    if (issuer?.signers) mustBeSignedBeforeItsEnd(await entered(issuer.signers, one.leaf, "document_signer", now), one.signed);
     if (one.validUntil * 1000 <= now) throw new Problem("expired", "a copy arrived expired");
     held.push(one);
   }

@@ -37,6 +37,7 @@ const FINAL = new Set([
   "unknown_credential_configuration",
   "unknown_credential_identifier",
   "untrusted_issuer",
+  "signer_revoked",
   "bad_signature",
   "bad_certificate",
   "bad_digest",
@@ -72,7 +73,8 @@ export class Issuance {
     const { store, net, phone, base, now } = this;
     const listed = (await this.trust.list()).issuers.filter((one) => one.id === issuer || one.status_prefix.startsWith(`${issuer}/`));
     const trusted = listed.length > 0 ? listed.flatMap(({ ca }) => anchors(ca)) : null;
-    return IssuerLine.open(issuer, { store, net, phone, base, now, trusted }, server ?? undefined);
+    const entered = listed.every(({ signers }) => signers) && trusted ? listed.flatMap(({ signers }) => signers ?? []) : null;
+    return IssuerLine.open(issuer, { store, net, phone, base, now, trusted, entered }, server ?? undefined);
   }
 
   /** What an offer would bring, before anything is asked for. */

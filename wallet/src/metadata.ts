@@ -10,6 +10,7 @@ import { strictJson } from "./json.ts";
 import { openByChain, openByStranger } from "./jws.ts";
 import { type Net, refusal } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { type Entered, standing } from "./signers.ts";
 import { type Signer, signerOf } from "./x509.ts";
 
 interface ProofType {
@@ -53,6 +54,7 @@ export async function issuerMetadata(
   issuer: string,
   net: Net,
   trusted: readonly Bytes[] | null,
+  signers: Entered,
   now: number,
 ): Promise<{ metadata: IssuerMetadata; signer: Signer | null }> {
   const response = await net.fetch(wellKnown("openid-credential-issuer", issuer), { headers: { Accept: "application/jwt, application/json;q=0.9" } });
@@ -61,6 +63,7 @@ export async function issuerMetadata(
   const raw = await response.text();
   if (type !== "application/jwt") return { metadata: checked(strictJson(raw), issuer), signer: null };
   const opened = await (trusted ? openByChain(raw, SIGNED, trusted, "document", now) : openByStranger(raw, SIGNED, now));
+  if (signers) await standing(signers, opened.leaf.der, "document_signer", now);
   if (opened.claims["sub"] !== issuer) bad("signed metadata of another issuer");
   if (typeof opened.claims["iat"] !== "number") bad("signed metadata without iat");
   return { metadata: checked(opened.claims, issuer), signer: signerOf(opened.chain) };

@@ -13,7 +13,7 @@ import { allowedUrl, type Link } from "./links.ts";
 import type { Net } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { parseTransactions, type Payment } from "./transaction.ts";
-import { anchors, partyOf, type Purpose, type RelyingParty, type Trust, type Words } from "./trust.ts";
+import { anchors, ASKED_MS, partyOf, type Purpose, type RelyingParty, type Trust, type Words } from "./trust.ts";
 import { signerOf } from "./x509.ts";
 
 export interface EncryptTo {
@@ -101,18 +101,18 @@ export async function sendError(net: Net, { responseUri, state }: AnswerTo, erro
 /** By our access authority, and on the list (the newest, before we say no); or by a stranger. */
 async function signedBy(raw: string, trust: Trust, now: number): Promise<{ opened: OpenedByChain; party: RelyingParty | null }> {
   let unknown: Problem | null = null;
-  for (const freshest of [false, true]) {
-    const list = await trust.list(freshest);
+  for (const atMost of [ASKED_MS, 0]) {
+    const list = await trust.list(atMost);
     try {
       const opened = await openByChain(raw, TYPE, anchors(list.access_ca), "access", now);
       return { opened, party: await partyOf(list, opened.leaf.der) };
     } catch (thrown) {
       unknown = asProblem(thrown);
-      if (!["unknown_relying_party", "bad_certificate"].includes(unknown.code)) throw unknown;
+      if (!["unknown_relying_party", "signer_revoked", "bad_certificate"].includes(unknown.code)) throw unknown;
     }
   }
   // Our own authority certified it and the list does not name it: its registration ended.
-  if (unknown?.code === "unknown_relying_party") throw unknown;
+  if (unknown && unknown.code !== "bad_certificate") throw unknown;
   return { opened: await openByStranger(raw, TYPE, now), party: null };
 }
 

@@ -7,6 +7,7 @@ import { type Bytes, join, unb64u } from "./bytes.ts";
 import { type Claims, openByChain, openByStranger } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { type Entered, standing } from "./signers.ts";
 import { signerOf } from "./x509.ts";
 
 const TYPE = "application/statuslist+jwt";
@@ -14,13 +15,14 @@ export type Standing = "valid" | "revoked" | "suspended" | "renew";
 
 /** Who may sign the list: a listed issuer by its authority, a stranger by whoever certified its card's signer. */
 export type Signers =
-  | { readonly prefix: string; readonly anchors: readonly Bytes[] }
+  | { readonly prefix: string; readonly anchors: readonly Bytes[]; readonly entered: Entered }
   | { readonly certifiedBy: readonly string[] };
 
 export async function standingOf(status: { uri: string; idx: number }, by: Signers, net: Net, now: number): Promise<Standing> {
   if ("prefix" in by && !status.uri.startsWith(by.prefix)) throw new Problem("status_unknown", "not this issuer's list");
   const raw = await net.text(status.uri, TYPE);
-  const { claims, chain } = await ("prefix" in by ? openByChain(raw, "statuslist+jwt", by.anchors, "status", now) : openByStranger(raw, "statuslist+jwt", now));
+  const { claims, chain, leaf } = await ("prefix" in by ? openByChain(raw, "statuslist+jwt", by.anchors, "status", now) : openByStranger(raw, "statuslist+jwt", now));
+  if ("prefix" in by && by.entered) await standing(by.entered, leaf.der, "status_signer", now);
   if ("certifiedBy" in by && !by.certifiedBy.includes(signerOf(chain).certifiedBy)) throw new Problem("status_unknown", "another's list");
   const value = (await readList(claims, status.uri))(status.idx);
   return (["valid", "revoked", "suspended", "renew"] as const)[value] ?? "revoked";

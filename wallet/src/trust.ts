@@ -8,6 +8,7 @@ import { b64u, type Bytes, sha256, unb64 } from "./bytes.ts";
 import { type Claims, openByKey } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
+import { type Entered, parseSigners } from "./signers.ts";
 import type { PublicJwk, Store } from "./store.ts";
 
 export interface Words {
@@ -35,6 +36,13 @@ export interface TrustedIssuer {
   readonly vcts: readonly string[];
   readonly doctypes: readonly string[];
   readonly status_prefix: string;
+  /** The certificates it entered in the trust log, and no other counts; null: it enters none. */
+  readonly signers: Entered;
+}
+/** A registration that was taken back. */
+export interface RevokedReader {
+  readonly reader: string;
+  readonly x509_hash: string | null;
 }
 export interface TrustList {
   readonly iat: number;
@@ -42,6 +50,7 @@ export interface TrustList {
   readonly issuers: readonly TrustedIssuer[];
   readonly access_ca: readonly string[];
   readonly relying_parties: readonly RelyingParty[];
+  readonly revoked_readers: readonly RevokedReader[];
 }
 
 interface Kept {
@@ -49,6 +58,8 @@ interface Kept {
   readonly fetched: number;
 }
 const FRESH_MS = 60_000;
+/** Who asks is looked up in a list this old at the most, so that a shop struck off gets no answer within seconds. */
+export const ASKED_MS = 5_000;
 
 /** Names come as {ko, en}; a plain string counts for both languages. */
 export function wordsOf(value: unknown): Words {
@@ -67,11 +78,11 @@ export class Trust {
     private readonly now: () => number,
   ) {}
 
-  /** A list no older than a minute when there is a network, the last good one when there is none. */
-  async list(freshest = false): Promise<TrustList> {
+  /** A list no older than this (a minute) when there is a network, the last good one when there is none. */
+  async list(atMost = FRESH_MS): Promise<TrustList> {
     const kept = await this.store.meta<Kept>("trust-list");
     const good = kept && kept.list.exp * 1000 > this.now() ? kept : undefined;
-    if (good && !freshest && this.now() - good.fetched < FRESH_MS) return good.list;
+    if (good && this.now() - good.fetched < atMost) return good.list;
     try {
       return await this.fetchList(good?.list);
     } catch (thrown) {
@@ -105,15 +116,18 @@ export class Trust {
 }
 
 function parseList(claims: Claims): TrustList {
-  const { iat, exp, issuers, access_ca, relying_parties } = claims;
+  const { iat, exp, issuers, access_ca, relying_parties, signers, revoked_readers = [] } = claims;
   if (typeof iat !== "number" || typeof exp !== "number") throw new Problem("untrusted_list", "no dates");
-  if (![issuers, access_ca, relying_parties].every(Array.isArray)) throw new Problem("untrusted_list", "members missing");
+  if (![issuers, access_ca, relying_parties, revoked_readers].every(Array.isArray)) throw new Problem("untrusted_list", "members missing");
   const named = (entries: unknown): Claims[] => entries as Claims[];
+  const logged = parseSigners(signers);
+  const enteredBy = (issuer: Claims): Entered => (issuer["logged"] === true ? logged.filter((one) => one.issuer === `issuer:${String(issuer["id"])}`) : null);
   return {
     iat,
     exp,
     access_ca: access_ca as string[],
-    issuers: named(issuers).map((issuer) => ({ ...issuer, name: wordsOf(issuer["name"]) }) as unknown as TrustedIssuer),
+    revoked_readers: revoked_readers as RevokedReader[],
+    issuers: named(issuers).map((issuer) => ({ ...issuer, name: wordsOf(issuer["name"]), signers: enteredBy(issuer) }) as unknown as TrustedIssuer),
     relying_parties: named(relying_parties).map((party) => ({
       ...(party as unknown as RelyingParty),
       name: wordsOf(party["name"]),
@@ -148,9 +162,9 @@ export function issuerOf(list: TrustList, credentialIssuer: string, what: readon
 }
 
 /** The relying party whose registered certificate this is. */
-export async function partyOf(list: TrustList, leaf: Bytes): Promise<RelyingParty> {
+export async function partyOf(list: Pick<TrustList, "relying_parties" | "revoked_readers">, leaf: Bytes): Promise<RelyingParty> {
   const hash = b64u(await sha256(leaf));
   const found = list.relying_parties.find((party) => party.x509_hash === hash);
-  if (!found) throw new Problem("unknown_relying_party");
-  return found;
+  if (found) return found;
+  throw new Problem(list.revoked_readers.some((one) => one.x509_hash === hash) ? "signer_revoked" : "unknown_relying_party");
 }

@@ -26,6 +26,7 @@ import { type IssuerMetadata, issuerMetadata, serverMetadata } from "./metadata.
 import { type Net, refusal } from "./net.ts";
 import { type CredentialOffer, PRE_AUTHORIZED } from "./offer.ts";
 import { Problem } from "./problem.ts";
+import type { Entered } from "./signers.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
 import type { Signer } from "./x509.ts";
 
@@ -59,6 +60,8 @@ export interface LineOptions {
   readonly base: string;
   readonly now: () => number;
   readonly trusted: readonly Bytes[] | null;
+  /** The signers it entered in the trust log; null: it enters none. */
+  readonly entered: Entered;
 }
 
 /** Everything the wallet says to one issuer, through one of its authorization servers. */
@@ -80,7 +83,7 @@ export class IssuerLine {
     const { store, net, base } = options;
     setGlobalConfig({ allowInsecureUrls: base.startsWith("http:") });
     const signers = new Map<string, KeyRow>();
-    const { metadata, signer } = await issuerMetadata(issuer, net, options.trusted, options.now());
+    const { metadata, signer } = await issuerMetadata(issuer, net, options.trusted, options.entered, options.now());
     const as = await serverMetadata(metadata, net, server);
     const methods = as.code_challenge_methods_supported;
     if (methods && !methods.includes("S256")) throw new Problem("unsupported", "PKCE without S256");

@@ -229,7 +229,7 @@ export class Wallet extends EventTarget {
   private async statusSigners(order: Order, uri: string): Promise<Signers | null> {
     if (order.stranger) return { certifiedBy: order.parts.flatMap(({ signer }) => signer?.certifiedBy ?? []) };
     const issuer = (await this.trust.list()).issuers.find((item) => uri.startsWith(item.status_prefix));
-    return issuer ? { prefix: issuer.status_prefix, anchors: anchors(issuer.ca) } : null;
+    return issuer ? { prefix: issuer.status_prefix, anchors: anchors(issuer.ca), entered: issuer.signers } : null;
   }
 
   /** On the newest record, whoever wrote it: a renewal in another tab must not lose its refresh token to us. */

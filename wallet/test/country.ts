@@ -119,6 +119,10 @@ export class Country {
   requestClaims: Record<string, unknown> = {};
   /** Whether the trust list names the shop. */
   listed = true;
+  /** Whether its registration was taken back. */
+  revoked = false;
+  /** What the issuer entered in the trust log; null: it enters nothing. */
+  entered: Record<string, unknown>[] | null = null;
   private nonces = new Set<string>();
 
   private constructor(
@@ -193,6 +197,12 @@ export class Country {
     return signJwt(this.ds.key, { typ: "statuslist+jwt", x5c: [b64(this.statusDer)] }, claims);
   }
 
+  /** The document signer as the issuer entered it in the trust log. */
+  async logged(changes: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
+    const x5t = b64u(await sha256(this.dsDer));
+    return { issuer: "issuer:kr", "x5t#S256": x5t, purpose: "document_signer", from: NOW / 1000 - 60, until: NOW / 1000 + 86_400 * 300, ...changes };
+  }
+
   private nonce(): string {
     const fresh = token();
     this.nonces.add(fresh);
@@ -203,7 +213,9 @@ export class Country {
     const words = (ko: string) => ({ ko, en: `${ko} (en)` });
     const claims = {
       iat: this.now, exp: this.now + 3600,
-      issuers: [{ id: "kr", name: words("대한민국"), ca: [b64(this.ca.der)], vcts: [VCT], doctypes: [DOCTYPE], status_prefix: `${BASE}/issuer/status/` }],
+      issuers: [{ id: "kr", name: words("대한민국"), ca: [b64(this.ca.der)], vcts: [VCT], doctypes: [DOCTYPE], status_prefix: `${BASE}/issuer/status/`, logged: this.entered !== null }],
+      signers: this.entered ?? [],
+      revoked_readers: this.revoked ? [{ reader: b64u(new Uint8Array(32)), x509_hash: b64u(await sha256(this.shopDer)), since: 1, reason: "withdrawn" }] : [],
       wallet_providers: [],
       access_ca: [b64(this.accessCa.der)],
       relying_parties: !this.listed ? [] : [{
@@ -344,7 +356,7 @@ export class Country {
       saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
     });
     const status = { status_list: { uri: `${BASE}/issuer/status/1`, idx: this.made++ % 200 } };
-    const envelope = { vct, exp: NOW / 1000 + 86_400 * 20, cnf: { jwk: { ...jwk } }, status };
+    const envelope = { vct, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 20, cnf: { jwk: { ...jwk } }, status };
     return vc.issue({ ...envelope, ...claims } as never, { _sd: Object.keys(claims) } as never, { header: { x5c: [b64(this.dsDer)] } });
   }
 

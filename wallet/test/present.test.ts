@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from "vitest";
 import { b64u, sha256, unb64u, utf8 } from "../src/bytes.ts";
 import { mdocContext, transcript } from "../src/formats/mdoc.ts";
 import { encryptionThumbprint, openRequest } from "../src/request.ts";
+import { ASKED_MS } from "../src/trust.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
 import { BASE, Country, certify, DOCTYPE, NOW, OFFER, pair, query } from "./country.ts";
 
@@ -151,6 +152,16 @@ test("refuses a shop the trust list does not name, until a newer list does", asy
   await expect(openRequest(link, wallet.net, wallet.trust, BASE, NOW)).rejects.toMatchObject({ code: "unknown_relying_party" });
   land.listed = true;
   await expect(openRequest(link, wallet.net, wallet.trust, BASE, NOW)).resolves.toMatchObject({ party: { id: "guest_house" }, stranger: null });
+});
+
+test("refuses a shop whose registration was revoked, within seconds of the list that says so", async () => {
+  const link = { kind: "request" as const, clientId: await land.clientId(), requestUri: `${BASE}/verifier/requests/1`, method: "get" as const };
+  clock = NOW;
+  await expect(openRequest(link, wallet.net, wallet.trust, BASE, clock)).resolves.toMatchObject({ party: { id: "guest_house" } });
+  land.listed = false;
+  land.revoked = true;
+  clock = NOW + ASKED_MS;
+  await expect(openRequest(link, wallet.net, wallet.trust, BASE, clock)).rejects.toMatchObject({ code: "signer_revoked" });
 });
 
 test("a request that runs out before the yes is not answered", async () => {

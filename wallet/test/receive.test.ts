@@ -74,6 +74,19 @@ test("a card by signing in: PAR with attestation, S256 and DPoP, and the code co
   expect(wallet.pending).toEqual([]);
 });
 
+test.each<[string, (signer: Record<string, unknown>) => Record<string, unknown>[], string | null]>([
+  ["a signer in the log", (signer) => [signer], null],
+  ["a signer that was never entered", () => [], "signer_revoked"],
+  ["a stolen signer", (signer) => [{ ...signer, revoked_at: NOW / 1000, since: NOW / 1000, reason: "compromised" }], "signer_revoked"],
+  ["a signer superseded since", (signer) => [{ ...signer, revoked_at: NOW / 1000 + 86_400, since: NOW / 1000 + 86_400, reason: "superseded" }], null],
+  ["a signer superseded before", (signer) => [{ ...signer, revoked_at: NOW / 1000 - 86_400, since: NOW / 1000 - 86_400, reason: "superseded" }], "signer_revoked"],
+])("an issuer that enters its signers in the trust log: a card of %s", async (_what, entries, code) => {
+  land.entered = entries(await land.logged());
+  const id = await begin(OFFER);
+  if (code) await expect(run(id)).rejects.toMatchObject({ code });
+  else expect(await run(id)).toBeTruthy();
+});
+
 test("what came back is kept until the wallet is unlocked, and taken once", async () => {
   const id = await begin(offering(SIGN_IN_OFFER));
   await wallet.keepReturn(land.approve(await wallet.signIn(id)));

@@ -17,7 +17,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, x509_hash
 from mapae.trust.publish import Issuer, TrustList
-from mapae.trust.signers import Purpose, Signers
+from mapae.trust.signers import Purpose, Signers, must_be_signed_before_its_end
 
 from .pocket import Pocket
 from .trusted import Chain, Party, TrustedIssuer, View, by_language
@@ -46,10 +46,15 @@ class _ListedIssuer:
     def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked:
         checked = check_chain(chain, self._anchors, now, profile)
         if self._signers is not None:
-            # What reaches a wallet was signed just now, cards too; what a shop may still accept is the shop's to know.
-            status = profile is Profile.STATUS_SIGNER
-            self._signers.standing(checked.leaf, Purpose.STATUS_SIGNER if status else Purpose.DOCUMENT_SIGNER, now)
+            if profile is Profile.STATUS_SIGNER:
+                self._signers.standing(checked.leaf, Purpose.STATUS_SIGNER, now)
+            else:
+                self._signers.entered(checked.leaf, Purpose.DOCUMENT_SIGNER, now)
         return checked
+
+    def must_have_signed(self, checked: Checked, signed: float | None, now: datetime) -> None:
+        if self._signers is not None:
+            must_be_signed_before_its_end(self._signers.entered(checked.leaf, Purpose.DOCUMENT_SIGNER, now), signed)
 
     def may_publish(self, status_uri: str) -> bool:
         return status_uri.startswith(self._status_prefix)

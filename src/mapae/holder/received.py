@@ -88,6 +88,9 @@ def _sd_jwt(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examin
         signer = issuer.signer(credential.x5c, Profile.DOCUMENT_SIGNER, now)
     with step("seal"):
         claims = credential.open(signer.key)
+    with step("issuer"):
+        issued = claims.get("iat")
+        issuer.must_have_signed(signer, issued if type(issued) in (int, float) else None, now)
     with step("type"):
         if claims.get("vct") != kind:
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "the credential is of another type")
@@ -109,6 +112,8 @@ def _mdoc(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examined
     with step("seal"):
         credential.open(signer.key)
     mso = credential.mso
+    with step("issuer"):
+        issuer.must_have_signed(signer, mso.validity.signed.timestamp(), now)
     with step("type"):
         if mso.doctype != kind:
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "the credential is of another type")

@@ -46,6 +46,10 @@ class TrustedIssuer(Protocol):
 
     def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked: ...
 
+    def must_have_signed(self, checked: Checked, signed: float | None, now: datetime) -> None:
+        """Once the seal vouches for it: the time a card names, against a revocation of its signer."""
+        ...
+
     def may_publish(self, status_uri: str) -> bool: ...
 
 
@@ -97,6 +101,9 @@ class _Stranger:
 
     def signer(self, chain: Chain, profile: Profile | None, now: datetime) -> Checked:
         return _anchored(chain, self._anchors, self._strangers, now)
+
+    def must_have_signed(self, checked: Checked, signed: float | None, now: datetime) -> None:
+        """No log of ours has the signers of another country."""
 
     def may_publish(self, status_uri: str) -> bool:
         return True

@@ -14,6 +14,9 @@ export interface Held {
   /** Of an mdoc: what is in which namespace. */
   readonly spaces?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly signer: Signer;
+  /** The signer's certificate, and when it says it signed (seconds), if it says so. */
+  readonly leaf: Bytes;
+  readonly signed: number | null;
 }
 
 export type Format = "dc+sd-jwt" | "mso_mdoc";

@@ -120,6 +120,8 @@ export async function checkMdoc(
     claims: Object.assign({}, ...Object.values(spaces).toReversed()) as Record<string, unknown>, // of two alike, the first namespace's
     spaces,
     signer: signerOf(signed.issuerAuth.certificateChain as Bytes[]),
+    leaf: signed.issuerAuth.certificate as Bytes,
+    signed: Math.floor(mso.validityInfo.signed.getTime() / 1000),
     validUntil: Math.floor(mso.validityInfo.validUntil.getTime() / 1000),
     ...statusOf(plain(rawMso(raw).get("status"))),
   };

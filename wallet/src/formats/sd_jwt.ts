@@ -33,7 +33,7 @@ export async function checkSdJwt(
   if (!bound || (await thumbprint(bound)) !== (await thumbprint(key))) {
     throw new Problem("bad_holder_proof", "bound to another key");
   }
-  const { exp } = payload;
+  const { exp, iat } = payload;
   if (trusted && typeof exp !== "number") throw new Problem("not_what_was_asked", "no exp");
   const claims = Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
   return {
@@ -41,6 +41,8 @@ export async function checkSdJwt(
     // HAIP 1.0 6.1 leaves exp to a foreign issuer; its signer's certificate bounds it then.
     validUntil: typeof exp === "number" ? exp : Math.floor(opened.leaf.notAfter.getTime() / 1000),
     signer: signerOf(opened.chain),
+    leaf: opened.leaf.der,
+    signed: typeof iat === "number" ? iat : null,
     ...statusOf(payload["status"]),
   };
 }

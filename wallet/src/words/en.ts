@@ -320,6 +320,7 @@ export const en: Record<keyof typeof ko, string> = {
   "problem.request_expired": "The request has run out. Please ask for a new QR code.",
   "problem.session_spent": "This request is over. Please ask for a new QR code.",
   "problem.invalid_request": "This request is over. Please ask for a new QR code.",
+  "problem.signer_revoked": "That certificate was revoked in the trust log, so it was stopped.",
   "problem.unknown_relying_party": "Whoever asks is not on the trust list, so it was stopped.",
   "problem.over_asking": "They asked for more than their registered purpose allows, so it was stopped.",
   "problem.untrusted_issuer": "This issuer is not on the trust list, so the card was not accepted.",
