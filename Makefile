@@ -15,7 +15,7 @@ up: $(STAMPS)/run $(STAMPS)/wallet ## set everything up and run the demo country
 test: setup ## set everything up and run every check and test
 	@tools/check
 
-setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/peers ## everything `make test` needs
+setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/peers $(STAMPS)/chain $(STAMPS)/vyper ## everything `make test` needs
 	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium softhsm2-util=softhsm2 /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
 
 screenshots: setup ## make docs/screens again
@@ -70,6 +70,18 @@ $(STAMPS)/wallet: $(STAMPS)/venv $(WALLET_SOURCES)
 $(STAMPS)/peers: $(STAMPS)/venv tests/conformance/package-lock.json
 	@echo "Installing other people's implementations, for tests and benchmarks"
 	@cd tests/conformance && ../../tools/node npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/chain: $(STAMPS)/venv tests/chain/package-lock.json
+	@echo "Installing an EVM node, for tests"
+	@cd tests/chain && ../../tools/node npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# A venv of its own: the contract's compiler needs an older cbor2 than mapae does.
+$(STAMPS)/vyper: $(STAMPS)/venv requirements/vyper.txt
+	@echo "Installing the compiler of the ledger contract"
+	@$(PYTHON) -m venv .venv/vyper
+	@.venv/vyper/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/vyper.txt
 	@touch $@
 
 .PHONY: help up test setup screenshots bench soak fuzz lanes reset lock
