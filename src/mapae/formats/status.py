@@ -32,6 +32,7 @@ RENEW: Final = 3  # application specific in the registry of draft-21 7.1: accept
 MAX_LIST: Final = 16 * 1024 * 1024  # bytes unpacked: 52 million people at 2 bits are 13 MB
 MAX_TOKEN: Final = 24 * 1024 * 1024
 MAX_INDEX: Final = 2**32
+_SEARCHED = 4096  # bytes: shorter lists cost nothing either way
 _BITS = (1, 2, 4, 8)
 
 
@@ -93,11 +94,15 @@ class StatusList:
             packed[at >> 3] = packed[at >> 3] & ~(mask << (at & 7)) | status << (at & 7)
         return StatusList(bits, bytes(packed))
 
-    def compressed(self) -> bytes:
-        return zlib.compress(self.packed, 9)  # level 9 is what draft-21 4.1 recommends; once per publication
+    def compressed(self) -> Compressed:
+        # The best level, as draft-21 4.1 recommends. What is not zero in a large list is scattered: there are no strings
+        # to search for, only runs. Taking just those is 4 % longer at 1 % not valid, and sixty times faster.
+        strategy = zlib.Z_RLE if len(self.packed) > _SEARCHED else zlib.Z_DEFAULT_STRATEGY
+        deflate = zlib.compressobj(9, strategy=strategy)
+        return Compressed(self.bits, deflate.compress(self.packed) + deflate.flush())
 
     def lst(self) -> str:
-        return b64u(self.compressed())
+        return self.compressed().lst()
 
     @classmethod
     def decode(cls, bits: int, lst: str | bytes, *, limit: int = MAX_LIST) -> StatusList:
@@ -114,11 +119,28 @@ class StatusList:
         return cls(bits, packed)
 
 
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """A list as it travels: compressed once, published as often as need be."""
+
+    bits: int
+    raw: bytes
+
+    def compressed(self) -> Compressed:
+        return self
+
+    def lst(self) -> str:
+        return b64u(self.raw)
+
+
 # --- publishing -------------------------------------------------------------------------------------------------------
 
 
+Publishable = StatusList | Compressed
+
+
 def status_claims(
-    list_: StatusList, *, uri: str, now: datetime, life: timedelta, ttl: int, aggregation: str | None = None
+    list_: Publishable, *, uri: str, now: datetime, life: timedelta, ttl: int, aggregation: str | None = None
 ) -> dict[str, Any]:
     """`aggregation` is where all of the issuer's lists are named (draft-21 9.2)."""
     iat = int(now.timestamp())
@@ -133,7 +155,7 @@ def status_claims(
 
 
 def publish(
-    list_: StatusList, signer: Signing, x5c: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
+    list_: Publishable, signer: Signing, x5c: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
     aggregation: str | None = None,
 ) -> str:  # fmt: skip
     """The Status List Token as JWT (draft-21 5.1), with the signer's chain without its anchor."""
@@ -143,12 +165,13 @@ def publish(
 
 
 def publish_cwt(
-    list_: StatusList, signer: Signing, x5chain: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
+    list_: Publishable, signer: Signing, x5chain: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
     aggregation: str | None = None,
 ) -> bytes:  # fmt: skip
     """The same as CWT (draft-21 5.2): a tagged COSE_Sign1."""
+    list_ = list_.compressed()
     claims = status_claims(list_, uri=uri, now=now, life=life, ttl=ttl, aggregation=aggregation)
-    claims["status_list"] = {**claims["status_list"], "lst": list_.compressed()}
+    claims["status_list"] = {**claims["status_list"], "lst": list_.compressed().raw}
     payload = cbor.dumps({label: claims[name] for label, name in _LABELS.items()})
     protected = cbor.dumps({1: cose.ES256, _TYPE: TYPE_CWT})
     signature = signer.sign(cose.to_be_signed(payload, protected))

@@ -79,7 +79,7 @@ class EpochList:
 
     @classmethod
     def of(cls, uri: str, list_: StatusList) -> EpochList:
-        return cls(uri, list_.bits, list_.compressed(), record(uri, list_))
+        return cls(uri, list_.bits, list_.compressed().raw, record(uri, list_))
 
     @classmethod
     def read(cls, uri: str, bits: int, lst: bytes, *, limit: int) -> EpochList:
