@@ -95,8 +95,8 @@ class StatusList:
         return StatusList(bits, bytes(packed))
 
     def compressed(self) -> Compressed:
-        # The best level, as draft-21 4.1 recommends. What is not zero in a large list is scattered: there are no strings
-        # to search for, only runs. Taking just those is 4 % longer at 1 % not valid, and sixty times faster.
+        # The best level, as draft-21 4.1 recommends. What is not zero in a large list is scattered: no strings to find,
+        # only runs. Taking just those is 4 % longer at 1 % not valid, and sixty times faster.
         strategy = zlib.Z_RLE if len(self.packed) > _SEARCHED else zlib.Z_DEFAULT_STRATEGY
         deflate = zlib.compressobj(9, strategy=strategy)
         return Compressed(self.bits, deflate.compress(self.packed) + deflate.flush())
@@ -165,8 +165,8 @@ def publish(
 
 
 def publish_cwt(
-    list_: Publishable, signer: Signing, x5chain: Sequence[bytes], *, uri: str, now: datetime, life: timedelta, ttl: int,
-    aggregation: str | None = None,
+    list_: Publishable, signer: Signing, x5chain: Sequence[bytes], *, uri: str, now: datetime, life: timedelta,
+    ttl: int, aggregation: str | None = None,
 ) -> bytes:  # fmt: skip
     """The same as CWT (draft-21 5.2): a tagged COSE_Sign1."""
     list_ = list_.compressed()

@@ -51,20 +51,3 @@ class Publication:
             header = {"typ": TYPE, "x5c": x5c_header(self._seal.x5c)}
             kept = self._signed = period, at, sign_jws(self._seal.signer, header, claims)
         return kept[2]
-
-
-def wants_signed(accept: str) -> bool:
-    """Whether `Accept` prefers application/jwt; JSON where it does not say (RFC 9110 12.5.1)."""
-    best, signed = 0.0, False
-    for part in accept[:500].split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        if kind in ("application/jwt", "application/json", "application/*", "*/*") and weight > best:
-            best, signed = weight, kind == "application/jwt"
-    return signed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from typing import Any
 
 from mapae.db import Tx, Value
 from mapae.issuer.store import Reader, seconds
@@ -101,11 +102,53 @@ async def taken_indexes(reader: Reader, candidates: Sequence[tuple[str, int]]) -
     return {(row["list_id"], row["idx"]) for row in rows}
 
 
-async def changed_since(reader: Reader, list_id: str, version: int, until: int) -> list[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A list and every place in it whose status changed since a version, read in one statement: at one moment."""
+
+    row: ListRow
+    cut: int
+    changes: list[tuple[int, int]]
+
+
+_GROWN = (
+    "SELECT s.id, s.size, s.room, s.used, s.version, s.cut, t.idx, t.status FROM status_list s"
+    # `touched > 0` says nothing new; it lets the planner see that the index of touched tickets holds all of them.
+    " LEFT JOIN ticket t ON t.list_id = s.id AND t.touched > 0 AND t.touched > "
+)
+
+
+def _grown(rows: Sequence[Any]) -> list[Grown]:
+    found: dict[str, Grown] = {}
+    for row in rows:
+        one = found.get(row["id"])
+        if one is None:
+            one = found[row["id"]] = Grown(_list(row), row["cut"], [])
+        if row["idx"] is not None:
+            one.changes.append((row["idx"], row["status"]))
+    return list(found.values())
+
+
+async def grown_since(reader: Reader, list_id: str, version: int) -> Grown | None:
+    rows = _grown(await reader.all(f"{_GROWN} $2 WHERE s.id = $1", list_id, version))
+    return rows[0] if rows else None
+
+
+async def grown_since_cut(reader: Reader) -> list[Grown]:
+    """Every list that changed since the newest epoch, or is in none yet, all at one moment."""
+    return _grown(await reader.all(f"{_GROWN} s.cut WHERE s.version > s.cut ORDER BY s.id"))
+
+
+async def cut(tx: Tx, lists: Sequence[tuple[str, int]]) -> None:
+    """These lists, in these versions, are in an epoch."""
+    await tx.many("UPDATE status_list SET cut = $2 WHERE id = $1", lists)
+
+
+async def touched_since(reader: Reader, list_id: str, version: int) -> list[int]:
     rows = await reader.all(
-        "SELECT idx, status FROM ticket WHERE list_id = $1 AND touched > $2 AND touched <= $3", list_id, version, until
+        "SELECT idx FROM ticket WHERE list_id = $1 AND touched > 0 AND touched > $2", list_id, version
     )
-    return [(row["idx"], row["status"]) for row in rows]
+    return [row["idx"] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

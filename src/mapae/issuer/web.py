@@ -19,7 +19,7 @@ from mapae.issuer.authorize import Authorize
 from mapae.issuer.encryption import Sealing, parse_sealing
 from mapae.issuer.issue import Issuer
 from mapae.issuer.oid4vci import CredentialRequest, DeferredRequest, NotificationRequest
-from mapae.issuer.publication import wants_signed
+from mapae.issuer.status import Form
 from mapae.ui.http import (
     Answer,
     Caller,
@@ -32,6 +32,8 @@ from mapae.ui.http import (
     json_body,
     json_message,
     media_type,
+    not_modified,
+    preferred,
     raw_body,
 )
 from mapae.ui.words import accepted, say
@@ -92,19 +94,18 @@ class IssuerDoors:
         return json_answer({"documents": await self._issuer.documents(self._knock(request))})
 
     async def status(self, request: Request) -> Response:
-        published = await self._issuer.lists.token(request.path_params["id"])
+        form = Form(preferred(request, *Form))
+        published = await self._issuer.lists.token(request.path_params["id"], form)
         # no-cache: keep it, but ask each time whether it is still the one; the answer to that is 304 and costs nothing.
-        headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
-        if published.etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
-            return Response(status_code=304, headers=headers)
-        return Response(published.token, headers=headers, media_type="application/statuslist+jwt")
+        headers = {"ETag": published.etag, "Cache-Control": "no-cache", "Vary": "Accept"}
+        return not_modified(request, headers) or Response(published.token, headers=headers, media_type=form.value)
 
     async def statuses(self, request: Request) -> Response:
         return json_answer({"status_lists": await self._issuer.lists.all()}, headers={"Cache-Control": "no-cache"})
 
     async def issuer_metadata(self, request: Request) -> Response:
         said, headers = self._issuer.publication, {**_PUBLIC, "Vary": "Accept"}
-        if wants_signed(request.headers.get("accept", "")):
+        if preferred(request, "application/json", "application/jwt") == "application/jwt":
             return Response(said.signed, headers=headers, media_type="application/jwt")
         return Response(said.plain, headers=headers, media_type="application/json")
 

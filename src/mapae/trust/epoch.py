@@ -64,6 +64,11 @@ def record(uri: str, list_: StatusList) -> bytes:
     return _sha256(uri.encode()) + bytes((list_.bits,)) + entries + _sha256(list_.packed)
 
 
+def stream(prefix: str) -> bytes:
+    """The name of a publisher's epochs in the anchors log."""
+    return _sha256(prefix.encode())
+
+
 def _sha256(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()
 
@@ -133,8 +138,7 @@ class Epoch:
 
     @property
     def stream(self) -> bytes:
-        """The name of these epochs in the anchors log."""
-        return _sha256(self.prefix.encode())
+        return stream(self.prefix)
 
     def find(self, uri: str) -> EpochList | None:
         return next((one for one in self.lists if one.uri == uri), None)

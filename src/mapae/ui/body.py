@@ -127,3 +127,20 @@ def media_type(request: Request) -> str:
 def _malformed(request: Request, detail: str) -> NoReturn:
     door = request.scope.get("mapae.door")
     raise Refused(door.malformed if door is not None else Code.MALFORMED, detail)
+
+
+def preferred(request: Request, *offered: str) -> str:
+    """Which of these media types `Accept` likes best; the first where it does not say (RFC 9110 12.5.1)."""
+    best, chosen = 0.0, offered[0]
+    for part in request.headers.get("accept", "")[:500].split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        if weight > best and kind in (*offered, "application/*", "*/*"):
+            best, chosen = weight, kind if kind in offered else offered[0]
+    return chosen

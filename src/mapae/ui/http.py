@@ -24,13 +24,13 @@ from starlette.types import Receive, Scope, Send
 from mapae.clock import SystemClock, SystemDice
 from mapae.errors import Code, Refused, where
 from mapae.ui import csrf as tokens
-from mapae.ui.body import form, json_body, json_message, media_type, raw_body, read_within
+from mapae.ui.body import form, json_body, json_message, media_type, preferred, raw_body, read_within
 from mapae.ui.pages import refused_page, remember_language
 from mapae.ui.rate import Buckets, Rate
 
 __all__ = [
     "PROTOCOL", "Answer", "Caller", "Csrf", "Door", "Rate", "answer_header", "door", "doors", "form", "json_answer",
-    "json_body", "json_message", "media_type", "raw_body", "see_other",
+    "json_body", "json_message", "media_type", "not_modified", "preferred", "raw_body", "see_other",
 ]  # fmt: skip
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -323,6 +323,14 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return Response(
         msgspec.json.encode(value), status, {"Cache-Control": "no-store", **(headers or {})}, "application/json"
     )
+
+
+def not_modified(request: Request, headers: Mapping[str, str]) -> Response | None:
+    """304 for whoever has what `headers` name in `ETag`; If-None-Match compares weakly (RFC 9110 13.1.2)."""
+    asked = request.headers.get("if-none-match", "")
+    known = [tag.strip().removeprefix("W/") for tag in asked.split(",")]
+    has = headers["ETag"].removeprefix("W/") in known or known == ["*"]
+    return Response(status_code=304, headers=dict(headers)) if has else None
 
 
 def see_other(path: str) -> Response:

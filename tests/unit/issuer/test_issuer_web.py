@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from issuing import BASE, MDOC, SD_JWT, Hall, Phone
 from mapae.db import Db
 from mapae.formats.jose import Jws
 from mapae.formats.x509 import Anchors, Profile, check_chain
 from mapae.issuer.metadata import issuer_metadata
-from mapae.issuer.publication import wants_signed
 from mapae.issuer.web import routes
 from mapae.keys import Signer
-from mapae.ui.http import doors
+from mapae.ui.http import doors, preferred
 
 
 @pytest.fixture
@@ -89,7 +89,8 @@ async def test_signed_metadata_says_the_same_under_our_seal(hall: Hall) -> None:
 )  # fmt: skip
 def test_json_is_sent_unless_a_jwt_is_preferred(accept: str, signed: bool) -> None:
     """OpenID4VCI 12.2.2, RFC 9110 12.5.1."""
-    assert wants_signed(accept) is signed
+    request = Request({"type": "http", "headers": [(b"accept", accept.encode())]})
+    assert (preferred(request, "application/json", "application/jwt") == "application/jwt") is signed
 
 
 async def test_the_authorization_server_says_how_to_ask(hall: Hall) -> None:

@@ -13,7 +13,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.formats.status import SUSPENDED, StatusToken
 from mapae.issuer import ticket_store as tickets
-from mapae.issuer.status import OPEN_LISTS, TTL, Seal, StatusLists, half
+from mapae.issuer.status import OPEN_LISTS, RESEND, TTL, Seal, StatusLists, half
 from mapae.issuer.ticket_store import BatchRow, TicketRow
 from mapae.keys import Signer
 
@@ -108,7 +108,7 @@ async def test_only_what_changed_is_read_again(hall: Hall, monkeypatch: pytest.M
 
     monkeypatch.setattr(hall.db, "all", counted)
     await hall.issuer.lists.token(list_id)
-    assert asked == [(list_id, 0, 1)]
+    assert asked == [(list_id, 0)]
     await hall.issuer.lists.token(list_id)
     assert len(asked) == 1
 
@@ -139,3 +139,47 @@ async def test_the_door_gives_etags_and_the_list_of_lists(hall: Hall) -> None:
     again = await hall.http.get(lists[0], headers={"If-None-Match": f'"x", {answer.headers["etag"]}'})
     assert (again.status_code, again.content) == (304, b"")
     assert (await hall.http.get("/issuer/status/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/statuslist+jwt", "application/statuslist+cwt;q=0.1, */*"])
+async def test_a_list_is_a_jwt_unless_a_cwt_is_preferred(hall: Hall, accept: str) -> None:
+    """draft-21 8.1: by content negotiation; both say the same, and where all lists are (draft-21 9.2)."""
+    await hall.carded()
+    await hall.issuer.lock("jisoo", "lost", "citizen")
+    address = (await hall.http.get("/issuer/status")).json()["status_lists"][0]
+    jwt = await hall.http.get(address, headers={"Accept": accept})
+    cwt = await hall.http.get(address, headers={"Accept": "application/statuslist+cwt"})
+    assert jwt.headers["content-type"] == "application/statuslist+jwt"
+    assert cwt.headers["content-type"] == "application/statuslist+cwt"
+    assert jwt.headers["vary"] == cwt.headers["vary"] == "Accept" and jwt.headers["etag"] != cwt.headers["etag"]
+    read = [StatusToken.parse(answer.content) for answer in (jwt, cwt)]
+    for one in read:
+        one.check(PublicKey.from_jwk(hall.seals[1].signer.jwk), address, hall.clock.now())
+        assert one.aggregation == f"{BASE}/issuer/status" and one.ttl == TTL
+    assert read[0].list == read[1].list
+
+
+async def test_whoever_has_an_unchanged_list_is_not_sent_it_again_whichever_process_answers(hall: Hall) -> None:
+    await hall.carded(copies=1)
+    address = hall.issuer.lists.uri((await hall.db.all("SELECT list_id FROM ticket"))[0]["list_id"])
+    known = {"If-None-Match": (await hall.http.get(address)).headers["etag"]}
+    hall.clock.advance(minutes=10)
+    hall.opened(hall.db)
+    assert (await hall.http.get(address, headers=known)).status_code == 304
+    await hall.issuer.lock("jisoo", "lost", "citizen")
+    assert (await hall.http.get(address, headers=known)).status_code == 200
+    await hall.issuer.release("jisoo", "officer-1", hall.evidence())
+    assert (await hall.http.get(address, headers=known)).status_code == 304, "it says what it said"
+    hall.clock.advance(RESEND)
+    assert (await hall.http.get(address, headers=known)).status_code == 200
+
+
+async def test_a_database_that_was_put_back_is_believed(hall: Hall) -> None:
+    """A backup from before a lock: what this process holds never happened."""
+    await hall.carded()
+    row = (await hall.db.all("SELECT list_id, idx FROM ticket"))[0]
+    await hall.issuer.lock("jisoo", "lost", "citizen")
+    assert StatusToken.parse((await hall.issuer.lists.token(row["list_id"])).token).list.read(row["idx"]) == SUSPENDED
+    await hall.db.run("UPDATE ticket SET status = 0, touched = 0")
+    await hall.db.run("UPDATE status_list SET version = 0")
+    assert StatusToken.parse((await hall.issuer.lists.token(row["list_id"])).token).list.read(row["idx"]) == 0
