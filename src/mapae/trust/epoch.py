@@ -24,6 +24,7 @@ import msgspec
 from mapae.errors import Code, Refused
 from mapae.formats import cbor
 from mapae.formats.status import StatusList
+from mapae.trust.log.tree import Frontier, leaf_hash
 
 T = TypeVar("T")
 
@@ -39,23 +40,12 @@ _BITS = (1, 2, 4, 8)
 _OTHER_BYTES = re.compile(rb"[^\0]")
 
 
-def _leaf_hash(record: bytes) -> bytes:
-    return hashlib.sha256(b"\x00" + record).digest()
-
-
-def _node_hash(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def root(records: Sequence[bytes]) -> bytes:
+def root(records: Iterable[bytes]) -> bytes:
     """RFC 9162 2.1.1 over leaf records that stand in order."""
-    if not records:
-        return hashlib.sha256(b"").digest()
-    level = [_leaf_hash(record) for record in records]
-    while len(level) > 1:  # pairing from the left, the odd one carried up, is the tree that splits at a power of two
-        paired = [_node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
-        level = paired + level[len(paired) * 2 :]
-    return level[0]
+    tree = Frontier()
+    for one in records:
+        tree.add(leaf_hash(one))
+    return tree.root()
 
 
 def record(uri: str, list_: StatusList) -> bytes:
