@@ -8,9 +8,23 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
 from mapae.trust.log import acts
 from mapae.trust.log.acts import Act
 from mapae.trust.log.entry import Entry
+from mapae.trust.log.note import (
+    COSIGNATURE,
+    ED25519,
+    ML_DSA_44,
+    Checkpoint,
+    Note,
+    VerifierKey,
+    cosign,
+    sign_checkpoint,
+)
+from mapae.trust.log.policy import Policy
 from mapae.trust.log.rules import State
 
 NOW = 1_795_000_000
@@ -185,3 +199,36 @@ def _act(dice: Random, now: int, era: int, statement: bytes) -> Act:
             return acts.Anchor(
                 party, one(("stream", "stream 2")), seq, one(("root",)), dice.randrange(3), at(now + 9), statement
             )
+
+
+class NoteHand:
+    """Signs notes with a key made from a word: `kind` is one of note.py's."""
+
+    def __init__(self, name: str, kind: int = ED25519, word: str | None = None) -> None:
+        seed = digest(f"note key {word or name}")
+        make = MLDSA44PrivateKey.from_seed_bytes if kind == ML_DSA_44 else Ed25519PrivateKey.from_private_bytes
+        self._private: Any = make(seed)
+        self.vkey = VerifierKey(name, kind, self._private.public_key().public_bytes_raw())
+
+    def sign(self, message: bytes) -> bytes:
+        return self._private.sign(message)
+
+
+ORIGIN = "mapae.example/trust/log/registry"
+LOG = NoteHand(ORIGIN)
+WITNESSES = [NoteHand(f"witness-{n}.example", COSIGNATURE) for n in (1, 2, 3)]
+POST_QUANTUM = NoteHand("witness-4.example", ML_DSA_44)
+
+
+def policy(least: int = 2, witnesses: list[NoteHand] | None = None) -> Policy:
+    hands = WITNESSES if witnesses is None else witnesses
+    named = [(f"w{at}", hand.vkey, None) for at, hand in enumerate(hands, 1)]
+    return Policy.of([LOG.vkey], named, least)
+
+
+def cosigned(checkpoint: Checkpoint, times: dict[int, int], log: NoteHand = LOG) -> Note:
+    """Signed by the log and cosigned by the witnesses of these numbers at these times."""
+    note = sign_checkpoint(checkpoint, log)
+    for at, time in times.items():
+        note = note.with_(cosign(note, (*WITNESSES, POST_QUANTUM)[at - 1], time))
+    return note
