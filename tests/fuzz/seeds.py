@@ -12,13 +12,14 @@ from typing import Any
 
 from fuzz.targets import KEY, NOW
 from hands import OUR_VECTORS, Hand
+from mapae.catalog import Words
 from mapae.clock import SeededDice
 from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.holder.transaction import PAYMENT
-from mapae.trust import epoch
+from mapae.trust import entries, epoch
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -184,6 +185,26 @@ def _certificates() -> list[bytes]:
     return jose.read_x5c(texts[:4]) + jose.read_x5c(texts[4:6])  # type: ignore[return-value]
 
 
+def _documents() -> list[bytes]:
+    words = Words(ko="가", en="A")
+    purpose = entries.Purpose(id="age", name=words, why=words, legal_basis=words, items=("adult",), retention=words)
+    hash = jose.b64u(bytes(32))
+    shop = entries.RelyingParty(id="shop", name=words, x509_hash=hash, purposes=(purpose,))
+    raw = entries.document(shop, "c1")
+    return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" "]
+
+
+def _signers() -> list[bytes]:
+    at = int(NOW.timestamp())
+    hash = jose.b64u(hashlib.sha256(b"").digest())
+    good = {"issuer": "issuer:a", "x5t#S256": hash, "purpose": "document_signer", "from": at - 60, "until": at + 60}
+    gone = {**good, "revoked_at": at, "since": at, "reason": "compromised"}
+    reader = {"reader": hash, "x509_hash": None, "since": at, "reason": "ceased"}
+    return _json(
+        [[good], [reader]], [[gone], []], [[good, good], []], [[{**good, "since": at}], [{**reader, "reader": ""}]]
+    )
+
+
 SEEDS: dict[str, Seeds] = {
     "base64url": lambda: _vectors("base64url"),
     "json_value": lambda: _vectors("json") + _json(QUERY),
@@ -212,6 +233,8 @@ SEEDS: dict[str, Seeds] = {
     "integrity": lambda: [b"sha256-" + b64encode(hashlib.sha256(b"document").digest()), b"sha256-AA sha512-AAAA?x"],
     "status_epoch": lambda: [_epoch(1).encode(), _epoch(2, (3, 2)).encode()],
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
+    "registry_document": _documents,
+    "trust_signers": _signers,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
     "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
     "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],

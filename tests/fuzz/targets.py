@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from mapae.errors import Refused
+from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
 from mapae.formats import type_metadata as types
 from mapae.formats.jose import b64u
@@ -23,7 +23,7 @@ from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item
 from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
-from mapae.trust import epoch
+from mapae.trust import entries, epoch, signers
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -428,6 +428,25 @@ def oid4vci_proofs(data: bytes) -> None:
 
 def _rules(*, attested: bool) -> oid4vci.ProofRules:
     return oid4vci.ProofRules("https://i.example", "c", 10, attested, Attesters([], "home"), lambda nonce: True, NOW)
+
+
+@target
+def registry_document(data: bytes) -> None:
+    """What a replica is handed for a digest the log names."""
+    entry = entries.read_document(data)
+    assert entries.document(entry, jose.decode_json(data)["change"]) == data
+
+
+@target
+def trust_signers(data: bytes) -> None:
+    """Inside a signed trust list."""
+    try:
+        said = msgspec.json.decode(data, type=tuple[list[signers.Signer], list[signers.RevokedReader]])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused(Code.MALFORMED, "not signers") from None
+    signers.must_be_sound(*said)
+    entered = signers.Signers(said[0])
+    _each(lambda: entered.standing(b"", signers.Purpose.DOCUMENT_SIGNER, NOW))
 
 
 @target

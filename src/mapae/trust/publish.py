@@ -7,136 +7,36 @@ over, an authority or a certificate hash that is none, the same relying party, c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
 import msgspec
 
-from mapae.catalog import Words
 from mapae.errors import Code, Refused
-from mapae.formats.jose import Jws, PublicKey, Signing, check_times, sign_jws, unb64u
+from mapae.formats.jose import Jws, PublicKey, Signing, check_times, sign_jws
 from mapae.formats.x509 import Anchors
 from mapae.trust import signers as logged
+from mapae.trust.entries import (
+    AccessAuthority,
+    Entry,
+    Issuer,
+    Purpose,
+    RelyingParty,
+    WalletProvider,
+    must_be_sound,
+    registry_id,
+)  # fmt: skip
+from mapae.trust.log.state import Tables
+from mapae.trust.replicated import Standing, standing
 from mapae.trust.signers import RevokedReader, Signer, Signers
+
+__all__ = [
+    "AccessAuthority", "Entry", "Issuer", "Purpose", "RelyingParty", "TrustList", "WalletProvider",
+]  # fmt: skip
 
 TYPE: Final = "mapae-trust-list+jwt"
 LIMIT: Final = 4 * 1024 * 1024
-_ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
-_ACCOUNT = re.compile(r"|[0-9a-f]{40}")
-
-
-class Issuer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose seals count, for which types of credential, and where its status lists are.
-
-    `logged`: only signers it has entered in the trust log count. `voice` (RFC 7638 thumbprint of the key that signs its
-    statements to the log; empty: the key of its first certificate) and `account` (20 bytes in hexadecimal, where the
-    log is on a chain; empty: the voice's last 20 bytes) are the same for each kind of party.
-    """
-
-    id: str
-    name: Words
-    ca: tuple[bytes, ...]  # DER anchors; standard base64 on the wire
-    vcts: tuple[str, ...]
-    doctypes: tuple[str, ...]
-    status_prefix: str
-    logged: bool = False
-    voice: str = ""
-    account: str = ""
-
-
-class WalletProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """Who vouches for wallets. `logged`: only with attesters it has entered in the trust log."""
-
-    id: str
-    name: Words
-    ca: tuple[bytes, ...]
-    logged: bool = False
-    voice: str = ""
-    account: str = ""
-
-
-class AccessAuthority(msgspec.Struct, frozen=True, kw_only=True):
-    """Who certifies the keys with which relying parties sign their requests, and speaks for them to the log."""
-
-    id: str
-    name: Words
-    ca: tuple[bytes, ...]
-    voice: str = ""
-    account: str = ""
-
-
-class Purpose(msgspec.Struct, frozen=True, kw_only=True):
-    """What a relying party may ask for, why, on which legal basis, and how long it may keep the answer."""
-
-    id: str
-    name: Words
-    why: Words
-    legal_basis: Words
-    items: tuple[str, ...]
-    retention: Words
-
-
-class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may ask, with which certificate (base64url SHA-256 of its DER, as in `x509_hash:`), for which purposes."""
-
-    id: str
-    name: Words
-    x509_hash: str
-    purposes: tuple[Purpose, ...]
-
-
-Party = Issuer | WalletProvider | AccessAuthority
-Entry = Party | RelyingParty
-KINDS: Final[Mapping[str, type[Entry]]] = {
-    "issuer": Issuer,
-    "wallet_provider": WalletProvider,
-    "access_ca": AccessAuthority,
-    "relying_party": RelyingParty,
-}
-
-
-def kind_of(entry: Entry) -> str:
-    match entry:
-        case Issuer():
-            return "issuer"
-        case WalletProvider():
-            return "wallet_provider"
-        case AccessAuthority():
-            return "access_ca"
-        case RelyingParty():
-            return "relying_party"
-        case _:
-            assert_never(entry)
-
-
-def registry_id(entry: Entry) -> str:
-    """How the log and its signers name an entry: its kind and its id."""
-    return f"{kind_of(entry)}:{entry.id}"
-
-
-def must_be_sound(entry: Entry) -> None:
-    """What no entry may be, whoever approved it. MALFORMED, or BAD_CERTIFICATE for an authority that is none."""
-    _require(_ID.fullmatch(entry.id) is not None, "an id is small letters, digits and . : / _ -")
-    match entry:
-        case RelyingParty():
-            _require(len(unb64u(entry.x509_hash)) == 32, "the certificate hash is not a SHA-256")
-            _require(len({p.id for p in entry.purposes}) == len(entry.purposes) > 0, "purposes must differ")
-            for purpose in entry.purposes:
-                _require(len(set(purpose.items)) == len(purpose.items) > 0, "a purpose asks for each item once")
-        case Issuer():
-            _must_be_anchors(entry.ca)
-            _require(bool(entry.vcts or entry.doctypes), "an issuer issues something")
-            _require(
-                entry.status_prefix.startswith(("https://", "http://")) and entry.status_prefix.endswith("/"),
-                "the status prefix is a URL that ends in a slash",
-            )
-        case WalletProvider() | AccessAuthority():
-            _must_be_anchors(entry.ca)
-    if not isinstance(entry, RelyingParty):
-        _require(not entry.voice or len(unb64u(entry.voice)) == 32, "the voice is not a SHA-256")
-        _require(_ACCOUNT.fullmatch(entry.account) is not None, "an account is 20 bytes in hexadecimal")
 
 
 class TrustList(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +76,23 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
             signers=tuple(sorted(signers, key=lambda signer: signer.x5t)),
             revoked_readers=tuple(sorted(revoked_readers, key=lambda revoked: revoked.reader)),
         )
+
+    @classmethod
+    def of_replica(
+        cls, state: Tables, documents: Mapping[bytes, bytes], *, now: datetime, life: timedelta
+    ) -> TrustList:  # fmt: skip
+        """The same list from the log: a folded state, and the documents it names, by their SHA-256.
+
+        A replica that holds the registry log alone has no relying parties on it, only those revoked.
+        """
+        return cls.of_standing(standing(state, documents, int(now.timestamp())), now=now, life=life)
+
+    @classmethod
+    def of_standing(cls, standing: Standing, *, now: datetime, life: timedelta) -> TrustList:
+        return cls.of(
+            standing.entries, seq=standing.seq, now=now, life=life, signers=standing.signers,
+            revoked_readers=standing.revoked_readers,
+        )  # fmt: skip
 
     @classmethod
     def parse(cls, token: str | bytes, key: PublicKey | Mapping[str, str], now: datetime) -> TrustList:
@@ -221,12 +138,6 @@ class TrustList(msgspec.Struct, frozen=True, kw_only=True):
             return None
         party = registry_id(entry)
         return Signers(signer for signer in self.signers if signer.issuer == party)
-
-
-def _must_be_anchors(ders: Sequence[bytes]) -> None:
-    if not ders:
-        raise Refused(Code.BAD_CERTIFICATE, "an authority without a certificate")
-    Anchors(ders)
 
 
 def _require(holds: bool, otherwise: str) -> None:

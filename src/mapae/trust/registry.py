@@ -25,18 +25,18 @@ from mapae.formats.jose import PublicKey, b64u
 from mapae.formats.x509 import Profile, Subject, leaf, serial_number, x509_hash
 from mapae.keys import Signer
 from mapae.trust import store
-from mapae.trust.publish import (
+from mapae.trust.entries import (
     KINDS,
     AccessAuthority,
     Entry,
     Issuer,
     Purpose,
     RelyingParty,
-    TrustList,
     WalletProvider,
     kind_of,
     must_be_sound,
 )  # fmt: skip
+from mapae.trust.publish import TrustList
 from mapae.trust.store import Proposal
 
 __all__ = [
