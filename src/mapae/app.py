@@ -8,6 +8,7 @@ with an unreadable pack, key or certificate.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from starlette.routing import BaseRoute
@@ -15,19 +16,22 @@ from starlette.routing import BaseRoute
 from .catalog import Country
 from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
+from .db import Db
 from .errors import Code, Refused
 from .formats import p256
 from .formats.x509 import Profile, Subject
-from .house import Foundation, House, Role
-from .issuer import authorize_web, desk_web, portal_web
+from .house import Foundation, House, Role, Round
+from .issuer import authorize_web, desk_web, epochs_web, portal_web
+from .issuer.anchoring import AnchorsLog
 from .issuer.authorization import Attesters
 from .issuer.authorize import Authorize
 from .issuer.desk import Desk
+from .issuer.epochs import Epochs
 from .issuer.identity import Identity
 from .issuer.issue import Issuer
 from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
-from .issuer.status import Seal
+from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
@@ -46,6 +50,7 @@ from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.web import routes as wallet_routes
 
+ISSUER = "issuer:issuer"  # our own, as the registry names it
 WALLET_PROVIDER = "wallet-provider"  # our own, among those of the trust list
 
 More = Callable[[House], Sequence[BaseRoute]]
@@ -209,15 +214,26 @@ async def _issuer(house: House) -> None:
     )  # fmt: skip
     simulator = f"{f.settings.url_of('issuer')}/demo/authenticator"
     demo = desk_web.DemoAuthenticator(simulator, f.http) if f.settings.demo else None
+    house.epochs = _epochs(f, db, house.issuer.lists)
     desk_doors = desk_web.routes(house.desk, house.officers, demo)
     routes = [
         *issuer_routes(house.issuer, house.authorize),
         *desk_doors,
         *portal_web.routes(house.portal),
         *authorize_web.routes(house.authorize, f.dice),
+        *epochs_web.routes(house.epochs),
     ]
-    rounds = [(300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices)]
-    await house.add("issuer", Role(routes, house.issuer.promises(), rounds))
+    rounds: list[Round] = [
+        (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices),
+        (min(5, f.settings.epoch), house.epochs.cut_when_due),
+    ]  # fmt: skip
+    await house.add("issuer", Role(routes, house.issuer.promises() | house.epochs.promises(), rounds))
+
+
+def _epochs(f: Foundation, db: Db, lists: StatusLists) -> Epochs:
+    origin = f"{f.settings.base_url.partition('://')[2]}/trust/log"
+    log = AnchorsLog(f.peers("issuer"), f.clock, ISSUER, origin, f.signer("issuer", "voice"))
+    return Epochs(db, f.clock, lists, ISSUER, timedelta(seconds=f.settings.epoch), log)
 
 
 def _seal(f: Foundation, name: str, profile: Profile) -> Seal:

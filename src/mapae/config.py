@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_engine: str = ""
     """Who verifies several signatures at a time: crypto_mb when that library is there; empty: the engine, in turn."""
 
+    epoch: int = 300
+    """Seconds between two anchors of a publisher's status lists in the log."""
+
     demo: bool = False
     """Run as the demo country: seeded people, simulators, software authenticator. Never for real people."""
 

@@ -59,6 +59,7 @@ PATHS = {
     "inbox": "/carrier/inbox",
 }
 Progress = Callable[[int], None]
+EPOCH = 60  # seconds: a visitor can wait for a lock to reach the offline packs
 _KEY = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -83,7 +84,7 @@ def shops(country: str) -> dict[str, Shop]:
 
 def demo_settings(**given: Any) -> Settings:
     """Settings of a demo country: every role, its shops, simulators."""
-    return with_shops(checked(Settings(demo=True, **given)))
+    return with_shops(checked(Settings(**{"demo": True, "epoch": EPOCH, **given})))
 
 
 def with_shops(settings: Settings) -> Settings:

@@ -34,6 +34,7 @@ from .errors import Code, Refused, where
 from .formats.jose import PublicKey
 from .issuer.authorize import Authorize
 from .issuer.desk import Desk
+from .issuer.epochs import Epochs
 from .issuer.issue import Issuer
 from .issuer.officers import Officers
 from .issuer.portal import Portal
@@ -158,6 +159,7 @@ class House:
     desk: Desk
     portal: Portal
     authorize: Authorize
+    epochs: Epochs
     verifier: Verifier
 
     def __init__(self, foundation: Foundation) -> None:

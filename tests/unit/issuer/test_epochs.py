@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 
 from issuing import BASE, Hall
 from mapae.clock import SeededDice
 from mapae.db import Db, Duplicate, Tx
 from mapae.errors import Code, Refused
-from mapae.formats.status import SUSPENDED
+from mapae.formats.jose import PublicKey
+from mapae.formats.status import SUSPENDED, StatusToken
 from mapae.issuer import epoch_store as store
-from mapae.issuer.epochs import LATE, WHOLE, Anchor, Epochs
+from mapae.issuer.anchoring import AnchorsLog
+from mapae.issuer.epochs import LATE, WHOLE, Anchor, Anchoring, Epochs
+from mapae.issuer.epochs_web import routes
 from mapae.issuer.status import LIFE, StatusLists
+from mapae.keys import Signer
 from mapae.outbox import Outbox
 from mapae.trust.epoch import Delta, Epoch, applied
+from mapae.trust.log import acts, statement
+from mapae.ui.site import application
 
 PREFIX = f"{BASE}/issuer/status/"
 PERIOD = timedelta(minutes=5)
@@ -61,11 +71,11 @@ class Country:
         self.epochs = self.process()
         self.outbox = Outbox(db, self.hall.clock, self.epochs.promises())
 
-    def process(self) -> Epochs:
+    def process(self, log: Anchoring | None = None) -> Epochs:
         """Another process on this database, that holds nothing yet."""
         seal = self.hall.seals[1]
         lists = StatusLists(self.hall.db, self.hall.clock, SeededDice(6), seal, PREFIX, 1024)
-        return Epochs(self.hall.db, self.hall.clock, lists, "issuer:issuer", PERIOD, self.log)
+        return Epochs(self.hall.db, self.hall.clock, lists, "issuer:issuer", PERIOD, log or self.log)
 
     async def newest(self) -> Epoch:
         return Epoch.parse((await self.epochs.newest()).body)
@@ -165,8 +175,8 @@ async def test_a_restart_begins_at_the_newest_epoch(country: Country) -> None:
     await country.hall.db.run("UPDATE status_list SET version = version + 1")
     assert await fresh.cut() == 2
     assert await country.statuses(Epoch.parse((await fresh.newest()).body)) == {SUSPENDED}
-    held = await country.hall.opened(country.hall.db).lists._read(row["list_id"])
-    assert held.bits.read(row["idx"]) == SUSPENDED
+    token = (await country.hall.opened(country.hall.db).lists.token(row["list_id"])).token
+    assert StatusToken.parse(token).list.read(row["idx"]) == SUSPENDED
 
 
 async def test_from_any_epoch_to_any_later_one(country: Country) -> None:
@@ -303,3 +313,59 @@ async def test_a_statement_of_another_reason_is_not_given_up(country: Country) -
     with pytest.raises(Refused) as refused:
         await country.epochs.anchor()
     assert refused.value.code is Code.LEDGER_RULE and (await store.waiting(country.hall.db, 9))[0].seq == 1
+
+
+# --- the statement, and the doors -------------------------------------------------------------------------------------
+
+
+class Trust:
+    """The trust role's door, as far as a statement is read there."""
+
+    def __init__(self, voice: bytes) -> None:
+        self.voice = voice
+        self.acts: list[acts.Act] = []
+
+    async def call(self, role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        assert (role, path, set(message)) == ("trust", "/trust/submit", {"act", "signed"})
+        act = acts.parse(json.loads(json.dumps(message["act"])))
+        assert statement.must_say(message["signed"], act, "mapae.test/trust/log").voice == self.voice
+        self.acts.append(act)
+        return {}
+
+
+async def test_the_log_is_asked_by_a_statement_in_the_issuers_own_voice(country: Country) -> None:
+    voice = Signer.ephemeral()
+    trust = Trust(PublicKey.from_jwk(voice.jwk).thumbprint_raw)
+    log = AnchorsLog(trust, country.hall.clock, "issuer:issuer", "mapae.test/trust/log", voice)
+    epochs = country.process(log)
+    await epochs.cut()
+    await epochs.anchor()
+    epoch = await country.newest()
+    party = hashlib.sha256(b"issuer:issuer").digest()
+    (act,) = trust.acts
+    assert isinstance(act, acts.Anchor)
+    said = (act.party, act.stream, act.seq, act.root, act.leaves, act.next_update)
+    assert said == (party, epoch.stream, 1, epoch.root, epoch.leaves, epoch.next_update)
+
+
+async def test_the_doors_send_epochs_and_what_changed(country: Country) -> None:
+    app = application(routes(country.epochs), clock=country.hall.clock)
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
+    assert (await http.get("/issuer/status-epoch")).status_code == 404
+    await country.hall.carded()
+    await country.epochs.cut()
+    await country.hall.issuer.lock("jisoo", "lost", "citizen")
+    first = await http.get("/issuer/status-epoch")
+    again = await http.get("/issuer/status-epoch", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, first.headers["cache-control"]) == (304, "no-cache")
+    await country.epochs.cut()
+    newest = await http.get("/issuer/status-epoch", headers={"If-None-Match": first.headers["etag"]})
+    numbered, step = await http.get("/issuer/status-epoch/2"), await http.get("/issuer/status-epoch/2/since/1")
+    for answer in (first, newest, numbered, step):
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["content-type"] == "application/cbor"
+    assert "immutable" in numbered.headers["cache-control"] and numbered.content == newest.content
+    made = applied(Epoch.parse(first.content), Delta.parse(step.content))
+    assert made == Epoch.parse(newest.content)
+    for bad in ("3", "0", "01", "-1", "x", "9" * 19, "2/since/2", "2/since/0"):
+        assert (await http.get(f"/issuer/status-epoch/{bad}")).status_code == 404, bad
