@@ -25,6 +25,7 @@ from mapae.keys import Vault
 from mapae.ui.words import say
 from mapae.verifier import store
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner
+from mapae.verifier.dark import Basement
 from mapae.verifier.questions import LIFE, REMEMBER, UNSEEN, Access, Questions, TrustSource, registered
 from mapae.verifier.store import Outcome, Session, Till, Verdict
 
@@ -80,14 +81,15 @@ class Verifier:
 
     def __init__(
         self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, http: httpx.AsyncClient, base: str, trust: TrustSource,
-        country: Country, access: Mapping[str, Access], own_queries: bool = False,
+        country: Country, access: Mapping[str, Access], own_queries: bool = False, basement: Basement | None = None,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._clock, self._dice = db, vault, clock, dice
         self._country = country
         self.questions = Questions(
             db=db, vault=vault, clock=clock, dice=dice, http=http, base=base, trust=trust, country=country,
-            access=access, own_queries=own_queries,
+            access=access, own_queries=own_queries, basement=basement,
         )  # fmt: skip
+        self.basement = basement
 
     @property
     def shops(self) -> tuple[str, ...]:

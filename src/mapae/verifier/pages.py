@@ -5,13 +5,19 @@ Promises: every outcome and every code has words. Trusts: the verdict. Keeps: no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from mapae.catalog import Country
 from mapae.errors import Code
 from mapae.ui.words import knows
+from mapae.verifier.dark import PackState
+from mapae.verifier.doubt import Doubtful
 from mapae.verifier.kiosk import Ended, Waiting
+from mapae.verifier.offline import Offline
 from mapae.verifier.store import Outcome, Verdict
 
 _STEPS: Final = ("issuer", "seal", "holder", "dates", "standing", "request")
@@ -52,7 +58,36 @@ def ended(look: Ended) -> dict[str, Any]:
         "shown": [(msgspec.to_builtins(label), name, value) for label, name, value in look.shown],
         "erased": look.erased,
         "seconds": look.seconds,
+        "offline": _grounds(verdict.offline) if verdict.offline is not None else None,
     }
+
+
+def pack(state: PackState) -> dict[str, Any]:
+    """The state of the offline pack, as the start page shows it."""
+    return {
+        "light": state.light.value, "trust": _age(state.trust), "status": _age(state.status), "late": state.late,
+    }  # fmt: skip
+
+
+def doubts(found: Sequence[Doubtful], country: Country) -> list[dict[str, Any]]:
+    """The newest are enough for a page; `mapae pack doubtful` has all."""
+    names = {id: msgspec.to_builtins(purpose.name) for id, purpose in country.purposes.items()}
+    return [
+        {"at": datetime.fromtimestamp(one.at, UTC), "purpose": names.get(one.purpose), "doubt": one.doubt.value}
+        for one in found[:20]
+        if one.purpose in names
+    ]
+
+
+def _grounds(offline: Offline) -> dict[str, Any]:
+    return {"tier": offline.tier.value, "trust": _age(offline.trust), "status": _age(offline.status)}
+
+
+def _age(seconds: int) -> tuple[str, int]:
+    """A unit (`checker.age.<unit>`) and how many of it, never made younger by rounding."""
+    if seconds < 2 * 3600:
+        return "minutes", -(-seconds // 60)
+    return ("hours", -(-seconds // 3600)) if seconds < 2 * 86_400 else ("days", -(-seconds // 86_400))
 
 
 def _reason(verdict: Verdict) -> str:
@@ -64,6 +99,8 @@ def _reason(verdict: Verdict) -> str:
             return "access_denied" if verdict.code == Code.ACCESS_DENIED else "declined"
         case Outcome.REFUSED if verdict.code == Code.EXPIRED:
             return "document_expired"
+        case Outcome.ACCEPTED if verdict.offline is not None:
+            return "accepted_offline"
         case _:
             reason = verdict.code or verdict.outcome.value
             return reason if knows(f"checker.reason.{reason}") else "malformed"

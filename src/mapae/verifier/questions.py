@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from mapae.verifier import dcapi, oid4vp, store
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question, own_question, question
 from mapae.verifier.check import (
     Answer,
+    Asked,
     ByBrowser,
     ByRedirect,
     Format,
@@ -47,7 +48,11 @@ from mapae.verifier.check import (
     examine_answer,
     verified,
 )
-from mapae.verifier.standing import StatusLists
+from mapae.verifier.dark import Basement
+from mapae.verifier.doubt import Accepted
+from mapae.verifier.offline import Offline
+from mapae.verifier.standing import StatusLists, Unreachable
+from mapae.verifier.steps import Examined
 from mapae.verifier.store import Outcome, Session, Verdict
 
 LIFE: Final = timedelta(seconds=120)  # of a question: time to find the phone
@@ -85,12 +90,13 @@ class Questions:
 
     def __init__(
         self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, http: httpx.AsyncClient, base: str, trust: TrustSource,
-        country: Country, access: Mapping[str, Access], own_queries: bool = False,
+        country: Country, access: Mapping[str, Access], own_queries: bool = False, basement: Basement | None = None,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._clock, self._dice = db, vault, clock, dice
         self.base = base.rstrip("/")
         self._host = oid4vp.host_of(base)
-        self.trust = trust
+        self.trust = basement.trust if basement is not None else trust
+        self.basement = basement
         self.country = country
         self._access = dict(access)
         self._own_queries = own_queries
@@ -271,37 +277,64 @@ class Questions:
     async def _end(self, session: Session, answered: oid4vp.Answered, tie: Tie, code: str | None) -> None:
         """Check, and write the verdict down once. With `code` a good one waits for its browser."""
         shown: bytes | None = None
+        kept: tuple[Accepted, ...] = ()
         if isinstance(answered, oid4vp.Declined):
             verdict = Verdict(Outcome.DECLINED, code=answered.error)
         else:
-            verdict, shown = await self._judge(session, answered.value, tie)
+            verdict, shown, kept = await self._judge(session, answered.value, tie)
         now = self._clock.now()
         if code is not None and verdict.outcome in (Outcome.ACCEPTED, Outcome.NO):
             won = await store.hold(
-                self._db, session.id, verdict, now, shown=shown, code=_digest(code), until=now + RETURN
+                self._db, session.id, verdict, now, shown=shown, code=_digest(code), until=now + RETURN, accepted=kept
             )  # fmt: skip
         else:
-            won = await store.end(self._db, session.id, verdict, now, shown=shown, erase_at=now + UNSEEN)
+            won = await store.end(
+                self._db, session.id, verdict, now, shown=shown, erase_at=now + UNSEEN, accepted=kept
+            )  # fmt: skip
         self._keys.pop(session.id, None)
         if not won:
             raise Refused(Code.SESSION_SPENT, "this question has been answered")
 
-    async def _judge(self, session: Session, token: Any, tie: Tie) -> tuple[Verdict, bytes | None]:
+    async def _judge(
+        self, session: Session, token: Any, tie: Tie
+    ) -> tuple[Verdict, bytes | None, tuple[Accepted, ...]]:  # fmt: skip
         trusted, manner = await self.trust(), read_manner(session)
         asked = self._question(trusted, session.relying_party, session.purpose, session.form, session.manner)
         formats: str | None = None
         try:
             if isinstance(token, dict):
                 formats = _formats(asked, token)
-            answer = await self._check(asked, token, tie, self._trusted(trusted, manner))
-            return self._conclusion(session, asked, answer, manner)
+            answer, grounds, examined = await self._check(asked, token, tie, trusted, manner)
+            verdict, shown = self._conclusion(session, asked, answer, manner)
         except Refused as refused:
             if refused.step is None:
                 raise
-            return Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=formats), None
+            return Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=formats), None, ()
+        if grounds is None or self.basement is None:
+            return verdict, shown, ()
+        kept: tuple[Accepted, ...] = ()
+        if verdict.outcome is Outcome.ACCEPTED:
+            kept = await self.basement.to_keep(session.relying_party, session.purpose, examined)
+        return replace(verdict, offline=grounds), shown, kept
 
-    async def _check(self, asked: Question, token: Any, tie: Tie, trusted: Trusted) -> Answer:
-        halfway = examine_answer(token, asked.asked(tie), trusted, self._clock.now())
+    async def _check(
+        self, asked: Question, token: Any, tie: Tie, trusted: TrustList, manner: Manner
+    ) -> tuple[Answer, Offline | None, tuple[Examined, ...]]:
+        """As the network has it; with the offline pack where trust or status cannot be had (`dark.py`)."""
+        basement, purpose = self.basement, self.country.purposes.get(asked.purpose)
+        once = asked.asked(tie)
+        if basement is None or purpose is None or manner.anchors:
+            return await self._check_online(once, token, trusted, manner), None, ()
+        if not basement.is_ours(trusted):
+            try:
+                return await self._check_online(once, token, trusted, manner), None, ()
+            except Unreachable as gone:
+                if basement.state() is None:
+                    raise gone from None
+        return await basement.check(once, token, purpose, self._lists)
+
+    async def _check_online(self, asked: Asked, token: Any, trusted: TrustList, manner: Manner) -> Answer:
+        halfway = examine_answer(token, asked, self._trusted(trusted, manner), self._clock.now())
         lists: dict[str, Listed] = {}
         with step("standing"):
             for _, examined in halfway:

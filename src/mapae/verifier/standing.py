@@ -21,7 +21,7 @@ import httpx
 from mapae.bodies import ACCEPTED, body_within
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
-from mapae.formats.status import StatusRef, StatusToken
+from mapae.formats.status import StatusList, StatusRef, StatusToken
 from mapae.formats.x509 import check_chain
 from mapae.trust.signers import Purpose
 from mapae.verifier.steps import Issuer, Listed, must_be_of
@@ -31,6 +31,13 @@ PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standin
 LIMIT: Final = 24 * 1024 * 1024  # bytes of one token: 50 million two-bit entries take about 13 MB
 MOST: Final = 64
 LONGEST: Final = 366 * 86400  # seconds we rely on any list; keeps sums with what an issuer wrote inside the calendar
+
+
+class Unreachable(Refused):
+    """There is no list to rely on, and nobody has said anything against it: the issuer cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,8 @@ class StatusLists:
         self._places: OrderedDict[str, _Place] = OrderedDict()
 
     async def listed(self, reference: StatusRef, issuer: Issuer) -> Mapping[str, Listed]:
-        """The list of this reference, for `check.conclude`. Raises Refused(STATUS_UNKNOWN) when there is none."""
+        """The list of this reference, for `check.conclude`. Raises Refused(STATUS_UNKNOWN) when there is none, and it
+        is `Unreachable` where that is all there is to say."""
         must_be_of(reference, issuer)
         uri = reference.uri
         place = self._place(uri)
@@ -82,9 +90,14 @@ class StatusLists:
                 answered = await self._ask(uri, place.held, issuer, now)
                 place.held, place.missed_at = answered or place.held, None if answered else now
             held = place.held
-        if held is None:
-            raise Refused(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached")
+        if held is None or now > _good_until(held):
+            raise Unreachable
         return {uri: Listed(held.token.list, _good_until(held))}
+
+    def last_heard(self, uri: str) -> tuple[StatusList, datetime] | None:
+        """The last list we had of this address and when we had it, however long ago."""
+        place = self._places.get(uri)
+        return (place.held.token.list, place.held.asked_at) if place is not None and place.held is not None else None
 
     def _place(self, uri: str) -> _Place:
         place = self._places.setdefault(uri, _Place())

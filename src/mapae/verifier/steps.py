@@ -61,12 +61,31 @@ STRICT: Final = Policy()
 
 
 @dataclass(frozen=True, slots=True)
+class Young:
+    """Where what is known of an issuer is old (`offline.py`): only copies count that live no longer than `longest`
+    seconds and were signed before `signed_before`, by whoever was trusted then. Their own end then bounds what we may
+    have missed."""
+
+    signed_before: float
+    longest: float
+
+    def must_be(self, starts: float | None, ends: float | None, signed: float | None) -> None:
+        since = signed if signed is not None else starts
+        # Copies round their dates down to whole days: one dated today may have been signed a day later than it says.
+        if since is None or since + ROUNDING > self.signed_before:
+            raise Refused(Code.STALE_PACK, "issued after what this checker knows of its issuer")
+        if ends is None or ends - since > self.longest + ROUNDING:
+            raise Refused(Code.STALE_PACK, "lives too long to be accepted on what this checker knows")
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Whose signatures count, for which types. None: for any type, and status lists wherever its credentials say.
 
     `profile` is what its signers' certificates must be for; None for an authority with profiles of its own. `policy` is
     what is let pass of this issuer; None: what is let pass of all. `signers`: the certificates it has entered in the
-    trust log, and no other counts; None for an issuer that enters none.
+    trust log, and no other counts; None for an issuer that enters none. `young`: what its copies have to be where our
+    knowledge of it is old.
     """
 
     id: str
@@ -78,6 +97,7 @@ class Issuer:
     status_profile: Profile | None = Profile.STATUS_SIGNER
     policy: Policy | None = None
     signers: Signers | None = None
+    young: Young | None = None
 
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
         """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
@@ -234,6 +254,8 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
             raise Refused(Code.MALFORMED, "the credential says nothing about its end")
         _within(starts, ends, now.timestamp())
         _signed_in_time(signed, signer)
+        if issuer.young is not None:
+            issuer.young.must_be(starts, ends, signed)
     with step("standing"):
         status = StatusRef.parse(claims["status"]) if claims.get("status") is not None else None
         _must_have_status(status, issuer, policy)
@@ -280,6 +302,9 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         validity = signed.mso.validity
         _within(validity.valid_from.timestamp(), validity.valid_until.timestamp(), now.timestamp())
         _signed_in_time(validity.signed.timestamp(), signer)
+        if issuer.young is not None:
+            from_, until, at = validity.valid_from, validity.valid_until, validity.signed
+            issuer.young.must_be(from_.timestamp(), until.timestamp(), at.timestamp())
     with step("standing"):
         _must_have_status(signed.mso.status, issuer, policy)
     return Examined(Format.MDOC, issuer, document.doctype, namespaces, x5c, signed.mso.status)

@@ -8,12 +8,18 @@ Refuses: nothing of its own; a lost race is a False or None that the caller name
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+import msgspec
+
 from mapae.audit import Event, record
 from mapae.db import Db, Row, Tx
+from mapae.verifier import doubt_store
+from mapae.verifier.doubt import Accepted
+from mapae.verifier.offline import Offline
 
 
 class Outcome(StrEnum):
@@ -43,6 +49,7 @@ class Verdict:
     code: str | None = None
     note: str | None = None
     format: str | None = None
+    offline: Offline | None = None  # on what it stands, where no network was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +158,23 @@ async def mark_fetched(db: Db, id: str, now: datetime) -> None:
     await db.run("UPDATE check_session SET fetched_at = $2 WHERE id = $1 AND fetched_at IS NULL", id, _epoch(now))
 
 
-async def end(db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, erase_at: datetime) -> bool:
+async def end(
+    db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, erase_at: datetime,
+    accepted: Sequence[Accepted] = (),
+) -> bool:  # fmt: skip
     """End an open question with its verdict and erase its key. False: it had ended already."""
 
     async def body(tx: Tx) -> bool:
         ended = await tx.run(
             "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = $3, step = $4,"
-            " code = $5, note = $6, format = $7, shown = $8, erase_at = $9 WHERE id = $1 AND state = 'open'",
+            " code = $5, note = $6, format = $7, shown = $8, erase_at = $9, offline = $10"
+            " WHERE id = $1 AND state = 'open'",
             id, _epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
-            _epoch(erase_at),
+            _epoch(erase_at), _grounds(verdict),
         )  # fmt: skip
         if ended == 0:
             return False
+        await doubt_store.add(tx, accepted)
         await record(tx, Event(id, "check", "ended", "verifier", _facts(verdict)), now)
         return True
 
@@ -170,20 +182,22 @@ async def end(db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes 
 
 
 async def hold(
-    db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, code: bytes, until: datetime
-) -> bool:
+    db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, code: bytes, until: datetime,
+    accepted: Sequence[Accepted] = (),
+) -> bool:  # fmt: skip
     """Keep a verdict back until the browser that asked returns with `code`. False: the question had ended already."""
 
     async def body(tx: Tx) -> bool:
         held = await tx.run(
             "UPDATE check_session SET state = 'returning', secret = NULL, outcome = $2, step = $3, code = $4,"
-            " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8"
+            " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8, offline = $10"
             " WHERE id = $1 AND state = 'open'",
             id, verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown, _epoch(until),
-            code,
+            code, _grounds(verdict),
         )  # fmt: skip
         if held == 0:
             return False
+        await doubt_store.add(tx, accepted)
         await record(tx, Event(id, "check", "answered", "verifier", {}), now)
         return True
 
@@ -232,6 +246,8 @@ _TURNED_AWAY = (
 
 def _facts(verdict: Verdict) -> dict[str, str | int]:
     facts: dict[str, str | int] = {"outcome": verdict.outcome.value}
+    if verdict.offline is not None:
+        facts["tier"] = verdict.offline.tier.value
     return facts | {key: value for key in ("step", "code", "format") if (value := getattr(verdict, key)) is not None}
 
 
@@ -306,7 +322,12 @@ def _session(row: Row) -> Session:
 
 
 def _verdict(row: Row) -> Verdict:
-    return Verdict(Outcome(row["outcome"]), row["step"], row["code"], row["note"], row["format"])
+    grounds = msgspec.json.decode(row["offline"], type=Offline) if row["offline"] is not None else None
+    return Verdict(Outcome(row["outcome"]), row["step"], row["code"], row["note"], row["format"], grounds)
+
+
+def _grounds(verdict: Verdict) -> str | None:
+    return msgspec.json.encode(verdict.offline).decode() if verdict.offline is not None else None
 
 
 def _bytes(value: bytes | None) -> bytes | None:

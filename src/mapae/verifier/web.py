@@ -23,7 +23,7 @@ from mapae.ui.pages import page
 from mapae.verifier.ask import Form
 from mapae.verifier.kiosk import ENROLMENT, Verifier, Waiting
 from mapae.verifier.oid4vp import REQUEST_TYPE, RESPONSE_LIMIT
-from mapae.verifier.pages import ended, waiting
+from mapae.verifier.pages import doubts, ended, pack, waiting
 from mapae.verifier.questions import Questions
 from mapae.verifier.store import Till
 
@@ -87,7 +87,13 @@ class _Checker:
             }
             for purpose in await self._verifier.purposes(till)
         ]
-        return page(request, "checker/start.html", shop=await self._shop(till), purposes=purposes)
+        basement = self._verifier.basement
+        state = basement.state() if basement is not None else None
+        found = await basement.doubtful(till.relying_party) if basement is not None else []
+        return page(
+            request, "checker/start.html", shop=await self._shop(till), purposes=purposes,
+            pack=pack(state) if state is not None else None, doubts=doubts(found, self._verifier.questions.country),
+        )  # fmt: skip
 
     async def _enrolment(self, request: Request, till: Till | None, code: str, *, wrong: bool = False) -> Response:
         """Also for a browser that is a till already: a tablet moves from one shop to another."""

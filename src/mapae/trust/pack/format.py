@@ -158,6 +158,11 @@ def seal(manifest: Manifest, signer: Signing) -> bytes:
     return cbor.dumps(cose.Sign1(cose.PROTECTED, {}, payload, signature).encode())
 
 
+def manifest_of(head: bytes) -> Manifest:
+    """Of a head that somebody sealed."""
+    return _opened(head)
+
+
 def make(
     signer: Signing, bodies: Mapping[bytes, tuple[int, bytes]], sizes: Mapping[bytes, int], names: Mapping[str, bytes],
     *, origin: str, number: int, made: int, late: tuple[bytes, ...] = (),

@@ -1,0 +1,255 @@
+"""The counter's life without a network: its offline pack, kept fresh while there is one and stood on when there is
+none.
+
+Promises: what the network says comes first; only where the trust list or a status list cannot be had does the pack
+speak, and then the verdict carries the tier and both ages. A list this process had from the issuer itself after the
+pack was made still counts against a card. On each new pack, before it takes the old one's place, what was accepted
+without a network is looked at again (`doubt.py`). Trusts: packs as `Keeper` lets them in. Keeps: the pack's folder; of
+this relying party its own registration, as the trust list last had it; of what it accepted what `doubt.py` says.
+Refuses: a pack too old for the purpose (STALE_PACK); to speak for questions outside the country pack, or about foreign
+cards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+import httpx
+import msgspec
+import structlog
+
+from mapae.catalog import Purpose
+from mapae.clock import Clock, Dice
+from mapae.db import Db
+from mapae.errors import Code, Refused, step
+from mapae.formats.status import StatusList
+from mapae.keys import Vault
+from mapae.trust.pack.keep import Fetched, Keeper
+from mapae.trust.pack.verify import Opened
+from mapae.trust.publish import RelyingParty, TrustList
+from mapae.verifier import doubt_store
+from mapae.verifier.check import Answer, Asked, conclude, examine_answer
+from mapae.verifier.doubt import Accepted, Doubt, Doubtful, Tagger, accepted, doubted_signers, newly_not_valid
+from mapae.verifier.offline import Known, Light, Offline, Tier, clock, light, reach
+from mapae.verifier.standing import StatusLists, Unreachable
+from mapae.verifier.steps import Examined, Listed
+
+BREATH: Final = 20_000  # tags made before others get their turn
+TrustSource = Callable[[], Awaitable[TrustList]]
+_WORST: Final = (Tier.FULL, Tier.MARKED, Tier.YOUNG)
+_log = structlog.get_logger("mapae.verifier")
+
+
+@dataclass(frozen=True, slots=True)
+class PackState:
+    """What the checker's page says of its pack. Ages in seconds; `late`: publishers whose lists are older than that."""
+
+    light: Light
+    trust: int
+    status: int
+    late: int
+
+
+class Basement:
+    """One a verifier process. `online` is the trust list as the network has it; `parties` whom this process asks
+    for."""
+
+    def __init__(
+        self, keeper: Keeper, *, online: TrustSource, db: Db, vault: Vault, clock: Clock, dice: Dice,
+        http: httpx.AsyncClient, base: str, parties: Collection[str],
+    ) -> None:  # fmt: skip
+        self._keeper, self._online, self._db, self._vault = keeper, online, db, vault
+        self._clock, self._dice, self._http, self._base = clock, dice, http, base
+        self._parties = frozenset(parties)
+        keeper.before = self._look_again
+        self._known: Known | None = None
+        self._list: TrustList | None = None  # of the pack, with our own registrations
+        self._registered: tuple[RelyingParty, ...] = ()
+        self._seen: TrustList | None = None
+
+    # --- the pack -----------------------------------------------------------------------------------------------------
+
+    def reopen(self) -> None:
+        """At the start: the pack and our registrations as they were left. A pack that does not hold is not used."""
+        self._registered = _read_registrations(self._keeper.note("registrations"))
+        try:
+            self._keeper.reopen()
+        except Refused as refused:
+            _log.error("the offline pack on disk does not hold", code=refused.code.value, step=refused.step)
+        self._taken()
+
+    async def refresh(self) -> Fetched | None:
+        """Every epoch. None: nobody answered; what we have stays in force."""
+        self._keeper.note_time(int(self._clock.now().timestamp()))
+        await doubt_store.sweep(self._db, self._clock.now())
+        try:
+            fetched = await self._keeper.fetch(self._http, self._base)
+        except Refused as refused:
+            if refused.code is Code.UNAVAILABLE:
+                return None
+            _log.error("an offline pack was refused", code=refused.code.value, step=refused.step, why=refused.detail)
+            raise
+        self._taken()
+        return fetched
+
+    def now(self) -> datetime:
+        """Never behind what witnesses vouched for."""
+        opened = self._keeper.opened
+        return clock(self._clock.now(), opened.newest if opened is not None else 0, self._keeper.high_water)
+
+    def state(self) -> PackState | None:
+        opened = self._keeper.opened
+        if opened is None:
+            return None
+        at = self.now().timestamp()
+        trust = max(0, int(at - opened.as_of))
+        status = max([int(at - one.as_of) for one in opened.statuses], default=trust)
+        late = sum(one.late for one in opened.statuses)
+        return PackState(light(max(trust, status)), trust, max(0, status), late)
+
+    async def doubtful(self, party: str | None = None) -> list[Doubtful]:
+        return await doubt_store.report(self._db, party)
+
+    # --- trust --------------------------------------------------------------------------------------------------------
+
+    async def trust(self) -> TrustList:
+        """The trust list from the network, or where it cannot be had the pack's. Raises Refused(UNAVAILABLE)."""
+        try:
+            found = await self._online()
+        except Refused as refused:
+            if refused.code is not Code.UNAVAILABLE or self._list is None:
+                raise
+            return self._list
+        if found is not self._seen:
+            self._seen = found
+            self._remember(found)
+        return found
+
+    def is_ours(self, trusted: TrustList) -> bool:
+        """Whether this list came out of the pack."""
+        return trusted is self._list
+
+    def _remember(self, found: TrustList) -> None:
+        mine = tuple(party for party in found.relying_parties if party.id in self._parties)
+        if mine != self._registered:
+            self._registered = mine
+            self._keeper.keep_note("registrations", msgspec.json.encode(mine))
+            self._taken(again=True)
+
+    def _taken(self, *, again: bool = False) -> None:
+        opened = self._keeper.opened
+        if opened is None or (not again and self._known is not None and self._known.opened is opened):
+            return
+        self._known = Known(opened)
+        gone = opened.state.readers_revoked
+        mine = [party for party in self._registered if sha256(msgspec.json.encode(party)).digest() not in gone]
+        self._list = msgspec.structs.replace(opened.trust_list, relying_parties=tuple(mine))
+
+    # --- a check ------------------------------------------------------------------------------------------------------
+
+    async def check(
+        self, asked: Asked, token: Any, purpose: Purpose, lists: StatusLists
+    ) -> tuple[Answer, Offline, tuple[Examined, ...]]:
+        """All six steps on the pack's trust; a status list is asked for once more, then it is the last one heard or the
+        pack's, whichever is newer. Raises Refused with `step`."""
+        known = self._known
+        if known is None:
+            raise Refused(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached", step="standing")
+        now = self.now()
+        with step("issuer"):
+            trusted = known.trusted(purpose, now)
+        halfway = examine_answer(token, asked, trusted, now)
+        found: dict[str, Listed] = {}
+        grounds: list[Offline] = []
+        with step("standing"):
+            for _, examined in halfway:
+                if examined.status is None:
+                    grounds.append(known.standing(None, purpose, now))
+                    continue
+                listed, heard = await self._listed(known, examined, trusted.lists, lists, purpose)
+                grounds.append(known.standing(examined.status.uri, purpose, now, heard))
+                if listed is not None:
+                    found[examined.status.uri] = listed
+        answer = conclude(halfway, found, now)
+        return answer, _weakest(grounds), tuple(one for _, one in halfway)
+
+    async def _listed(
+        self, known: Known, examined: Examined, packed: Mapping[str, Listed], lists: StatusLists, purpose: Purpose
+    ) -> tuple[Listed | None, datetime | None]:
+        """The list for one copy, and when its issuer was heard of it if that was later than the pack."""
+        assert examined.status is not None
+        uri = examined.status.uri
+        try:
+            answered = await lists.listed(examined.status, examined.issuer)
+            return answered[uri], self.now()
+        except Unreachable:
+            heard = _newer(uri, lists, known.opened)
+            if heard is None:
+                return packed.get(uri), None
+            return Listed(heard[0], heard[1] + reach(purpose)), heard[1]
+
+    async def to_keep(self, party: str, purpose: str, examined: Iterable[Examined]) -> tuple[Accepted, ...]:
+        """What is kept of a presentation that was accepted with no network."""
+        now = self.now()
+        key = await doubt_store.key_of_today(self._db, self._vault, self._dice, now)
+        return tuple(
+            accepted(self._dice.token(12), party, purpose, now, one.x5c[0], one.status, key)
+            for one in examined
+            if one.status is not None
+        )
+
+    # --- doubt --------------------------------------------------------------------------------------------------------
+
+    async def _look_again(self, old: Opened | None, new: Opened) -> None:
+        keys = await doubt_store.keys(self._db, self._vault)
+        if not keys:
+            return
+        wanted = {day: await doubt_store.tags(self._db, day) for day in keys}
+        found: list[tuple[int, bytes, Doubt]] = []
+        made = 0
+        for uri, places in newly_not_valid(old, new):
+            for day, key in keys.items():
+                tagger = Tagger(key, uri)
+                for index, why in places.items():
+                    tag = tagger.tag(index)
+                    if tag in wanted[day]:
+                        found.append((day, tag, why))
+                made += len(places)
+                if made > BREATH:
+                    made = 0
+                    await asyncio.sleep(0)
+        mine = await doubt_store.signers(self._db)
+        signers = {signer: since for signer, since in doubted_signers(new).items() if signer in mine}
+        marked = await doubt_store.mark(self._db, found, signers) if found or signers else 0
+        if marked:
+            _log.warning("presentations accepted without a network are doubtful", count=marked)
+
+
+def _newer(uri: str | None, lists: StatusLists, opened: Opened) -> tuple[StatusList, datetime] | None:
+    """The list this process had from its issuer after the pack was made: it knows of locks the pack does not."""
+    heard = lists.last_heard(uri) if uri is not None else None
+    publisher = opened.publisher(uri) if uri is not None else None
+    if heard is None or (publisher is not None and heard[1].timestamp() <= publisher.as_of):
+        return None
+    return heard
+
+
+def _weakest(grounds: Iterable[Offline]) -> Offline:
+    every = list(grounds)
+    tier = max((one.tier for one in every), key=_WORST.index)
+    return Offline(tier, max(one.trust for one in every), max(one.status for one in every))
+
+
+def _read_registrations(raw: bytes | None) -> tuple[RelyingParty, ...]:
+    if raw is None:
+        return ()
+    try:
+        return msgspec.json.decode(raw, type=tuple[RelyingParty, ...])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        _log.error("the registrations kept beside the offline pack cannot be read")
+        return ()
