@@ -13,7 +13,6 @@ from hashlib import sha256
 from typing import Any
 
 import httpx
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mapae.catalog import Words
@@ -21,6 +20,7 @@ from mapae.clock import MovableClock
 from mapae.formats.jose import unb64u
 from mapae.formats.status import INVALID, StatusList
 from mapae.keys import Signer
+from mapae.trust.entries import AccessAuthority, Issuer, Party, document, registry_id
 from mapae.trust.epoch import Epoch, EpochList
 from mapae.trust.log.entry import (
     ZERO,
@@ -47,7 +47,6 @@ from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format
 from mapae.trust.pack.build import Packs
 from mapae.trust.pack.format import Pack
-from mapae.trust.publish import AccessAuthority, Issuer, Party, registry_id
 from unit.verifier.world import AUTHORITY, DOCTYPE, NOW, STATUS_PREFIX, VCT, Authority
 
 BASE = "http://mapae.test"
@@ -130,7 +129,7 @@ class Nation:
         return entry
 
     def admit(self, party: Party, roles: int) -> bytes:
-        subject, raw = digest(registry_id(party)), msgspec.json.encode(party)
+        subject, raw = digest(registry_id(party)), document(party, "change-1")
         self.documents[sha256(raw).digest()] = raw
         terms = PartyAdmitted(
             subject[-20:], digest("voice of " + party.id), roles, self.seconds, self.seconds + YEARS,

@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Final
 
 import httpx
@@ -29,9 +28,10 @@ from mapae.db import Db
 from mapae.errors import Code, Refused, step
 from mapae.formats.status import StatusList
 from mapae.keys import Vault
+from mapae.trust.entries import RelyingParty
 from mapae.trust.pack.keep import Fetched, Keeper
 from mapae.trust.pack.verify import Opened
-from mapae.trust.publish import RelyingParty, TrustList
+from mapae.trust.publish import TrustList
 from mapae.verifier import doubt_store
 from mapae.verifier.check import Answer, Asked, conclude, examine_answer
 from mapae.verifier.doubt import Accepted, Doubt, Doubtful, Tagger, accepted, doubted_signers, newly_not_valid
@@ -146,9 +146,7 @@ class Basement:
         if opened is None or (not again and self._known is not None and self._known.opened is opened):
             return
         self._known = Known(opened)
-        gone = opened.state.readers_revoked
-        mine = [party for party in self._registered if sha256(msgspec.json.encode(party)).digest() not in gone]
-        self._list = msgspec.structs.replace(opened.trust_list, relying_parties=tuple(mine))
+        self._list = msgspec.structs.replace(opened.trust_list, relying_parties=self._registered)
 
     # --- a check ------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from mapae.trust.log.state import AnchoredRoot
 from mapae.trust.log.tiles import WIDTH, bundle
 from mapae.trust.pack import format, store
 from mapae.trust.pack.format import Pack, digest
-from mapae.trust.pack.verify import CHECKPOINT, POLICY, STATUS, EpochHead, ListOf, entries_name, status_name
+from mapae.trust.pack.verify import ANCHORS, CHECKPOINT, POLICY, STATUS, EpochHead, ListOf, entries_name, status_name
 
 MOST_DELTAS: Final = 32  # kept ready, of those asked for last
 _log = structlog.get_logger("mapae.pack")
@@ -163,7 +163,9 @@ class Packs:
                 self._state.fold(Log.REGISTRY, raw)
 
     async def _put_statuses(self, draft: _Draft) -> None:
-        note = Note.parse(await self._source.checkpoint(Log.ANCHORS))
+        raw = await self._source.checkpoint(Log.ANCHORS)
+        draft.put(raw, ANCHORS)
+        note = Note.parse(raw)
         size, anchors = Checkpoint.parse(note.text).size, await self._source.anchors()
         for publisher, prefix in await self._source.publishers():
             party, stream = sha256(publisher.encode()).digest(), sha256(prefix.encode()).digest()

@@ -22,7 +22,7 @@ def must_follow(old: Opened, new: Opened) -> None:
     before, after = old.registry, new.registry
     if after.checkpoint.size < before.checkpoint.size or after.age_from < before.age_from:
         raise _older("its registry")
-    if new.anchors.size < old.anchors.size:
+    if new.anchors.checkpoint.size < old.anchors.checkpoint.size or new.anchors.age_from < old.anchors.age_from:
         raise _older("its anchors")
     for status in old.statuses:
         party = new.state.parties.get(status.party)
@@ -39,7 +39,8 @@ def _must_be_one_history(old: Opened, new: Opened) -> None:
         raise Refused(Code.FORKED, "the registry log has another history than the one seen before")
     # Of the anchors log a pack has only what it needs; that longer heads extend shorter ones is what witnesses sign
     # for.
-    if new.anchors.size == old.anchors.size and new.anchors.root != old.anchors.root:
+    before, after = old.anchors.checkpoint, new.anchors.checkpoint
+    if after.size == before.size and after.root != before.root:
         raise Refused(Code.FORKED, "the anchors log has another history than the one seen before")
     for status in old.statuses:
         for now in new.statuses:

@@ -2,12 +2,12 @@
 
 1 `whole`       every part is what the manifest says, and the key the manifest names has signed it (`format.read`)
 2 `policy`      the pack is of the log of the policy that this checker has pinned
-3 `checkpoint`  the registry's head is signed by that log and cosigned by a quorum of the policy's witnesses
+3 `checkpoint`  the heads of both logs are signed by them and cosigned by a quorum of the policy's witnesses
 4 `replica`     the entries, folded by the rules of the log, amount to that very head
 5 `publisher`   the key of step 1 is one that a live party has entered in the log for signing lists
 6 `documents`   each party's document is the one whose digest the log has; they make up the trust list
 7 `status`      each publisher's lists have the root that the publisher, an issuer with that prefix, anchored; and the
-                anchor is proven to be in the anchors log, whose head a quorum cosigned
+                anchor is proven to be in the anchors log, under a head that a quorum cosigned
 8 `time`        nothing says of itself that it is later than what the witnesses vouch for
 
 Promises: an `Opened` pack passed all of them; a refusal names its step. How old it may be is another question:
@@ -28,9 +28,7 @@ import msgspec
 
 from mapae.errors import Code, Refused, step
 from mapae.formats import cbor
-from mapae.formats.jose import b64u
 from mapae.formats.status import StatusList
-from mapae.trust import signers
 from mapae.trust.epoch import root
 from mapae.trust.log.entry import LARGEST, Entry, Kind, Log, Purpose, Role
 from mapae.trust.log.note import Note
@@ -41,19 +39,11 @@ from mapae.trust.log.tiles import WIDTH, unbundle
 from mapae.trust.log.tree import Head
 from mapae.trust.pack import format
 from mapae.trust.pack.format import Pack
-from mapae.trust.publish import (
-    AccessAuthority,
-    Issuer,
-    Party,
-    TrustList,
-    WalletProvider,
-    must_be_sound,
-    registry_id,
-)
-from mapae.trust.signers import Reason, RevokedReader, Signer
+from mapae.trust.publish import TrustList
 
 POLICY: Final = "policy"
 CHECKPOINT: Final = "registry.checkpoint"
+ANCHORS: Final = "anchors.checkpoint"
 ENTRIES: Final = "registry.entries."
 STATUS: Final = "status."
 AHEAD: Final = 3600  # seconds a single clock may be ahead of the quorum's, and still be believed to be a clock
@@ -119,10 +109,10 @@ class Opened:
     pack: Pack
     policy: Policy
     registry: Cosigned
+    anchors: Cosigned
     state: State
     trust_list: TrustList
     statuses: tuple[Status, ...]
-    anchors: Head
     newest: int
 
     @property
@@ -152,6 +142,7 @@ def open_pack(raw: bytes | Pack, policy: Policy) -> Opened:
             raise _bad("the pack is of another log than the policy this checker has pinned")
     with step("checkpoint"):
         registry = _cosigned(policy, pack.named(CHECKPOINT), pack.manifest.origin)
+        anchors = _cosigned(policy, pack.named(ANCHORS), anchors_origin(pack.manifest.origin))
     with step("replica"):
         state = _folded(pack, registry.checkpoint.size)
         if state.head(Log.REGISTRY) != Head(registry.checkpoint.size, registry.checkpoint.root):
@@ -166,10 +157,9 @@ def open_pack(raw: bytes | Pack, policy: Policy) -> Opened:
         statuses = tuple(status for status, _ in found)
         _must_differ(statuses)
     with step("time"):
-        newest = _newest([registry, *(anchored for _, anchored in found)])
+        newest = _newest([registry, anchors, *(anchored for _, anchored in found)])
         _must_be_past(state, statuses, newest)
-    heads = [Head(anchored.checkpoint.size, anchored.checkpoint.root) for _, anchored in found]
-    return Opened(pack, policy, registry, state, trust_list, statuses, max(heads, default=Head(0, b"")), newest)
+    return Opened(pack, policy, registry, anchors, state, trust_list, statuses, newest)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -211,58 +201,11 @@ def _must_publish(state: State, pack: Pack, at: int) -> None:
 
 
 def _trust_list(pack: Pack, state: State, at: int) -> TrustList:
-    entries: list[Party] = []
-    named: dict[bytes, str] = {}
-    for subject, party in state.parties.items():
-        if party.revoked is not None:
-            continue
-        entry = _entry(subject, party.roles, pack.content(party.document))
-        named[subject] = registry_id(entry)
-        if party.live(at):
-            entries.append(entry)
-    now = datetime.fromtimestamp(at, UTC)
-    return TrustList.of(
-        entries, seq=state.size(Log.REGISTRY), now=now, life=LIFE, signers=_signers(state, named),
-        revoked_readers=_revoked_readers(state),
-    )  # fmt: skip
-
-
-def _entry(subject: bytes, roles: int, raw: bytes) -> Party:
-    """The party's document says which kind of party it is by the subject that this makes it."""
-    kinds: tuple[tuple[type[Party], int], ...] = (
-        (Issuer, Role.ISSUER), (WalletProvider, Role.WALLET_PROVIDER), (AccessAuthority, Role.REGISTRAR),
-    )  # fmt: skip
-    for kind, role in kinds:
-        try:
-            entry = msgspec.json.decode(raw, type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            continue
-        if sha256(registry_id(entry).encode()).digest() == subject and roles & role:
-            must_be_sound(entry)
-            return entry
-    raise _bad("a party's document is of somebody else")
-
-
-def _signers(state: State, named: Mapping[bytes, str]) -> Iterator[Signer]:
-    for thumbprint, key in state.keys.items():
-        if key.party not in named:
-            continue
-        ended = key.revoked
-        yield Signer(
-            issuer=named[key.party], x5t=b64u(thumbprint), purpose=list(signers.Purpose)[key.purpose - 1],
-            starts=key.valid_from, ends=key.valid_until, revoked_at=ended.at if ended else None,
-            since=ended.since if ended else None, reason=_reason(ended.reason) if ended else None,
-        )  # fmt: skip
-
-
-def _revoked_readers(state: State) -> Iterator[RevokedReader]:
-    for reader, end in state.readers_revoked.items():
-        why = end.revoked
-        yield RevokedReader(reader=b64u(reader), x509_hash=None, since=why.since, reason=_reason(why.reason))
-
-
-def _reason(number: int) -> Reason:
-    return list(Reason)[number - 1]
+    """Of relying parties it has only those revoked: nobody needs the others without a network but themselves."""
+    documents = {
+        party.document: pack.content(party.document) for party in state.parties.values() if party.revoked is None
+    }
+    return TrustList.of_replica(state, documents, now=datetime.fromtimestamp(at, UTC), life=LIFE)
 
 
 def _epochs(pack: Pack) -> Iterator[str]:

@@ -15,8 +15,9 @@ from hands import refuses
 from mapae.errors import Code, Refused
 from mapae.formats.status import INVALID, VALID
 from mapae.keys import Signer
+from mapae.trust.entries import document
 from mapae.trust.log import tiles
-from mapae.trust.log.entry import Log, Role
+from mapae.trust.log.entry import Kind, Log, PartyAdmitted, Role
 from mapae.trust.log.note import COSIGNATURE
 from mapae.trust.log.policy import Policy
 from mapae.trust.pack import format
@@ -197,20 +198,22 @@ def test_a_key_entered_for_something_else_does_not_publish() -> None:
 
 
 def test_each_partys_document_has_to_be_the_one_in_the_log() -> None:
-    raw = msgspec.json.encode(NATION.issuer)
+    raw = document(NATION.issuer, "change-1")
     place = "_" + sha256(raw).hexdigest()
     refused("documents", Code.BAD_PACK, NATION.repacked(PACK, **{place: None}))
     refused("documents", Code.BAD_PACK, NATION.repacked(PACK, **{place: raw.replace(b"demo", b"evil")}))
 
 
-def test_a_document_of_somebody_else_under_a_partys_digest_is_refused() -> None:
+def test_a_document_of_somebody_else_makes_nobody_a_member() -> None:
     """The log says which document; that the document is this party's, its own id says."""
     nation = small()
-    other = msgspec.structs.replace(nation.issuer, id="other")
-    nation.documents[sha256(msgspec.json.encode(nation.issuer)).digest()] = msgspec.json.encode(nation.issuer)
-    subject = nation.admit(other, Role.WALLET_PROVIDER)
-    assert subject
-    refused("documents", Code.BAD_PACK, nation.pack(), nation.pinned)
+    raw = document(msgspec.structs.replace(nation.issuer, id="other"), "change-1")
+    nation.documents[sha256(raw).digest()] = raw
+    terms = PartyAdmitted(
+        digest("c")[-20:], digest("v"), Role.ISSUER, nation.seconds, nation.seconds + 99, sha256(raw).digest()
+    )
+    nation.append(Kind.PARTY, digest("issuer:third"), terms)
+    assert [issuer.id for issuer in open_pack(nation.pack(), nation.pinned).trust_list.issuers] == ["demo-issuer"]
 
 
 # --- status -----------------------------------------------------------------------------------------------------------
@@ -300,9 +303,10 @@ def test_nothing_is_later_than_the_witnesses_say() -> None:
     at = nation.seconds
     nation.later(seconds=AHEAD + 60)
     nation.revoke_reader(digest("a shop"))
-    nation_note = nation.note(Log.REGISTRY, times=(at, at, at))
-    refused("time", Code.BAD_PACK, nation.repacked(nation.pack(), registry__checkpoint=nation_note,
-            **{PROOF: proof_at(nation, at)}), nation.pinned)  # fmt: skip
+    notes = {"registry__checkpoint": Log.REGISTRY, "anchors__checkpoint": Log.ANCHORS}
+    early = {name: nation.note(log, times=(at, at, at)) for name, log in notes.items()}
+    pack = nation.repacked(nation.pack(), **early, **{PROOF: proof_at(nation, at)})
+    refused("time", Code.BAD_PACK, pack, nation.pinned)
     nation = small()
     nation.later(hours=1)
     nation.anchor(iat=nation.seconds + 7200, next_update=nation.seconds + 9000)
