@@ -11,7 +11,8 @@ tags stand for; a place is one copy of one card, shown once, and whose it is onl
 help, and only then, it becomes: this person was in this shop at that time. That is why the window is short, and why
 nothing is kept of what was checked online.
 
-Promises: pure; a tag is found again by nobody without the key. Trusts: opened packs. Keeps: nothing itself. Refuses: nothing.
+Promises: pure; a tag is found again by nobody without the key. Trusts: opened packs. Keeps: nothing itself. Refuses:
+nothing.
 """
 
 from __future__ import annotations
