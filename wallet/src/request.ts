@@ -40,6 +40,8 @@ export interface Asked extends AnswerTo {
   /** Null for a stranger: nobody registered what it may ask. */
   readonly purpose: Purpose | null;
   readonly stranger: Stranger | null;
+  /** When the list that names the party was signed (seconds), where that list is over: the registry has been silent since. */
+  readonly knownAt: number | null;
   readonly expires: number | null;
   readonly query: Query;
   readonly transactions: readonly Payment[];
@@ -57,7 +59,7 @@ export async function openRequest(link: RequestLink, net: Net, trust: Trust, bas
   const walletNonce = b64u(random(16));
   const raw = await fetchObject(link, net, walletNonce);
   if (raw.length > LONGEST) throw new Problem("too_large", "request");
-  const { opened, party } = await signedBy(raw, trust, now);
+  const { opened, party, knownAt } = await signedBy(raw, trust, now);
   const { claims } = opened;
   const clientId = word(claims, "client_id");
   if (clientId !== link.clientId) throw new Problem("bad_request", "client_id is not the one in the link");
@@ -73,7 +75,7 @@ export async function openRequest(link: RequestLink, net: Net, trust: Trust, bas
   const to: AnswerTo = { responseUri: address, state: plainWord(claims["state"]) };
   try {
     const said = await understood(claims);
-    return { ...to, clientId, ...said, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"]) };
+    return { ...to, clientId, ...said, knownAt, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"]) };
   } catch (thrown) {
     const problem = asProblem(thrown);
     const error = ERRORS[problem.code];
@@ -99,13 +101,13 @@ export async function sendError(net: Net, { responseUri, state }: AnswerTo, erro
 }
 
 /** By our access authority, and on the list (the newest, before we say no); or by a stranger. */
-async function signedBy(raw: string, trust: Trust, now: number): Promise<{ opened: OpenedByChain; party: RelyingParty | null }> {
+async function signedBy(raw: string, trust: Trust, now: number): Promise<{ opened: OpenedByChain; party: RelyingParty | null; knownAt: number | null }> {
   let unknown: Problem | null = null;
   for (const atMost of [ASKED_MS, 0]) {
-    const list = await trust.list(atMost);
+    const list = await trust.forShowing(atMost);
     try {
       const opened = await openByChain(raw, TYPE, anchors(list.access_ca), "access", now);
-      return { opened, party: await partyOf(list, opened.leaf.der) };
+      return { opened, party: await partyOf(list, opened.leaf.der), knownAt: list.exp * 1000 <= now ? list.iat : null };
     } catch (thrown) {
       unknown = asProblem(thrown);
       if (!["unknown_relying_party", "signer_revoked", "bad_certificate"].includes(unknown.code)) throw unknown;
@@ -113,7 +115,7 @@ async function signedBy(raw: string, trust: Trust, now: number): Promise<{ opene
   }
   // Our own authority certified it and the list does not name it: its registration ended.
   if (unknown && unknown.code !== "bad_certificate") throw unknown;
-  return { opened: await openByStranger(raw, TYPE, now), party: null };
+  return { opened: await openByStranger(raw, TYPE, now), party: null, knownAt: null };
 }
 
 /** Section 5.9.3: the client_id says whose certificate it is. Returns the DNS name it proves, if it is one. */

@@ -2,7 +2,8 @@
  * The trust list: who may issue what, and who may ask for what.
  * Promises: a list is used only when it was signed by the pinned trust key and is in date. Trusts: the key served beside the wallet's
  * own code at first start (whoever could change it could change the code), never replaced silently afterwards.
- * Keeps: the key and the last good list, so that both work offline. Refuses: an unsigned, expired or older list.
+ * Keeps: the key and the last good list, so that both work offline. Refuses: an unsigned, expired or older list; but cards can be shown
+ * to whom an expired one names while nobody answers, for `LATE_MS`, and the holder is told.
  */
 import { b64u, type Bytes, sha256, unb64 } from "./bytes.ts";
 import { type Claims, openByKey } from "./jws.ts";
@@ -60,6 +61,8 @@ interface Kept {
 const FRESH_MS = 60_000;
 /** Who asks is looked up in a list this old at the most, so that a shop struck off gets no answer within seconds. */
 export const ASKED_MS = 5_000;
+/** As long as a copy may live. A shop struck off meanwhile could still ask a phone that cannot reach the registry. */
+export const LATE_MS = 30 * 86_400_000;
 
 /** Names come as {ko, en}; a plain string counts for both languages. */
 export function wordsOf(value: unknown): Words {
@@ -87,6 +90,18 @@ export class Trust {
       return await this.fetchList(good?.list);
     } catch (thrown) {
       if (good && thrown instanceof Problem && thrown.code === "offline") return good.list;
+      throw thrown;
+    }
+  }
+
+  /** The same; where the registry does not answer at all and no list is in date, the last one for a while after its end. */
+  async forShowing(atMost: number): Promise<TrustList> {
+    try {
+      return await this.list(atMost);
+    } catch (thrown) {
+      const kept = await this.store.meta<Kept>("trust-list");
+      const silent = thrown instanceof Problem && ["offline", "unavailable"].includes(thrown.code);
+      if (kept && silent && this.now() < kept.list.exp * 1000 + LATE_MS) return kept.list;
       throw thrown;
     }
   }

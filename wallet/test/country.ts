@@ -119,6 +119,7 @@ export class Country {
   requestClaims: Record<string, unknown> = {};
   /** Whether the trust list names the shop. */
   listed = true;
+  trustAnswer: "list" | "nobody" | "rubbish" = "list";
   /** Whether its registration was taken back. */
   revoked = false;
   /** What the issuer entered in the trust log; null: it enters nothing. */
@@ -154,6 +155,7 @@ export class Country {
     this.calls.push(`${init.method ?? "GET"} ${new URL(url).pathname}`);
     const cut = this.cut && this.cut.at === this.asked ? this.cut : null;
     if (cut && !cut.seen) throw new TypeError("the network is gone");
+    if (this.trustAnswer === "nobody" && url.endsWith("/trust/list")) throw new TypeError("the network is gone");
     const answer = await this.answer(new URL(url), init).catch((fault: unknown) => {
       console.error("the test country failed", fault); // else it would look like a lost network
       throw fault;
@@ -167,6 +169,7 @@ export class Country {
     const body = typeof init.body === "string" ? init.body : String(init.body ?? "");
     const path = url.pathname;
     if (path === "/trust/key") return json(this.trustKey.jwk);
+    if (path === "/trust/list" && this.trustAnswer === "rubbish") return typed("application/jwt", "rubbish");
     if (path === "/trust/list") return typed("application/jwt", await this.trustList());
     if (path === "/wallet-provider/devices/me") return json({ device_id: "d1", ...this.device });
     if (path === "/wallet-provider/attestations") return json({ wallet_attestation: await this.attestation(JSON.parse(body).client_jwk), expires_in: 3600 });

@@ -3,8 +3,9 @@ import { decodeJwt } from "jose";
 import { beforeEach, expect, test } from "vitest";
 import { b64u, sha256, unb64u, utf8 } from "../src/bytes.ts";
 import { mdocContext, transcript } from "../src/formats/mdoc.ts";
+import { Problem } from "../src/problem.ts";
 import { encryptionThumbprint, openRequest } from "../src/request.ts";
-import { ASKED_MS } from "../src/trust.ts";
+import { ASKED_MS, LATE_MS } from "../src/trust.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
 import { BASE, Country, certify, DOCTYPE, NOW, OFFER, pair, query } from "./country.ts";
 
@@ -162,6 +163,25 @@ test("refuses a shop whose registration was revoked, within seconds of the list 
   land.revoked = true;
   clock = NOW + ASKED_MS;
   await expect(openRequest(link, wallet.net, wallet.trust, BASE, clock)).rejects.toMatchObject({ code: "signer_revoked" });
+});
+
+test("shows a card while the registry is silent, and says since when; nobody who is not silent is waited out", async () => {
+  const link = { kind: "request" as const, clientId: await land.clientId(), requestUri: `${BASE}/verifier/requests/1`, method: "get" as const };
+  const open = () => openRequest(link, wallet.net, wallet.trust, BASE, clock);
+  const at = (ms: number): void => {
+    clock = NOW + ms;
+    land.requestClaims = { iat: clock / 1000, exp: clock / 1000 + 120 };
+  };
+  await expect(open()).resolves.toMatchObject({ knownAt: null });
+  land.trustAnswer = "nobody";
+  at(6 * 86_400_000);
+  await expect(open()).resolves.toMatchObject({ knownAt: NOW / 1000, party: { id: "guest_house" } });
+  await expect(wallet.trust.list()).rejects.toMatchObject({ code: "offline" });
+  land.trustAnswer = "rubbish";
+  await expect(open()).rejects.toBeInstanceOf(Problem);
+  land.trustAnswer = "nobody";
+  at(LATE_MS + 3600_000);
+  await expect(open()).rejects.toMatchObject({ code: "offline" });
 });
 
 test("a request that runs out before the yes is not answered", async () => {

@@ -1,6 +1,7 @@
 """The citizen's view of trust: the signed list of her country, and nothing beside it.
 
-Promises: what comes from here stands on a list the pinned key signed and that is in date. Trusts: that key; without
+Promises: what comes from here stands on a list the pinned key signed and that is in date; when a registry has been
+silent for longer, cards can still be shown to whom the last list names, for `LATE`. Trusts: that key; without
 one given, the first the registry showed, and from then on no other. Keeps: the pinned key; parsed anchors, one set an
 issuer and list. Refuses: issuers and relying parties the list does not name, certificates the trust log revoked, and
 anybody who asks without signing.
@@ -9,8 +10,8 @@ anybody who asks without signing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     import httpx
 
     from mapae.trust.reader import TrustReader
+
+# As long as a copy may live, and as far as a checker with no network goes (`verifier/offline.py`). A shop that was
+# struck off in that time could still ask whoever cannot reach the registry: the holder is told how old the list is.
+LATE: Final = timedelta(days=30)
 
 
 class _ListedIssuer:
@@ -84,7 +89,8 @@ class Listed:
         found = self._parties.get(x509_hash(chain[0]))
         if found is None:
             raise self.list.stranger(x509_hash(chain[0]))
-        return Party(found.id, by_language(found.name), "listed", found.purposes)
+        known_at = self.list.iat if self.list.exp <= now.timestamp() else None
+        return Party(found.id, by_language(found.name), "listed", found.purposes, known_at)
 
     def asker(self, chain: Chain, now: datetime) -> Checked:
         return check_chain(chain, self._access, now, Profile.ACCESS)
@@ -108,11 +114,19 @@ class CountryTrust:
         self._listed: Listed | None = None
 
     async def today(self) -> View:
+        return self._view(await (await self._reading())())
+
+    async def for_showing(self) -> View:
+        return self._view(await (await self._reading()).late(LATE))
+
+    async def _reading(self) -> TrustReader:
         if self._reader is None:
             from mapae.trust.reader import TrustReader  # late: brings in what only a country's wallet needs
 
             self._reader = TrustReader(self._http, f"{self._base}/trust/list", await self._key(), self._clock)
-        list_ = await self._reader()
+        return self._reader
+
+    def _view(self, list_: TrustList) -> Listed:
         if self._listed is None or self._listed.list is not list_:
             self._listed = Listed(list_)
         return self._listed

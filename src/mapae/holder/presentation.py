@@ -55,6 +55,11 @@ class Asked:
         return self.request.party.standing
 
     @property
+    def known_at(self) -> int | None:
+        """When the list that names whoever asks was signed, where none in date can be had; must be told as well."""
+        return self.request.party.known_at
+
+    @property
     def registered(self) -> bool:
         """Whether the purpose is one on the country's list. Strangers may ask for anything, without saying why."""
         return self.request.purpose is not None
@@ -102,7 +107,7 @@ class Presentation:
         reply.must_be_ok()
         if reply.kind != ACCEPT:
             raise Refused(Code.UNSUPPORTED, "the request object is of another type")
-        view = await self._trust.today()
+        view = await self._trust.for_showing()
         asked = request.authenticate(reply.body, link, nonce, view, self._pocket.now())
         try:
             return self._asked(request.read(asked))
@@ -112,7 +117,7 @@ class Presentation:
 
     async def open_browser(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
         """Check what the Digital Credentials API handed over. `origin` is the platform's word for who asks."""
-        view = await self._trust.today()
+        view = await self._trust.for_showing()
         return self._asked(browser.open_request(protocol, data, origin, view, self._pocket.now()))
 
     async def answer(self, asked: Asked, option: Option | None = None) -> Shown:

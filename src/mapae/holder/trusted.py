@@ -32,6 +32,7 @@ class Party:
     name: Mapping[str, str]  # by language; "" when whoever asks has a name in no particular one
     standing: Standing
     purposes: tuple[Purpose, ...] = ()  # what it registered to ask for; nothing for strangers
+    known_at: int | None = None  # when the list that names it was signed, where that list is over: the holder is told
 
 
 class TrustedIssuer(Protocol):
@@ -75,6 +76,11 @@ class View(Protocol):
 
 class Trust(Protocol):
     async def today(self) -> View: ...
+
+    async def for_showing(self) -> View:
+        """The same, or what was last known where whoever keeps it is out of reach: whoever asks is no stranger for
+        that, and `Party.known_at` says so."""
+        ...
 
 
 def by_language(words: Words) -> dict[str, str]:
@@ -126,6 +132,9 @@ class AnchorTrust:
     async def today(self) -> View:
         return self
 
+    async def for_showing(self) -> View:
+        return self
+
     def issuer(self, identifier: str) -> TrustedIssuer:
         return self._issuer
 
@@ -157,6 +166,9 @@ class Widened:
 
     async def today(self) -> View:
         return _Widened(await self._first.today(), await self._then.today())
+
+    async def for_showing(self) -> View:
+        return _Widened(await self._first.for_showing(), await self._then.for_showing())
 
 
 class _Widened:

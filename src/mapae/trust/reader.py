@@ -1,8 +1,9 @@
 """Reading the trust list from elsewhere: fetched now and then, kept always.
 
 Promises: the list is at most `fresh` old while the registry answers, and the last good one serves while it does not,
-until that list itself is over; an unchanged list is the same object. Trusts: the pinned key and nothing the network
-says. Keeps: the last good list and its ETag. Refuses: a list older than the one we have.
+until that list itself is over, and from `late` for a while longer; an unchanged list is the same object. Trusts: the
+pinned key and nothing the network says. Keeps: the last good list and its ETag. Refuses: a list older than the one we
+have.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class TrustReader:
         self._list: TrustList | None = None
         self._etag: str | None = None
         self._asked: datetime | None = None
+        self._silent = False  # nobody answered the last time: nothing was said against what we have
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self) -> TrustList:
@@ -51,6 +53,16 @@ class TrustReader:
         if held is None:
             raise Refused(Code.UNAVAILABLE, "the trust list cannot be had now")
         return held
+
+    async def late(self, grace: timedelta) -> TrustList:
+        """The same; where the registry is silent and none is in date, the last good one for `grace` after its end."""
+        try:
+            return await self()
+        except Refused:
+            now = self._clock.now().timestamp()
+            if self._list is None or not self._silent or self._list.exp + grace.total_seconds() <= now:
+                raise
+            return self._list
 
     def look_again(self) -> None:
         """Something has changed, and we know it: the next call fetches."""
@@ -71,7 +83,9 @@ class TrustReader:
             # The copy we hold stays good until its own end; without one the caller is refused.
             structlog.get_logger("mapae.trust").warning("trust list not refreshed", kind=type(failed).__name__)
             self._asked = self._clock.now() if self._held() is not None else None
+            self._silent = not isinstance(failed, Refused) or failed.code is Code.UNAVAILABLE
             return
+        self._silent = False
         if got is not None:
             self._list, self._etag = got
         self._asked = self._clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from mapae.errors import Code, Refused
@@ -107,3 +108,32 @@ async def test_two_requests_of_one_question_are_the_same_question(country: Any) 
     made, _ = await requests(country, Form.SD_JWT)
     payload = decode_json(unb64u(made["multisigned"]["data"]["request"]["payload"]))
     assert payload["nonce"] == decode_json(unb64u(made["signed"]["data"]["request"].split(".")[1]))["nonce"]
+
+
+async def test_a_card_is_shown_while_the_registry_is_silent_and_the_holder_is_told_since_when(country: Any) -> None:
+    jisoo = await country.carded()
+    at = int(country.clock.now().timestamp())
+
+    async def nobody(request: httpx.Request, go_on: Any) -> httpx.Response:
+        if request.url.path.startswith("/trust/"):
+            raise httpx.ConnectError("no route to host", request=request)
+        return await go_on(request)
+
+    country.line.watch = nobody
+    country.clock.advance(hours=23)
+    qr, _ = await country.asks("alcohol_tobacco")
+    assert (await jisoo.wallet.open_request(qr)).known_at is None
+    country.clock.advance(days=6)
+    qr, id = await country.asks("alcohol_tobacco")
+    asked = await jisoo.wallet.open_request(qr)
+    assert asked.known_at is not None and at - 3600 <= asked.known_at <= at
+    await jisoo.wallet.present(asked)
+    assert (await country.verdict(id)).outcome.value == "accepted"
+    with pytest.raises(Refused) as refused:  # what is received must stand on a list in date
+        await jisoo.wallet.receive(await country.offer(jisoo.person))
+    assert refused.value.code is Code.UNAVAILABLE
+    country.clock.advance(days=25)
+    qr, _ = await country.asks("alcohol_tobacco")
+    with pytest.raises(Refused) as refused:
+        await jisoo.wallet.open_request(qr)
+    assert refused.value.code is Code.UNAVAILABLE

@@ -144,6 +144,46 @@ async def test_the_last_good_list_serves_until_it_is_over(
     assert caught.value.code is Code.UNAVAILABLE
 
 
+GRACE = timedelta(days=30)
+
+
+async def test_a_silent_registrys_last_list_serves_late_for_as_long_as_was_agreed(
+    reader: TrustReader, registry: Registry, clock: MovableClock
+) -> None:
+    good = await reader()
+    registry.token = None
+    clock.advance(timedelta(hours=1) + GRACE - timedelta(seconds=1))
+    assert await reader.late(GRACE) is good
+    clock.advance(seconds=2)
+    with pytest.raises(Refused) as caught:
+        await reader.late(GRACE)
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["rubbish", a_list(shop()).sign(Signer.ephemeral()), a_list(seq=0).sign(KEY), "x" * (5 * 1024 * 1024)],
+    ids=["rubbish", "another key", "older", "too large"],
+)
+async def test_a_registry_that_says_something_wrong_is_not_silent(
+    reader: TrustReader, registry: Registry, clock: MovableClock, broken: str
+) -> None:
+    await reader()
+    registry.token = broken
+    clock.advance(hours=2)
+    with pytest.raises(Refused):
+        await reader.late(GRACE)
+
+
+async def test_where_a_list_is_to_be_had_nothing_late_is_used(
+    reader: TrustReader, registry: Registry, clock: MovableClock
+) -> None:
+    await reader()
+    clock.advance(hours=2)
+    registry.token = a_list(shop(), seq=2, now=clock.now()).sign(KEY)
+    assert (await reader.late(GRACE)).seq == 2
+
+
 async def test_a_reader_recovers(reader: TrustReader, registry: Registry) -> None:
     registry.token = None
     with pytest.raises(Refused):

@@ -128,9 +128,13 @@ class Ask extends Screen {
   }
 
   private knownView(): TemplateResult {
+    const { knownAt } = this.presentation.asked;
+    const days = knownAt === null ? 0 : Math.max(1, Math.floor((this.wallet.now() / 1000 - knownAt) / 86_400));
     return html`<p class="asker-mark">${icon("shield")}</p>
       ${heading(t("ask.title", { party: this.party }))}
-      <p class="verified centre" data-testid="verified">${t("ask.verified")}</p>`;
+      ${knownAt === null
+        ? html`<p class="verified centre" data-testid="verified">${t("ask.verified")}</p>`
+        : html`<p class="panel warn" data-testid="known-late">${t("ask.late", { days: String(days) })}</p>`}`;
   }
 
   private strangerView(): TemplateResult {

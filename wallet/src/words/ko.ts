@@ -177,6 +177,7 @@ export const ko = {
 
   "ask.title": "{party}에서 요청합니다",
   "ask.verified": "신뢰목록에 등록된 곳입니다",
+  "ask.late": "이 휴대전화는 {days}일 동안 등록부에 닿지 못했습니다. 그때는 등록된 곳이었습니다. 그 사이 등록이 취소되었을 수 있으니 아는 곳일 때만 보여 주세요.",
   "ask.purpose": "목적",
   "ask.why": "이유",
   "ask.legal": "근거",
