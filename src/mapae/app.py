@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import httpx
 from starlette.routing import BaseRoute
 
 from .catalog import Country
@@ -66,15 +67,16 @@ async def open_house(
     founding: Founding | None = None,
     more: More = lambda house: (),
     rates: bool = True,
+    line: httpx.AsyncBaseTransport | None = None,
 ) -> House:
     """Build every role the settings name and put their doors into one application (`house.site`).
 
     `country` stands in for the pack the settings name. `founding` runs once trust is there and before anybody relies
     on it (the demo registers its shops). `more` adds doors of its own (the demo's start page). `rates=False` switches
-    rate limits off, for load tests.
+    rate limits off, for load tests. `line` is the way to what answers under base_url, for drills that cut it.
     """
     p256.use(settings.engine, settings.batch_engine)
-    house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice(), country))
+    house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice(), country, line))
     build = {
         "registers": _registers, "trust": _trust, "wallet_provider": _wallet_provider, "issuer": _issuer,
         "verifier": _verifier,

@@ -12,17 +12,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import httpx
 import msgspec
 
 from .app import Founding, open_house
 from .catalog import Country
-from .clock import MovableClock, SystemDice
+from .clock import Clock, MovableClock, SystemDice
 from .config import Settings
 from .holder import MemoryStore, Person, Wallet
 from .house import House
 from .issuer.desk_store import Task
 from .issuer.desk_values import Reason
 from .registers.people import Named
+from .registers.values import Resident
 
 # How long ago each story took place; the first two need a start of issuance earlier than any real one.
 LONG_AGO: Final = {"expired": timedelta(days=3 * 365 + 10), "renewal": timedelta(days=3 * 365 - 29)}
@@ -54,8 +56,9 @@ async def lived(
 
 
 async def _live(house: House, named: Named, clock: MovableClock) -> None:
-    phone = await _phone(house, named, 0)
-    await _visit(house, named, phone)
+    who, http, base = named.resident, house.foundation.http, house.settings.base_url
+    phone = await phone_of(http, base, clock, who)
+    await visit(house, who, phone)
     match named.story:
         case "locked":
             clock.advance(days=2)
@@ -63,34 +66,33 @@ async def _live(house: House, named: Named, clock: MovableClock) -> None:
             await house.issuer.lock(hits.hits[0].person, "lost", "portal")
         case "waiting":
             clock.advance(days=1)
-            await _phone(house, named, 1)
+            await phone_of(http, base, clock, who, 1)
         case _:
             pass
 
 
-async def _phone(house: House, named: Named, which: int) -> Wallet:
+async def phone_of(http: httpx.AsyncClient, base: str, clock: Clock, who: Resident, which: int = 0) -> Wallet:
     """A phone of this person, identity checked and registered."""
-    base, http = house.settings.base_url, house.foundation.http
-    number = named.resident.phones[which]
+    number = who.phones[which]
 
     async def read_code(check: Any) -> str:
         answer = await http.get(f"{base}/carrier/inbox.json", params={"phone": number})
         found = re.search(r"(?<!\d)(\d{4,10})(?!\d)", answer.json()["messages"][0]["text"])
         return found[1] if found else ""
 
-    wallet = Wallet(http, base, store=MemoryStore(), clock=house.clock, dice=SystemDice())
-    await wallet.identify(Person(named.resident.name, named.resident.number.written, number), read_code)
+    wallet = Wallet(http, base, store=MemoryStore(), clock=clock, dice=SystemDice())
+    await wallet.identify(Person(who.name, who.number.written, number), read_code)
     return wallet
 
 
-async def _visit(house: House, named: Named, phone: Wallet) -> None:
+async def visit(house: House, who: Resident, phone: Wallet) -> None:
     """The counter, from finding the person to the card on the phone."""
     offices = house.country.offices.values()
-    office = next((o for o in offices if o.municipality == named.resident.municipality), None) or next(iter(offices))
+    office = next((o for o in offices if o.municipality == who.municipality), None) or next(iter(offices))
     officer = next(one for one in await house.officers.all() if one.office == office.id)
-    desk = house.desk
-    found = await desk.find_by_number(officer, Reason.APPLICATION, named.resident.number.written)
-    case = await desk.open_case(officer, found.people[0].look, Task.ISSUE, "resident_card")
+    desk, kind = house.desk, next(one.id for one in house.country.documents.values() if one.issued_here)
+    found = await desk.find_by_number(officer, Reason.APPLICATION, who.number.written)
+    case = await desk.open_case(officer, found.people[0].look, Task.ISSUE, kind)
     await desk.record_card(officer, case, number=True, photo=True, undamaged=True)
     await desk.record_face(officer, case, same_person=True)
     await desk.file(officer, case)

@@ -58,7 +58,10 @@ _log = structlog.get_logger("mapae.app")
 class Foundation:
     """What every role stands on: settings, time, chance, the pack, keys, the HTTP client and the way to its peers."""
 
-    def __init__(self, settings: Settings, clock: Clock, dice: Dice, country: Country | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, dice: Dice, country: Country | None = None,
+        line: httpx.AsyncBaseTransport | None = None,
+    ) -> None:  # fmt: skip
         self.settings, self.clock, self.dice = settings, clock, dice
         self.country = country or parse_country(country_tree(settings.country))
         self.zone = ZoneInfo(self.country.timezone)
@@ -71,10 +74,10 @@ class Foundation:
         self._passphrase = passphrase(self.data)
         self.certificates = Certificates(self.data / "certificates", clock, dice)
         # Where every role lives here, what we ask of base_url is answered without the network. A process that runs some
-        # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`.
-        together = set(ROLES) <= set(settings.roles)
-        transport = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
-        mounts = {settings.base_url: transport} if together else {}
+        # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`, or on a line.
+        together = line is None and set(ROLES) <= set(settings.roles)
+        inside = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0)) if together else line
+        mounts = {settings.base_url: inside} if inside is not None else {}
         self._inside = Inside(settings.base_url, self._answer) if together else None
         self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
 
@@ -217,6 +220,13 @@ class House:
             if not sum([await outbox.run_once() for outbox in self.outboxes.values()]):
                 return
 
+    async def turn(self) -> None:
+        """What `start` keeps doing, once and now: every round, then what is due. For who moves the clock himself."""
+        for name, role in self.roles.items():
+            for _, work in role.rounds:
+                await _once(name, work)
+        await self.settle()
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
@@ -240,9 +250,13 @@ def _guard(route: Door, gate: Gate) -> None:
 async def _every(role: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        try:
-            await work()
-        except Refused as refused:
-            _log.warning("round refused", role=role, code=refused.code.value)
-        except Exception as bug:  # noqa: BLE001 must not escape: the next round may succeed, and the role serves meanwhile
-            _log.error("round failed", role=role, kind=type(bug).__name__, where=where(bug))
+        await _once(role, work)
+
+
+async def _once(role: str, work: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await work()
+    except Refused as refused:
+        _log.warning("round refused", role=role, code=refused.code.value)
+    except Exception as bug:  # noqa: BLE001 must not escape: the next round may succeed, and the role serves meanwhile
+        _log.error("round failed", role=role, kind=type(bug).__name__, where=where(bug))

@@ -79,6 +79,11 @@ class Outbox:
         row = await self._db.one("SELECT count(*) AS n FROM outbox_item WHERE done_at IS NULL")
         return int(row["n"]) if row is not None else 0
 
+    async def queue(self) -> dict[str, int]:
+        """How many promises of each kind are not kept yet."""
+        rows = await self._db.all("SELECT kind, count(*) AS n FROM outbox_item WHERE done_at IS NULL GROUP BY kind")
+        return {row["kind"]: int(row["n"]) for row in rows}
+
     async def _try(self, id: str, kind: str, payload: str, tries: int, now: int) -> bool:
         if await self._db.one("SELECT 1 AS due FROM outbox_item WHERE id = $1 AND done_at IS NULL", id) is None:
             return False  # withdrawn since this round began
