@@ -12,6 +12,7 @@ from typing import Any
 
 from fuzz.targets import KEY, NOW
 from hands import OUR_VECTORS, Hand
+from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.catalog import Words
 from mapae.clock import SeededDice
 from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
@@ -20,6 +21,10 @@ from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.holder.transaction import PAYMENT
 from mapae.trust import entries, epoch
+from mapae.trust.log import acts, statement, tiles
+from mapae.trust.log.note import Checkpoint
+from mapae.trust.log.proof import TlogProof
+from mapae.trust.log.tree import Tree, leaf_hash
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -205,7 +210,40 @@ def _signers() -> list[bytes]:
     )
 
 
+def _proof() -> TlogProof:
+    tree = Tree(leaf_hash(word) for word in (b"entry", b"b", b"c"))
+    point = Checkpoint(ORIGIN, 3, tree.root())
+    return TlogProof(0, tuple(tree.inclusion(0, 3)), cosigned(point, {1: 1, 2: 2}), b"x")
+
+
+def _entries() -> list[bytes]:
+    land = Country()
+    land.put_party("issuer")
+    land.put_key("issuer", "k")
+    land.put_reader("issuer", "shop")
+    land.anchor("issuer", 1)
+    return [*land.raw[0][:1], *land.raw[0][3:], *land.raw[1]]
+
+
+ACT = acts.PutKey(digest("p"), digest("k"), 2, 0, 9, digest("s"))
+
+
 SEEDS: dict[str, Seeds] = {
+    "log_note": lambda: [_proof().checkpoint.encode()],
+    "log_checkpoint": lambda: [Checkpoint(ORIGIN, 3, bytes(32), ("more",)).body()],
+    "log_key": lambda: [LOG.vkey.encode().encode()],
+    "log_policy": lambda: [policy().encode(), b"# none\n\n quorum\tnone \n"],
+    "log_proof": lambda: [_proof().encode()],
+    "log_bundle": lambda: [b"\x01" + tiles.bundle([b"", b"entry"]), b"\0" + tiles.bundle(_entries()[:1])],
+    "log_tile_path": lambda: [b"tile/0/x001/x234/067", b"tile/entries/000.p/7", b"tile/63/001"],
+    "log_entry": _entries,
+    "log_frontier": lambda: [bytes(8), (5).to_bytes(8, "big") + bytes(64)],
+    "log_statement": lambda: [
+        statement.make("put_key", acts.args(ACT), ORIGIN, HOLDER, 9).encode(),
+        statement.approve(bytes(32), HOLDER, 9).encode()],
+    "log_statement_inside": lambda: [
+        jose.encode_json({"act": "put_key", "args": acts.args(ACT), "log": ORIGIN, "iat": 9})],
+    "log_act": lambda: _json(acts.encode(ACT)),
     "base64url": lambda: _vectors("base64url"),
     "json_value": lambda: _vectors("json") + _json(QUERY),
     "jwk": lambda: _vectors("jwk"),

@@ -6,6 +6,7 @@ raised when a promise is broken; any other exception but `Refused` is a finding 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from hands import Hand
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
 from mapae.formats import type_metadata as types
@@ -24,11 +26,18 @@ from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.trust import entries, epoch, signers
+from mapae.trust.log import acts, proof, statement, tiles
+from mapae.trust.log.entry import Entry
+from mapae.trust.log.note import Checkpoint, Note, VerifierKey
+from mapae.trust.log.policy import Policy
+from mapae.trust.log.rules import State
+from mapae.trust.log.tree import Frontier
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 KEY = jwe.DecryptionKey.from_jwk(jwe.private_jwk(b"fuzz" * 12, "k"))
+VOICE = Hand("voice")
 TARGETS: dict[str, Target] = {}
 
 
@@ -262,6 +271,98 @@ def status_delta(data: bytes) -> None:
 def status_reference(data: bytes) -> None:
     reference = status.StatusRef.parse(jose.decode_json_value(data))
     same(status.StatusRef.parse(reference.claim()), reference)
+
+
+# --- the trust log ----------------------------------------------------------------------------------------------------
+
+
+@target
+def log_note(data: bytes) -> None:
+    note = Note.parse(data)
+    same(note.encode(), data)
+    _each(lambda: Checkpoint.parse(note.text), lambda: note.with_(data.rpartition(b"\n\n")[2]))
+
+
+@target
+def log_checkpoint(data: bytes) -> None:
+    same(Checkpoint.parse(data).body(), data)
+
+
+@target
+def log_key(data: bytes) -> None:
+    key = VerifierKey.parse(text(data))
+    same(key.encode(), text(data))
+    line = f"\N{EM DASH} {key.name} {_b64(key.id + bytes(72))}\n"
+    _each(lambda: key.signed(Note.parse(f"x\n1\nAA\n\n{line}".encode())))
+
+
+@target
+def log_policy(data: bytes) -> None:
+    policy = Policy.parse(data)
+    same(policy.encode(), data)
+    for log in policy.logs:
+        root = _b64(bytes(32))
+        body = f"{log.name}\n1\n{root}\n\n\N{EM DASH} {log.name} {_b64(log.id + bytes(64))}\n"
+        _each(lambda body=body: policy.met(Note.parse(body.encode())))  # type: ignore[misc]
+
+
+@target
+def log_proof(data: bytes) -> None:
+    proven = proof.TlogProof.parse(data)
+    same(proven.encode(), data)
+    proven.verify(b"entry", Policy.parse("quorum none\n"))
+
+
+@target
+def log_bundle(data: bytes) -> None:
+    """The first byte says how many entries there should be."""
+    width = data[0] + 1 if data else 1
+    same(tiles.bundle(tiles.unbundle(data[1:], width)), data[1:])
+
+
+@target
+def log_tile_path(data: bytes) -> None:
+    tile = tiles.Tile.parse(text(data))
+    same(tile.path(), text(data))
+    same(tile.start < tile.end, True)
+
+
+@target
+def log_entry(data: bytes) -> None:
+    entry = Entry.parse(data)
+    same(entry.encode(), data)
+    _each(lambda: State().fold(entry.log, data))
+
+
+@target
+def log_frontier(data: bytes) -> None:
+    frontier = Frontier.parse(data)
+    same(frontier.encode(), data)
+    frontier.root()
+
+
+@target
+def log_statement(data: bytes) -> None:
+    said = statement.read(text(data))
+    same(said.act(statement.digest(text(data))).NAME, said.act_name)
+
+
+@target
+def log_statement_inside(data: bytes) -> None:
+    """The payload, signed as it should be."""
+    token = jose.sign_jws(VOICE, {"typ": statement.TYP, "jwk": VOICE.jwk}, data)
+    said = statement.read(token)
+    same(statement.must_say(token, said.act(statement.digest(token))), said)
+
+
+@target
+def log_act(data: bytes) -> None:
+    value = jose.decode_json_value(data)
+    same(acts.encode(acts.parse(value)), value)
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
 
 
 # --- CBOR, COSE, mdoc -------------------------------------------------------------------------------------------------

@@ -37,8 +37,8 @@ def test_a_target_takes_something_and_refuses_something(name):
     assert len(outcomes) > 1, outcomes
 
 
-UNTRUSTED = {"jwe_header"}
-"""Nothing passes: zeros decrypt to nothing."""
+UNTRUSTED = {"jwe_header", "log_proof"}
+"""Nothing passes: zeros decrypt to nothing, a policy without logs believes no proof."""
 
 
 def test_the_corpus_is_small_and_belongs_to_targets():

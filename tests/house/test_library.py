@@ -27,6 +27,7 @@ MODULES = sorted(
     str(path.relative_to(ROOT / "src").with_suffix("")).replace("/", ".").removesuffix(".__init__")
     for path in [
         *(ROOT / "src" / "mapae" / "formats").rglob("*.py"),
+        *(ROOT / "src" / "mapae" / "trust" / "log").rglob("*.py"),
         ROOT / "src" / "mapae" / "holder" / "__init__.py",
         ROOT / "src" / "mapae" / "verifier" / "check.py",
     ]

@@ -192,7 +192,7 @@ def _split(count: int) -> int:
 
 def root_of_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """RFC 9162 2.1.3.2: the root this path leads to. The caller compares it with the root it trusts."""
-    if not 0 <= index < size <= MOST:
+    if not 0 <= index < size <= MOST or len(leaf) != HASH:
         raise Refused(Code.BAD_PROOF, "the entry lies outside the tree")
     node, at, last = leaf, index, size - 1
     for sibling in path:
@@ -216,8 +216,8 @@ def must_be_consistent(old: int, old_root: bytes, new: int, new_root: bytes, pat
     FORKED where the two heads alone say so; BAD_PROOF where the path does not show it, which whoever asked may mend by
     asking again.
     """
-    if not (0 <= old <= MOST and 0 <= new <= MOST):
-        raise Refused(Code.BAD_PROOF, "a tree is not of that size")
+    if not (0 <= old <= MOST and 0 <= new <= MOST) or {len(old_root), len(new_root)} != {HASH}:
+        raise Refused(Code.BAD_PROOF, "not the head of a tree")
     if old > new:
         raise Refused(Code.FORKED, "the log has become shorter")
     if old == new and old_root != new_root:

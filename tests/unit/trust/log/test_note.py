@@ -26,30 +26,6 @@ POINT = Checkpoint(ORIGIN, 7, digest("root"))
 PLAIN = sign_checkpoint(POINT, LOG)
 RAW = PLAIN.encode()
 
-# The example of signed-note, Verifier keys, and that of golang.org/x/mod/sumdb/note.
-EXAMPLES = {
-    "signed-note": (
-        "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k",
-        "This is an example message.\n\n— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZX"
-        "sYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n",
-    ),
-    "sumdb": (
-        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-        "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n"
-        "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_published_notes_verify(name):
-    text, raw = EXAMPLES[name]
-    key, read = VerifierKey.parse(text), Note.parse(raw.encode())
-    assert key.signed(read) == 0 and key.encode() == text and read.encode() == raw.encode()
-    bent = Note.parse(raw.replace(" a", " A", 1).encode())
-    with refuses(Code.BAD_SIGNATURE):
-        key.signed(bent)
-
 
 def test_the_examples_of_the_texts_are_read():
     """tlog-checkpoint and tlog-cosignature show a checkpoint without the keys to it."""
