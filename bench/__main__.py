@@ -10,13 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ROOT, country, library, page, requests, starts, tokens
+from bench import ROOT, country, library, page, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Raw, machine
 
 SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
     "library": library.figures,
     "requests": requests.figures,
     "tokens": lambda raw, effort: tokens.figures(effort),
+    "status": status.figures,
     "starts": lambda raw, effort: starts.figures(effort),
     "country": country.figures,
 }

@@ -44,9 +44,12 @@ class Effort:
     starts: int = 5
     tokens: int = 4000
     residents: int = 1500
+    lists: int = 104
+    list_size: int = 1 << 20
+    tickets: int = 2_000_000
 
 
-QUICK = Effort(rounds=2, times=3, http_rounds=2, visits=1, starts=1, tokens=64, residents=60)
+QUICK = Effort(rounds=2, times=3, http_rounds=2, visits=1, starts=1, tokens=64, residents=60, lists=8, tickets=20_000)
 
 
 @dataclass(frozen=True)

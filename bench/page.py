@@ -15,6 +15,7 @@ GROUPS = {
     "library": "Formats",
     "protocol": "Whole requests over HTTP",
     "storage": "Durable writes",
+    "status": "Status lists of a nation",
     "over HTTP": "Whole stories over HTTP",
     "starting": "Starting",
 }
@@ -58,6 +59,12 @@ rounds. Absolute times moved by a third and more between runs on the same machin
 * **One-time token.** Limit: plain `sqlite3`, NORMAL, autocommit, no event loop. Ours: `db.write` with FULL durability,
   64 tasks at once: write a token, consume it exactly once. Wall time, because the disk is part of it. Transactions
   that wait share one commit, so this one may pass 1.00.
+* **A lock, until all its lists are signed anew.** Limit: one durable commit of one row, and for each of the four lists
+  one compression and one signature. Ours: `Issuer.lock` (twenty copies, sessions, audit, the promise to tell the wallet
+  provider) and then every list it touched, as a fetch gets it. All 104 lists are whole, one copy in a hundred not
+  valid; of their tickets as many are on disk as the row says.
+* **An epoch.** Limit: one durable commit, four compressions, one signature. Ours: `Epochs.cut`: what changed in all
+  lists at one moment, those lists packed, the root over all, the statement for the log, all stored.
 * **Starts.** Limit: a Python that imports the same outside modules and ends. Ours: CPU of `mapae demo up` until its
   start page answers; and of a Python that imports `mapae.formats`.
 """

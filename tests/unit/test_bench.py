@@ -13,13 +13,25 @@ from rich.console import Console
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # bench is no part of the package
 
-from bench import country, harness, library, page, profile, requests, starts, tokens
+from bench import country, harness, library, page, profile, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Here, Raw, Rival, Spread, machine
 from bench.rivals import UNCHECKED
 
 MDOC = ["@owf/mdoc", "@auth0/mdl", "pymdoccbor"]
 SLOWPOKE = Rival("slowpoke", Spread(0.2, 0.25, 0.3), Spread(1.9, 2.0, 2.1), wanted=1.5)
-ONCE = Effort(cores=1, rounds=1, times=1, http_rounds=1, visits=1, starts=1, tokens=64, residents=40)
+ONCE = Effort(
+    cores=1,
+    rounds=1,
+    times=1,
+    http_rounds=1,
+    visits=1,
+    starts=1,
+    tokens=64,
+    residents=40,
+    lists=4,
+    list_size=1 << 13,
+    tickets=2000,
+)
 
 
 def positive(figures: list[Figure]) -> None:
@@ -56,6 +68,20 @@ def test_two_processes_work_at_once_on_two_cores() -> None:
 
 def test_one_time_tokens_are_measured() -> None:
     positive(tokens.figures(ONCE))
+
+
+def test_a_lock_is_measured_until_its_lists_are_published_and_so_are_epochs() -> None:
+    figures = status.figures(Raw(), ONCE)
+    positive(figures)
+    assert all("not kept" not in figure.note for figure in figures)
+
+
+def test_copies_of_the_load_stand_in_places_of_their_own() -> None:
+    """Half of a list's places, each once, and one in a hundred is not valid."""
+    places = {status.place(c, 1 << 12) for c in range(1 << 11)}
+    assert len(places) == 1 << 11 and places != set(range(1 << 11))
+    packed = status.list_of(1 << 12)
+    assert sum(packed.read(at) != 0 for at in range(1 << 12)) == (1 << 11) // 100 + 1
 
 
 def test_importing_the_formats_is_measured() -> None:
