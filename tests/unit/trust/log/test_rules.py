@@ -516,8 +516,8 @@ def test_whose_voice_it_is(land):
     assert land.state.sender(digest("governor-3")) is None
 
 
-def test_a_hundred_thousand_registrations_fold_in_seconds():
-    """Said in docs/performance.md as 1 to 1.5 s for 106,000; here a tenth, with room for a busy machine."""
+def test_ten_thousand_registrations_fold_in_a_moment():
+    """docs/decisions/0010 says 0.7 s for 106,000: here a tenth of it, and ten times the time for a busy machine."""
     land = Country()
     land.put_party("registrar", valid_until=NOW + 10**9)
     for at in range(10_000):
@@ -526,5 +526,5 @@ def test_a_hundred_thousand_registrations_fold_in_seconds():
     started = time.process_time()
     for raw in land.raw[1]:
         state.fold(Log.ANCHORS, raw)
-    assert time.process_time() - started < 0.6
+    assert time.process_time() - started < 0.7
     assert state.head(Log.ANCHORS) == land.state.head(Log.ANCHORS)
