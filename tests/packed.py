@@ -220,6 +220,9 @@ class Nation:
             return httpx.Response(200, content=self.epochs[int(seq)].encode())
         return httpx.Response(404)
 
+    async def made(self, last: Pack | None = None) -> Pack:
+        return await self.packs.make(last)
+
     def pack(self, last: Pack | None = None) -> Pack:
         """The newest, made now."""
         return asyncio.run(self.packs.make(last))

@@ -19,10 +19,12 @@ from mapae.errors import Code, Refused
 from mapae.formats import jose, jwe, status
 from mapae.formats.x509 import Profile, x509_hash
 from mapae.keys import Signer, Vault
+from mapae.trust.pack.keep import Keeper
 from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList
 from mapae.ui.site import application
 from mapae.verifier import shop_web
 from mapae.verifier.check import Ask, Format, Item
+from mapae.verifier.dark import Basement
 from mapae.verifier.kiosk import Access, Verifier
 from mapae.verifier.store import Till
 from mapae.verifier.web import routes
@@ -154,7 +156,11 @@ def trust_list(*, purposes: tuple[str, ...] = ("alcohol_tobacco", "adult_contrac
 
 
 @asynccontextmanager
-async def opened(db: Db, clock: MovableClock, *, own_queries: bool = True) -> AsyncIterator[Shop]:
+async def opened(
+    db: Db, clock: MovableClock, *, own_queries: bool = True, keeper: Keeper | None = None,
+    packs: httpx.AsyncClient | None = None, seed: str = "",
+) -> AsyncIterator[Shop]:  # fmt: skip
+    """`keeper`: the shop's counter lives on an offline pack, which `packs` answers for."""
     lists, trust = Lists(clock), [trust_list()]
 
     async def current() -> TrustList:
@@ -162,10 +168,17 @@ async def opened(db: Db, clock: MovableClock, *, own_queries: bool = True) -> As
             raise Refused(Code.UNAVAILABLE, "no trust list")
         return trust[-1]
 
+    vault, basement = Vault(b"a test vault's secret of 32 bytes"), None
+    if keeper is not None and packs is not None:
+        basement = Basement(
+            keeper, online=current, db=db, vault=vault, clock=clock, dice=SeededDice(f"dark{seed}"), http=packs,
+            base=BASE, parties=tuple(ACCESS),
+        )  # fmt: skip
+        basement.reopen()
     async with httpx.AsyncClient(transport=httpx.MockTransport(lists.answer)) as http:
         verifier = Verifier(
-            db=db, vault=Vault(b"a test vault's secret of 32 bytes"), clock=clock, dice=SeededDice("till"), http=http,
+            db=db, vault=vault, clock=clock, dice=SeededDice(f"till{seed}"), http=http,
             base=BASE, trust=current, country=country(), access=ACCESS,
-            own_queries=own_queries,
+            own_queries=own_queries, basement=basement,
         )  # fmt: skip
         yield Shop(verifier, clock, lists, db, trust)
