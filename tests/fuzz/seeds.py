@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from fuzz.targets import KEY, NOW
+from fuzz.targets import KEY, NEXT_PACK, NOW, PACK
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.catalog import Words
@@ -25,6 +25,8 @@ from mapae.trust.log import acts, statement, tiles
 from mapae.trust.log.note import Checkpoint
 from mapae.trust.log.proof import TlogProof
 from mapae.trust.log.tree import Tree, leaf_hash
+from mapae.trust.pack import format as pack
+from mapae.trust.pack.verify import EpochHead, ListOf
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -269,6 +271,13 @@ SEEDS: dict[str, Seeds] = {
     "status_lists": lambda: _json({"status_lists": ["https://i.example/1"]}),
     "type_metadata": lambda: [b"\n".join(_json(TYPE, {**TYPE, "vct": "base", "extends": None, "display": []}))],
     "integrity": lambda: [b"sha256-" + b64encode(hashlib.sha256(b"document").digest()), b"sha256-AA sha512-AAAA?x"],
+    "pack_file": lambda: [PACK.encode()],
+    "pack_manifest": lambda: [PACK.manifest.encode()],
+    "pack_delta": lambda: [
+        pack.delta(PACK, NEXT_PACK, {pack.digest(bytes(63) + b"\1"): pack.digest(bytes(64))}),
+        pack.delta(PACK, NEXT_PACK, {})],
+    "pack_epoch": lambda: [
+        EpochHead("issuer:i", "https://i.example/s/", 2, 7, 9, (ListOf("a", 2, digest("a")),)).encode()],
     "status_epoch": lambda: [_epoch(1).encode(), _epoch(2, (3, 2)).encode()],
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "registry_document": _documents,

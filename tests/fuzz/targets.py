@@ -32,6 +32,8 @@ from mapae.trust.log.note import Checkpoint, Note, VerifierKey
 from mapae.trust.log.policy import Policy
 from mapae.trust.log.rules import State
 from mapae.trust.log.tree import Frontier
+from mapae.trust.pack import format as pack
+from mapae.trust.pack.verify import EpochHead
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -39,6 +41,20 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 KEY = jwe.DecryptionKey.from_jwk(jwe.private_jwk(b"fuzz" * 12, "k"))
 VOICE = Hand("voice")
 TARGETS: dict[str, Target] = {}
+
+
+def _packed(number: int, *contents: bytes) -> pack.Pack:
+    """By a key made from a word, so that the corpus stays good."""
+    by_digest = {pack.digest(content): content for content in contents}
+    return pack.make(
+        Hand("publisher"), {place: pack.fold(content) for place, content in by_digest.items()},
+        {place: len(content) for place, content in by_digest.items()}, {"policy": pack.digest(contents[0])},
+        origin="id.example/trust/log/registry", number=number, made=1_790_000_000,
+    )  # fmt: skip
+
+
+PACK = _packed(1, b"policy", bytes(64))
+NEXT_PACK = _packed(2, b"policy", bytes(63) + b"\1")
 
 
 class Broken(Exception):
@@ -548,6 +564,29 @@ def trust_signers(data: bytes) -> None:
     signers.must_be_sound(*said)
     entered = signers.Signers(said[0])
     _each(lambda: entered.standing(b"", signers.Purpose.DOCUMENT_SIGNER, NOW))
+
+
+@target
+def pack_file(data: bytes) -> None:
+    read = pack.read(data)
+    same(pack.read(read.encode()).id, read.id)
+
+
+@target
+def pack_manifest(data: bytes) -> None:
+    """Inside the publisher's signature."""
+    same(pack.Manifest.parse(data).encode(), data)
+
+
+@target
+def pack_delta(data: bytes) -> None:
+    """Onto the pack that a checker has."""
+    pack.apply(PACK, data)
+
+
+@target
+def pack_epoch(data: bytes) -> None:
+    same(EpochHead.parse(data).encode(), data)
 
 
 @target

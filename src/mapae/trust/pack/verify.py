@@ -48,6 +48,7 @@ ENTRIES: Final = "registry.entries."
 STATUS: Final = "status."
 AHEAD: Final = 3600  # seconds a single clock may be ahead of the quorum's, and still be believed to be a clock
 MOST_LISTS: Final = 16_384
+MOST: Final = 2**63
 LIFE: Final = timedelta(days=30)  # of the trust list; how old a pack may be is not told by this (verifier/offline.py)
 
 
@@ -74,11 +75,14 @@ class EpochHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def parse(cls, raw: bytes) -> EpochHead:
-        value = cbor.loads(raw, limit=format.HEAD_LIMIT, deterministic=True)
+        value = cbor.loads(raw, limit=format.HEAD_LIMIT)
         try:
-            return msgspec.convert(value, cls)
+            read = msgspec.convert(value, cls)
         except msgspec.ValidationError:
             raise _bad("the head of an epoch is not one") from None
+        if read.encode() != raw or len(read.lists) > MOST_LISTS or not 0 < read.seq < MOST or not 0 <= read.iat < MOST:
+            raise _bad("the head of an epoch is not in its one spelling, or out of bounds")
+        return read
 
     @property
     def stream(self) -> bytes:
@@ -253,7 +257,7 @@ def _status(pack: Pack, name: str, policy: Policy, state: State) -> tuple[Status
 
 def _lists(pack: Pack, epoch: EpochHead) -> dict[str, ListOf]:
     names = [one.name for one in epoch.lists]
-    if len(names) > MOST_LISTS or any(a >= b for a, b in pairwise(names)):
+    if any(a >= b for a, b in pairwise(names)):
         raise _bad("the status lists have no order, or one is there twice")
     if not all(one.digest in pack.manifest.blobs for one in epoch.lists):
         raise _bad("a status list is missing")
