@@ -77,6 +77,28 @@ def test_the_answer_changes_with_the_year(town: Town) -> None:
     assert town.till().check(citizen, "alcohol_tobacco")["outcome"] == "accepted"
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_after_a_change_in_the_register_the_card_is_accepted_with_a_note_and_refreshes_itself(
+    town: Town, form: str
+) -> None:
+    """RENEW: the officer asks, the shop says so and accepts, the wallet fetches today's record, the note is gone."""
+    jisoo = town.citizen()
+    jisoo.obtain()
+    officer = town.officer(town.office_of(jisoo))
+    officer.find(jisoo, "enquiry")
+    officer.do("/renew")
+    town.clock.advance(seconds=5)
+    till = town.till()
+    assert till.check(jisoo, "name_birth_date", form)["outcome"] == "accepted"
+    assert till.page is not None and till.page.find("renew") is not None
+    assert town.call(jisoo.wallet.check_status, jisoo.wallet.cards[0]) == "renew"
+    assert town.call(jisoo.wallet.renew_if_needed) == 1
+    assert town.call(jisoo.wallet.check_status, jisoo.wallet.cards[0]) == "valid"
+    town.clock.advance(seconds=5)
+    assert till.check(jisoo, "name_birth_date", form)["outcome"] == "accepted"
+    assert till.page.find("renew") is None
+
+
 def test_ten_copies_are_used_once_each_and_then_renewed(town: Town) -> None:
     jisoo = town.citizen()
     jisoo.obtain()

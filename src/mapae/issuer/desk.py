@@ -116,6 +116,12 @@ class Desk:
         cases = await store.cases_of_person(self._db, person_id, officer.office)
         return PersonView(look, reason, person, phone, tuple(holdings), possible, tuple(cases))
 
+    async def ask_renewal(self, officer: Officer, look: str) -> None:
+        """The record behind this search has changed: the cards stay good and fetch themselves anew."""
+        person_id, reason = await self._look(officer, look)
+        await self._looked(officer, person_id, reason)
+        await self._issuer.renew(person_id, "record_changed", officer.id)
+
     async def _look(self, officer: Officer, look: str) -> tuple[str, Reason]:
         since = int((self._clock.now() - LOOK_LIFE).timestamp())
         found = await store.look(self._db, look, officer.id, since)

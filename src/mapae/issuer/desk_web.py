@@ -75,6 +75,7 @@ def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None
         get("/desk/search", cases.search),
         post("/desk/search", cases.found),
         get("/desk/people/{look}", cases.person),
+        post("/desk/people/{look}/renew", cases.renew),
         post("/desk/cases", cases.open),
         get(case, cases.show),
         get(case + "/live", cases.live),
@@ -212,8 +213,18 @@ class _Cases:
         if officer is None:
             return see_other("/desk/sign-in")
         view = await self._desk.person(officer, request.path_params["look"])
-        locked = view.phone.state is PhoneState.SUSPENDED or any(each.state == "suspended" for each in view.holdings)
-        return self._page(request, "desk/person.html", officer, view=view, locked=locked)
+        states = {each.state for each in view.holdings}
+        locked = view.phone.state is PhoneState.SUSPENDED or "suspended" in states
+        asked = request.query_params.get("asked") == "yes"
+        return self._page(
+            request, "desk/person.html", officer, view=view, locked=locked, held="valid" in states, asked=asked
+        )
+
+    async def renew(self, request: Request) -> Response:
+        officer = await _must_be_officer(request, self._officers)
+        look = request.path_params["look"]
+        await self._desk.ask_renewal(officer, look)
+        return see_other(f"/desk/people/{look}?asked=yes")
 
     async def open(self, request: Request) -> Response:
         officer = await _must_be_officer(request, self._officers)

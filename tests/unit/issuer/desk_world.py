@@ -162,6 +162,10 @@ class FakeIssuer:
     async def end(self, person: str, reason: str, actor: str) -> int:
         return await self._all(person, "end." + reason, ("valid", "suspended"), "ended")
 
+    async def renew(self, person: str, reason: str, actor: str) -> int:
+        self.done.append((person, "renew." + reason))
+        return len(self.held.get(person, []))
+
     async def _all(self, person: str, deed: str, of: tuple[str, ...], to: str) -> int:
         self.done.append((person, deed))
         action = {"lock": "locked", "release": "released"}.get(deed, "ended")

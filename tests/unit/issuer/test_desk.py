@@ -66,6 +66,15 @@ async def test_a_record_is_seen_only_after_the_officers_own_search(desk_world: D
     assert await refusal(desk_world.desk.person(desk_world.kim, look)) == Code.NOT_FOUND
 
 
+async def test_an_officer_asks_for_fresh_cards_behind_his_own_search_only(desk_world: DeskWorld) -> None:
+    look = await desk_world.look(desk_world.kim, "enquiry")
+    assert await refusal(desk_world.desk.ask_renewal(desk_world.lee, look)) == Code.NOT_FOUND
+    await desk_world.desk.ask_renewal(desk_world.kim, look)
+    assert desk_world.issuer.done == [("p-jisoo", "renew.record_changed")]
+    seen = [recorded.event.action for recorded in await events_about(desk_world.db, "p-jisoo")]
+    assert seen == ["found", "looked_at"]
+
+
 async def test_another_offices_case_is_out_of_reach(desk_world: DeskWorld) -> None:
     desk, park = desk_world.desk, desk_world.park
     case_id = await desk_world.checked_case(desk_world.kim)
