@@ -21,6 +21,7 @@ from .db import Db
 from .errors import Code, Refused
 from .formats import p256
 from .formats.x509 import Profile, Subject
+from .founding import first_checkpoint, open_log
 from .house import Foundation, House, Role, Round
 from .issuer import authorize_web, desk_web, epochs_web, portal_web
 from .issuer.anchoring import AnchorsLog
@@ -39,6 +40,7 @@ from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
 from .registers.population import Population, PopulationClient
 from .registers.web import routes as registers_routes
+from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.publish import Entry, TrustList
 from .trust.reader import TrustReader
@@ -91,6 +93,8 @@ async def open_house(
         if role == "trust" and role in settings.roles and founding is not None:
             await founding(house)
     house.open(more(house), rates=rates)
+    if "trust" in house.roles:
+        await first_checkpoint(house)
     return house
 
 
@@ -112,6 +116,7 @@ async def _registers(house: House) -> None:
 
 async def _trust(house: House) -> None:
     f = house.foundation
+    await open_log(house)
     signer = f.signer("trust", "list")
     f.publish_key("trust-list", signer.jwk)
     askable = {item for document in f.country.documents.values() for item in document.may_be_asked}
@@ -120,7 +125,12 @@ async def _trust(house: House) -> None:
         access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f)),
     )  # fmt: skip
     labels = {c.name: c.label for document in f.country.documents.values() for c in document.claims}
-    await house.add("trust", Role(trust_routes(house.registry, labels)))
+    doors = [
+        *trust_routes(house.registry, labels),
+        *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
+        *witness_web.routes(house.witnesses),
+    ]
+    await house.add("trust", Role(doors, rounds=[(1, house.checkpoints.tick)]))
     await house.registry.ensure(_founding_entries(f), "founder:1", "founder:2")
 
 

@@ -6,27 +6,26 @@ Keeps: nothing. Refuses: to change the world without saying so first.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import gc
 import shutil
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from .cli_ledger import ledger_app
+from .cli_witness import witness_app
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
+from .serving import bind
+from .terminal import run as _run
+from .terminal import talk
 
 if TYPE_CHECKING:
     import ssl
@@ -41,8 +40,8 @@ demo_app = typer.Typer(no_args_is_help=True, help="The fictional demo country.")
 audit_app = typer.Typer(no_args_is_help=True, help="The audit chains.")
 app.add_typer(demo_app, name="demo")
 app.add_typer(audit_app, name="audit")
-talk = Console(stderr=True)
-T = TypeVar("T")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(witness_app, name="witness")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]
@@ -247,11 +246,14 @@ def serve(
     config: Config = None,
     host: Host = "127.0.0.1",
     port: Port = 8080,
+    metrics_port: Annotated[int, typer.Option(help="Prometheus metrics on this machine; 0: those of the settings")] = 0,
 ) -> None:
     """Run roles until Ctrl-C: `mapae serve issuer` in production, one process a role."""
     settings = load_settings(config)
     if roles:
         settings = checked(msgspec.structs.replace(settings, roles=tuple(roles)))
+    if metrics_port:
+        settings = checked(msgspec.structs.replace(settings, metrics_port=metrics_port))
     if not settings.demo and not settings.sms_url and "registers" in settings.roles:
         raise Refused(
             Code.BAD_CONFIG,
@@ -303,8 +305,7 @@ async def _make_demo(settings: Settings, residents: int) -> None:
 
 
 async def _serve_demo(settings: Settings, host: str, port: int, residents: int, tls: bool) -> None:
-    listening = _bind(host, port)
-    with listening:
+    with bind(host, port) as listening:
         await _make_demo(settings, residents)
         house = await _open(settings)
         _greet(settings.base_url)
@@ -314,12 +315,12 @@ async def _serve_demo(settings: Settings, host: str, port: int, residents: int, 
 
             context = server_context(house.foundation)
             talk.print(f"  {'https':8} trust this authority, on this machine only: {authority_file(settings.data)}")
-        await _listen(house, host, port, listening, context)
+        await _listen(house, listening, context)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    with _bind(host, port) as listening:
-        await _listen(await _open(settings), host, port, listening)
+    with bind(host, port) as listening:
+        await _listen(await _open(settings), listening)
 
 
 async def _open(settings: Settings) -> House:
@@ -344,62 +345,19 @@ def _must_be_made(settings: Settings) -> None:
         )
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Take the port before anything else, so that a taken one costs nobody any time."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(2048)  # a second server on this port is told so now, and not when this one begins to serve
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            why = f"port {port} is taken, perhaps by a mapae that still runs: stop it, or choose another with --port"
-        else:
-            why = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
-        raise Refused(Code.BAD_CONFIG, why) from None
-    return listening
+async def _listen(house: House, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    from .serving import LOOPBACK
+    from .serving import serve as serve_site
 
+    if not house.settings.metrics_port:
+        await serve_site(house.site, listening, begin=house.start, end=house.close, tls=tls)
+        return
+    from .metrics import metrics_site
 
-async def _listen(
-    house: House, host: str, port: int, listening: socket.socket | None = None, tls: ssl.SSLContext | None = None
-) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what is under way; a second signal does not wait for it."""
-    import uvicorn
-
-    from .ui.head import BoundedHead
-
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            """Ours are set below: uvicorn would raise the signal again and cut the closing short."""
-            yield
-
-    server = Server(
-        uvicorn.Config(
-            house.site, host=host, port=port, log_level="warning", access_log=False, lifespan="off",
-            server_header=False, timeout_graceful_shutdown=5, http=BoundedHead,
-            timeout_keep_alive=75,  # longer than any peer or proxy keeps one, or they would send into a closed one
-            ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
+    with bind(LOOPBACK, house.settings.metrics_port) as metrics:
+        await serve_site(
+            house.site, listening, begin=house.start, end=house.close, tls=tls, beside=(metrics_site(house), metrics)
         )
-    )  # fmt: skip
-
-    def stop() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    house.start()
-    # What is there now stays: the collector need not walk it again with every few hundred requests (5 % of a check).
-    gc.collect()
-    gc.freeze()
-    try:
-        await server.serve(sockets=[listening] if listening is not None else None)
-    finally:
-        await house.close()
-    talk.print("Stopped.")
 
 
 def _greet(base: str) -> None:
@@ -436,14 +394,3 @@ class _progress:
 
     def __exit__(self, *exc: object) -> None:
         self._bar.stop()
-
-
-def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run to the end; Ctrl-C ends it quietly."""
-    import uvloop
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(work())
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None

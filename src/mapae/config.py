@@ -21,7 +21,9 @@ from .errors import Code, Refused
 
 T = TypeVar("T")
 
-_KEY = re.compile(r"[a-z_]+/[a-z0-9][a-z0-9_-]{0,62}")
+_KEY = re.compile(r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9_-]{0,62}")
+_WITNESS = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_EVM = re.compile(r"evm:https?://[^\s#]+#0x[0-9a-fA-F]{40}")
 ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
 
 
@@ -61,8 +63,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_engine: str = ""
     """Who verifies several signatures at a time: crypto_mb when that library is there; empty: the engine, in turn."""
 
+    ledger: str = "embedded"
+    """The engine of the trust log: embedded, or evm:RPC-URL#CONTRACT."""
+
+    witnesses: dict[str, str] = {}
+    """Who cosigns the log's checkpoints, when it is founded: a name, and "VKEY URL" as `mapae witness key` prints it.
+    Empty: in a demo three of our own, else none."""
+
+    admission_delay: int = 0
+    """Seconds between two governors' agreement on a party and its first act, when the log is founded."""
+
     epoch: int = 300
     """Seconds between two anchors of a publisher's status lists in the log."""
+
+    metrics_port: int = 0
+    """Port of Prometheus metrics, on this machine only; 0: none."""
 
     demo: bool = False
     """Run as the demo country: seeded people, simulators, software authenticator. Never for real people."""
@@ -125,11 +140,30 @@ def checked(settings: Settings) -> Settings:
             raise Refused(Code.BAD_CONFIG, "keys: a name is a role and its key, such as issuer/issuing-ca")
         if not uri.startswith(("file:", "pkcs11:")):
             raise Refused(Code.BAD_CONFIG, f"keys.{name}: a key's URI begins with file: or pkcs11:")
+    _must_be_trustworthy(settings)
     if settings.database and "{role}" not in settings.database:
         raise Refused(
             Code.BAD_CONFIG, "database must hold {role}, each role has its own: postgresql:///mapae?search_path={role}"
         )
     return settings
+
+
+def _must_be_trustworthy(settings: Settings) -> None:
+    """What the settings say of the trust log."""
+    if settings.ledger != "embedded" and not _EVM.fullmatch(settings.ledger):
+        raise Refused(
+            Code.BAD_CONFIG, "ledger is embedded, or evm:http://127.0.0.1:8545#0x... with the contract's address"
+        )
+    for name, value in settings.witnesses.items():
+        vkey, _, url = value.partition(" ")
+        if not _WITNESS.fullmatch(name):
+            raise Refused(Code.BAD_CONFIG, "witnesses: a name is small letters, digits and hyphens")
+        if vkey.count("+") < 2 or urlsplit(url).scheme not in ("http", "https") or url.endswith("/"):
+            raise Refused(Code.BAD_CONFIG, f"witnesses.{name}: write what `mapae witness key` prints there: VKEY URL")
+    if not 0 <= settings.admission_delay <= 7_776_000:
+        raise Refused(Code.BAD_CONFIG, "admission_delay is seconds, 90 days at the most")
+    if settings.epoch < 1 or not 0 <= settings.metrics_port < 65536:
+        raise Refused(Code.BAD_CONFIG, "epoch is a number of seconds, metrics_port a port")
 
 
 def country_tree(name: str) -> dict[str, Any]:

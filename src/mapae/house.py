@@ -44,13 +44,17 @@ from .peers import Gate, Inside, Peers
 from .registers.carrier import SimulatedCarrier
 from .registers.identity import IdentityCheck
 from .registers.population import Population
+from .trust.checkpoints import Checkpoints
+from .trust.engine import Ledger
 from .trust.reader import TrustReader
 from .trust.registry import Registry
+from .trust.witness import Witness
 from .ui.http import Caller, Door, doors, raw_body
 from .ui.site import application
 from .verifier.kiosk import Verifier
 from .wallet_provider.devices import WalletProvider
 
+INSIDE = "http://house.invalid"  # this very process, whatever its address (RFC 2606: never a name of anybody)
 _WORD = re.compile(r"[a-z_-]{1,64}")
 _log = structlog.get_logger("mapae.app")
 
@@ -76,8 +80,10 @@ class Foundation:
         # Where every role lives here, what we ask of base_url is answered without the network. A process that runs some
         # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`, or on a line.
         together = line is None and set(ROLES) <= set(settings.roles)
-        inside = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0)) if together else line
-        mounts = {settings.base_url: inside} if inside is not None else {}
+        own = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
+        mounts: dict[str, httpx.AsyncBaseTransport | None] = {INSIDE: own}
+        if together or line is not None:
+            mounts[settings.base_url] = own if line is None else line
         self._inside = Inside(settings.base_url, self._answer) if together else None
         self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
 
@@ -152,6 +158,9 @@ class Role:
 class House:
     """Every role of this process, running. The roles below are there when the settings name them."""
 
+    ledger: Ledger
+    checkpoints: Checkpoints
+    witnesses: dict[str, Witness]
     population: Population
     identity: IdentityCheck
     carrier: SimulatedCarrier
@@ -167,6 +176,7 @@ class House:
 
     def __init__(self, foundation: Foundation) -> None:
         self.foundation = foundation
+        self.witnesses = {}
         self.settings, self.clock = foundation.settings, foundation.clock
         self.country = foundation.country
         self.roles: dict[str, Role] = {}
@@ -218,7 +228,9 @@ class House:
         """Do all promised work that is due now; tests call this instead of `start`."""
         for _ in range(5):
             if not sum([await outbox.run_once() for outbox in self.outboxes.values()]):
-                return
+                break
+        if "trust" in self.roles:
+            await self.checkpoints.tick()
 
     async def turn(self) -> None:
         """What `start` keeps doing, once and now: every round, then what is due. For who moves the clock himself."""
