@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,18 @@ def demo_wallet_provider(
     from .demo_offer import PROVIDERS, Provided, knock
 
     typer.echo(msgspec.json.encode(knock(url, PROVIDERS, Provided(name), cacert)).decode())
+
+
+@demo_app.command("fork")
+def demo_fork() -> None:
+    """Show two histories of one trust log: the second is refused, the evidence kept. Needs no running country."""
+    import structlog
+
+    from .demo_fork import show_fork
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is the story alone
+    with tempfile.TemporaryDirectory(prefix="mapae-fork-") as folder:
+        _run(lambda: show_fork(Path(folder), typer.echo))
 
 
 @demo_app.command("reset")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from .clock import SystemClock
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
 from .terminal import run
@@ -49,7 +50,7 @@ def ledger_status(url: Url = "", config: Config = None, data: Data = "", as_json
     if as_json:
         typer.echo(msgspec.json.encode(said).decode())
         return
-    for line in status_lines(said, int(datetime.now(UTC).timestamp())):
+    for line in status_lines(said, int(SystemClock().now().timestamp())):
         typer.echo(line)
 
 
@@ -120,7 +121,7 @@ def _settings(config: Path | None, data: str) -> Settings:
 
 async def _looked_at(settings: Settings) -> House:
     """The log of the settings, without the rest of the house. Raises Refused(BAD_CONFIG) where there is none."""
-    from .clock import SystemClock, SystemDice
+    from .clock import SystemDice
     from .founding import open_log
     from .house import Foundation, House
     from .trust import ledger_store

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +25,7 @@ from mapae.trust.log import acts, tiles
 from mapae.trust.log.entry import Log
 from mapae.trust.log.tiles import Tile
 from mapae.trust.standing import standing
-from mapae.ui.http import Answer, Caller, Door, Rate, door, json_answer, raw_body
+from mapae.ui.http import Answer, Caller, Door, Handler, Rate, door, json_answer, raw_body
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 SOON: Final = "public, max-age=2"
@@ -35,6 +35,15 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def routes(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]:
+    """Everything of both logs. `db`: the trust role's, with the papers."""
+    return [*_log_doors(ledger, checkpoints), *_paper_doors(db, ledger, checkpoints)]
+
+
+def _read(path: str, handler: Handler) -> Door:
+    return door("GET", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, cors=True)
+
+
+def _log_doors(ledger: Ledger, checkpoints: Checkpoints) -> list[Door]:
     async def checkpoint(request: Request) -> Response:
         head = await checkpoints.published(_log(request))
         if head is None or head.note is None:
@@ -56,6 +65,10 @@ def routes(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]:
         body = tiles.tile_bytes(tree, wanted.level, wanted.index, wanted.width)
         return _answer(request, body, "application/octet-stream", FOREVER)
 
+    return [_read("/trust/log/{log}/checkpoint", checkpoint), _read("/trust/log/{log}/tile/{path:path}", tile)]
+
+
+def _paper_doors(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]:
     async def policy(request: Request) -> Response:
         digest = (await ledger.state()).policy.document
         document = await store.document(db, digest)
@@ -89,20 +102,14 @@ def routes(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]:
     async def status(request: Request) -> Response:
         return json_answer(await standing(ledger, checkpoints), headers={"Cache-Control": SOON})
 
-    def read(path: str, handler: Any) -> Door:
-        return door("GET", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, cors=True)
-
+    often = Rate(300, 60)
     return [
-        read("/trust/log/{log}/checkpoint", checkpoint),
-        read("/trust/log/{log}/tile/{path:path}", tile),
-        read("/trust/policy", policy),
-        read("/trust/ledger", status),
-        read("/trust/statements/{digest}", statement),
-        read("/trust/statements/{digest}/approvals", approvals),
-        read("/trust/documents/{digest}", document),
-        door(
-            "POST", "/trust/submit", submit, caller=Caller.ANYONE, answer=Answer.JSON, limit=LIMIT, rate=Rate(300, 60)
-        ),
+        _read("/trust/policy", policy),
+        _read("/trust/ledger", status),
+        _read("/trust/statements/{digest}", statement),
+        _read("/trust/statements/{digest}/approvals", approvals),
+        _read("/trust/documents/{digest}", document),
+        door("POST", "/trust/submit", submit, caller=Caller.ANYONE, answer=Answer.JSON, limit=LIMIT, rate=often),
     ]
 
 

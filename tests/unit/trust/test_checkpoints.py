@@ -81,7 +81,7 @@ async def test_below_the_quorum_nothing_is_published_and_it_is_tried_again(count
     await country.checkpoints.tick()
     assert country.policy.met(await country.checkpoint()).checkpoint.size == 4
     country.down.clear()
-    country.clock.advance(seconds=11)
+    country.clock.advance(seconds=4)
     await country.checkpoints.tick()
     assert country.policy.met(await country.checkpoint()).checkpoint.size == 5
     assert country.checkpoints.alarms == {}
