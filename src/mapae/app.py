@@ -42,6 +42,7 @@ from .registers.population import Population, PopulationClient
 from .registers.web import routes as registers_routes
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
+from .trust.explorer_web import Explorer
 from .trust.publish import Entry, TrustList
 from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
@@ -129,6 +130,7 @@ async def _trust(house: House) -> None:
         *trust_routes(house.registry, labels),
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
+        *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
     await house.add("trust", Role(doors, rounds=[(1, house.checkpoints.tick)]))
     await house.registry.ensure(_founding_entries(f), "founder:1", "founder:2")
