@@ -35,6 +35,7 @@ from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
+from .packing import living, publishing
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -132,7 +133,8 @@ async def _trust(house: House) -> None:
         *witness_web.routes(house.witnesses),
         *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
-    await house.add("trust", Role(doors, rounds=[(1, house.checkpoints.tick)]))
+    packs, due = await publishing(house, signer)
+    await house.add("trust", Role([*doors, *packs], rounds=[(1, house.checkpoints.tick), due]))
     await house.registry.ensure(_founding_entries(f), "founder:1", "founder:2")
 
 
@@ -285,15 +287,15 @@ async def _verifier(house: House) -> None:
                 " it out",
             )
         access[shop] = Access(key, x5c)
+    trust, vault = _trust_reader(house), f.keys("verifier").vault("file:verifier")
+    basement, refresh = await living(house, trust, tuple(access), vault)
     house.verifier = Verifier(
-        db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,
-        http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
-        own_queries=f.settings.demo,
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
+        http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
+        own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
-    await house.add(
-        "verifier",
-        Role([*verifier_routes(house.verifier), *shop_routes(house.verifier)], rounds=[(5, house.verifier.sweep)]),
-    )
+    doors = [*verifier_routes(house.verifier), *shop_routes(house.verifier)]
+    await house.add("verifier", Role(doors, rounds=[(5, house.verifier.sweep), refresh]))
 
 
 def _host(base: str) -> str:

@@ -47,6 +47,7 @@ from mapae.trust.pack.verify import (
     succession_name,
 )
 
+NEWS: Final = 30  # seconds before news makes another pack
 MOST_DELTAS: Final = 32  # kept ready, of those asked for last
 _log = structlog.get_logger("mapae.pack")
 
@@ -155,6 +156,22 @@ class Packs:
         self._serve(pack)
         return pack
 
+    async def publish_when_due(self, epoch: int) -> Pack | None:
+        """Every `epoch` seconds; and within half a minute of news in the log, or of lists that were late."""
+        last = await self._last()
+        if last is not None:
+            age = self._clock.now().timestamp() - last.manifest.made
+            if 0 <= age < epoch and (age < min(NEWS, epoch) or not await self._news(last)):
+                return None
+        return await self.publish()
+
+    async def _news(self, last: Pack) -> bool:
+        for log, name in ((Log.REGISTRY, CHECKPOINT), (Log.ANCHORS, ANCHORS)):
+            now, then = await self._source.checkpoint(log), last.named(name)
+            if _size(now) != _size(then):
+                return True
+        return bool(last.manifest.late)
+
     async def make(self, last: Pack | None) -> Pack:
         """Steps 1 to 5, without keeping it: what is unchanged since `last` is taken over."""
         draft = _Draft(last)
@@ -178,7 +195,7 @@ class Packs:
 
     async def _put_entries(self, draft: _Draft, size: int) -> None:
         """And fold them: the state is that of the checkpoint, whatever the log has taken since."""
-        whole = Checkpoint.parse(Note.parse(draft.last.named(CHECKPOINT)).text).size // WIDTH if draft.last else 0
+        whole = _size(draft.last.named(CHECKPOINT)) // WIDTH if draft.last else 0
         if self._state.size(Log.REGISTRY) > size:
             raise Refused(Code.FORKED, "the registry log is shorter than it was")
         for at, start in enumerate(range(0, size, WIDTH)):
@@ -278,6 +295,10 @@ class Packs:
     def _serve(self, pack: Pack) -> None:
         self._newest, self._raw = pack, pack.encode()
         self._deltas.clear()
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.parse(Note.parse(note).text).size
 
 
 def pairs(base: Pack, new: Pack) -> dict[bytes, bytes]:

@@ -102,7 +102,6 @@ class Keeper:
     async def take(self, pack: Pack) -> Opened:
         """1 it opens under the pinned policy  2 it follows the one we have  3 it takes its place."""
         policy = self.policy
-        first = policy is None
         if policy is None:  # trust on first use: the caller says so to a person
             policy = Policy.parse(pack.named(POLICY))
         opened = open_pack(pack, policy)
@@ -121,7 +120,7 @@ class Keeper:
         if self.before is not None:
             await self.before(old, opened)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if first:
+        if not (self._folder / "policy").is_file():
             _replace(self._folder / "policy", policy.encode())
         _replace(self._folder / "clock", str(max(self.high_water, opened.newest)).encode())
         _replace(self._folder / "pack", pack.encode())

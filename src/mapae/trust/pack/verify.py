@@ -46,6 +46,7 @@ from mapae.trust.pack import format
 from mapae.trust.pack.format import Pack
 from mapae.trust.publish import TrustList
 
+STEPS: Final = ("whole", "policy", "checkpoint", "replica", "publisher", "documents", "status", "time")
 POLICY: Final = "policy"
 CHECKPOINT: Final = "registry.checkpoint"
 ANCHORS: Final = "anchors.checkpoint"
