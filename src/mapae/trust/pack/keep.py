@@ -102,6 +102,7 @@ class Keeper:
     async def take(self, pack: Pack) -> Opened:
         """1 it opens under the pinned policy  2 it follows the one we have  3 it takes its place."""
         policy = self.policy
+        first = policy is None
         if policy is None:  # trust on first use: the caller says so to a person
             policy = Policy.parse(pack.named(POLICY))
         opened = open_pack(pack, policy)
