@@ -30,7 +30,7 @@ from mapae.trust.log.policy import Cosigned, Policy, Witness
 from mapae.trust.log.tree import Head, Tree, leaf_hash
 from mapae.trust.witness import Asked
 
-REFRESH: Final = 60  # seconds a published checkpoint may be old before its cosignatures are asked anew
+REFRESH: Final = 45  # seconds a published checkpoint may be old before its cosignatures are asked anew
 AGAIN: Final = 3  # seconds until a head the quorum did not meet is asked for again
 PATIENCE: Final = 5.0  # seconds a witness may take
 LIMIT: Final = 64 * 1024  # bytes of a witness's answer

@@ -84,6 +84,15 @@ async def test_the_same_head_again_gets_a_newer_time(witness: Witness, clock: Mo
     assert isinstance(line, str) and cosigned_at(note(tree).with_(line), key) == AT + 60
 
 
+async def test_its_key_may_be_a_post_quantum_one(tmp_path: Path, clock: MovableClock) -> None:
+    key, tree = note_key("w.example/w", NoteKind.COSIGNER_ML_DSA_44), grown(7)
+    witness = await new_witness(tmp_path, "w", [LOG.vkey], clock, key=key)
+    line = await witness.add_checkpoint(asked(tree, 0))
+    assert isinstance(line, str) and cosigned_at(note(tree).with_(line), key.vkey) == AT
+    assert await refusal(witness, asked(grown(7, from_=3), 7)) == (Code.FORKED, "consistent")
+    await witness.close()
+
+
 async def test_it_says_from_where_to_ask(witness: Witness) -> None:
     tree = grown(9)
     assert await witness.add_checkpoint(asked(tree, 4)) == Elsewhere(0)
