@@ -15,13 +15,15 @@ import httpx
 from starlette.routing import BaseRoute
 
 from .catalog import Country
+from .certificates import ANCHOR_LIFE
+from .certified import Authority, Certified, voice_of
 from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
 from .db import Db
 from .errors import Code, Refused
 from .formats import p256
 from .formats.x509 import Profile, Subject
-from .founding import first_checkpoint, open_log
+from .founding import first_checkpoint, found_registry, open_log, publish_schemas
 from .house import Foundation, House, Role, Round
 from .issuer import authorize_web, desk_web, epochs_web, portal_web
 from .issuer.anchoring import AnchorsLog
@@ -35,7 +37,6 @@ from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
-from .packing import living, publishing
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -43,10 +44,11 @@ from .registers.population import Population, PopulationClient
 from .registers.web import routes as registers_routes
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
-from .trust.explorer_web import Explorer
+from .trust.checkpoints import origin
 from .trust.publish import Entry, TrustList
 from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
+from .trust.signers import Purpose
 from .trust.web import routes as trust_routes
 from .verifier.kiosk import Access, Verifier
 from .verifier.shop_web import routes as shop_routes
@@ -56,6 +58,7 @@ from .wallet_provider.devices import WalletProvider
 from .wallet_provider.web import routes as wallet_routes
 
 ISSUER = "issuer:issuer"  # our own, as the registry names it
+ACCESS_CA = "access_ca:access-ca"
 WALLET_PROVIDER = "wallet-provider"  # our own, among those of the trust list
 
 More = Callable[[House], Sequence[BaseRoute]]
@@ -124,18 +127,22 @@ async def _trust(house: House) -> None:
     askable = {item for document in f.country.documents.values() for item in document.may_be_asked}
     house.registry = Registry(
         db=await f.database("trust"), signer=signer, clock=f.clock, dice=f.dice, may_be_asked=askable,
-        access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f)),
+        ledger=house.ledger, origin=origin(f.settings.base_url),
+        access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f), f.signer("trust", "voice")),
     )  # fmt: skip
     labels = {c.name: c.label for document in f.country.documents.values() for c in document.claims}
     doors = [
         *trust_routes(house.registry, labels),
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
-        *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
-    packs, due = await publishing(house, signer)
-    await house.add("trust", Role([*doors, *packs], rounds=[(1, house.checkpoints.tick), due]))
-    await house.registry.ensure(_founding_entries(f), "founder:1", "founder:2")
+    certified = await _certified(house, "trust", ACCESS_CA)
+    promises = house.registry.promises() | dict(certified.promises())
+    await house.add("trust", Role(doors, promises, rounds=[(1, house.checkpoints.tick)]))
+    await found_registry(house, _founding_entries(f))
+    await certified.anchor(_access_ca(f))
+    await certified.bare_key(signer, Purpose.LIST_SIGNER, f.clock.now() + ANCHOR_LIFE)
+    await publish_schemas(house, voice_of(house, "issuer", ISSUER))
 
 
 def _founding_entries(f: Foundation) -> list[Entry]:
@@ -147,9 +154,15 @@ def _founding_entries(f: Foundation) -> list[Entry]:
             id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.base_url}/issuer/status/",
             vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
             doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
+            logged=True, voice=f.signer("issuer", "voice").kid,
         ),
-        trusted.WalletProvider(id=WALLET_PROVIDER, name=name, ca=(_wallet_ca(f),)),
-        trusted.AccessAuthority(id="access-ca", name=name, ca=(_access_ca(f),)),
+        trusted.WalletProvider(
+            id=WALLET_PROVIDER, name=name, ca=(_wallet_ca(f),), logged=True,
+            voice=f.signer("wallet_provider", "voice").kid,
+        ),
+        trusted.AccessAuthority(
+            id="access-ca", name=name, ca=(_access_ca(f),), voice=f.signer("trust", "voice").kid
+        ),
     ]  # fmt: skip
 
 
@@ -183,16 +196,19 @@ def _trust_reader(house: House) -> TrustReader:
 
 async def _wallet_provider(house: House) -> None:
     f = house.foundation
-    key = f.signer("wallet_provider", "attester")
-    ca = f.signer("wallet_provider", "wallet-ca")
-    x5c = f.certificates.leaf(
-        "attester", Profile.WALLET_PROVIDER, _subject(f, "Wallet Provider"), key, ca=ca, ca_der=_wallet_ca(f)
-    )
+    certified = await _certified(house, "wallet_provider", f"wallet_provider:{WALLET_PROVIDER}")
+    ca = Authority(f.signer("wallet_provider", "wallet-ca"), _wallet_ca(f))
+    await certified.anchor(ca.der)
+    key, x5c = await certified.signer(
+        "attester", Profile.WALLET_PROVIDER, _subject(f, "Wallet Provider"), f.signer("wallet_provider", "attester"),
+        ca, Purpose.ATTESTER,
+    )  # fmt: skip
     house.wallet_provider = WalletProvider(
         await f.database("wallet_provider"), f.clock, f.dice, urls=Urls(f.settings.base_url),
         attester=Attester(key, x5c), identity_keys=_identity_keys(f),
     )  # fmt: skip
-    role = Role(wallet_routes(house.wallet_provider), rounds=[(300, house.wallet_provider.prune)])
+    prune = (300, house.wallet_provider.prune)
+    role = Role(wallet_routes(house.wallet_provider), dict(certified.promises()), rounds=[prune])
     await house.add("wallet_provider", role)
 
 
@@ -212,10 +228,12 @@ async def _issuer(house: House) -> None:
     register = PopulationClient(peers)
     keys = f.keys("issuer")
     trust = _trust_reader(house)
+    certified = await _certified(house, "issuer", ISSUER)
+    await certified.anchor(_issuing_ca(f))
     house.issuer = Issuer(
         db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:issuer"), base=base, country=f.country,
-        documents=_seal(f, "document-signer", Profile.DOCUMENT_SIGNER),
-        statuses=_seal(f, "status-signer", Profile.STATUS_SIGNER),
+        documents=await _seal(certified, "document-signer", Profile.DOCUMENT_SIGNER, Purpose.DOCUMENT_SIGNER),
+        statuses=await _seal(certified, "status-signer", Profile.STATUS_SIGNER, Purpose.STATUS_SIGNER),
         register=register, peers=peers, attesters=_Attesters(trust),
     )  # fmt: skip
     await house.issuer.recover()
@@ -243,19 +261,25 @@ async def _issuer(house: House) -> None:
         (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices),
         (min(5, f.settings.epoch), house.epochs.cut_when_due),
     ]  # fmt: skip
-    await house.add("issuer", Role(routes, house.issuer.promises() | house.epochs.promises(), rounds))
+    promises = house.issuer.promises() | house.epochs.promises() | dict(certified.promises())
+    await house.add("issuer", Role(routes, promises, rounds))
 
 
 def _epochs(f: Foundation, db: Db, lists: StatusLists) -> Epochs:
-    origin = f"{f.settings.base_url.partition('://')[2]}/trust/log"
-    log = AnchorsLog(f.peers("issuer"), f.clock, ISSUER, origin, f.signer("issuer", "voice"))
+    ours = origin(f.settings.base_url)
+    log = AnchorsLog(f.peers("issuer"), f.clock, ISSUER, ours, f.signer("issuer", "voice"))
     return Epochs(db, f.clock, lists, ISSUER, timedelta(seconds=f.settings.epoch), log)
 
 
-def _seal(f: Foundation, name: str, profile: Profile) -> Seal:
-    key, ca = f.signer("issuer", name), f.signer("issuer", "issuing-ca")
+async def _seal(certified: Certified, name: str, profile: Profile, purpose: Purpose) -> Seal:
+    f = certified.foundation
+    ca = Authority(f.signer("issuer", "issuing-ca"), _issuing_ca(f))
     subject = _subject(f, name.replace("-", " ").title())
-    return Seal(key, f.certificates.leaf(name, profile, subject, key, ca=ca, ca_der=_issuing_ca(f)))
+    return Seal(*await certified.signer(name, profile, subject, f.signer("issuer", name), ca, purpose))
+
+
+async def _certified(house: House, role: str, party: str) -> Certified:
+    return Certified(house.foundation, await house.foundation.database(role), voice_of(house, role, party))
 
 
 class _Attesters:
@@ -287,15 +311,15 @@ async def _verifier(house: House) -> None:
                 " it out",
             )
         access[shop] = Access(key, x5c)
-    trust, vault = _trust_reader(house), f.keys("verifier").vault("file:verifier")
-    basement, refresh = await living(house, trust, tuple(access), vault)
     house.verifier = Verifier(
-        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
-        http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
-        own_queries=f.settings.demo, basement=basement,
+        db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,
+        http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
+        own_queries=f.settings.demo,
     )  # fmt: skip
-    doors = [*verifier_routes(house.verifier), *shop_routes(house.verifier)]
-    await house.add("verifier", Role(doors, rounds=[(5, house.verifier.sweep), refresh]))
+    await house.add(
+        "verifier",
+        Role([*verifier_routes(house.verifier), *shop_routes(house.verifier)], rounds=[(5, house.verifier.sweep)]),
+    )
 
 
 def _host(base: str) -> str:

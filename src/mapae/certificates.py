@@ -1,15 +1,17 @@
 """The X.509 certificates of one installation, made when first needed and renewed in time.
 
 Promises: `anchor` and `leaf` give the same certificate until three quarters of a leaf's life are over, or until its key
-changes. Trusts: the signers it is handed. Keeps: one DER file a certificate (public data). Refuses: nothing; a damaged
-file is made anew.
+changes; a `renewal` is used once it was promoted, and until then the old one. Trusts: the signers it is handed. Keeps:
+one DER file a certificate (public data). Refuses: nothing; a damaged file is made anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 
@@ -21,6 +23,16 @@ from .keys import Signer
 ANCHOR_LIFE = timedelta(days=3652)
 RENEW_AT = 0.75  # of its life
 LEAF_LIFE = timedelta(days=365)  # ISO/IEC 18013-5 table B.3: a document signer lives 457 days at the most
+
+
+NEXT = "-next"
+
+
+class Renewal(NamedTuple):
+    """Two certificates of one key, DER: the one in use, which may be missing, and the one that is to replace it."""
+
+    using: bytes | None
+    waiting: bytes | None
 
 
 class Certificates:
@@ -63,6 +75,24 @@ class Certificates:
             if now >= _until(certificate, RENEW_AT):
                 found.append(path.stem)
         return found
+
+    def renewal(
+        self, name: str, profile: Profile, subject: Subject, key: Signer, *, ca: Signer, ca_der: bytes
+    ) -> Renewal:  # fmt: skip
+        """What `key` signs with now, and what it is to sign with next, if that is another: for a certificate that has
+        to be entered somewhere before it counts. The next stays the same until `promote`."""
+        kept = self._kept(name, key)
+        if kept is not None:
+            return Renewal(kept, None)
+        waiting = self._kept(f"{name}{NEXT}", key)
+        if waiting is None:
+            (waiting,) = self.leaf(f"{name}{NEXT}", profile, subject, key, ca=ca, ca_der=ca_der)
+        return Renewal(self._kept(name, key, part=1.0), waiting)
+
+    def promote(self, name: str) -> None:
+        """From now on the next is the one in use."""
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            (self._folder / f"{name}{NEXT}.der").replace(self._folder / f"{name}.der")
 
     def leaf(
         self,

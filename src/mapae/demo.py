@@ -35,7 +35,7 @@ from .demo_offer import DemoOffer
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
-from .founding import OUR_WITNESSES, witness_role
+from .founding import governors
 from .house import House, open_database
 from .issuer import soft_authenticator
 from .issuer.metadata import authorization_metadata, configuration_ids, issuer_metadata
@@ -104,7 +104,11 @@ async def found(house: House) -> None:
             subject = Subject(shop.name["en"], organization=shop.name["en"], country=country.code)
             host = urlsplit(house.settings.base_url).hostname or ""
             der = await house.registry.certify(
-                id, PublicKey.from_jwk(key.jwk), subject, "demo", dns=(host,) if host.strip("0123456789.:") else ()
+                id,
+                PublicKey.from_jwk(key.jwk),
+                subject,
+                governors(f)[0],
+                dns=(host,) if host.strip("0123456789.:") else (),
             )
             f.certificates.keep(f"access-{id}", der)
             x5c = (der,)
@@ -114,7 +118,8 @@ async def found(house: House) -> None:
                 {name: value for name, value in purpose.items() if name != "document"} for purpose in purposes
             ]}, RelyingParty)
         )  # fmt: skip
-    await house.registry.ensure(entries, "demo:1", "demo:2")
+    if lacking := await house.registry.lacks(entries):
+        await house.registry.ensure(lacking, *governors(f))
 
 
 async def prepare(settings: Settings, residents: int = RESIDENTS, progress: Progress = lambda done: None) -> bool:
@@ -172,7 +177,7 @@ async def clear_databases(settings: Settings, *, sure: bool) -> int:
     if not settings.database:
         return 0
     dropped = 0
-    for role in (*ROLES, "carrier", *map(witness_role, OUR_WITNESSES)):
+    for role in (*ROLES, "carrier"):
         db = await open_database(settings, role)
         tables = [row["tablename"] for row in await db.all(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"

@@ -26,6 +26,7 @@ from .demo_knock import HEADERS, answering, heard
 from .errors import Code, Refused
 from .formats.jose import b64u
 from .formats.x509 import Profile, Subject
+from .founding import governors
 from .house import House
 from .issuer.eligibility import Facts, eligibility, must_be_eligible
 from .issuer.evidence import OfficerCompared, PhysicalCardSeen
@@ -148,7 +149,7 @@ class DemoOffer:
             key, ca=ca, ca_der=anchor,
         )  # fmt: skip
         entry = WalletProvider(id=f"demo:{name}", name=Words(ko=name, en=name), ca=(anchor,))
-        await self._house.registry.ensure([entry], "demo:1", "demo:2")
+        await self._house.registry.ensure([entry], *governors(f))
         if f.trust is not None:  # roles in other processes look at their list again within seconds
             f.trust.look_again()
         number = secret.private_numbers().private_value

@@ -7,25 +7,33 @@ folder of its own below the data folder. Refuses: an engine it does not know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import structlog
+
 from .config import passphrase
-from .db import connect, migrate
+from .db import Tx, connect, migrate
 from .errors import Code, Refused
 from .formats.jose import unb64u
 from .house import INSIDE, Foundation, House
 from .keys import KeyStore, NoteKind, NoteSigner, Signer
+from .trust import ledger_store
 from .trust.checkpoints import NAMES, Checkpoints, log_origin, origin
 from .trust.engine import Ledger
 from .trust.engine.embedded import EmbeddedLedger, Founding
+from .trust.entering import Voice
+from .trust.entries import Entry
 from .trust.log import statement
 from .trust.log.entry import Log
 from .trust.log.note import VerifierKey
 from .trust.log.policy import Policy
+from .trust.registry import Governor
+from .trust.schemas import MEDIA, schemas
 from .trust.witness import Witness
 
+_log = structlog.get_logger("mapae.founding")
 GOVERNORS = ("governor-1", "governor-2", "governor-3")
 THRESHOLD = 2
 OUR_WITNESSES = ("witness-1", "witness-2", "witness-3")
@@ -61,6 +69,46 @@ def log_signer(f: Foundation, log: Log) -> NoteSigner[VerifierKey]:
 def governor(f: Foundation, name: str) -> Signer:
     """A governor's key. In the demo country they lie in one data folder; anywhere else each has his own."""
     return f.signer(name, "voice")
+
+
+def governors(f: Foundation) -> list[Governor]:
+    """Those of the founding, with the keys they have here."""
+    return [Governor(name, governor(f, name)) for name in GOVERNORS]
+
+
+async def found_registry(house: House, entries: Sequence[Entry]) -> None:
+    """Our own entries, by the first two governors. Where their keys have left this machine they propose changes to our
+    entries themselves."""
+    lacking = await house.registry.lacks(entries)
+    try:
+        if lacking:  # else nobody's keys are opened
+            await house.registry.ensure(lacking, *governors(house.foundation))
+    except Refused as refused:
+        if refused.code is not Code.NOT_ALLOWED:
+            raise
+        _log.warning("our entries in the registry differ from what runs here: governors have to propose them")
+
+
+async def publish_schemas(house: House, voice: Voice) -> None:
+    """Each type of the pack once; the document first, then its digest in the log."""
+    f = house.foundation
+    db, state = await f.database("trust"), await house.ledger.state()
+    for name, schema in schemas(f.country).items():
+        known = state.schemas.get(sha256(name.encode()).digest())
+        if known is not None:
+            if known.digest != sha256(schema).digest():
+                _log.warning("a type has another schema than the log: give the type a new name", type=name)
+            continue
+        now = int(f.clock.now().timestamp())
+
+        async def keep(tx: Tx, schema: bytes = schema, now: int = now) -> None:
+            await ledger_store.add_document(tx, schema, MEDIA, now)
+
+        await db.write(keep)
+        try:
+            await voice.publish_schema(name, schema)
+        except Refused as refused:  # the log is away, or the issuer is not live yet: at the next start
+            _log.warning("a schema is not in the trust log yet", type=name, why=refused.detail)
 
 
 def voice_of(signer: Signer) -> bytes:
@@ -109,23 +157,18 @@ async def _policy(house: House, logs: list[VerifierKey]) -> Policy:
 async def _witness(f: Foundation, name: str, logs: list[VerifierKey]) -> Witness:
     """As somebody else would run it: own folder, own passphrase, own database."""
     folder = f.data / name
-    own = f"sqlite:///{folder}/witness.db"
-    db = f.databases[name] = await connect(f.settings.database_url(witness_role(name)) if f.settings.database else own)
+    url = f.settings.database.replace("{role}", name.replace("-", "_")) if f.settings.database else ""
+    db = f.databases[name] = await connect(url or f"sqlite:///{folder}/witness.db")
     await migrate(db, "witness")
     called = f"{f.settings.base_url.partition('://')[2]}/witness/{name}"
     return Witness(name=called, db=db, clock=f.clock, logs=logs, pen=witness_pen(folder, called))
 
 
-def witness_role(name: str) -> str:
-    """What stands for {role} in the database URL of one of our witnesses."""
-    return name.replace("-", "_")
-
-
-def witness_pen(folder: Path, name: str, kind: NoteKind = NoteKind.COSIGNER) -> Callable[[], NoteSigner[VerifierKey]]:
+def witness_pen(folder: Path, name: str) -> Callable[[], NoteSigner[VerifierKey]]:
     """Opens the witness's key, made on first use."""
 
     def pen() -> NoteSigner[VerifierKey]:
         keys = KeyStore(folder / "keys", passphrase(folder))
-        return keys.note_signer("file:witness", name, kind, VerifierKey.parse)
+        return keys.note_signer("file:witness", name, NoteKind.COSIGNER, VerifierKey.parse)
 
     return pen

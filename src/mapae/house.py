@@ -46,7 +46,6 @@ from .registers.identity import IdentityCheck
 from .registers.population import Population
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
-from .trust.pack.build import Packs
 from .trust.reader import TrustReader
 from .trust.registry import Registry
 from .trust.witness import Witness
@@ -174,7 +173,6 @@ class House:
     authorize: Authorize
     epochs: Epochs
     verifier: Verifier
-    packs: Packs
 
     def __init__(self, foundation: Foundation) -> None:
         self.foundation = foundation

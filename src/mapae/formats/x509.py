@@ -384,6 +384,12 @@ def authority_key_ids(chain: tuple[bytes, ...]) -> frozenset[bytes]:
     return frozenset(one.key_identifier for one in said if one is not None and one.key_identifier is not None)
 
 
+def life_of(der: bytes) -> tuple[datetime, datetime]:
+    """From when until when a certificate says it is valid."""
+    read = _Certificate(der).x509
+    return read.not_valid_before_utc, read.not_valid_after_utc
+
+
 def leaf_key(der: bytes) -> PublicKey:
     """The key in a certificate nobody has vouched for."""
     return PublicKey.from_crypto(_Certificate(der).x509.public_key())

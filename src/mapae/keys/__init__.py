@@ -29,10 +29,10 @@ from mapae.errors import Code, Refused
 from mapae.keys.file import SecretFiles, one_writer, write_new
 from mapae.keys.notes import NoteKind, NoteSigner, V
 from mapae.keys.pkcs11 import TokenKey, TokenSigner
-from mapae.keys.signer import Signer, Ticket
+from mapae.keys.signer import GatedSigner, Signer, Ticket
 from mapae.keys.vault import Vault
 
-__all__ = ["KeyStore", "NoteKind", "NoteSigner", "Signer", "Ticket", "Vault"]
+__all__ = ["GatedSigner", "KeyStore", "NoteKind", "NoteSigner", "Signer", "Ticket", "Vault"]
 
 
 class KeyStore:

@@ -72,5 +72,21 @@ class Signer:
         return builder.sign(self._key, SHA256())
 
 
+class GatedSigner(Signer):
+    """Another signer's key, which signs while `may` does not refuse. It certifies nobody."""
+
+    __slots__ = ()
+
+    def __init__(self, signer: Signer, may: Callable[[], None]) -> None:
+        def sign(message: bytes) -> bytes:
+            may()
+            return signer.sign(message)
+
+        self._known(signer.public_key, sign)
+
+    def certify(self, builder: x509.CertificateBuilder) -> x509.Certificate:
+        raise Refused(Code.NOT_ALLOWED, "this key is no authority's")
+
+
 def _b64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

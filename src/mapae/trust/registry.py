@@ -1,30 +1,34 @@
 """The registry of trust: members, what each may do, and two people behind every change.
 
-Promises: what holds is the last approved change of each subject; nobody approves his own proposal; a proposal made
-against a state that has moved on is refused; the signed list follows every approval at once. Trusts: the caller to say
-who is acting. Keeps: every proposal, decision and access certificate, for ever. Refuses: an unsound entry, a purpose
-that asks for an item no card may be asked for, one certificate for two relying parties.
+Promises: what holds is what the trust log has; a change is proposed by one governor and agreed to by others, each with
+a signature of his own over the very act the log is handed; what was agreed on is handed to the log in its order, at
+once or as soon as that can be, and the signed list follows. Trusts: the log for who governs. Keeps: every proposal,
+signature, decision and access certificate, for ever. Refuses: an unsound entry, a purpose that asks for an item no card
+may be asked for, one certificate for two relying parties, a governor who agrees with himself, a proposal made against a
+state that has moved on, a party that was struck off under its old id.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import structlog
 
-from mapae import audit
+from mapae import audit, outbox
 from mapae.clock import Clock, Dice
-from mapae.db import Db, Duplicate, Tx
+from mapae.db import Body, Db, Duplicate, Tx
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey, b64u
+from mapae.formats.jose import PublicKey, Signing, b64u, unb64u
 from mapae.formats.x509 import Profile, Subject, leaf, serial_number, x509_hash
 from mapae.keys import Signer
-from mapae.trust import store
+from mapae.trust import changes, ledger_store, store
+from mapae.trust.changes import Asked, Submission
+from mapae.trust.engine import Ledger
 from mapae.trust.entries import (
     KINDS,
     AccessAuthority,
@@ -33,42 +37,68 @@ from mapae.trust.entries import (
     Purpose,
     RelyingParty,
     WalletProvider,
+    document,
     kind_of,
     must_be_sound,
-)  # fmt: skip
+)
+from mapae.trust.listing import Listing, Published
+from mapae.trust.log import statement
+from mapae.trust.log.entry import Reason
+from mapae.trust.log.state import Tables
 from mapae.trust.publish import TrustList
-from mapae.trust.store import Proposal
+from mapae.trust.store import Proposal, Vote
 
 __all__ = [
-    "AccessAuthority", "AccessCa", "Entry", "Issuer", "Proposal", "Published", "Purpose", "Registry", "RelyingParty",
-    "TrustList", "WalletProvider",
+    "AccessAuthority", "AccessCa", "Agreed", "Entry", "Governor", "Issuer", "Proposal", "Published", "Purpose",
+    "Registry", "RelyingParty", "TrustList", "WalletProvider",
 ]  # fmt: skip
 
-LIST_LIFE: Final = timedelta(days=1)
-RESIGN_AFTER: Final = timedelta(hours=1)
 CERTIFICATE_LIFE: Final = timedelta(days=365)
-_ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")  # one spelling, so that Kim and kim are not two people
+PROMISE: Final = "ledger"  # in the outbox: hand the log what was agreed on
+TRIES: Final = 20  # of setting up one entry while other processes do the same
+TWO: Final = 2  # people behind a change, also where the log is content with one
+_ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Governor:
+    """Somebody who may change the registry. `id` is what people call him; the log knows the key."""
+
+    id: str
+    signer: Signing
+
+    @property
+    def voice(self) -> bytes:
+        return unb64u(self.signer.kid)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessCa:
-    """Our own authority for access certificates: its key and its certificate."""
+    """Our own authority for access certificates: its key and its certificate; and the voice with which, as the entry
+    `id` of the registry, it speaks to the log for relying parties."""
 
     signer: Signer
     der: bytes
+    voice: Signing
+    id: str = "access-ca"
+
+    @property
+    def party(self) -> str:
+        return f"access_ca:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """The signed list and its ETag."""
+class Agreed:
+    """`missing`: how many governors have to agree yet. With none missing the change holds, or waits for the log to
+    answer, or broke a rule of the log (`rule`) and never will."""
 
-    token: str
-    etag: str
-    list: TrustList
+    missing: int
+    holds: bool = False
+    rule: str | None = None
 
 
 class Registry:
-    """`may_be_asked`: the items the country's documents allow anybody to ask for."""
+    """`may_be_asked`: the items the country's documents let anybody ask for. `origin`: what statements are for."""
 
     def __init__(
         self,
@@ -78,143 +108,305 @@ class Registry:
         clock: Clock,
         dice: Dice,
         may_be_asked: Collection[str],
+        ledger: Ledger,
+        origin: str,
         access: AccessCa | None = None,
     ) -> None:
         self._db, self._signer, self._clock, self._dice = db, signer, clock, dice
         self._may_be_asked = frozenset(may_be_asked)
+        self._ledger, self._origin = ledger, origin
         self._access = access
-        self._published: Published | None = None
+        self._listing = Listing(db, ledger, signer, clock)
 
     @property
     def key(self) -> dict[str, str]:
         """The public key of the list, to be pinned."""
         return {**self._signer.jwk, "kid": self._signer.kid, "alg": "ES256", "use": "sig"}
 
+    def promises(self) -> dict[str, outbox.Handler]:
+        async def handed_over(promised: dict[str, Any]) -> None:
+            await self.hand_over()
+
+        return {PROMISE: handed_over}
+
     # --- changes ------------------------------------------------------------------------------------------------------
 
-    async def propose(self, entry: Entry, by: str) -> str:
+    async def propose(self, entry: Entry, by: Governor) -> str:
         """Ask for an entry to be added, or to replace the one of its id. Returns the proposal's id."""
         self._must_be_allowed(entry)
-        return await self._propose(kind_of(entry), entry.id, msgspec.json.encode(entry).decode(), by)
+        state, id = await self._governed(by), self._dice.token(16)
+        if isinstance(entry, RelyingParty):
+            now, party = int(self._clock.now().timestamp()), self._registrar().party
+            until = await store.certificate_end(self._db, entry.x509_hash)
+            until = until if until is not None else now + int(CERTIFICATE_LIFE.total_seconds())
+            asked = changes.registration(entry, id, party, until, state, now)
+        else:
+            asked = changes.admission(entry, id, state)
+        return await self._propose(id, (kind_of(entry), entry.id), msgspec.json.encode(entry).decode(), asked, by)
 
-    async def propose_removal(self, kind: str, id: str, by: str) -> str:
-        """Ask for an entry to be struck off. `kind` is one of KINDS."""
+    async def propose_removal(
+        self, kind: str, id: str, by: Governor, reason: Reason = Reason.CEASED, since: int = 0
+    ) -> str:  # fmt: skip
+        """Ask for an entry to be struck off. `kind` is one of KINDS; `since`: of a relying party whose key was stolen
+        earlier. For a party this is final: it never comes back under this id."""
         if kind not in KINDS:
-            raise Refused(Code.MALFORMED, "there is no such kind of entry")
-        return await self._propose(kind, id, None, by)
+            raise Refused(Code.MALFORMED, f"there is no such kind of entry; the kinds are {', '.join(KINDS)}")
+        await self._governed(by)
+        held = _standing(await store.approved(self._db)).get((kind, id))
+        if held is None or held.entry is None:
+            raise Refused(Code.NOT_FOUND, "there is no such entry")
+        if kind == "relying_party":
+            reader = changes.reader_of(_entry(held), held.id)
+            asked = changes.taking_back(self._registrar().party, reader, reason, since)
+        else:
+            asked = changes.striking_off(f"{kind}:{id}", reason)
+        return await self._propose(self._dice.token(16), (kind, id), None, asked, by)
 
-    async def approve(self, id: str, by: str) -> int:
-        """The second person agrees: the change holds from now on. Returns its place among approved changes.
+    async def propose_key_revocation(self, thumbprint: bytes, by: Governor, reason: Reason, since: int = 0) -> str:
+        """Ask for a party's certificate to be revoked, against its will or because it has lost its own voice."""
+        asked = changes.ending_of_key(thumbprint, reason, since, await self._governed(by))
+        return await self._propose(self._dice.token(16), (changes.KEY, b64u(thumbprint)), None, asked, by)
 
-        NOT_FOUND, NOT_ALLOWED (one's own proposal), CONFLICT (decided already, or made against a state that has moved).
+    async def approve(self, id: str, by: Governor) -> Agreed:
+        """Another governor agrees; with enough of them the change is handed to the log.
+
+        NOT_FOUND, NOT_ALLOWED (one's own proposal, or no governor), CONFLICT (decided, or agreed to by this governor
+        before, or made against a state that has moved).
         """
-        return await self._decide(id, by, _approved)
+        state, now = await self._governed(by), self._clock.now()
+        proposed, votes = await self._open(self._db, id)
+        if by.voice == votes[0].voice:
+            raise Refused(Code.NOT_ALLOWED, "a second person has to approve")
+        approval = statement.approve(statement.digest(votes[0].signed), by.signer, int(now.timestamp()))
+        signed = [*(vote.signed for vote in votes), approval]
+        missing = max(max(TWO, state.threshold) - len(signed), 0)
+        before = await store.approved(self._db)
+        order = [] if missing else self._order(proposed, signed, before)
 
-    async def reject(self, id: str, by: str) -> None:
-        """The second person disagrees, or the first thinks better of it."""
-        await self._decide(id, by, _rejected)
+        async def body(tx: Tx) -> None:
+            await tx.serial("trust")  # approvals are numbered without a gap, each against the one before
+            _, again = await self._open(tx, id)
+            if by.voice in {vote.voice for vote in again}:
+                raise Refused(Code.CONFLICT, "this governor has agreed already")
+            if len(again) != len(votes) or len(await store.approved(tx)) != len(before):
+                raise Refused(Code.CONFLICT, "somebody else decided something at this moment; look, and try again")
+            await store.add_vote(tx, id, len(votes), Vote(by.voice, by.id, approval), now)
+            if not missing:
+                _must_still_fit(proposed, before)
+                await store.add_decision(tx, id, await store.last_place(tx) + 1, by.id, now)
+                await store.add_order(tx, id, changes.written(order))
+                if proposed.entry is not None:
+                    made = document(_entry(proposed), id)
+                    await ledger_store.add_document(tx, made, "application/json", int(now.timestamp()))
+                await outbox.promise(tx, PROMISE, id, {}, now)
+            await self._record(tx, proposed, "agreed" if missing else "approved", by.id)
 
-    async def ensure(self, entries: Iterable[Entry], proposer: str, approver: str) -> int:
-        """Bring these entries to hold, each by an ordinary proposal and approval; those that hold already are left
+        await self._deciding(body)
+        return Agreed(missing) if missing else await self._at_once(id)
+
+    async def reject(self, id: str, by: Governor) -> None:
+        """A governor disagrees, or the first thinks better of it."""
+        await self._governed(by)
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            await tx.serial("trust")
+            proposed, _ = await self._open(tx, id)
+            await store.add_decision(tx, id, None, by.id, now)
+            await self._record(tx, proposed, "rejected", by.id)
+
+        await self._deciding(body)
+
+    async def ensure(self, entries: Iterable[Entry], *governors: Governor) -> int:
+        """Bring these entries to hold, each by an ordinary proposal and approvals; those agreed on already are left
         alone. For setting a country up. Returns how many changed."""
-        changed = 0
-        for entry in entries:
-            if entry in await self.entries():
+        return sum([await self._ensure(entry, governors) for entry in entries])
+
+    async def lacks(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those that are not agreed on. What is agreed on and waits for the log is handed over."""
+        await self._hand_over_now()
+        agreed = await self._agreed()
+        return [entry for entry in entries if entry not in agreed]
+
+    async def _ensure(self, entry: Entry, governors: Sequence[Governor]) -> bool:
+        for _ in range(TRIES):
+            if entry in await self._agreed():
+                await self._hand_over_now()  # whoever agreed on it may not have come to that yet
+                return False
+            id = await self.propose(entry, governors[0])
+            if entry in await self._agreed():  # while we signed, another process brought it about
+                await self.reject(id, governors[0])
                 continue
             try:
-                await self.approve(await self.propose(entry, proposer), approver)
-                changed += 1
+                for other in governors[1:]:
+                    agreed = await self.approve(id, other)
+                    if not agreed.missing:
+                        break
             except Refused as refused:
-                # Another process that starts at the same moment may have brought the same about.
-                if refused.code is not Code.CONFLICT or entry not in await self.entries():
+                # Another process that starts at the same moment was faster, with this entry or with another.
+                if refused.code is not Code.CONFLICT:
                     raise
-        return changed
+                await self.reject(id, governors[0])
+                continue
+            if agreed.rule is not None:
+                raise Refused(Code.LEDGER_RULE, agreed.rule)
+            return True
+        raise Refused(Code.CONFLICT, "others change the registry all the time; try again")
+
+    async def hand_over(self) -> None:
+        """Hand the log everything agreed on that it has not taken, in order. Raises Refused(UNAVAILABLE)."""
+        for proposed, order in await store.unsettled(self._db):
+            rule = None
+            for one in changes.read(order):
+                if changes.has_happened(one.act, await self._ledger.state()):
+                    continue
+                try:
+                    await self._ledger.submit(one.act, one.signed)
+                except Refused as refused:
+                    if refused.code is Code.UNAVAILABLE:
+                        raise
+                    rule = refused.detail or refused.code.value  # it will never hold; what comes after need not wait
+                    structlog.get_logger("mapae.trust").error("the log refused a change", kind=proposed.kind, rule=rule)
+                    break
+            await self._settle(proposed, rule)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def entries(self) -> tuple[Entry, ...]:
         """What holds now."""
-        return tuple(_entry(change) for change in _standing(await store.approved(self._db)).values() if change.entry)
+        return (await self._listing.standing()).entries
+
+    async def published(self) -> Published:
+        """The signed list, kept until the log has something new or it has grown old."""
+        return await self._listing.published()
 
     async def waiting(self) -> list[Proposal]:
+        """Proposals governors have to decide."""
         return await store.undecided(self._db)
+
+    async def unsettled(self) -> list[Proposal]:
+        """Changes agreed on that wait for the log."""
+        return [proposed for proposed, _ in await store.unsettled(self._db)]
+
+    async def proposal(self, id: str) -> tuple[Proposal, list[Vote]]:
+        found = await store.proposal(self._db, id)
+        if found is None:
+            raise Refused(Code.NOT_FOUND, "there is no such proposal")
+        return found, await store.votes(self._db, id)
 
     async def history(self, limit: int = 100) -> list[Proposal]:
         return await store.history(self._db, limit)
 
-    async def published(self) -> Published:
-        """The signed list, kept until a change is approved or it has grown old."""
-        seq, now, kept = await store.last_change(self._db), self._clock.now(), self._published
-        age = now.timestamp() - kept.list.iat if kept is not None else 0
-        if kept is None or kept.list.seq != seq or not 0 <= age < RESIGN_AFTER.total_seconds():
-            changes = await store.approved(self._db)
-            seq = max((change.approved or 0 for change in changes), default=0)
-            standing = [_entry(change) for change in _standing(changes).values() if change.entry]
-            made = TrustList.of(standing, seq=seq, now=now, life=LIST_LIFE)
-            token = made.sign(self._signer)
-            kept = self._published = Published(token, f'"{b64u(sha256(token.encode()).digest())}"', made)
-        return kept
-
     # --- access certificates ------------------------------------------------------------------------------------------
 
-    async def certify(self, party: str, key: PublicKey, subject: Subject, by: str, dns: tuple[str, ...] = ()) -> bytes:
+    async def certify(
+        self, party: str, key: PublicKey, subject: Subject, by: Governor, dns: tuple[str, ...] = ()
+    ) -> bytes:  # fmt: skip
         """An access certificate (DER) for a relying party's key. It counts once an approved entry holds its hash."""
-        if self._access is None:
-            raise Refused(Code.UNSUPPORTED, "this registry has no access authority of its own")
-        _must_be_actor(by)
+        access = self._registrar()
+        await self._governed(by)
         now = self._clock.now().replace(microsecond=0)
         start, end = now - timedelta(hours=1), now + CERTIFICATE_LIFE
         der = leaf(
-            Profile.ACCESS, subject, key, ca=self._access.signer, ca_der=self._access.der,
+            Profile.ACCESS, subject, key, ca=access.signer, ca_der=access.der,
             serial=serial_number(self._dice.bytes(16)), not_before=start, not_after=end, dns=dns,
         )  # fmt: skip
         digest = x509_hash(der)
 
         async def body(tx: Tx) -> None:
-            await store.add_certificate(tx, digest, party, der, by, now, end)
-            await audit.record(tx, audit.Event(party, "access_certificate", "issued", by, {"hash": digest}), now)
+            await store.add_certificate(tx, digest, party, der, by.id, now, end)
+            await audit.record(tx, audit.Event(party, "access_certificate", "issued", by.id, {"hash": digest}), now)
 
         await self._db.write(body)
         return der
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    async def _propose(self, kind: str, subject: str, entry: str | None, by: str) -> str:
-        _must_be_actor(by)
-        id, now = self._dice.token(16), self._clock.now()
+    async def _propose(self, id: str, what: tuple[str, str], entry: str | None, asked: Asked, by: Governor) -> str:
+        now = self._clock.now()
+        signed = asked.signed(self._origin, by.signer, now)
 
         async def body(tx: Tx) -> None:
-            held = _standing(await store.approved(tx)).get((kind, subject))
-            if entry is None and (held is None or held.entry is None):
-                raise Refused(Code.NOT_FOUND, "there is no such entry")
-            replaces = held.approved or 0 if held is not None else 0
-            await store.add_proposal(tx, Proposal(id, kind, subject, entry, replaces, by, now))
-            await audit.record(tx, audit.Event(subject, kind, "proposed", by, {"proposal": id}), now)
+            held = _standing(await store.approved(tx)).get(what)
+            proposed = Proposal(id, *what, entry, held.approved or 0 if held is not None else 0, by.id, now)
+            await store.add_proposal(tx, proposed)
+            await store.add_vote(tx, id, 0, Vote(by.voice, by.id, signed), now)
+            await self._record(tx, proposed, "proposed", by.id)
 
         await self._db.write(body)
         return id
 
-    async def _decide(self, id: str, by: str, verdict: Callable[[Proposal, list[Proposal], str], int | None]) -> int:
-        _must_be_actor(by)
-        now = self._clock.now()
+    def _order(self, proposed: Proposal, signed: list[str], before: list[Proposal]) -> list[Submission]:
+        """What the log is handed. For relying parties it is the access authority that speaks: it enters the new
+        registration and takes the replaced one back."""
+        if proposed.entry is None or proposed.kind != "relying_party":
+            return changes.by_votes(signed)
+        access, now = self._registrar(), self._clock.now()
+        order = [changes.by_registrar(signed[0], self._origin, access.voice, now)]
+        held = _standing(before).get((proposed.kind, proposed.subject))
+        if held is not None and held.entry is not None:
+            old = changes.reader_of(_entry(held), held.id)
+            asked = changes.taking_back(access.party, old, Reason.SUPERSEDED, 0)
+            order.append(changes.submission(asked.signed(self._origin, access.voice, now)))
+        return order
 
-        async def body(tx: Tx) -> int:
-            await tx.serial("trust")  # approvals are numbered without a gap, each against the one before
-            proposed = await store.proposal(tx, id)
-            if proposed is None:
-                raise Refused(Code.NOT_FOUND, "there is no such proposal")
-            if proposed.decider is not None:
-                raise Refused(Code.CONFLICT, "this proposal has been decided")
-            place = verdict(proposed, await store.approved(tx), by)
-            await store.add_decision(tx, id, place, by, now)
-            action = "approved" if place is not None else "rejected"
-            await audit.record(tx, audit.Event(proposed.subject, proposed.kind, action, by, {"proposal": id}), now)
-            return place or 0
+    async def _open(self, on: Db | Tx, id: str) -> tuple[Proposal, list[Vote]]:
+        proposed = await store.proposal(on, id)
+        votes = await store.votes(on, id) if proposed is not None else []
+        if proposed is None or not votes:
+            raise Refused(Code.NOT_FOUND, "there is no such proposal")
+        if proposed.decider is not None:
+            raise Refused(Code.CONFLICT, "this proposal has been decided")
+        return proposed, votes
 
+    async def _deciding(self, body: Body[None]) -> None:
         try:
-            return await self._db.write(body)
+            await self._db.write(body)
         except Duplicate:
             raise Refused(Code.CONFLICT, "this proposal has been decided") from None
+
+    async def _at_once(self, id: str) -> Agreed:
+        await self._hand_over_now()
+        proposed, _ = await self.proposal(id)
+        return Agreed(0, proposed.holds, proposed.rule)
+
+    async def _hand_over_now(self) -> None:
+        try:
+            await self.hand_over()
+        except Refused as refused:  # the log is away: the outbox goes on trying
+            if refused.code is not Code.UNAVAILABLE:
+                raise
+
+    async def _settle(self, proposed: Proposal, rule: str | None) -> None:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            if await store.add_outcome(tx, proposed.id, now, rule):
+                await self._record(tx, proposed, "entered" if rule is None else "refused", "ledger")
+
+        await self._db.write(body)
+
+    async def _agreed(self) -> tuple[Entry, ...]:
+        held = _standing(await store.approved(self._db)).values()
+        return tuple(_entry(change) for change in held if change.entry is not None)
+
+    async def _governed(self, by: Governor) -> Tables:
+        """The log's state, in which `by` governs."""
+        if not _ACTOR.fullmatch(by.id):
+            raise Refused(Code.MALFORMED, "a governor's name is small letters, digits and . : _ -")
+        state = await self._ledger.state()
+        if not any(one.standing and one.voice == by.voice for one in state.governors.values()):
+            raise Refused(Code.NOT_ALLOWED, f"the trust log has no standing governor with the key of {by.id}")
+        return state
+
+    def _registrar(self) -> AccessCa:
+        if self._access is None:
+            raise Refused(Code.UNSUPPORTED, "this registry has no access authority of its own")
+        return self._access
+
+    async def _record(self, tx: Tx, proposed: Proposal, action: str, by: str) -> None:
+        event = audit.Event(proposed.subject, proposed.kind, action, by, {"proposal": proposed.id})
+        await audit.record(tx, event, self._clock.now())
 
     def _must_be_allowed(self, entry: Entry) -> None:
         must_be_sound(entry)
@@ -224,11 +416,9 @@ class Registry:
                     raise Refused(Code.OVER_ASKING, f"purpose {purpose.id} asks for an item that may not be asked")
 
 
-def _approved(proposed: Proposal, changes: list[Proposal], by: str) -> int:
-    """1 two people  2 nothing moved since  3 one certificate, one relying party. The change's place."""
-    if proposed.proposer == by:
-        raise Refused(Code.NOT_ALLOWED, "a second person has to approve")
-    standing = _standing(changes)
+def _must_still_fit(proposed: Proposal, before: list[Proposal]) -> None:
+    """1 nothing moved since  2 one certificate, one relying party."""
+    standing = _standing(before)
     held = standing.get((proposed.kind, proposed.subject))
     if (held.approved if held is not None else 0) != proposed.replaces:
         raise Refused(Code.CONFLICT, "this entry was changed after the proposal was made")
@@ -238,22 +428,13 @@ def _approved(proposed: Proposal, changes: list[Proposal], by: str) -> int:
                 continue
             if isinstance(taken := _entry(other), RelyingParty) and taken.x509_hash == asker.x509_hash:
                 raise Refused(Code.CONFLICT, "another relying party has this certificate")
-    return 1 + max((change.approved or 0 for change in changes), default=0)
-
-
-def _rejected(proposed: Proposal, changes: list[Proposal], by: str) -> None:
-    return None
 
 
 def _standing(changes: Iterable[Proposal]) -> dict[tuple[str, str], Proposal]:
-    """The last approved change of each subject."""
-    return {(change.kind, change.subject): change for change in changes}
+    """The last approved change of each subject that the log did not turn down."""
+    return {(change.kind, change.subject): change for change in changes if change.rule is None}
 
 
 def _entry(change: Proposal) -> Entry:
-    return msgspec.json.decode(change.entry or "null", type=KINDS[change.kind])
-
-
-def _must_be_actor(by: str) -> None:
-    if not _ACTOR.fullmatch(by):
-        raise Refused(Code.MALFORMED, "an actor is small letters, digits and . : _ -")
+    entry: Entry = msgspec.json.decode(change.entry or "null", type=KINDS[change.kind])
+    return entry

@@ -63,6 +63,7 @@ class Standing:
     signers: tuple[Signer, ...]
     revoked_readers: tuple[RevokedReader, ...]
     seq: int
+    at: int
     until: int | None
 
     @property
@@ -83,10 +84,15 @@ def standing(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Stand
         readers=tuple(held for _, held in readers.values()),
         signers=tuple(_signers(state, names, now)),
         revoked_readers=tuple(_revoked_readers(state, now)),
-        # Both only grow, and nothing else that is listed changes but by the clock.
-        seq=state.size(log.Log.REGISTRY) + len(state.readers),
+        seq=seq_of(state),
+        at=now,
         until=min((at for at in _moments(state) if at > now), default=None),
     )
+
+
+def seq_of(state: Tables) -> int:
+    """Grows with whatever is listed: both of these only grow, and nothing else changes it but the clock."""
+    return state.size(log.Log.REGISTRY) + len(state.readers)
 
 
 def _parties(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Iterator[tuple[bytes, Party]]:

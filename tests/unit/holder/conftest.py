@@ -18,6 +18,7 @@ from mapae.clock import MovableClock
 from mapae.config import Settings, country_tree
 from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import Subject, x509_hash
+from mapae.founding import governors
 from mapae.holder import MemoryStore, Person, Wallet
 from mapae.holder.store import Store
 from mapae.house import House
@@ -135,14 +136,14 @@ class Country:
 async def _register_shop(house: House) -> None:
     f, pack = house.foundation, house.country
     key = f.signer("verifier", "access-mart")
-    der = await house.registry.certify("mart", PublicKey.from_jwk(key.jwk), Subject("Mart"), "test:1")
+    der = await house.registry.certify("mart", PublicKey.from_jwk(key.jwk), Subject("Mart"), governors(f)[0])
     f.certificates.keep("access-mart", der)
     purposes = tuple(
         Purpose(id=p.id, name=p.name, why=p.why, legal_basis=p.legal_basis, items=p.items, retention=p.retention)
         for p in pack.purposes.values()
     )
     entry = RelyingParty(id="mart", name=Words(ko="마트", en="Mart"), x509_hash=x509_hash(der), purposes=purposes)
-    await house.registry.ensure([entry], "test:1", "test:2")
+    await house.registry.ensure([entry], *governors(f))
 
 
 @pytest.fixture

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from mapae.catalog import Words
-from mapae.clock import MovableClock, SeededDice
+from mapae.clock import MovableClock
 from mapae.db import connect, migrate
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer
-from mapae.trust.publish import Issuer, Purpose, RelyingParty, TrustList, WalletProvider
+from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList, WalletProvider
 from mapae.trust.reader import TrustReader
 from mapae.trust.registry import Registry
 from mapae.trust.web import routes
 from mapae.ui.site import application
+from trusting import ACCESS_CA, ONE, OTHER, START, founded
+from trusting import registry as registry_on
 
-START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 BOTH = Words(ko="가게", en="Shop")
 CA = root(Subject("CA"), Signer.ephemeral(), serial=1, not_before=START - timedelta(days=1),
           not_after=START + timedelta(days=99))  # fmt: skip
 ADULT = Purpose(id="alcohol", name=BOTH, why=BOTH, legal_basis=BOTH, items=("adult_by_year",), retention=BOTH)
-SHOP = RelyingParty(id="shop", name=BOTH, x509_hash=b64u(bytes(32)), purposes=(ADULT,))
+SHOP = RelyingParty(id="shop", name=BOTH, x509_hash=b64u(b"s" * 32), purposes=(ADULT,))
 ENTRIES = (
     Issuer(id="issuer", name=BOTH, ca=(CA,), vcts=("urn:x",), doctypes=(), status_prefix="https://a.test/status/"),
     WalletProvider(id="wallet", name=BOTH, ca=(CA,)),
+    AccessAuthority(id="access", name=BOTH, ca=(ACCESS_CA.der,), voice=ACCESS_CA.voice.kid),
     SHOP,
 )
 
 
 @pytest.fixture
 async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
-    db = await connect(f"sqlite:///{tmp_path}/trust.db")
+    db, clock = await connect(f"sqlite:///{tmp_path}/trust.db"), MovableClock(START)
     await migrate(db, "trust")
-    made = Registry(
-        db=db, signer=Signer.ephemeral(), clock=MovableClock(START), dice=SeededDice(1), may_be_asked=["adult_by_year"]
-    )
-    await made.ensure(ENTRIES, "kim", "lee")
+    made = registry_on(db, clock, await founded(db, clock))
+    await made.ensure(ENTRIES, ONE, OTHER)
     yield made
     await db.close()
 
@@ -58,10 +58,10 @@ async def test_the_list_is_conditional_and_readable_from_any_origin(web: httpx.A
     assert answer.headers["content-type"] == "application/jwt"
     assert answer.headers["access-control-allow-origin"] == "*"
     key = (await web.get("/trust/key")).json()
-    assert TrustList.parse(answer.text, key, START).seq == 3
+    assert TrustList.parse(answer.text, key, START).relying_parties == (SHOP,)
     again = await web.get("/trust/list", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    await registry.approve(await registry.propose_removal("relying_party", "shop", "kim"), "lee")
+    await registry.approve(await registry.propose_removal("relying_party", "shop", ONE), OTHER)
     changed = await web.get("/trust/list", headers={"If-None-Match": answer.headers["etag"]})
     assert changed.status_code == 200
 
@@ -74,7 +74,7 @@ async def test_a_reader_reads_the_very_registry(web: httpx.AsyncClient, registry
 @pytest.mark.parametrize(("lang", "item"), [("ko", "성인 여부"), ("en", "Adult")])
 async def test_the_page_says_who_may_ask_what(web: httpx.AsyncClient, lang: str, item: str) -> None:
     text = (await web.get(f"/trust/?lang={lang}")).text
-    assert item in text and "kim" in text and f'<html lang="{lang}">' in text
+    assert item in text and ONE.id in text and f'<html lang="{lang}">' in text
 
 
 async def test_nobody_writes_here(web: httpx.AsyncClient) -> None:

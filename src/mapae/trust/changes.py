@@ -1,0 +1,157 @@
+"""From a change of the registry to the acts the log is asked for. Pure.
+
+Promises: what governors sign is the very act the log will be handed: to admit or strike off a party, to register a
+relying party or take a registration back, to revoke a key. Trusts: the caller for what holds now. Keeps: nothing.
+Refuses: to admit a party that was struck off, which is final; a relying party while no access authority can speak for
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from mapae.errors import Code, Refused
+from mapae.formats.jose import Signing, unb64u
+from mapae.formats.x509 import leaf_key, life_of
+from mapae.trust.entries import Entry, Party, RelyingParty, digest_of, document, registry_id
+from mapae.trust.log import acts, statement
+from mapae.trust.log.acts import Act, RevokeKey, RevokeReader
+from mapae.trust.log.entry import Reason
+from mapae.trust.log.state import Tables
+from mapae.trust.replicated import ROLES
+
+KEY: Final = "key"  # the kind of a proposal to revoke one
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An act by name, with its arguments but for the statement."""
+
+    name: str
+    args: Mapping[str, str | int]
+
+    def signed(self, origin: str, signer: Signing, now: datetime) -> str:
+        return statement.make(self.name, self.args, origin, signer, int(now.timestamp()))
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What the log is handed: an act, and a statement or an approval."""
+
+    act: Act
+    signed: str
+
+
+def admission(entry: Party, proposal: str, state: Tables) -> Asked:
+    """A party as it is to be known from now on; it ends with the last of its certificates."""
+    name, known = registry_id(entry), state.parties.get(digest_of(registry_id(entry)))
+    if known is not None and known.revoked is not None:
+        raise Refused(Code.LEDGER_RULE, f"{name} was struck off, and that is final: propose it under a new id")
+    voice = voice_of(entry)
+    return Asked("put_party", {
+        "party": digest_of(name).hex(), "controller": entry.account or voice[-20:].hex(), "voice": voice.hex(),
+        "roles": int(ROLES[type(entry)]), "valid_from": 0,
+        "valid_until": max(int(life_of(der)[1].timestamp()) for der in entry.ca),
+        "document": sha256(document(entry, proposal)).hexdigest(),
+    })  # fmt: skip
+
+
+def voice_of(entry: Party) -> bytes:
+    """The thumbprint of the key that signs the party's statements: the one it names, or its first authority's."""
+    if entry.voice:
+        return unb64u(entry.voice)
+    try:
+        return leaf_key(entry.ca[0]).thumbprint_raw
+    except Refused:  # an authority on another curve than our statements: this party has no voice in the log
+        return sha256(entry.ca[0]).digest()
+
+
+def striking_off(name: str, reason: Reason) -> Asked:
+    return Asked("revoke_party", {"party": digest_of(name).hex(), "reason": int(reason)})
+
+
+def registration(entry: RelyingParty, proposal: str, registrar: str, until: int, state: Tables, now: int) -> Asked:
+    """By the access authority, in whose name the governors agree."""
+    must_speak(registrar, state, now)
+    return Asked("put_reader", {
+        "registrar": digest_of(registrar).hex(), "reader": sha256(document(entry, proposal)).hexdigest(),
+        "certificate": unb64u(entry.x509_hash).hex(), "valid_from": 0, "valid_until": until,
+    })  # fmt: skip
+
+
+def taking_back(registrar: str, reader: bytes, reason: Reason, since: int) -> Asked:
+    return Asked("revoke_reader", {
+        "registrar": digest_of(registrar).hex(), "reader": reader.hex(), "reason": int(reason), "since": since,
+    })  # fmt: skip
+
+
+def ending_of_key(thumbprint: bytes, reason: Reason, since: int, state: Tables) -> Asked:
+    key = state.keys.get(thumbprint)
+    if key is None:
+        raise Refused(Code.NOT_FOUND, "the trust log has no such key; `mapae trust list` shows those it has")
+    if key.revoked is not None:
+        raise Refused(Code.CONFLICT, "this key has been revoked")
+    return Asked("revoke_key", {
+        "party": key.party.hex(), "thumbprint": thumbprint.hex(), "reason": int(reason), "since": since,
+    })  # fmt: skip
+
+
+def must_speak(registrar: str, state: Tables, now: int) -> None:
+    known = state.parties.get(digest_of(registrar))
+    if known is None or not known.live(now):
+        raise Refused(
+            Code.CONFLICT, f"the trust log has no live {registrar}, who would answer for relying parties: it goes first"
+        )
+
+
+def reader_of(entry: Entry, proposal: str) -> bytes:
+    """How the log calls the registration that this proposal brought."""
+    return sha256(document(entry, proposal)).digest()
+
+
+def by_votes(signed: Sequence[str]) -> list[Submission]:
+    """Every governor's vote: the statement, then the approvals of it."""
+    act = act_of(signed[0])
+    return [Submission(act, one) for one in signed]
+
+
+def submission(signed: str) -> Submission:
+    return Submission(act_of(signed), signed)
+
+
+def by_registrar(signed: str, origin: str, voice: Signing, now: datetime) -> Submission:
+    """What the governors agreed on, said again in the access authority's own voice."""
+    agreed = statement.read(signed)
+    return submission(Asked(agreed.act_name, agreed.args).signed(origin, voice, now))
+
+
+def act_of(signed: str) -> Act:
+    return statement.read(signed).act(statement.digest(signed))
+
+
+def has_happened(act: Act, state: Tables) -> bool:
+    """Somebody else brought it about: what was to be revoked is."""
+    match act:
+        case RevokeReader(reader=reader):
+            return reader in state.readers_revoked
+        case RevokeKey(thumbprint=thumbprint):
+            key = state.keys.get(thumbprint)
+            return key is not None and key.revoked is not None
+        case _:
+            return False
+
+
+def written(submissions: Sequence[Submission]) -> str:
+    made = [{"act": acts.encode(one.act), "signed": one.signed} for one in submissions]
+    return msgspec.json.encode(made).decode()
+
+
+def read(text: str) -> list[Submission]:
+    found: list[dict[str, Any]] = msgspec.json.decode(text, type=list[dict[str, Any]])
+    return [Submission(acts.parse(one["act"]), one["signed"]) for one in found]
