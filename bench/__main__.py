@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ROOT, country, library, page, requests, starts, status, tokens
+from bench import ROOT, country, library, pack, page, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Raw, machine
 
 SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
@@ -18,6 +18,7 @@ SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
     "requests": requests.figures,
     "tokens": lambda raw, effort: tokens.figures(effort),
     "status": status.figures,
+    "pack": pack.figures,
     "starts": lambda raw, effort: starts.figures(effort),
     "country": country.figures,
 }

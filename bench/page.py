@@ -16,6 +16,7 @@ GROUPS = {
     "protocol": "Whole requests over HTTP",
     "storage": "Durable writes",
     "status": "Status lists of a nation",
+    "pack": "The offline pack of a nation",
     "over HTTP": "Whole stories over HTTP",
     "starting": "Starting",
 }
@@ -65,6 +66,12 @@ rounds. Absolute times moved by a third and more between runs on the same machin
   valid; of their tickets as many are on disk as the row says.
 * **An epoch.** Limit: one durable commit, four compressions, one signature. Ours: `Epochs.cut`: what changed in all
   lists at one moment, those lists packed, the root over all, the statement for the log, all stored.
+* **A whole pack.** Limit: every part of it unfolded and hashed once. Ours: `open_pack`, all eight steps: the same, the
+  registry log folded by its rules, three cosignatures on each head, the trust list, every list against the anchored
+  root. One place for each of 52 million people; with one-time copies as many lists again for each copy.
+* **One check from a pack.** Limit: two raw verifications. Ours: `check` with what an opened pack says, tier and all.
+* **A step to the next pack.** Limit: as for a whole pack. Ours: the changed lists made from the old ones and what
+  differs, compressed for the disk, everything unfolded and hashed again.
 * **Starts.** Limit: a Python that imports the same outside modules and ends. Ours: CPU of `mapae demo up` until its
   start page answers; and of a Python that imports `mapae.formats`.
 """

@@ -22,6 +22,7 @@ from mapae.formats.status import INVALID, StatusList
 from mapae.keys import Signer
 from mapae.trust.entries import AccessAuthority, Issuer, Party, document, registry_id
 from mapae.trust.epoch import Epoch, EpochList
+from mapae.trust.log import acts, statement
 from mapae.trust.log.entry import (
     ZERO,
     Anchored,
@@ -45,7 +46,7 @@ from mapae.trust.log.rules import State
 from mapae.trust.log.state import AnchoredRoot
 from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format
-from mapae.trust.pack.build import Packs
+from mapae.trust.pack.build import Packs, Succession
 from mapae.trust.pack.format import Pack
 from unit.verifier.world import AUTHORITY, DOCTYPE, NOW, STATUS_PREFIX, VCT, Authority
 
@@ -88,6 +89,9 @@ class Nation:
         self.state, self.raw = State(), {log: list[bytes]() for log in Log}
         self.trees = {log: Tree() for log in Log}
         self.documents: dict[bytes, bytes] = {}
+        self.voices: dict[str, Signer] = {}
+        self.statements: dict[bytes, str] = {}
+        self.changes: list[Succession] = []
         self.lists: dict[str, StatusList] = {}
         self.epochs: dict[int, Epoch] = {}
         self.dark = False  # the issuer does not answer
@@ -119,9 +123,9 @@ class Nation:
     def later(self, **parts: float) -> None:
         self.clock.advance(**parts)
 
-    def append(self, kind: Kind, subject: bytes, payload: Payload, statement: object = None) -> Entry:
+    def append(self, kind: Kind, subject: bytes, payload: Payload, stated: str | bytes | None = None) -> Entry:
         self._said += 1
-        said = digest(statement if statement is not None else f"statement {self._said}")
+        said = stated if isinstance(stated, bytes) else digest(stated or f"statement {self._said}")
         entry = Entry(self.state.size(kind.log), self.seconds, kind, subject, said, payload)
         self.state.fold(kind.log, entry.encode())
         self.raw[kind.log].append(entry.encode())
@@ -132,11 +136,14 @@ class Nation:
         subject, raw = digest(registry_id(party)), document(party, "change-1")
         self.documents[sha256(raw).digest()] = raw
         terms = PartyAdmitted(
-            subject[-20:], digest("voice of " + party.id), roles, self.seconds, self.seconds + YEARS,
+            subject[-20:], unb64u(self.voice(party).kid), roles, self.seconds, self.seconds + YEARS,
             sha256(raw).digest(),
         )  # fmt: skip
         self.append(Kind.PARTY, subject, terms)
         return subject
+
+    def voice(self, party: Party) -> Signer:
+        return self.voices.setdefault(party.id, Signer.ephemeral())
 
     def enter(self, party: Party, thumbprint: bytes, purpose: Purpose) -> None:
         start = self.seconds - 40 * 86400
@@ -174,8 +181,15 @@ class Nation:
         }
         epoch = self.epochs[seq] = Epoch(**(terms | change), lists=lists)
         payload = Anchored(epoch.stream, seq, epoch.root, epoch.leaves, at + 600)
-        self.append(Kind.ANCHOR, digest(registry_id(self.issuer)), payload)
+        self.append(Kind.ANCHOR, digest(registry_id(self.issuer)), payload, self.stated(payload))
         return epoch
+
+    def stated(self, payload: Anchored, by: Signer | None = None) -> bytes:
+        """The statement by which the issuer asks for this anchor; its digest."""
+        asked = acts.args(acts.Anchor(digest(registry_id(self.issuer)), *payload, ZERO))
+        signed = statement.make("anchor", asked, ORIGIN, by or self.voice(self.issuer), self.seconds)
+        self.statements[statement.digest(signed)] = signed
+        return statement.digest(signed)
 
     # --- what a pack is made of ---------------------------------------------------------------------------------------
 
@@ -203,6 +217,12 @@ class Nation:
 
     async def document(self, digest: bytes) -> bytes:
         return self.documents[digest]
+
+    async def statement(self, digest: bytes) -> str:
+        return self.statements[digest]
+
+    async def successions(self) -> list[Succession]:
+        return self.changes
 
     async def publishers(self) -> list[tuple[str, str]]:
         return [(registry_id(self.issuer), STATUS_PREFIX)]

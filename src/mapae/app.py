@@ -37,6 +37,7 @@ from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
+from .packing import living, publishing
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -45,6 +46,7 @@ from .registers.web import routes as registers_routes
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.checkpoints import origin
+from .trust.explorer_web import Explorer
 from .trust.publish import Entry, TrustList
 from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
@@ -135,10 +137,12 @@ async def _trust(house: House) -> None:
         *trust_routes(house.registry, labels),
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
+        *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
+    packs, due = await publishing(house, signer)
     certified = await _certified(house, "trust", ACCESS_CA)
     promises = house.registry.promises() | dict(certified.promises())
-    await house.add("trust", Role(doors, promises, rounds=[(1, house.checkpoints.tick)]))
+    await house.add("trust", Role([*doors, *packs], promises, rounds=[(1, house.checkpoints.tick), due]))
     await found_registry(house, _founding_entries(f))
     await certified.anchor(_access_ca(f))
     await certified.bare_key(signer, Purpose.LIST_SIGNER, f.clock.now() + ANCHOR_LIFE)
@@ -311,15 +315,15 @@ async def _verifier(house: House) -> None:
                 " it out",
             )
         access[shop] = Access(key, x5c)
+    trust, vault = _trust_reader(house), f.keys("verifier").vault("file:verifier")
+    basement, refresh = await living(house, trust, tuple(access), vault)
     house.verifier = Verifier(
-        db=await f.database("verifier"), vault=f.keys("verifier").vault("file:verifier"), clock=f.clock, dice=f.dice,
-        http=f.http, base=f.settings.base_url, trust=_trust_reader(house), country=f.country, access=access,
-        own_queries=f.settings.demo,
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
+        http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
+        own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
-    await house.add(
-        "verifier",
-        Role([*verifier_routes(house.verifier), *shop_routes(house.verifier)], rounds=[(5, house.verifier.sweep)]),
-    )
+    doors = [*verifier_routes(house.verifier), *shop_routes(house.verifier)]
+    await house.add("verifier", Role(doors, rounds=[(5, house.verifier.sweep), refresh]))
 
 
 def _host(base: str) -> str:

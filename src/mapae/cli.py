@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .cli_ledger import ledger_app
+from .cli_pack import pack_app
 from .cli_witness import witness_app
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
@@ -42,6 +43,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The audit chains.")
 app.add_typer(demo_app, name="demo")
 app.add_typer(audit_app, name="audit")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(pack_app, name="pack")
 app.add_typer(witness_app, name="witness")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]

@@ -20,6 +20,7 @@ from .terminal import run
 
 if TYPE_CHECKING:
     from .house import House
+    from .trust.prover import Proven
     from .trust.replica import HttpSource
 
 ledger_app = typer.Typer(no_args_is_help=True, help="The trust log: its engine, its witnesses, what is in it.")
@@ -83,6 +84,50 @@ def ledger_audit(url: Url = "", config: Config = None, data: Data = "") -> None:
     typer.echo(f"{found.entries} entries, {len(found.wrong)} wrong")
     if found.wrong:
         raise typer.Exit(1)
+
+
+@ledger_app.command("check")
+def ledger_check(
+    log: Annotated[str, typer.Argument(help="registry or anchors")],
+    index: Annotated[int, typer.Argument(min=0, help="Number of the entry")],
+    url: Annotated[str, typer.Option("--url", help="A running installation")],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Whose signatures count; default: the log's own")
+    ] = None,
+    proof: Annotated[Path | None, typer.Option("--proof", help="Keep the proof in this file (C2SP tlog-proof)")] = None,
+) -> None:
+    """Prove one entry from the log's public files. Give --policy from elsewhere: the log's own proves less."""
+
+    async def work() -> Proven:
+        from .trust.log.policy import Policy
+        from .trust.prover import prove
+        from .trust.replica import NAMES
+
+        wanted = {name: one for one, name in NAMES.items()}.get(log)
+        if wanted is None:
+            raise Refused(Code.NOT_FOUND, "the logs are registry and anchors")
+        async with _client() as http:
+            source = _source(http, url)
+            text = policy.read_bytes() if policy is not None else await source.get("policy", LIMIT)
+            return await prove(lambda path: source.get(f"log/{log}/{path}", LIMIT), Policy.parse(text), wanted, index)
+
+    for line in proven_lines(found := run(work), own=policy is not None):
+        typer.echo(line)
+    if proof is not None:
+        proof.write_bytes(found.proof.encode())
+
+
+def proven_lines(found: Proven, *, own: bool) -> list[str]:
+    """For a person."""
+    from .trust.told import Teller
+
+    head = found.cosigned.checkpoint
+    lines = [f"entry       {found.entry.index} of {head.origin}: {Teller('en').sentence(found.entry)}"]
+    lines.append(f"checkpoint  {head.size} entries, root {head.root.hex()}")
+    lines += [f"  {name:20} cosigned {_moment(at)}" for name, at in sorted(found.cosigned.times.items())]
+    lines.append(f"path        {len(found.proof.path)} hashes lead from the entry to that root")
+    lines.append("proven      by your policy" if own else "proven      by the policy the log itself serves")
+    return lines
 
 
 def status_lines(said: dict[str, Any], now: int) -> list[str]:

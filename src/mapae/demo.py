@@ -35,7 +35,7 @@ from .demo_offer import DemoOffer
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
-from .founding import governors
+from .founding import OUR_WITNESSES, governors, witness_role
 from .house import House, open_database
 from .issuer import soft_authenticator
 from .issuer.metadata import authorization_metadata, configuration_ids, issuer_metadata
@@ -177,7 +177,7 @@ async def clear_databases(settings: Settings, *, sure: bool) -> int:
     if not settings.database:
         return 0
     dropped = 0
-    for role in (*ROLES, "carrier"):
+    for role in (*ROLES, "carrier", *map(witness_role, OUR_WITNESSES)):
         db = await open_database(settings, role)
         tables = [row["tablename"] for row in await db.all(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"

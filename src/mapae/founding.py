@@ -157,18 +157,23 @@ async def _policy(house: House, logs: list[VerifierKey]) -> Policy:
 async def _witness(f: Foundation, name: str, logs: list[VerifierKey]) -> Witness:
     """As somebody else would run it: own folder, own passphrase, own database."""
     folder = f.data / name
-    url = f.settings.database.replace("{role}", name.replace("-", "_")) if f.settings.database else ""
-    db = f.databases[name] = await connect(url or f"sqlite:///{folder}/witness.db")
+    own = f"sqlite:///{folder}/witness.db"
+    db = f.databases[name] = await connect(f.settings.database_url(witness_role(name)) if f.settings.database else own)
     await migrate(db, "witness")
     called = f"{f.settings.base_url.partition('://')[2]}/witness/{name}"
     return Witness(name=called, db=db, clock=f.clock, logs=logs, pen=witness_pen(folder, called))
 
 
-def witness_pen(folder: Path, name: str) -> Callable[[], NoteSigner[VerifierKey]]:
+def witness_role(name: str) -> str:
+    """What stands for {role} in the database URL of one of our witnesses."""
+    return name.replace("-", "_")
+
+
+def witness_pen(folder: Path, name: str, kind: NoteKind = NoteKind.COSIGNER) -> Callable[[], NoteSigner[VerifierKey]]:
     """Opens the witness's key, made on first use."""
 
     def pen() -> NoteSigner[VerifierKey]:
         keys = KeyStore(folder / "keys", passphrase(folder))
-        return keys.note_signer("file:witness", name, NoteKind.COSIGNER, VerifierKey.parse)
+        return keys.note_signer("file:witness", name, kind, VerifierKey.parse)
 
     return pen

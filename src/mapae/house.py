@@ -46,6 +46,7 @@ from .registers.identity import IdentityCheck
 from .registers.population import Population
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
+from .trust.pack.build import Packs
 from .trust.reader import TrustReader
 from .trust.registry import Registry
 from .trust.witness import Witness
@@ -173,6 +174,7 @@ class House:
     authorize: Authorize
     epochs: Epochs
     verifier: Verifier
+    packs: Packs
 
     def __init__(self, foundation: Foundation) -> None:
         self.foundation = foundation

@@ -45,7 +45,7 @@ PATIENCE = 60.0  # for a process on a busy machine; nothing waits longer than it
 PRIVATE = ("/registers/", "/wallet-provider/peer/")
 WAY = {  # the longest prefix decides
     "/identity/": "registers", "/carrier/": "registers", "/trust/": "trust", "/wallet-provider/": "wallet_provider",
-    "/wallet/": "wallet_provider", "/issuer/": "issuer", "/desk/": "issuer", "/portal/": "issuer",
+    "/wallet/": "wallet_provider", "/witness/": "trust", "/issuer/": "issuer", "/desk/": "issuer", "/portal/": "issuer",
     "/.well-known/": "issuer", "/demo/authenticator/": "issuer", "/": "verifier",
 }  # fmt: skip
 PASSED_ON = {"transfer-encoding", "connection", "content-encoding", "content-length", "keep-alive"}

@@ -27,6 +27,7 @@ from mapae.trust.log.proof import TlogProof
 from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead, ListOf
+from mapae.trust.witness import Asked
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -227,11 +228,17 @@ def _entries() -> list[bytes]:
     return [*land.raw[0][:1], *land.raw[0][3:], *land.raw[1]]
 
 
+def _requests_to_a_witness() -> list[bytes]:
+    asked = [Asked(0, (), _proof().checkpoint), Asked(2, (bytes(32), b"\xff" * 32), _proof().checkpoint)]
+    return [*(one.encode() for one in asked), b"old 01\n\n" + _proof().checkpoint.encode()]
+
+
 ACT = acts.PutKey(digest("p"), digest("k"), 2, 0, 9, digest("s"))
 
 
 SEEDS: dict[str, Seeds] = {
     "log_note": lambda: [_proof().checkpoint.encode()],
+    "log_add_checkpoint": _requests_to_a_witness,
     "log_checkpoint": lambda: [Checkpoint(ORIGIN, 3, bytes(32), ("more",)).body()],
     "log_key": lambda: [LOG.vkey.encode().encode()],
     "log_policy": lambda: [policy().encode(), b"# none\n\n quorum\tnone \n"],

@@ -34,6 +34,7 @@ from mapae.trust.log.rules import State
 from mapae.trust.log.tree import Frontier
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead
+from mapae.trust.witness import Asked
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -297,6 +298,12 @@ def log_note(data: bytes) -> None:
     note = Note.parse(data)
     same(note.encode(), data)
     _each(lambda: Checkpoint.parse(note.text), lambda: note.with_(data.rpartition(b"\n\n")[2]))
+
+
+@target
+def log_add_checkpoint(data: bytes) -> None:
+    """What anybody may send to a witness."""
+    same(Asked.parse(data).encode(), data)
 
 
 @target

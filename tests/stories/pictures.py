@@ -54,5 +54,11 @@ KEPT = frozenset(
         # the portal
         "portal-lost-ko-phone",
         "portal-locked-en-desktop",
+        # the trust log
+        "log-home-en-desktop",
+        "log-home-ko-phone",
+        "log-proof-en-desktop",
+        "log-proof-ko-phone",
+        "log-refused-en-desktop",
     ]
 )

@@ -13,7 +13,7 @@ from rich.console import Console
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # bench is no part of the package
 
-from bench import country, harness, library, page, profile, requests, starts, status, tokens
+from bench import country, harness, library, pack, page, profile, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Here, Raw, Rival, Spread, machine
 from bench.rivals import UNCHECKED
 
@@ -82,6 +82,12 @@ def test_copies_of_the_load_stand_in_places_of_their_own() -> None:
     assert len(places) == 1 << 11 and places != set(range(1 << 11))
     packed = status.list_of(1 << 12)
     assert sum(packed.read(at) != 0 for at in range(1 << 12)) == (1 << 11) // 100 + 1
+
+
+def test_a_nations_pack_is_measured_and_its_promises_are_looked_at() -> None:
+    figures = pack.figures(Raw(), ONCE)
+    positive(figures)
+    assert all("not kept" not in figure.note for figure in figures) and "kept" in figures[0].note
 
 
 def test_importing_the_formats_is_measured() -> None:

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ class SecretFiles:
     def __init__(self, folder: Path, passphrase: bytes) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._cipher = AESGCM(Scrypt(self._salt(), length=32, n=2**15, r=8, p=1).derive(passphrase))
+        self._cipher = AESGCM(_derived(self._salt(), passphrase))
 
     def has(self, uri: str, kind: str) -> bool:
         return self._path(uri, kind).exists()
@@ -62,6 +63,12 @@ class SecretFiles:
         if match is None:
             raise Refused(Code.BAD_CONFIG, "this key's URI looks like file:name (lower-case letters, digits, _ and -)")
         return self._folder / f"{match[1]}.{kind}"
+
+
+@lru_cache(maxsize=16)
+def _derived(salt: bytes, passphrase: bytes) -> bytes:
+    """Meant to be slow, for whoever guesses; a process that opens the same folder again need not guess."""
+    return Scrypt(salt, length=32, n=2**15, r=8, p=1).derive(passphrase)
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 import structlog
@@ -30,7 +30,7 @@ from mapae.trust.log.policy import Cosigned, Policy, Witness
 from mapae.trust.log.tree import Head, Tree, leaf_hash
 from mapae.trust.witness import Asked
 
-REFRESH: Final = 60  # seconds a published checkpoint may be old before its cosignatures are asked anew
+REFRESH: Final = 45  # seconds a published checkpoint may be old before its cosignatures are asked anew
 AGAIN: Final = 3  # seconds until a head the quorum did not meet is asked for again
 PATIENCE: Final = 5.0  # seconds a witness may take
 LIMIT: Final = 64 * 1024  # bytes of a witness's answer
@@ -59,6 +59,14 @@ class WitnessSeen:
     cosigned_at: dict[Log, int] = field(default_factory=dict)
     size: dict[Log, int] = field(default_factory=dict)  # what it cosigned last
     trouble: str = ""  # of the last time it was asked
+
+
+class Succession(NamedTuple):
+    """An entry that names a policy, the policy's text, and the head that was published under it and the one before."""
+
+    entry: int
+    policy: bytes
+    head: bytes
 
 
 class Checkpoints:
@@ -103,6 +111,19 @@ class Checkpoints:
 
     async def history(self, log: Log, limit: int = 50) -> list[SignedHead]:
         return await store.published_history(self._db, log, limit)
+
+    async def successions(self) -> list[Succession]:
+        """How the policy came to be the one in force, for `log/succession.py`: one step for each published change."""
+        kept, found = await self.published(Log.REGISTRY), list[Succession]()
+        if kept is None:
+            return found
+        await self._in_force(kept.size)
+        for index, digest in self._policies[1:]:
+            head = await store.published_from(self._db, Log.REGISTRY, index + 1)
+            if head is not None and head.note is not None and await self._in_force(head.size) == digest:
+                policy = await self._policy(digest)
+                found.append(Succession(index, policy.encode(), head.note.encode()))
+        return found
 
     async def tree(self, log: Log, size: int) -> Tree:
         """The log's tree, with at least this many leaves."""
@@ -210,8 +231,9 @@ class Checkpoints:
         asked_of = {one.name: one for policy in policies for one in policy.witnesses.values()}
         note = own
         if kept is not None and kept.size == head.size and kept.note is not None:
-            # Who is away now has cosigned this head before. Lines of witnesses that no longer count are left out.
-            note = Note.parse(kept.note.encode()).only([self._signers[log].vkey, *(w.vkey for w in asked_of.values())])
+            # Who is away now has cosigned this head before; and whoever knows only an older policy needs the lines of
+            # witnesses that count no longer.
+            note = Note.parse(kept.note.encode())
         asking = {
             asyncio.create_task(self._ask(one, log, own, head, tree)) for one in asked_of.values()
             if self.url(one.name, one.url)

@@ -172,6 +172,13 @@ async def published(on: Db | Tx, log: int) -> SignedHead | None:
     return _head(await on.one(f"{_HEAD} WHERE log = $1 AND note IS NOT NULL ORDER BY size DESC LIMIT 1", log))
 
 
+async def published_from(on: Db | Tx, log: int, size: int) -> SignedHead | None:
+    """The smallest published head of at least this size."""
+    return _head(
+        await on.one(f"{_HEAD} WHERE log = $1 AND size >= $2 AND note IS NOT NULL ORDER BY size LIMIT 1", log, size)
+    )
+
+
 async def published_history(on: Db | Tx, log: int, limit: int = 50) -> list[SignedHead]:
     """Published heads, the newest first."""
     rows = await on.all(f"{_HEAD} WHERE log = $1 AND note IS NOT NULL ORDER BY size DESC LIMIT $2", log, limit)

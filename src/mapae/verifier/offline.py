@@ -115,12 +115,20 @@ class Known:
             )
             for entry in opened.trust_list.issuers
         )  # fmt: skip
+        self._as_of = tuple([self._known_of(issuer) for issuer in self._issuers])
+        self._moments = sorted(set(self._as_of))
+        self._aged: tuple[tuple[Young | None, ...], tuple[Issuer, ...]] = (), self._issuers
 
     def trusted(self, purpose: Purpose, now: datetime) -> Trusted:
         """For `check.check` and its kin: issuers, every list, what copies must be at this age. Raises STALE_PACK."""
-        tier_of(purpose, now.timestamp() - self.opened.as_of)
-        issuers = tuple([replace(issuer, young=self._young(issuer, purpose, now)) for issuer in self._issuers])
-        return Trusted(issuers, Lists(self.opened, reach(purpose)))
+        at = now.timestamp()
+        tier_of(purpose, at - self.opened.as_of)
+        ages = tuple([_young(as_of, purpose, at) for as_of in self._moments])
+        if ages != self._aged[0]:  # the next hour, or another purpose
+            by_moment = dict(zip(self._moments, ages, strict=True))
+            aged = zip(self._issuers, self._as_of, strict=True)
+            self._aged = ages, tuple([replace(issuer, young=by_moment[as_of]) for issuer, as_of in aged])
+        return Trusted(self._aged[1], Lists(self.opened, reach(purpose)))
 
     def standing(self, uri: str | None, purpose: Purpose, now: datetime, heard: datetime | None = None) -> Offline:
         """On what a verdict about a copy with its status at `uri` stands; `heard`: when its issuer itself was last
@@ -136,16 +144,17 @@ class Known:
             status = max(0, int(at - publisher.as_of))
         return Offline(tier_of(purpose, max(trust, status)), trust, status)
 
-    def _young(self, issuer: Issuer, purpose: Purpose, now: datetime) -> Young | None:
-        as_of = self.opened.as_of
+    def _known_of(self, issuer: Issuer) -> int:
+        """How far what is known of this issuer reaches: of its certificates and of its lists."""
         publisher = self.opened.publisher(issuer.status_prefix or "")
-        if publisher is not None:
-            as_of = min(as_of, publisher.as_of)
-        try:
-            tier = tier_of(purpose, now.timestamp() - as_of)
-        except Refused:
-            return NOTHING
-        return Young(as_of, LONGEST) if tier is Tier.YOUNG else None
+        return min(self.opened.as_of, publisher.as_of) if publisher is not None else self.opened.as_of
+
+
+def _young(as_of: int, purpose: Purpose, at: float) -> Young | None:
+    try:
+        return Young(as_of, LONGEST) if tier_of(purpose, at - as_of) is Tier.YOUNG else None
+    except Refused:
+        return NOTHING
 
 
 class Lists(Mapping[str, Listed]):

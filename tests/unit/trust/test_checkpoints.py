@@ -15,9 +15,10 @@ from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
 from mapae.trust.checkpoints import Checkpoints
 from mapae.trust.log import statement
-from mapae.trust.log.entry import Log
+from mapae.trust.log.entry import Entry, Log
 from mapae.trust.log.note import Checkpoint, Note, cosign
 from mapae.trust.log.policy import Policy
+from mapae.trust.log.succession import Step, in_force, named
 
 
 @pytest.fixture
@@ -206,6 +207,7 @@ async def test_an_engine_that_is_away_changes_nothing(country: Country) -> None:
 async def test_another_policy_is_published_under_both(country: Country, tmp_path: Path) -> None:
     """Whoever knows only the old witnesses must be able to believe the entry that names the new ones."""
     await country.checkpoints.tick()
+    assert await country.checkpoints.successions() == []
     keys = [signer.vkey for signer in country.signers.values()]
     old = [(name, one.vkey, one.url) for name, one in country.policy.witnesses.items()]
     new = Policy.of(keys, old[1:], 2)  # w1 is dropped
@@ -227,3 +229,14 @@ async def test_another_policy_is_published_under_both(country: Country, tmp_path
     await country.checkpoints.tick()
     after = await country.checkpoint()
     assert new.met(after).age_from == AT + 61 and "w1" not in new.met(after).times
+    assert country.policy.met(after).checkpoint.size == 5, "the bridge still stands when its cosignatures are renewed"
+    await country.cast.admit(country.ledger)
+    await country.checkpoints.tick()
+    (step,) = await country.checkpoints.successions()
+    assert (step.entry, step.policy) == (4, new.encode())
+    entries = await country.ledger.entries(Log.REGISTRY, 0, 6)
+    names = [one for entry in entries if (one := named(Entry.parse(entry))) is not None]
+    tree = await country.checkpoints.tree(Log.REGISTRY, 6)
+    steps = [Step(Policy.parse(step.policy), Note.parse(step.head))]
+    origin = country.signers[Log.REGISTRY].vkey.name
+    assert in_force(country.policy, origin, steps, names, tree.root).encode() == new.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hands import OUR_VECTORS
 from ledgers import AT, START, digest, new_witness, note_key
 from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.keys import NoteKind
 from mapae.trust import witness_web
-from mapae.trust.log.note import Checkpoint, Note, cosigned_at, sign_checkpoint
+from mapae.trust.log.note import Checkpoint, Note, VerifierKey, cosigned_at, sign_checkpoint
 from mapae.trust.log.tree import EMPTY, Tree, leaf_hash
 from mapae.trust.witness import Asked, Elsewhere, Witness
 from mapae.ui.site import application
@@ -80,6 +82,15 @@ async def test_the_same_head_again_gets_a_newer_time(witness: Witness, clock: Mo
     clock.advance(hours=-1)  # its clock is put back: what it said before must not look younger
     line = await witness.add_checkpoint(asked(tree, 4))
     assert isinstance(line, str) and cosigned_at(note(tree).with_(line), key) == AT + 60
+
+
+async def test_its_key_may_be_a_post_quantum_one(tmp_path: Path, clock: MovableClock) -> None:
+    key, tree = note_key("w.example/w", NoteKind.COSIGNER_ML_DSA_44), grown(7)
+    witness = await new_witness(tmp_path, "w", [LOG.vkey], clock, key=key)
+    line = await witness.add_checkpoint(asked(tree, 0))
+    assert isinstance(line, str) and cosigned_at(note(tree).with_(line), key.vkey) == AT
+    assert await refusal(witness, asked(grown(7, from_=3), 7)) == (Code.FORKED, "consistent")
+    await witness.close()
 
 
 async def test_it_says_from_where_to_ask(witness: Witness) -> None:
@@ -200,4 +211,20 @@ async def test_its_doors_answer_as_the_protocol_says(tmp_path: Path, clock: Mova
             page = await http.get("/witness/w/", headers={"accept": "text/html", "accept-language": language})
             assert page.status_code == 200 and facts["evidence"][0]["theirs"].splitlines()[2] in page.text
         assert (await http.get("/witness/x/")).status_code == 404
+    await witness.close()
+
+
+async def test_it_answers_as_another_witness_does(tmp_path: Path, clock: MovableClock) -> None:
+    """The requests of litewitness's own test, in their order, and what it answers."""
+    published = json.loads((OUR_VECTORS / "published" / "add_checkpoint.json").read_text(encoding="utf-8"))
+    witness = await new_witness(tmp_path, "w", [VerifierKey.parse(published["log"])], clock)
+    site = application(witness_web.routes({"w": witness}), clock=clock)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="https://w.example") as http:
+        for at, case in enumerate(published["cases"]):
+            answer = await http.post("/witness/w/add-checkpoint", content=case["body"].encode())
+            # A signature with its last bit bent is base64 in another spelling to us, before it is a signature.
+            wanted = 400 if case["status"] == 403 else case["status"]
+            assert answer.status_code == wanted, (at, answer.text)
+            if case["status"] == 409:
+                assert answer.text == f"{case['size']}\n"
     await witness.close()

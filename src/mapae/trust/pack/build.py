@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import httpx
 import structlog
@@ -27,7 +27,7 @@ from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Signing
 from mapae.trust.epoch import MAX_EPOCH, Epoch
-from mapae.trust.log.entry import Log, Role
+from mapae.trust.log.entry import Entry, Log, Role
 from mapae.trust.log.note import Checkpoint, Note
 from mapae.trust.log.proof import TlogProof
 from mapae.trust.log.rules import State
@@ -35,10 +35,30 @@ from mapae.trust.log.state import AnchoredRoot
 from mapae.trust.log.tiles import WIDTH, bundle
 from mapae.trust.pack import format, store
 from mapae.trust.pack.format import Pack, digest
-from mapae.trust.pack.verify import ANCHORS, CHECKPOINT, POLICY, STATUS, EpochHead, ListOf, entries_name, status_name
+from mapae.trust.pack.verify import (
+    ANCHORS,
+    CHECKPOINT,
+    POLICY,
+    STATUS,
+    EpochHead,
+    ListOf,
+    entries_name,
+    status_name,
+    succession_name,
+)
 
+NEWS: Final = 30  # seconds before news makes another pack
 MOST_DELTAS: Final = 32  # kept ready, of those asked for last
 _log = structlog.get_logger("mapae.pack")
+
+
+class Succession(NamedTuple):
+    """The entry of the registry log that named a policy, the policy's text, and the published head of that entry or a
+    later one that meets the policy before as well."""
+
+    entry: int
+    policy: bytes
+    head: bytes
 
 
 class Source(Protocol):
@@ -61,6 +81,14 @@ class Source(Protocol):
         ...
 
     async def document(self, digest: bytes) -> bytes: ...
+
+    async def statement(self, digest: bytes) -> str:
+        """By which a publisher asked for an anchor."""
+        ...
+
+    async def successions(self) -> list[Succession]:
+        """How the policy of the registry log came to be the one in force. Empty while it is the first."""
+        ...
 
     async def publishers(self) -> list[tuple[str, str]]:
         """Who publishes status lists: id in the registry (`issuer:issuer`) and prefix of the lists' addresses."""
@@ -128,10 +156,29 @@ class Packs:
         self._serve(pack)
         return pack
 
+    async def publish_when_due(self, epoch: int) -> Pack | None:
+        """Every `epoch` seconds; and within half a minute of news in the log, or of lists that were late."""
+        last = await self._last()
+        if last is not None:
+            age = self._clock.now().timestamp() - last.manifest.made
+            if 0 <= age < epoch and (age < min(NEWS, epoch) or not await self._news(last)):
+                return None
+        return await self.publish()
+
+    async def _news(self, last: Pack) -> bool:
+        for log, name in ((Log.REGISTRY, CHECKPOINT), (Log.ANCHORS, ANCHORS)):
+            now, then = await self._source.checkpoint(log), last.named(name)
+            if _size(now) != _size(then):
+                return True
+        return bool(last.manifest.late)
+
     async def make(self, last: Pack | None) -> Pack:
         """Steps 1 to 5, without keeping it: what is unchanged since `last` is taken over."""
         draft = _Draft(last)
         draft.put(await self._source.policy(), POLICY)
+        for entry, policy, head in await self._source.successions():
+            draft.put(policy, f"{succession_name(entry)}.policy")
+            draft.put(head, f"{succession_name(entry)}.head")
         registry = await self._source.checkpoint(Log.REGISTRY)
         draft.put(registry, CHECKPOINT)
         checkpoint = Checkpoint.parse(Note.parse(registry).text)
@@ -148,7 +195,7 @@ class Packs:
 
     async def _put_entries(self, draft: _Draft, size: int) -> None:
         """And fold them: the state is that of the checkpoint, whatever the log has taken since."""
-        whole = Checkpoint.parse(Note.parse(draft.last.named(CHECKPOINT)).text).size // WIDTH if draft.last else 0
+        whole = _size(draft.last.named(CHECKPOINT)) // WIDTH if draft.last else 0
         if self._state.size(Log.REGISTRY) > size:
             raise Refused(Code.FORKED, "the registry log is shorter than it was")
         for at, start in enumerate(range(0, size, WIDTH)):
@@ -184,6 +231,8 @@ class Packs:
             self._put_epoch(draft, name, epoch)
             [entry] = await self._source.entries(Log.ANCHORS, anchored.index, anchored.index + 1)
             draft.put(entry, f"{name}.anchor")
+            signed = await self._source.statement(Entry.parse(entry).statement)
+            draft.put(signed.encode(), f"{name}.statement")
             path = await self._source.inclusion(anchored.index, size)
             draft.put(TlogProof(anchored.index, tuple(path), note).encode(), f"{name}.proof")
 
@@ -246,6 +295,10 @@ class Packs:
     def _serve(self, pack: Pack) -> None:
         self._newest, self._raw = pack, pack.encode()
         self._deltas.clear()
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.parse(Note.parse(note).text).size
 
 
 def pairs(base: Pack, new: Pack) -> dict[bytes, bytes]:

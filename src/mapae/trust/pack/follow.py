@@ -10,8 +10,7 @@ opened under its policy. Keeps: nothing. Refuses: a fork, which is evidence and 
 from __future__ import annotations
 
 from mapae.errors import Code, Refused
-from mapae.trust.log.tree import Frontier, leaf_hash
-from mapae.trust.pack.verify import Opened, entries_of
+from mapae.trust.pack.verify import Opened, root_at
 
 
 def must_follow(old: Opened, new: Opened) -> None:
@@ -35,7 +34,8 @@ def must_follow(old: Opened, new: Opened) -> None:
 
 def _must_be_one_history(old: Opened, new: Opened) -> None:
     size = old.registry.checkpoint.size
-    if new.registry.checkpoint.size >= size and root_at(new, size) != old.registry.checkpoint.root:
+    longer = new.registry.checkpoint.size
+    if longer >= size and root_at(new.pack, longer, size) != old.registry.checkpoint.root:
         raise Refused(Code.FORKED, "the registry log has another history than the one seen before")
     # Of the anchors log a pack has only what it needs; that longer heads extend shorter ones is what witnesses sign
     # for.
@@ -46,16 +46,6 @@ def _must_be_one_history(old: Opened, new: Opened) -> None:
         for now in new.statuses:
             if (now.prefix, now.seq) == (status.prefix, status.seq) and now.lists != status.lists:
                 raise Refused(Code.FORKED, "a publisher has anchored two things under one number")
-
-
-def root_at(opened: Opened, size: int) -> bytes:
-    """The root over the first `size` entries of the registry log."""
-    frontier = Frontier()
-    for at, raw in enumerate(entries_of(opened.pack, opened.registry.checkpoint.size)):
-        if at == size:
-            break
-        frontier.add(leaf_hash(raw))
-    return frontier.root()
 
 
 def _older(what: str) -> Refused:

@@ -39,11 +39,13 @@ LIMIT: Final = 64 * 1024 * 1024  # bytes of a file
 HEAD_LIMIT: Final = 4 * 1024 * 1024
 MOST_BLOBS: Final = 32_768
 BLOB_LIMIT: Final = 16 * 1024 * 1024  # as of one status list
-UNFOLDED_LIMIT: Final = 512 * 1024 * 1024  # all blobs together
+UNFOLDED_LIMIT: Final = 1024 * 1024 * 1024  # all blobs together; one is unfolded at a time
+AT_HAND: Final = 64 * 1024 * 1024  # of large blobs kept unfolded: 52 million people with one place each are 26 MB
 STORED, ZLIB, KEPT, CHANGED = 0, 1, 2, 3
 
 _NAME: Final = re.compile(r"[a-z0-9-]{1,80}(?:\.[a-z0-9-]{1,80}){0,3}")
 _DIGEST: Final = 32
+_LARGE: Final = 65_536
 _MOMENT: Final = 2**40  # seconds; keeps what a stranger wrote inside the calendar
 
 
@@ -111,7 +113,8 @@ _MEMBERS: Final = frozenset({"v", "origin", "number", "made", "key", "late", "na
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A pack whose blobs are what its manifest says. `content` unfolds one; `bodies` are as they were compressed."""
+    """A pack whose blobs are what its manifest says. `bodies` are as they were compressed; what is not at hand unfolded
+    is unfolded, and checked, each time it is asked for."""
 
     manifest: Manifest
     head: bytes
@@ -147,7 +150,7 @@ class Pack:
 
 def fold(content: bytes) -> tuple[int, bytes]:
     """The body of a blob, compressed where that helps."""
-    smaller = zlib.compress(content, 9)
+    smaller = _deflated(content)
     return (ZLIB, smaller) if len(smaller) < len(content) else (STORED, content)
 
 
@@ -193,7 +196,7 @@ def _step(base: Pack, new: Pack, place: bytes, like: bytes | None) -> tuple[int,
         return KEPT, b""
     if like is None or base.manifest.blobs.get(like) != new.manifest.blobs[place]:
         return new.bodies[place]
-    changed = like + zlib.compress(_xor(base.content(like), new.content(place)), 9)
+    changed = like + _deflated(_xor(base.content(like), new.content(place)))
     whole = new.bodies[place]
     return (CHANGED, changed) if len(changed) < len(whole[1]) else whole
 
@@ -281,7 +284,13 @@ def _opened(head: bytes) -> Manifest:
 
 
 def _whole(manifest: Manifest, head: bytes, bodies: Mapping[bytes, tuple[int, bytes]]) -> Pack:
-    unfolded = {place: _unfold(body, manifest.blobs[place], place) for place, body in bodies.items()}
+    unfolded: dict[bytes, bytes] = {}
+    room = AT_HAND
+    for place, body in bodies.items():
+        content = _unfold(body, manifest.blobs[place], place)
+        if len(content) <= _LARGE or len(content) <= room:
+            unfolded[place] = content
+            room -= len(content) if len(content) > _LARGE else 0
     return Pack(manifest, head, bodies, manifest.id, unfolded)
 
 
@@ -296,6 +305,13 @@ def _unfold(body: tuple[int, bytes], size: int, place: bytes) -> bytes:
     if len(content) != size or digest(content) != place:
         raise _bad("a part is not what the manifest says")
     return content
+
+
+def _deflated(content: bytes) -> bytes:
+    """What is not zero in a large list is scattered: only runs are worth looking for (as in formats/status.py)."""
+    strategy = zlib.Z_RLE if len(content) > _LARGE else zlib.Z_DEFAULT_STRATEGY
+    deflate = zlib.compressobj(9, strategy=strategy)
+    return deflate.compress(content) + deflate.flush()
 
 
 def _inflated(raw: bytes, size: int) -> bytes:

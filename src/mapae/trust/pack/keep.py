@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -103,8 +104,10 @@ class Keeper:
         policy = self.policy
         first = policy is None
         if policy is None:  # trust on first use: the caller says so to a person
-            policy = Policy.parse(pack.named(POLICY).decode("utf-8", "replace"))
+            policy = Policy.parse(pack.named(POLICY))
         opened = open_pack(pack, policy)
+        if first and sha256(policy.encode()).digest() != opened.state.policy.document:
+            raise Refused(Code.BAD_PACK, "the pack brings another policy than the one its own log names")
         old = self.opened
         if old is not None and old.pack.id == pack.id:
             return old
@@ -118,7 +121,7 @@ class Keeper:
         if self.before is not None:
             await self.before(old, opened)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if first:
+        if not (self._folder / "policy").is_file():
             _replace(self._folder / "policy", policy.encode())
         _replace(self._folder / "clock", str(max(self.high_water, opened.newest)).encode())
         _replace(self._folder / "pack", pack.encode())

@@ -1,13 +1,15 @@
 """The numbered steps by which a checker believes an offline pack: none of them the publisher's word.
 
 1 `whole`       every part is what the manifest says, and the key the manifest names has signed it (`format.read`)
-2 `policy`      the pack is of the log of the policy that this checker has pinned
+2 `policy`      the pack is of the log of the policy that this checker has pinned; where the log has changed that policy
+                since, each change is vouched for under the one before (log/succession.py)
 3 `checkpoint`  the heads of both logs are signed by them and cosigned by a quorum of the policy's witnesses
 4 `replica`     the entries, folded by the rules of the log, amount to that very head
 5 `publisher`   the key of step 1 is one that a live party has entered in the log for signing lists
 6 `documents`   each party's document is the one whose digest the log has; they make up the trust list
 7 `status`      each publisher's lists have the root that the publisher, an issuer with that prefix, anchored; and the
-                anchor is proven to be in the anchors log, under a head that a quorum cosigned
+                anchor is proven to be in the anchors log, under a head that a quorum cosigned, and is what the
+                publisher itself signed for: whoever runs the log could have put it there
 8 `time`        nothing says of itself that it is later than what the witnesses vouch for
 
 Promises: an `Opened` pack passed all of them; a refusal names its step. How old it may be is another question:
@@ -21,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import msgspec
@@ -30,26 +32,35 @@ from mapae.errors import Code, Refused, step
 from mapae.formats import cbor
 from mapae.formats.status import StatusList
 from mapae.trust.epoch import root
-from mapae.trust.log.entry import LARGEST, Entry, Kind, Log, Purpose, Role
-from mapae.trust.log.note import Note
+from mapae.trust.log import statement
+from mapae.trust.log.acts import Anchor
+from mapae.trust.log.entry import LARGEST, Anchored, Entry, Kind, Log, PartyAdmitted, Purpose, Role
+from mapae.trust.log.note import Checkpoint, Note
 from mapae.trust.log.policy import Cosigned, Policy
 from mapae.trust.log.proof import TlogProof
 from mapae.trust.log.rules import State
+from mapae.trust.log.succession import Step, in_force, named
 from mapae.trust.log.tiles import WIDTH, unbundle
-from mapae.trust.log.tree import Head
+from mapae.trust.log.tree import Frontier, Head, leaf_hash
 from mapae.trust.pack import format
 from mapae.trust.pack.format import Pack
 from mapae.trust.publish import TrustList
 
+STEPS: Final = ("whole", "policy", "checkpoint", "replica", "publisher", "documents", "status", "time")
 POLICY: Final = "policy"
 CHECKPOINT: Final = "registry.checkpoint"
 ANCHORS: Final = "anchors.checkpoint"
 ENTRIES: Final = "registry.entries."
 STATUS: Final = "status."
+SUCCESSION: Final = "succession."
 AHEAD: Final = 3600  # seconds a single clock may be ahead of the quorum's, and still be believed to be a clock
 MOST_LISTS: Final = 16_384
 MOST: Final = 2**63
 LIFE: Final = timedelta(days=30)  # of the trust list; how old a pack may be is not told by this (verifier/offline.py)
+
+
+Voices = Mapping[bytes, list[tuple[int, bytes]]]
+"""Of each party: since when it has which voice."""
 
 
 class ListOf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -144,11 +155,12 @@ def open_pack(raw: bytes | Pack, policy: Policy) -> Opened:
     with step("policy"):
         if not policy.log(pack.manifest.origin):
             raise _bad("the pack is of another log than the policy this checker has pinned")
+        policy = _in_force(policy, pack)
     with step("checkpoint"):
         registry = _cosigned(policy, pack.named(CHECKPOINT), pack.manifest.origin)
         anchors = _cosigned(policy, pack.named(ANCHORS), anchors_origin(pack.manifest.origin))
     with step("replica"):
-        state = _folded(pack, registry.checkpoint.size)
+        state, voices = _folded(pack, registry.checkpoint.size)
         if state.head(Log.REGISTRY) != Head(registry.checkpoint.size, registry.checkpoint.root):
             raise Refused(Code.FORKED, "the entries do not amount to the head that was cosigned")
         at = max(registry.age_from, state.time)
@@ -157,7 +169,7 @@ def open_pack(raw: bytes | Pack, policy: Policy) -> Opened:
     with step("documents"):
         trust_list = _trust_list(pack, state, at)
     with step("status"):
-        found = [_status(pack, name, policy, state) for name in _epochs(pack)]
+        found = [_status(pack, name, policy, state, voices) for name in _epochs(pack)]
         statuses = tuple(status for status, _ in found)
         _must_differ(statuses)
     with step("time"):
@@ -182,13 +194,40 @@ def entries_of(pack: Pack, size: int) -> Iterator[bytes]:
         yield from unbundle(pack.named(entries_name(at)), min(WIDTH, size - start), largest=LARGEST)
 
 
-def _folded(pack: Pack, size: int) -> State:
+def _folded(pack: Pack, size: int) -> tuple[State, Voices]:
+    """And each party's voices, by the times of the entries that named them."""
     if len(pack.under(ENTRIES)) != -(-size // WIDTH):
         raise _bad("the pack has more or fewer entries than the checkpoint")
-    state = State()
+    state, voices = State(), dict[bytes, list[tuple[int, bytes]]]()
     for raw in entries_of(pack, size):
-        state.fold(Log.REGISTRY, raw)
-    return state
+        entry = state.fold(Log.REGISTRY, raw)
+        if isinstance(entry.payload, PartyAdmitted):
+            voices.setdefault(entry.subject, []).append((entry.time, entry.payload.voice))
+    return state, voices
+
+
+def _in_force(pinned: Policy, pack: Pack) -> Policy:
+    """The newest policy of the log, where the pinned one is among those before it."""
+    names = [name.removesuffix(".head") for name in pack.under(SUCCESSION) if name.endswith(".head")]
+    if not names:
+        return pinned
+    size = Checkpoint.parse(Note.parse(pack.named(CHECKPOINT)).text).size
+    steps = [Step(Policy.parse(pack.named(f"{name}.policy")), Note.parse(pack.named(f"{name}.head"))) for name in names]
+    policies = [Entry.parse(raw) for raw in entries_of(pack, size) if raw[95:96] == bytes([Kind.POLICY])]
+    found = [one for entry in policies if (one := named(entry)) is not None]
+    return in_force(pinned, pack.manifest.origin, steps, found, lambda at: root_at(pack, size, at))
+
+
+def root_at(pack: Pack, size: int, at: int) -> bytes:
+    """The root over the first `at` of the `size` entries of the registry log."""
+    frontier = Frontier()
+    for raw in islice(entries_of(pack, size), at):
+        frontier.add(leaf_hash(raw))
+    return frontier.root()
+
+
+def succession_name(entry: int) -> str:
+    return f"{SUCCESSION}{entry:08d}"
 
 
 def entries_name(at: int) -> str:
@@ -228,7 +267,7 @@ def status_name(stream: bytes) -> str:
     return f"{STATUS}{stream.hex()}"
 
 
-def _status(pack: Pack, name: str, policy: Policy, state: State) -> tuple[Status, Cosigned]:
+def _status(pack: Pack, name: str, policy: Policy, state: State, voices: Voices) -> tuple[Status, Cosigned]:
     epoch = EpochHead.parse(pack.named(f"{name}.epoch"))
     entry = Entry.parse(pack.named(f"{name}.anchor"))
     said: Any = entry.payload
@@ -242,17 +281,37 @@ def _status(pack: Pack, name: str, policy: Policy, state: State) -> tuple[Status
     if entry.subject != party or admitted is None or admitted.revoked or not admitted.roles & Role.STATUS:
         raise _bad("the status lists are of nobody who may publish any")
     proof = TlogProof.parse(pack.named(f"{name}.proof"))
+    if proof.index != entry.index:
+        raise Refused(Code.BAD_PROOF, "the anchor is proven for another place than its own")
     try:
         anchored = proof.verify(entry.encode(), policy)
     except Refused as refused:  # its steps are a part of this one
         raise Refused(refused.code, refused.detail) from None
     if anchored.checkpoint.origin != anchors_origin(pack.manifest.origin):
         raise _bad("the anchor is in another log")
+    _must_have_asked(pack, name, entry, said, voices[party])
     as_of = min(epoch.iat, entry.time, anchored.age_from)
     late = epoch.stream in pack.manifest.late
     dated = max(epoch.iat, entry.time)
     made = Status(party, epoch.publisher, epoch.prefix, epoch.seq, as_of, dated, said.next_update, late, lists)
     return made, anchored
+
+
+def _must_have_asked(pack: Pack, name: str, entry: Entry, said: Anchored, voices: list[tuple[int, bytes]]) -> None:
+    """The statement the entry names asks for just this anchor, in a voice the party had at that moment: the last one
+    before, or one of that very second."""
+    before = [voice for time, voice in voices if time < entry.time][-1:]
+    then = {*before, *(voice for time, voice in voices if time == entry.time)}
+    try:
+        signed = pack.named(f"{name}.statement").decode("ascii", "replace")
+        act = Anchor(entry.subject, *said, entry.statement)
+        voice = statement.must_say(signed, act, pack.manifest.origin.rpartition("/")[0]).voice
+    except Refused as refused:
+        if refused.code is Code.BAD_PACK:
+            raise
+        raise Refused(Code.BAD_SIGNATURE, "the anchor is not what its publisher asked for") from None
+    if voice not in then:
+        raise Refused(Code.BAD_SIGNATURE, "the anchor was asked for in somebody else's voice")
 
 
 def _lists(pack: Pack, epoch: EpochHead) -> dict[str, ListOf]:

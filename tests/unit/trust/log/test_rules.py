@@ -12,7 +12,7 @@ from hands import refuses
 from logged import NOW, Country, address, country, digest, walk
 from mapae.errors import Code, Refused
 from mapae.trust.log import acts
-from mapae.trust.log.entry import Entry, Kind, Log, Reason
+from mapae.trust.log.entry import SHAPES, Entry, Kind, Log, Reason
 from mapae.trust.log.rules import State
 from mapae.trust.log.state import Revoked
 from mapae.trust.log.tree import Frontier, leaf_hash
@@ -168,6 +168,11 @@ def test_there_are_at_most_sixteen_governors(land):
 def test_policy_terms(land, act):
     with breaks("policy terms"):
         land.vote(acts.PutPolicy(*act, land.statement()))
+
+
+def test_a_delay_of_ninety_days_is_the_longest(land):
+    land.vote(acts.PutPolicy(digest("p"), 3, 7_776_000, land.statement()))
+    assert (land.state.delay, land.state.threshold) == (7_776_000, 3)
 
 
 def test_one_statement_serves_one_act_in_either_log(land):
@@ -428,6 +433,38 @@ def test_an_entry_out_of_its_turn_or_of_the_other_log_is_refused(land):
     replayed.fold(Log.REGISTRY, raw)
     with refuses(Code.FORKED):
         replayed.fold(Log.REGISTRY, raw)
+
+
+def forged(land: Country, kind: Kind, subject: bytes, *said: object, statement: bytes | None = None) -> bytes:
+    """What the operator of an embedded log could write: the next entry, well-formed."""
+    state, stated = land.state, land.statement() if statement is None else statement
+    return Entry(state.size(kind.log), NOW, kind, subject, stated, SHAPES[kind].payload(*said)).encode()
+
+
+@pytest.mark.parametrize(
+    ("rule", "make"),
+    [
+        ("statement", lambda land: forged(land, Kind.PARTY_REVOKED, digest("issuer"), 1, statement=bytes(32))),
+        ("statement", lambda land: forged(land, Kind.PARTY_REVOKED, digest("issuer"), 1, statement=digest("genesis"))),
+        ("party not live", lambda land: forged(land, Kind.KEY, digest("nobody"), digest("k"), 2, NOW, NOW + 9)),
+        ("unknown party", lambda land: forged(land, Kind.PARTY_REVOKED, digest("nobody"), 1)),
+        ("unknown key", lambda land: forged(land, Kind.KEY_REVOKED, digest("issuer"), digest("nothing"), 1, NOW)),
+        ("unknown schema", lambda land: forged(land, Kind.SCHEMA_WITHDRAWN, digest("nothing"))),
+        ("party not live", lambda land: forged(land, Kind.SCHEMA, digest("card"), digest("nobody"), digest("d"))),
+        ("since", lambda land: forged(land, Kind.READER_REVOKED, digest("issuer"), digest("shop"), 1, NOW + 1)),
+        ("governor terms", lambda land: forged(land, Kind.GOVERNOR, address("nobody"), digest("v"), 0)),
+        ("policy terms", lambda land: forged(land, Kind.POLICY, bytes(32), digest("p"), 4, 0)),
+        ("seq", lambda land: forged(land, Kind.ANCHOR, digest("issuer"), digest("s"), 2, digest("r"), 1, NOW + 9)),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_replica_takes_no_entry_the_rules_forbid(land, rule, make):
+    """Whoever writes to the log's table directly: it is witnessed, for witnesses do not read; no replica takes it."""
+    raw, replayed = make(land), _replayed(*land.raw)
+    before = copy.deepcopy(replayed)
+    with breaks(rule):
+        replayed.fold(Entry.parse(raw).log, raw)
+    assert replayed == before
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -123,7 +123,7 @@ BLOBS = [[place, size] for place, size in sorted(SMALL.manifest.blobs.items())]
         ({"blobs": [*BLOBS, BLOBS[0]]}, Code.BAD_PACK),
         ({"blobs": [[BLOBS[0][0], 0], *BLOBS[1:]]}, Code.TOO_LARGE),
         ({"blobs": [[BLOBS[0][0], format.BLOB_LIMIT + 1], *BLOBS[1:]]}, Code.TOO_LARGE),
-        ({"blobs": [[bytes((n,)) * 32, format.BLOB_LIMIT] for n in range(33)], "names": {}}, Code.TOO_LARGE),
+        ({"blobs": [[bytes((n,)) * 32, format.BLOB_LIMIT] for n in range(65)], "names": {}}, Code.TOO_LARGE),
     ],
     ids=lambda value: str(sorted(value)) if isinstance(value, dict) else None,
 )

@@ -109,6 +109,15 @@ async def test_the_policy_comes_with_the_first_pack_and_no_other_ever_does(tmp_p
     assert not (await mine.fetch(Publisher(first).http, BASE)).pinned
 
 
+async def test_a_first_pack_brings_the_policy_its_log_names_and_no_easier_one(tmp_path: Path, nation: Nation) -> None:
+    """Else whoever serves it could leave the checker with a quorum of the one witness he has bought."""
+    first = await make(nation)
+    easy = Policy.of(nation.pinned.logs, [("w0", nation.witnesses[0].vkey, None)], 1).encode()
+    with refuses(Code.BAD_PACK, "another policy"):
+        await keeper(tmp_path).take(nation.repacked(first, policy=easy))
+    assert keeper(tmp_path).policy is None
+
+
 async def test_an_older_pack_after_a_newer_one_is_refused(tmp_path: Path, nation: Nation) -> None:
     first = await make(nation)
     nation.later(minutes=5)

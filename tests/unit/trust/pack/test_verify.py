@@ -17,10 +17,12 @@ from mapae.formats.status import INVALID, VALID
 from mapae.keys import Signer
 from mapae.trust.entries import document
 from mapae.trust.log import tiles
-from mapae.trust.log.entry import Kind, Log, PartyAdmitted, Role
-from mapae.trust.log.note import COSIGNATURE
+from mapae.trust.log.entry import ZERO, Anchored, Entry, Kind, Log, PartyAdmitted, PolicySet, Role
+from mapae.trust.log.note import COSIGNATURE, Note, cosign
 from mapae.trust.log.policy import Policy
+from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format
+from mapae.trust.pack.build import Succession
 from mapae.trust.pack.format import Pack
 from mapae.trust.pack.verify import AHEAD, EpochHead, Opened, open_pack, status_name
 from mapae.trust.signers import Purpose
@@ -33,6 +35,7 @@ STREAM = sha256(STATUS_PREFIX.encode()).digest()
 EPOCH = f"{status_name(STREAM)}.epoch".replace(".", "__")
 ANCHOR = EPOCH.replace("__epoch", "__anchor")
 PROOF = EPOCH.replace("__epoch", "__proof")
+STATEMENT = EPOCH.replace("__epoch", "__statement")
 
 
 def refused(step: str, code: Code, pack: Pack, policy: Policy = NATION.pinned) -> None:
@@ -275,7 +278,9 @@ def test_anchors_need_their_own_quorum() -> None:
     refused("status", Code.UNWITNESSED, NATION.repacked(PACK, **{PROOF: alone}))
 
 
-@pytest.mark.parametrize("part", [EPOCH, ANCHOR, PROOF], ids=["epoch", "anchor", "proof"])
+@pytest.mark.parametrize(
+    "part", [EPOCH, ANCHOR, PROOF, STATEMENT], ids=["epoch", "anchor", "proof", "statement"]
+)  # fmt: skip
 def test_a_part_of_the_status_that_is_missing_or_no_such_thing_is_refused(part: str) -> None:
     if part != EPOCH:  # without the head there is nothing that says there were lists
         refused("status", Code.BAD_PACK, NATION.repacked(PACK, **{part: None}))
@@ -289,9 +294,98 @@ def test_whoever_may_not_publish_status_lists_anchors_in_vain() -> None:
     nation.admit(nation.issuer, Role.ISSUER)  # the same party, no longer with STATUS
     after = nation.pack()
     assert open_pack(after, nation.pinned).statuses == ()
-    kept = {name: before.named(name.replace("__", ".")) for name in (EPOCH, ANCHOR, PROOF)}
+    kept = {name: before.named(name.replace("__", ".")) for name in (EPOCH, ANCHOR, PROOF, STATEMENT)}
     lists = {"_" + sha256(one.packed).hexdigest(): one.packed for one in nation.lists.values()}
     refused("status", Code.BAD_PACK, nation.repacked(after, **kept, **lists), nation.pinned)
+
+
+def anchored(nation: Nation, by: Signer | None = None, **said: Any) -> Pack:
+    """Whoever runs the log anchors other lists than the issuer's last, in whose voice he likes."""
+    nation.later(minutes=5)
+    epoch = nation.anchor()
+    payload = Anchored(epoch.stream, epoch.seq, epoch.root, epoch.leaves, nation.seconds + 600)
+    raws, tree = nation.raw[Log.ANCHORS], nation.trees[Log.ANCHORS]
+    last = Entry.parse(raws[-1])
+    forged = msgspec.structs.replace(last, statement=nation.stated(payload._replace(**said), by)).encode()
+    raws[-1] = forged
+    nation.trees[Log.ANCHORS] = Tree([*(tree.node(0, at) for at in range(tree.size - 1)), leaf_hash(forged)])
+    return nation.pack()
+
+
+def test_whoever_runs_the_log_cannot_anchor_in_an_issuers_place() -> None:
+    """Logged and cosigned as it should be, yet nobody but the issuer can make the statement that the entry names."""
+    nation = small()
+    refused("status", Code.BAD_SIGNATURE, anchored(nation, Signer.ephemeral()), nation.pinned)
+    nation = small()
+    refused("status", Code.BAD_SIGNATURE, anchored(nation, seq=7), nation.pinned)
+    nation = small()
+    assert open_pack(anchored(nation), nation.pinned).statuses[0].seq == 2
+
+
+def test_an_anchor_speaks_in_the_voice_its_publisher_had_then() -> None:
+    nation = small()
+    pack, first = nation.pack(), nation.voice(nation.issuer)
+    nation.later(seconds=1)
+    nation.voices[nation.issuer.id] = Signer.ephemeral()
+    nation.admit(nation.issuer, Role.ISSUER | Role.STATUS)
+    assert open_pack(nation.pack(pack), nation.pinned).statuses[0].seq == 1  # by the old voice, before the change
+    nation.anchor()
+    assert open_pack(nation.pack(), nation.pinned).statuses[0].seq == 2
+    refused("status", Code.BAD_SIGNATURE, anchored(nation, first), nation.pinned)
+
+
+def test_an_anchor_is_proven_for_its_own_place() -> None:
+    """An entry that says another index than it has: both engines write none, and nobody believes one."""
+    nation = small()
+    nation.later(minutes=5)
+    nation.anchor()
+    raws, tree = nation.raw[Log.ANCHORS], nation.trees[Log.ANCHORS]
+    wrong = msgspec.structs.replace(Entry.parse(raws[1]), index=5).encode()
+    raws[1] = wrong
+    nation.trees[Log.ANCHORS] = Tree([tree.node(0, 0), leaf_hash(wrong)])
+    refused("status", Code.BAD_PROOF, nation.pack(), nation.pinned)
+
+
+# --- the policy changes -----------------------------------------------------------------------------------------------
+
+
+def changed(nation: Nation) -> Policy:
+    """All three witnesses go and others come: the head with that entry is published under both policies."""
+    old, nation.witnesses = nation.witnesses, [NoteKey(f"next-{n}.example", COSIGNATURE) for n in (1, 2, 3)]
+    named = [(f"w{n}", witness.vkey, None) for n, witness in enumerate(nation.witnesses)]
+    policy = Policy.of([key.vkey for key in nation.logs.values()], named, 2)
+    entry = nation.append(Kind.POLICY, ZERO, PolicySet(sha256(policy.encode()).digest(), 2, 0))
+    head = Note.parse(nation.note(Log.REGISTRY))
+    for witness in old:
+        head = head.with_(cosign(head, witness, nation.seconds))
+    nation.changes.append(Succession(entry.index, policy.encode(), head.encode()))
+    return policy
+
+
+def test_a_checker_that_slept_through_a_change_of_witnesses_finds_its_way() -> None:
+    nation = small()
+    pinned = nation.pinned
+    for _ in range(2):
+        nation.later(days=40)
+        nation.pinned = changed(nation)
+        nation.revoke_reader(digest(nation.seconds))
+    nation.anchor()
+    for policy in (pinned, nation.pinned):
+        assert open_pack(nation.pack(), policy).policy.encode() == nation.pinned.encode()
+    alone = nation.repacked(nation.pack(), **{f"succession__{nation.changes[0].entry:08d}__head": None})
+    refused("policy", Code.UNWITNESSED, alone, pinned)
+
+
+def test_new_witnesses_cannot_appoint_themselves() -> None:
+    nation = small()
+    pinned = nation.pinned
+    nation.pinned = changed(nation)
+    entry, text, head = nation.changes[0]
+    own = Note.parse(head).only([*(key.vkey for key in nation.logs.values()), *(w.vkey for w in nation.witnesses)])
+    nation.changes[0] = Succession(entry, text, own.encode())
+    refused("policy", Code.UNWITNESSED, nation.pack(), pinned)
+    nation.changes.clear()  # and without saying so at all
+    refused("checkpoint", Code.UNWITNESSED, nation.pack(), pinned)
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
