@@ -24,12 +24,15 @@ HERE = Path(__file__).parent
 WITNESSES = ("w1", "w2")
 
 
-def look(path: Path, sql: str) -> list[sqlite3.Row]:
+def look(path: Path, table: str, more: str = "") -> list[sqlite3.Row]:
+    """Nothing where the kill came before the table was made."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
         db.row_factory = sqlite3.Row
-        return db.execute(sql).fetchall()
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall():
+            return []
+        return db.execute(f"SELECT * FROM {table} {more}").fetchall()
 
 
 class Books:
@@ -45,7 +48,7 @@ class Books:
     def must_hold(self) -> None:
         """1 whole  2 only longer than before  3 all that was acknowledged  4 all that was signed and cosigned."""
         for log in Log:
-            rows = look(self._folder / "trust.db", f"SELECT * FROM ledger_entry WHERE log = {int(log)} ORDER BY idx")
+            rows = look(self._folder / "trust.db", "ledger_entry", f"WHERE log = {int(log)} ORDER BY idx")
             entries = [bytes(row["entry"]) for row in rows]
             assert [row["idx"] for row in rows] == list(range(len(rows))), "a gap"
             assert [Entry.parse(entry).index for entry in entries] == list(range(len(rows)))
@@ -54,15 +57,15 @@ class Books:
             self._trees[log].extend(leaf_hash(entry) for entry in entries[known:])
             self._entries[log] = entries
         self._must_be_acknowledged()
-        for row in look(self._folder / "trust.db", "SELECT log, size, root FROM ledger_head"):
+        for row in look(self._folder / "trust.db", "ledger_head"):
             assert self._trees[Log(row["log"])].root(row["size"]) == bytes(row["root"]), "a head nobody can prove"
         for name in WITNESSES:
-            for row in look(self._folder / f"{name}.db", "SELECT origin, size, root FROM witness_checkpoint"):
+            for row in look(self._folder / f"{name}.db", "witness_checkpoint"):
                 log = Log.ANCHORS if row["origin"].endswith("/anchors") else Log.REGISTRY
                 assert row["size"] <= self._trees[log].size, "a witness has seen what is gone"
                 assert self._trees[log].root(row["size"]) == bytes(row["root"]), "a witness has seen another history"
                 self.cosigned += 1
-            assert look(self._folder / f"{name}.db", "SELECT * FROM witness_evidence") == []
+            assert look(self._folder / f"{name}.db", "witness_evidence") == []
 
     def _must_be_acknowledged(self) -> None:
         path = self._folder / "acknowledged"
@@ -82,7 +85,7 @@ class Books:
             for entry in self._entries[log]:
                 state.fold(log, entry)
         policy = Policy.parse((self._folder / "policy").read_bytes())
-        for row in look(self._folder / "trust.db", "SELECT note FROM ledger_head WHERE note IS NOT NULL"):
+        for row in look(self._folder / "trust.db", "ledger_head", "WHERE note IS NOT NULL"):
             policy.met(Note.parse(row["note"].encode()))
 
 
