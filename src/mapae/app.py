@@ -62,6 +62,8 @@ from .wallet_provider.web import routes as wallet_routes
 ISSUER = "issuer:issuer"  # our own, as the registry names it
 ACCESS_CA = "access_ca:access-ca"
 WALLET_PROVIDER = "wallet-provider"  # our own, among those of the trust list
+# Which role speaks to the log for which of our own parties.
+VOICES = {ISSUER: "issuer", f"wallet_provider:{WALLET_PROVIDER}": "wallet_provider", ACCESS_CA: "trust"}
 
 More = Callable[[House], Sequence[BaseRoute]]
 Founding = Callable[[House], Awaitable[None]]
@@ -126,12 +128,7 @@ async def _trust(house: House) -> None:
     await open_log(house)
     signer = f.signer("trust", "list")
     f.publish_key("trust-list", signer.jwk)
-    askable = {item for document in f.country.documents.values() for item in document.may_be_asked}
-    house.registry = Registry(
-        db=await f.database("trust"), signer=signer, clock=f.clock, dice=f.dice, may_be_asked=askable,
-        ledger=house.ledger, origin=origin(f.settings.base_url),
-        access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f), f.signer("trust", "voice")),
-    )  # fmt: skip
+    house.registry = await registry_of(house)
     labels = {c.name: c.label for document in f.country.documents.values() for c in document.claims}
     doors = [
         *trust_routes(house.registry, labels),
@@ -147,6 +144,17 @@ async def _trust(house: House) -> None:
     await certified.anchor(_access_ca(f))
     await certified.bare_key(signer, Purpose.LIST_SIGNER, f.clock.now() + ANCHOR_LIFE)
     await publish_schemas(house, voice_of(house, "issuer", ISSUER))
+
+
+async def registry_of(house: House) -> Registry:
+    """The registry on the house's log."""
+    f = house.foundation
+    askable = {item for document in f.country.documents.values() for item in document.may_be_asked}
+    return Registry(
+        db=await f.database("trust"), signer=f.signer("trust", "list"), clock=f.clock, dice=f.dice,
+        may_be_asked=askable, ledger=house.ledger, origin=origin(f.settings.base_url),
+        access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f), f.signer("trust", "voice")),
+    )  # fmt: skip
 
 
 def _founding_entries(f: Foundation) -> list[Entry]:

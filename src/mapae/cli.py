@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from .cli_ledger import ledger_app
 from .cli_pack import pack_app
+from .cli_trust import trust_app
 from .cli_witness import witness_app
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
@@ -45,6 +46,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(pack_app, name="pack")
 app.add_typer(witness_app, name="witness")
+app.add_typer(trust_app, name="trust")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]

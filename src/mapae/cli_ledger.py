@@ -41,7 +41,7 @@ def ledger_status(url: Url = "", config: Config = None, data: Data = "", as_json
             return await _asked(url)
         from .trust.standing import standing
 
-        house = await _looked_at(_settings(config, data))
+        house = await looked_at(settings_of(config, data))
         try:
             return await standing(house.ledger, house.checkpoints)
         finally:
@@ -67,7 +67,7 @@ def ledger_audit(url: Url = "", config: Config = None, data: Data = "") -> None:
         if url:
             async with _client() as http:
                 return await _audit_from_afar(_source(http, url))
-        house = await _looked_at(_settings(config, data))
+        house = await looked_at(settings_of(config, data))
         try:
             sizes = {log: (await house.ledger.head(log)).size for log in Log}
             logs = [await house.ledger.entries(log, 0, size) for log, size in sizes.items()]
@@ -157,14 +157,14 @@ def _moment(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _settings(config: Path | None, data: str) -> Settings:
+def settings_of(config: Path | None, data: str) -> Settings:
     settings = load_settings(config)
     if data:
         settings = msgspec.structs.replace(settings, data=data, database="")
     return checked(settings)
 
 
-async def _looked_at(settings: Settings) -> House:
+async def looked_at(settings: Settings) -> House:
     """The log of the settings, without the rest of the house. Raises Refused(BAD_CONFIG) where there is none."""
     from .clock import SystemDice
     from .founding import open_log
