@@ -20,6 +20,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from .cli_drill import drill_app
 from .cli_ledger import ledger_app
 from .cli_pack import pack_app
 from .cli_trust import trust_app
@@ -44,6 +45,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="The audit chains.")
 app.add_typer(demo_app, name="demo")
 app.add_typer(audit_app, name="audit")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(drill_app, name="drill")
 app.add_typer(pack_app, name="pack")
 app.add_typer(witness_app, name="witness")
 app.add_typer(trust_app, name="trust")

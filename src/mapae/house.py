@@ -81,10 +81,10 @@ class Foundation:
         # Where every role lives here, what we ask of base_url is answered without the network. A process that runs some
         # of the roles goes out like everybody else: what it wants is behind the proxy or at `role_urls`, or on a line.
         together = line is None and set(ROLES) <= set(settings.roles)
-        own = httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
-        mounts: dict[str, httpx.AsyncBaseTransport | None] = {INSIDE: own}
+        way = line or httpx.ASGITransport(app=self._answer, client=("127.0.0.1", 0))
+        mounts: dict[str, httpx.AsyncBaseTransport | None] = {INSIDE: way}
         if together or line is not None:
-            mounts[settings.base_url] = own if line is None else line
+            mounts[settings.base_url] = way
         self._inside = Inside(settings.base_url, self._answer) if together else None
         self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
 

@@ -74,6 +74,12 @@ async def waiting(reader: Reader, most: int) -> list[EpochRow]:
     return [found for row in rows if (found := _epoch(row)) is not None]
 
 
+async def behind(reader: Reader) -> int:
+    """How many epochs the log does not have yet."""
+    row = await reader.one("SELECT count(*) AS n FROM status_epoch WHERE anchored_at IS NULL")
+    return int(row["n"]) if row is not None else 0
+
+
 async def add(tx: Tx, row: EpochRow, cuts: Sequence[CutRow]) -> None:
     await tx.run(
         "INSERT INTO status_epoch (seq, iat, next_update, root, leaves, counts_until, statement,"

@@ -126,6 +126,10 @@ class Epochs:
 
     # --- the log ---
 
+    async def behind(self) -> int:
+        """How many epochs the log does not have yet."""
+        return await store.behind(self._db)
+
     async def anchor(self) -> int:
         """Hand in what the log does not have yet, oldest first. How many it took; raises what stopped us."""
         count = 0

@@ -102,6 +102,11 @@ class Basement:
         opened = self._keeper.opened
         return clock(self._clock.now(), opened.newest if opened is not None else 0, self._keeper.high_water)
 
+    @property
+    def opened(self) -> Opened | None:
+        """The pack this checker has."""
+        return self._keeper.opened
+
     def state(self) -> PackState | None:
         opened = self._keeper.opened
         if opened is None:
