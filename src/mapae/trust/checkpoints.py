@@ -203,6 +203,8 @@ class Checkpoints:
         last = await store.last_head(self._db, log)
         if last is not None:
             if head.size < last.size:
+                if (await self._ledger.head(log)).size >= last.size:  # another process was faster with a newer head
+                    raise Refused(Code.UNAVAILABLE, "another process has signed a newer head")
                 raise Refused(Code.FORKED, f"the log shrank from {last.size} to {head.size} entries")
             if tree.root(last.size) != last.root:
                 raise Refused(Code.FORKED, f"the first {last.size} entries are not those that were signed")

@@ -76,6 +76,10 @@ def _paper_doors(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]
             raise Refused(Code.UNAVAILABLE, "the policy the log names has not been handed in")
         return _answer(request, document.body, "text/plain; charset=utf-8", SOON)
 
+    async def successions(request: Request) -> Response:
+        notes = [step.head.decode() for step in await checkpoints.successions()]
+        return json_answer(notes, headers={"Cache-Control": SOON})
+
     async def statement(request: Request) -> Response:
         signed = await store.statement(db, _digest(request))
         if signed is None:
@@ -105,6 +109,7 @@ def _paper_doors(db: Db, ledger: Ledger, checkpoints: Checkpoints) -> list[Door]
     often = Rate(300, 60)
     return [
         _read("/trust/policy", policy),
+        _read("/trust/policy/successions", successions),
         _read("/trust/ledger", status),
         _read("/trust/statements/{digest}", statement),
         _read("/trust/statements/{digest}/approvals", approvals),

@@ -44,6 +44,10 @@ class Source(Protocol):
 
     async def document(self, digest: bytes) -> bytes: ...
 
+    async def successions(self) -> list[bytes]:
+        """The registry log's heads that brought another policy, oldest first."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -76,9 +80,25 @@ class Replica:
         1 the log and a quorum signed it  2 recent enough  3 not smaller, not another past  4 its entries amount to it
         5 the rules allow them  6 the policy it names.
         """
+        before = self.size
         with step("policy"):
             await self._follow_policy(source)  # where the last time ended before it was there
-        note = Note.parse(await source.checkpoint(self.log))
+            note = Note.parse(await source.checkpoint(self.log))
+            changes = [] if self._is_signed(note) else await source.successions()
+        for change in map(Note.parse, changes):  # we were away: the policy we know vouches for the next, and so on
+            if Checkpoint.parse(change.text).size > self.size:
+                await self._advance(change, source, None)
+        await self._advance(note, source, now)
+        return self.size - before
+
+    def _is_signed(self, note: Note) -> bool:
+        try:
+            return self.policy.met(note) is not None
+        except Refused:
+            return self.log is not Log.REGISTRY  # only that log says who is to be believed
+
+    async def _advance(self, note: Note, source: Source, now: int | None) -> None:
+        """To this checkpoint. `now` None: one that was newest once."""
         with step("quorum"):
             cosigned = self.policy.met(note)
             head = cosigned.checkpoint
@@ -86,7 +106,8 @@ class Replica:
                 raise Refused(Code.BAD_SIGNATURE, "this is the checkpoint of another log")
         with step("age"):
             unwatched = self.policy.quorum == NONE  # such a log has no age
-            if self.max_age is not None and not unwatched and now - cosigned.age_from > self.max_age:
+            age = now - cosigned.age_from if now is not None and not unwatched else 0
+            if self.max_age is not None and age > self.max_age:
                 raise Refused(Code.UNWITNESSED, "no quorum has vouched for this lately: newer entries may be withheld")
         with step("past"):
             self._must_not_contradict(head, note, cosigned.age_from)
@@ -103,7 +124,6 @@ class Replica:
         self.note, self.age_from = note.encode().decode(), cosigned.age_from
         with step("policy"):
             await self._follow_policy(source)
-        return len(fresh)
 
     def _must_not_contradict(self, head: Checkpoint, note: Note, age_from: int) -> None:
         if head.size > self.size or not self.note:
@@ -174,6 +194,9 @@ class HttpSource:
     async def document(self, digest: bytes) -> bytes:
         return await self.get(f"documents/{digest.hex()}", PAPER_LIMIT)
 
+    async def successions(self) -> list[bytes]:
+        return [note.encode() for note in await self._texts("policy/successions", "successions")]
+
     async def statement(self, digest: bytes) -> str | None:
         try:
             return (await self.get(f"statements/{digest.hex()}", PAPER_LIMIT)).decode()
@@ -185,11 +208,12 @@ class HttpSource:
             raise
 
     async def approvals(self, digest: bytes) -> list[str]:
-        found = decode_json_value(
-            await self.get(f"statements/{digest.hex()}/approvals", PAPER_LIMIT), limit=PAPER_LIMIT
-        )
+        return await self._texts(f"statements/{digest.hex()}/approvals", "approvals")
+
+    async def _texts(self, path: str, what: str) -> list[str]:
+        found = decode_json_value(await self.get(path, PAPER_LIMIT), limit=PAPER_LIMIT)
         if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-            raise Refused(Code.MALFORMED, "approvals are a list of texts")
+            raise Refused(Code.MALFORMED, f"{what} are a list of texts")
         return found
 
     async def get(self, path: str, limit: int) -> bytes:

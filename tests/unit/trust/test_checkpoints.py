@@ -19,6 +19,7 @@ from mapae.trust.log.entry import Entry, Log
 from mapae.trust.log.note import Checkpoint, Note, cosign
 from mapae.trust.log.policy import Policy
 from mapae.trust.log.succession import Step, in_force, named
+from mapae.trust.log.tree import Head
 
 
 @pytest.fixture
@@ -157,6 +158,29 @@ async def test_a_log_that_went_back_is_not_signed_and_raises_the_alarm(country: 
     assert "shrank" in restored.alarms[Log.REGISTRY] and Log.ANCHORS not in restored.alarms
     kept = await restored.published(Log.REGISTRY)
     assert kept is not None and kept.note == before.encode().decode()
+
+
+async def test_a_process_that_is_overtaken_by_another_raises_no_alarm(country: Country) -> None:
+    """Between its look at the log and at what was signed, another one appended and signed."""
+    await country.checkpoints.tick()
+    behind = await country.ledger.head(Log.REGISTRY)
+    await country.cast.admit(country.ledger)
+
+    class Overtaken:
+        asked = 0
+
+        async def head(self, log: Log) -> Head:
+            self.asked += log is Log.REGISTRY
+            return behind if log is Log.REGISTRY and self.asked < 2 else await country.ledger.head(log)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(country.ledger, name)
+
+    other = Checkpoints(db=country.db, ledger=Overtaken(), signers=country.signers, http=country.http,  # type: ignore[arg-type]
+                        clock=country.clock)  # fmt: skip
+    await country.checkpoints.tick()
+    await other.round()
+    assert other.alarms == {} and country.policy.met(await country.checkpoint()).checkpoint.size == 5
 
 
 async def test_a_rewritten_log_is_not_signed(country: Country) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ledgers import AT, BASE, Country, digest, note_key
+from hands import refuses
+from ledgers import AT, BASE, Country, digest, new_witness, note_key
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
 from mapae.trust.checkpoints import log_origin
 from mapae.trust.log import statement
-from mapae.trust.log.entry import Log
+from mapae.trust.log.entry import Entry, Log
 from mapae.trust.log.note import Checkpoint, Note, cosign, sign_checkpoint
 from mapae.trust.log.policy import Policy
+from mapae.trust.log.succession import Step, in_force, named
 from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.replica import HttpSource, Replica
 
@@ -56,6 +58,9 @@ class Bent:
     async def document(self, digest: bytes) -> bytes:
         return await self._true.document(digest)
 
+    async def successions(self) -> list[bytes]:
+        return await self._true.successions()
+
 
 class Told:
     """A source that shows a history of its own."""
@@ -71,6 +76,9 @@ class Told:
 
     async def document(self, digest: bytes) -> bytes:
         raise Refused(Code.NOT_FOUND, "no such document")
+
+    async def successions(self) -> list[bytes]:
+        return []
 
 
 async def another_history(country: Country, size: int, at: int, folder: Path, witnesses: int = 2) -> Told:
@@ -237,6 +245,47 @@ async def test_it_goes_over_to_the_policy_the_log_names(country: Country, replic
     await country.ledger.submit(*country.cast.key("signer"))
     await country.checkpoints.tick()
     assert await replica.follow(country.source(), AT) == 1
+
+
+async def all_other_witnesses(country: Country, folder: Path, names: tuple[str, ...]) -> Policy:
+    """The policy names witnesses nobody knew before; the head that says so has the cosignatures of both."""
+    keys = [signer.vkey for signer in country.signers.values()]
+    fresh = {name: await new_witness(folder, name, keys, country.clock) for name in names}
+    country.witnesses |= fresh
+    named = [(name, await witness.vkey(), f"{BASE}/witness/{name}") for name, witness in fresh.items()]
+    new = Policy.of(keys, named, 2)
+    await country.db.write(lambda tx: ledger_store.add_document(tx, new.encode(), "text/plain", AT))
+    act, signed = country.cast.ask(
+        country.cast.governors[0], "put_policy", document=sha256(new.encode()).digest(), threshold=2, delay=0
+    )
+    await country.ledger.submit(act, signed)
+    await country.ledger.submit(act, statement.approve(act.statement, country.cast.governors[1], AT))
+    await country.checkpoints.round()
+    return new
+
+
+async def test_a_replica_that_slept_through_two_changes_of_witnesses_finds_its_way(
+    country: Country, replica: Replica, tmp_path: Path
+) -> None:
+    """Each change is believed on the word of the witnesses before it, step by step."""
+    first = country.policy
+    await replica.follow(country.source(), AT)
+    for names in (("a1", "a2", "a3"), ("b1", "b2", "b3")):
+        new = await all_other_witnesses(country, tmp_path, names)
+        country.clock.advance(seconds=61)
+        await country.checkpoints.tick()
+    with refuses(Code.UNWITNESSED):
+        first.met(await country.checkpoint())
+    await country.ledger.submit(*country.cast.key("signer"))
+    await country.checkpoints.tick()
+    assert await replica.follow(country.source(), AT + 130) == 3
+    assert replica.policy.encode() == new.encode() and replica.size == 8
+    late = Replica(first, REGISTRY, max_age=3600)
+    assert await late.follow(country.source(), AT + 130) == 8 and late.policy.encode() == new.encode()
+    told = await country.checkpoints.successions()
+    steps = [Step(Policy.parse(one.policy), Note.parse(one.head)) for one in told]
+    policies = [one for raw in late.entries if (one := named(Entry.parse(raw))) is not None]
+    assert in_force(first, REGISTRY, steps, policies, late.tree.root).encode() == new.encode()
 
 
 async def test_a_log_that_is_away_leaves_everything_as_it_was(country: Country, replica: Replica) -> None:

@@ -174,6 +174,10 @@ class EmbeddedLedger:
             raise Refused(Code.NOT_ALLOWED, "whoever signed this neither governs nor is the party")
         if sender in voters:
             return _Done(Receipt(act.KIND.log, None, now))
+        if any(vote.signed == said.signed for vote in await store.votes_for(tx, act.statement)):
+            # Given under other governors or another policy, and void since. What was signed is public: anybody could
+            # hand it in again. Whoever still means it signs anew.
+            raise Refused(Code.LEDGER_RULE, "vote void")
         if said.approves and await store.statement(tx, act.statement) is None:
             raise Refused(Code.NOT_FOUND, "the statement that is approved has not been handed in")
         decided = state.decide(act, sender, now)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from itertools import pairwise
-from typing import Final
 
 from mapae.db import Db
 from mapae.errors import Code, Refused
@@ -17,22 +15,14 @@ from mapae.trust import ledger_store
 from mapae.trust.checkpoints import Checkpoints
 from mapae.trust.engine import Ledger
 from mapae.trust.entries import Issuer, read_document, registry_id
-from mapae.trust.log.entry import Entry, Log, Role
-from mapae.trust.log.note import Note
-from mapae.trust.log.policy import Policy
+from mapae.trust.log.entry import Log, Role
 from mapae.trust.log.state import AnchoredRoot
-from mapae.trust.log.succession import Named, named
 from mapae.trust.pack.build import Succession
-
-MOST_HEADS: Final = 100_000
-BATCH: Final = 4096
 
 
 class LedgerSource:
     def __init__(self, db: Db, ledger: Ledger, checkpoints: Checkpoints) -> None:
         self._db, self._ledger, self._checkpoints = db, ledger, checkpoints
-        self._seen = 0
-        self._policies: list[Named] = []
 
     async def policy(self) -> bytes:
         return (await self._checkpoints.policy()).encode()
@@ -65,28 +55,7 @@ class LedgerSource:
         return found
 
     async def successions(self) -> list[Succession]:
-        """For each change of the policy, the first published head after it that the policy before stands behind."""
-        heads = [] if not await self._has_changed() else await ledger_store.published_history(
-            self._db, Log.REGISTRY, MOST_HEADS
-        )  # fmt: skip
-        found = []
-        for before, after in pairwise(self._policies):
-            old = Policy.parse(await self.document(before.policy))
-            for head in reversed(heads):
-                if head.note is not None and head.size > after.entry and _met(old, head.note):
-                    found.append(Succession(after.entry, await self.document(after.policy), head.note.encode()))
-                    break
-        return found
-
-    async def _has_changed(self) -> bool:
-        """Whether there was more than one policy, up to the published head. Each entry is read once."""
-        published = await self._checkpoints.published(Log.REGISTRY)
-        size = published.size if published is not None else 0
-        while self._seen < size:
-            entries = await self._ledger.entries(Log.REGISTRY, self._seen, min(size, self._seen + BATCH))
-            self._policies += [one for raw in entries if (one := named(Entry.parse(raw))) is not None]
-            self._seen += len(entries)
-        return len(self._policies) > 1
+        return [Succession(*step) for step in await self._checkpoints.successions()]
 
     async def publishers(self) -> list[tuple[str, str]]:
         found = []
@@ -97,11 +66,3 @@ class LedgerSource:
             if isinstance(entry, Issuer) and sha256(registry_id(entry).encode()).digest() == subject:
                 found.append((registry_id(entry), entry.status_prefix))
         return found
-
-
-def _met(policy: Policy, note: str) -> bool:
-    try:
-        policy.met(Note.parse(note.encode()))
-    except Refused:
-        return False
-    return True

@@ -134,6 +134,30 @@ async def test_votes_and_entries_outlive_the_process(trust: Db, cast: Cast) -> N
     assert await replayed(trust) == await later.state()
 
 
+async def test_a_vote_under_another_policy_is_void_and_nobody_can_hand_it_in_again(trust: Db, cast: Cast) -> None:
+    """Statements and approvals are public, and a submission needs no more: what was voided stays so until its governor
+    signs anew. The contract's voters would have to call again."""
+    ledger = await cast.ledger(trust)
+    act, signed = cast.admission()
+    await ledger.submit(act, signed)
+    change, asked = cast.ask(cast.governors[0], "put_policy", document=digest("p"), threshold=3, delay=0)
+    await ledger.submit(change, asked)
+    await ledger.submit(change, statement.approve(change.statement, cast.governors[1], AT))
+    approval = statement.approve(act.statement, cast.governors[1], AT)
+    assert (await ledger.submit(act, approval)).index is None
+    back, asked = cast.ask(cast.governors[0], "put_policy", document=digest("q"), threshold=2, delay=0)
+    await ledger.submit(back, asked)
+    for governor in cast.governors[1:]:
+        await ledger.submit(back, statement.approve(back.statement, governor, AT))
+    for again in (signed, approval):
+        with pytest.raises(Refused) as refused:
+            await ledger.submit(act, again)
+        assert (refused.value.code, refused.value.detail) == (Code.LEDGER_RULE, "vote void")
+    for governor in cast.governors[:2]:
+        done = await ledger.submit(act, statement.approve(act.statement, governor, AT + 1))
+    assert done.index == 6 and act.party in (await ledger.state()).parties
+
+
 async def test_a_clock_that_runs_backwards_does_not_take_the_log_along(trust: Db, cast: Cast) -> None:
     clock = MovableClock(START)
     ledger = await cast.ledger(trust, clock)

@@ -81,9 +81,19 @@ def test_a_policy_the_log_never_named_stays_as_its_owner_made_it(land):
 
 
 def test_no_step_is_left_out(land):
-    for steps in ([], land.steps[1:], land.steps[:1]):
-        with refuses(Code.UNWITNESSED, "missing"):
+    for steps, code in (
+        ([], Code.UNWITNESSED),
+        (land.steps[:1], Code.UNWITNESSED),
+        (land.steps[1:], Code.BAD_SIGNATURE),
+    ):
+        with refuses(code):
             land.find(FIRST, steps)
+
+
+def test_two_changes_may_come_with_one_head(land):
+    """Nobody published anything in between: the first policy's witnesses vouch for a history that has both."""
+    both = signed(Checkpoint.parse(land.third.text), (LOG, WITNESSES), (NEW_LOG, LATER))
+    assert land.find(FIRST, [Step(THIRD, both)]) is THIRD
 
 
 def test_the_new_ones_cannot_vouch_for_themselves(land):
@@ -99,14 +109,19 @@ def test_the_new_ones_cannot_vouch_for_themselves(land):
 def test_a_head_before_the_change_vouches_for_nothing(land):
     at = land.named[-2].entry
     early = signed(Checkpoint(ORIGIN, at, land.tree.root(at)), (LOG, WITNESSES))
-    with refuses(Code.UNWITNESSED, "reach"):
+    with refuses(Code.BAD_SIGNATURE):
         land.find(FIRST, [Step(SECOND, early), land.steps[1]])
+    with refuses(Code.UNWITNESSED, "bring"):
+        land.find(FIRST, [Step(THIRD, land.second), land.steps[1]])
+
+
+def test_a_head_of_the_other_log_vouches_for_nothing():
     anchors = NoteHand("mapae.example/trust/log/anchors")
     both = Policy.of([LOG.vkey, anchors.vkey], [("w1", WITNESSES[0].vkey, None)], 1)
     other = signed(Checkpoint(anchors.vkey.name, 99, digest("root")), (anchors, WITNESSES[:1]))
     names = [Named(1, sha256(both.encode()).digest()), Named(2, sha256(SECOND.encode()).digest())]
-    with refuses(Code.UNWITNESSED, "reach"):
-        in_force(both, ORIGIN, [Step(SECOND, other)], names, land.tree.root)
+    with refuses(Code.UNWITNESSED, "bring"):
+        in_force(both, ORIGIN, [Step(SECOND, other)], names, lambda size: digest("root"))
 
 
 def test_a_change_in_another_history_is_a_fork(land):
