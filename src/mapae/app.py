@@ -183,6 +183,14 @@ def _subject(f: Foundation, name: str) -> Subject:
 
 
 def _issuing_ca(f: Foundation) -> bytes:
+    if f.elsewhere("issuer", "issuing-ca"):
+        held = f.certificates.held("issuing-ca")
+        if held is None:
+            raise Refused(
+                Code.BAD_CONFIG, "the issuing authority's key is elsewhere, and its certificate is not here: `mapae ca"
+                " import` it"
+            )  # fmt: skip
+        return held
     return f.certificates.anchor("issuing-ca", _subject(f, "Issuing CA"), f.signer("issuer", "issuing-ca"))
 
 
@@ -285,9 +293,13 @@ def _epochs(f: Foundation, db: Db, lists: StatusLists) -> Epochs:
 
 async def _seal(certified: Certified, name: str, profile: Profile, purpose: Purpose) -> Seal:
     f = certified.foundation
-    ca = Authority(f.signer("issuer", "issuing-ca"), _issuing_ca(f))
-    subject = _subject(f, name.replace("-", " ").title())
-    return Seal(*await certified.signer(name, profile, subject, f.signer("issuer", name), ca, purpose))
+    elsewhere = f.elsewhere("issuer", "issuing-ca")
+    ca = Authority(None if elsewhere else f.signer("issuer", "issuing-ca"), _issuing_ca(f))
+    return Seal(*await certified.signer(name, profile, signer_subject(f, name), f.signer("issuer", name), ca, purpose))
+
+
+def signer_subject(f: Foundation, name: str) -> Subject:
+    return _subject(f, name.replace("-", " ").title())
 
 
 async def _certified(house: House, role: str, party: str) -> Certified:

@@ -76,6 +76,24 @@ class Certificates:
                 found.append(path.stem)
         return found
 
+    def held(self, name: str) -> bytes | None:
+        """A certificate in date, whatever its key: of an authority elsewhere."""
+        try:
+            raw = (self._folder / f"{name}.der").read_bytes()
+            certificate = x509.load_der_x509_certificate(raw)
+        except (FileNotFoundError, ValueError):
+            return None
+        now = self._clock.now()
+        return raw if certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc else None
+
+    def given_renewal(self, name: str, key: Signer) -> Renewal:
+        """The same as `renewal` for whoever waits for an authority elsewhere: `give` keeps what came from there."""
+        return Renewal(self._kept(name, key, part=1.0), self._kept(f"{name}{NEXT}", key, part=1.0))
+
+    def give(self, name: str, der: bytes) -> None:
+        """What an authority elsewhere made, to be used once it was promoted."""
+        self.keep(f"{name}{NEXT}", der)
+
     def renewal(
         self, name: str, profile: Profile, subject: Subject, key: Signer, *, ca: Signer, ca_der: bytes
     ) -> Renewal:  # fmt: skip

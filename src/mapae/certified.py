@@ -34,9 +34,9 @@ _log = structlog.get_logger("mapae.certified")
 
 @dataclass
 class Authority:
-    """Who certifies a party's signers."""
+    """Who certifies a party's signers. `signer` None: its key is elsewhere."""
 
-    signer: Signer
+    signer: Signer | None
     der: bytes
 
 
@@ -65,7 +65,15 @@ class Certified:
     ) -> tuple[Signer, tuple[bytes, ...]]:  # fmt: skip
         """What to sign with now: a key, and its chain without the anchor."""
         kept = self.foundation.certificates
-        renewal = kept.renewal(name, profile, subject, key, ca=ca.signer, ca_der=ca.der)
+        if ca.signer is None:
+            renewal = kept.given_renewal(name, key)
+            if renewal == (None, None):
+                raise Refused(
+                    Code.BAD_CONFIG, f"{name} has no certificate: `mapae ca request {name}`, `mapae ca sign` where the"
+                    " authority's key is, `mapae ca import`"
+                )  # fmt: skip
+        else:
+            renewal = kept.renewal(name, profile, subject, key, ca=ca.signer, ca_der=ca.der)
         if renewal.waiting is None and renewal.using is not None:
             await self._enter(renewal.using, purpose, "")
             return key, (renewal.using,)

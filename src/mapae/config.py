@@ -24,6 +24,7 @@ T = TypeVar("T")
 _KEY = re.compile(r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9_-]{0,62}")
 _WITNESS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _EVM = re.compile(r"evm:https?://[^\s#]+#0x[0-9a-fA-F]{40}")
+ISSUING_CA, ELSEWHERE = "issuer/issuing-ca", "elsewhere:"  # the one key that may be on no machine of ours
 ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
 
 
@@ -138,8 +139,11 @@ def checked(settings: Settings) -> Settings:
     for name, uri in settings.keys.items():
         if not _KEY.fullmatch(name):
             raise Refused(Code.BAD_CONFIG, "keys: a name is a role and its key, such as issuer/issuing-ca")
-        if not uri.startswith(("file:", "pkcs11:")):
-            raise Refused(Code.BAD_CONFIG, f"keys.{name}: a key's URI begins with file: or pkcs11:")
+        if not uri.startswith(("file:", "pkcs11:")) and (name, uri) != (ISSUING_CA, ELSEWHERE):
+            raise Refused(
+                Code.BAD_CONFIG, f"keys.{name}: a key's URI begins with file: or pkcs11:; only {ISSUING_CA} may be"
+                f" {ELSEWHERE}"
+            )  # fmt: skip
     _must_be_trustworthy(settings)
     if settings.database and "{role}" not in settings.database:
         raise Refused(

@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from .catalog import Country, parse_country
 from .certificates import Certificates
 from .clock import Clock, Dice
-from .config import ROLES, Settings, country_tree, passphrase
+from .config import ELSEWHERE, ROLES, Settings, country_tree, passphrase
 from .db import Db, connect, migrate
 from .errors import Code, Refused, where
 from .formats.jose import PublicKey
@@ -98,8 +98,14 @@ class Foundation:
             self._keys[role] = KeyStore(self.data / "keys" / role, self._passphrase)
         return self._keys[role]
 
+    def elsewhere(self, role: str, name: str) -> bool:
+        """Whether the key is on no machine of ours (`mapae ca`)."""
+        return self.settings.keys.get(f"{role}/{name}") == ELSEWHERE
+
     def signer(self, role: str, name: str) -> Signer:
         """The role's key of this name, made on first use."""
+        if self.elsewhere(role, name):
+            raise Refused(Code.BAD_CONFIG, f"{role}/{name} is elsewhere: `mapae ca request` asks it for a certificate")
         uri = self.settings.keys.get(f"{role}/{name}", f"file:{name}")
         self.keys(role).create(uri)
         return self.keys(role).signer(uri)

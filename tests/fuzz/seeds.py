@@ -19,8 +19,10 @@ from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
+from mapae.formats.x509 import Subject
 from mapae.holder.transaction import PAYMENT
 from mapae.trust import entries, epoch
+from mapae.trust import request as ca_requests
 from mapae.trust.log import acts, statement, tiles
 from mapae.trust.log.note import Checkpoint
 from mapae.trust.log.proof import TlogProof
@@ -202,6 +204,15 @@ def _documents() -> list[bytes]:
     return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" "]
 
 
+def _ca_requests() -> list[bytes]:
+    asked = ca_requests.make("document-signer", Subject("Signer", organization="Us"), ISSUER, NOW)
+    claims = json.loads(jose.unb64u(asked.split(".")[1]))
+    header = {"typ": ca_requests.TYP, "jwk": dict(ISSUER.jwk)}
+    bent = [claims | {"name": "king"}, claims | {"days": 9999}, claims | {"country": "Korea"}]
+    bent += [claims | {"common_name": "a\nb"}, claims | {"more": 1}]
+    return [asked.encode(), *(jose.sign_jws(ISSUER, header, one).encode() for one in bent)]
+
+
 def _signers() -> list[bytes]:
     at = int(NOW.timestamp())
     hash = jose.b64u(hashlib.sha256(b"").digest())
@@ -289,6 +300,7 @@ SEEDS: dict[str, Seeds] = {
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "registry_document": _documents,
     "trust_signers": _signers,
+    "ca_request": _ca_requests,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
     "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
     "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],

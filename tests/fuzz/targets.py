@@ -26,6 +26,7 @@ from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.trust import entries, epoch, signers
+from mapae.trust import request as ca_requests
 from mapae.trust.log import acts, proof, statement, tiles
 from mapae.trust.log.entry import Entry
 from mapae.trust.log.note import Checkpoint, Note, VerifierKey
@@ -559,6 +560,13 @@ def registry_document(data: bytes) -> None:
     """What a replica is handed for a digest the log names."""
     entry = entries.read_document(data)
     assert entries.document(entry, jose.decode_json(data)["change"]) == data
+
+
+@target
+def ca_request(data: bytes) -> None:
+    """What is carried to the authority's machine."""
+    said, key = ca_requests.read(data.decode("ascii", "replace"))
+    assert len(key.thumbprint_raw) == 32 and said.subject.name()
 
 
 @target

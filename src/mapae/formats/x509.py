@@ -384,6 +384,12 @@ def authority_key_ids(chain: tuple[bytes, ...]) -> frozenset[bytes]:
     return frozenset(one.key_identifier for one in said if one is not None and one.key_identifier is not None)
 
 
+def is_authority(der: bytes) -> bool:
+    """Whether this certificate may stand behind others (RFC 5280 4.2.1.9)."""
+    basic = _Certificate(der).extension(x509.BasicConstraints)
+    return basic is not None and bool(basic.ca)
+
+
 def life_of(der: bytes) -> tuple[datetime, datetime]:
     """From when until when a certificate says it is valid."""
     read = _Certificate(der).x509
