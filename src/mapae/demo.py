@@ -51,13 +51,14 @@ from .ui.pages import page
 BEGUN = "begun"
 MARK = "demo-country"  # holds the day the country was made
 RESIDENTS = 1500  # besides the named people; `mapae demo people --count` adds more
-SURFACES = ("wallet", "desk", "checker", "portal", "inbox")
+SURFACES = ("wallet", "desk", "checker", "portal", "inbox", "log")
 PATHS = {
     "wallet": "/wallet/",
     "desk": "/desk/",
     "checker": "/checker/",
     "portal": "/portal/",
     "inbox": "/carrier/inbox",
+    "log": "/trust/log/",
 }
 Progress = Callable[[int], None]
 EPOCH = 60  # seconds: a visitor can wait for a lock to reach the offline packs

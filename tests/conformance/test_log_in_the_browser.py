@@ -90,6 +90,18 @@ def test_signatures_hold_or_fail_as_here(tmp_path: Path) -> None:
     assert answers[7] in ("bad", "cannot")
 
 
+def test_a_second_line_of_a_known_key_that_does_not_fit_spoils_the_note(tmp_path: Path) -> None:
+    """C2SP signed-note, "Signatures"; in both orders."""
+    keys = KeyStore(tmp_path, b"p")
+    log = keys.note_signer("file:log", "id.example/log", NoteKind.LOG, VerifierKey.parse)
+    good = sign_checkpoint(Checkpoint("id.example/log", 7, bytes(32)), log)
+    other = sign_checkpoint(Checkpoint("id.example/log", 8, bytes(32)), log)
+    line, wrong = good.signatures[0].encode(), other.signatures[0].encode()
+    texts = [f"{good.text.decode()}\n{lines}" for lines in (line + line, line + wrong, wrong + line)]
+    answers = _browser([{"do": "note", "note": text, "key": log.vkey.encode()} for text in texts], tmp_path)
+    assert answers == ["good", "bad", "bad"]
+
+
 def test_the_published_note_is_read(tmp_path: Path) -> None:
     """C2SP signed-note, "Example"."""
     key = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
@@ -125,6 +137,8 @@ def test_a_quorum_is_met_or_not_as_here(tmp_path: Path) -> None:
         policy.replace("any d e", "any d a"),
         policy.replace("quorum both", "quorum z"),
         policy + "quorum x\n",
+        policy.replace(pens["a"].vkey.encode(), log.vkey.encode()),
+        policy.replace(log.vkey.encode(), pens["a"].vkey.encode()),
         policy.replace(pens["b"].vkey.encode(), pens["a"].vkey.encode()),
     ]
     refused = _browser(

@@ -153,7 +153,8 @@ export class Check {
     const note = this.need("note");
     const [good, maybe, more] = [new Set(), new Set(), []];
     for (const [name, key] of policy.witnesses) {
-      const { state, at } = await verify(note, key);
+      const { state: fits, at } = await verify(note, key);
+      const state = fits === "good" && !at ? "bad" : fits; // without a time it says nothing of how new this is
       if (state === "good") good.add(name);
       if (state === "good" || state === "cannot") maybe.add(name);
       more.push(this.say(`witness_${state}`, { name, when: at ? this.when(at) : "" }));

@@ -65,9 +65,9 @@ export async function parsePolicy(raw) {
   for (const line of raw.split("\n")) {
     const words = line.trim().split(/[ \t]+/);
     if (words[0] === "" || words[0].startsWith("#")) continue;
-    if (words[0] === "log" && words.length >= 2) policy.logs.push(await parseKey(words[1]));
+    if (words[0] === "log" && words.length >= 2) policy.logs.push(await keyOf(words[1], LOG_KEY));
     else if (words[0] === "witness" && words.length >= 3 && !known(words[1])) {
-      policy.witnesses.set(words[1], await parseKey(words[2]));
+      policy.witnesses.set(words[1], await keyOf(words[2], COSIGNER));
     } else if (words[0] === "group" && words.length >= 4 && !known(words[1]) && words.slice(3).every(known)) {
       const members = words.slice(3);
       const needed = { all: members.length, any: 1 }[words[2]] ?? Number(words[2]);
@@ -85,6 +85,13 @@ export async function parsePolicy(raw) {
   return policy;
 }
 
+/** C2SP tlog-policy: a log signs, a witness cosigns; either may do so with ML-DSA-44. */
+async function keyOf(text, kind) {
+  const key = await parseKey(text);
+  if (key.kind !== kind && key.kind !== COSIGNER_ML_DSA_44) throw new Refused("a key of the wrong type in a policy");
+  return key;
+}
+
 /** Does the quorum stand, given the names of those who cosigned? */
 export function met(policy, cosigned, name = policy.quorum) {
   if (name === "none") return true;
@@ -95,8 +102,15 @@ export function met(policy, cosigned, name = policy.quorum) {
 
 /** "good", "bad" or "cannot"; of a cosignature also when it was made. */
 export async function verify(note, key) {
-  const found = note.signatures.find((one) => one.name === key.name && one.id === key.id);
-  if (!found) return { state: "missing" };
+  const lines = note.signatures.filter((one) => one.name === key.name && one.id === key.id);
+  if (!lines.length) return { state: "missing" };
+  // C2SP signed-note, "Signatures": one line of a known key that does not fit spoils the note.
+  const each = await Promise.all(lines.map((line) => verifyLine(note, key, line)));
+  const odd = each.find((one) => one.state !== "good");
+  return odd ?? each.reduce((newest, one) => (one.at > newest.at ? one : newest));
+}
+
+async function verifyLine(note, key, found) {
   if (key.kind === LOG_KEY) return { state: await check("Ed25519", key.public, found.blob, utf8(note.text)) };
   if (key.kind !== COSIGNER && key.kind !== COSIGNER_ML_DSA_44) return { state: "cannot" };
   if (found.blob.length < 9) return { state: "bad" };
