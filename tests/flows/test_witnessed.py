@@ -121,11 +121,12 @@ def test_a_log_and_its_witnesses_in_processes_of_their_own(
     assert len(re.findall(r"w[12] +cosigned \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(\d+ s ago\)", status.stdout)) >= 2
     config = ("--config", "mapae.toml")
     own = mapae("ledger", "status", *config, "--json")
-    assert json.loads(own.stdout)["logs"]["registry"]["checkpoint"]["size"] == 4, own.output
+    size = json.loads(own.stdout)["logs"]["registry"]["checkpoint"]["size"]
+    assert size > 4, "beyond its founding, the trust role enters itself"
     until(lambda: p.get("/trust/log/anchors/checkpoint").status_code == 200 or None, "both logs")  # type: ignore[union-attr]
     for where in (("--url", p.base), config):
         audit = mapae("ledger", "audit", *where)
-        assert (audit.exit_code, audit.stdout) == (0, "4 entries, 0 wrong\n"), audit.output
+        assert (audit.exit_code, audit.stdout) == (0, f"{size} entries, 0 wrong\n"), audit.output
     metrics = httpx.get(f"http://127.0.0.1:{p.metrics}/metrics", trust_env=False).text
     assert 'mapae_checkpoint_cosignatures{log="registry"} 2.0' in metrics
     for name in ("w1", "trust"):
