@@ -38,7 +38,8 @@ async def founded(
     args = {"document": sha256(policy).hexdigest(), "threshold": threshold, "delay": delay}
     signed = statement.make("put_policy", args, ORIGIN, governors[0].signer, now)
     people = [(governor.voice[-20:], governor.voice) for governor in governors]
-    founding = Founding(people, threshold, delay, policy, signed)
+    approvals = [statement.approve(statement.digest(signed), governor.signer, now) for governor in governors[1:]]
+    founding = Founding(people, threshold, delay, policy, signed, approvals)
     return await EmbeddedLedger.open(db, clock, ORIGIN, lambda: founding)
 
 
