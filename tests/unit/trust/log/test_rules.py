@@ -12,7 +12,7 @@ from hands import refuses
 from logged import NOW, Country, address, country, digest, walk
 from mapae.errors import Code, Refused
 from mapae.trust.log import acts
-from mapae.trust.log.entry import SHAPES, Entry, Kind, Log, Reason
+from mapae.trust.log.entry import SHAPES, Entry, Kind, Log, Purpose, Reason
 from mapae.trust.log.rules import State
 from mapae.trust.log.state import Revoked
 from mapae.trust.log.tree import Frontier, leaf_hash
@@ -57,6 +57,17 @@ def test_a_country_begins_with_its_governors_and_its_policy():
 def test_a_country_that_cannot_be_governed_does_not_begin(change, rule):
     with breaks(rule):
         country(**change)
+
+
+@pytest.mark.parametrize("many", [1, 16])
+def test_a_country_has_one_to_sixteen_governors(many):
+    state, _ = country(governors=tuple(map(str, range(many))), threshold=many)
+    assert (state.standing, state.threshold) == (many, many)
+
+
+def test_one_governor_may_be_enough():
+    land = Country(threshold=1)
+    assert land.apply(land.party_act("bank"), "governor-2") is not None and land.state.votes == {}
 
 
 def test_genesis_takes_nothing_but_governors_and_a_policy_under_one_statement():
@@ -252,6 +263,18 @@ def test_a_party_is_revoked_for_a_reason_and_when_it_is_known(land):
     for reason in (0, 5):
         with breaks("reason"):
             land.vote(acts.RevokeParty(digest("issuer"), reason, land.statement()))
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_ends_a_party(land, reason):
+    land.vote(acts.RevokeParty(digest("other"), reason, land.statement()))
+    assert land.state.parties[digest("other")].revoked == Revoked(NOW, NOW, reason)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_a_key_may_be_for_every_purpose(land, purpose):
+    land.put_key("issuer", "k", purpose=purpose)
+    assert land.state.keys[digest("k")].purpose == purpose
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
