@@ -32,13 +32,14 @@ def drill_dark(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end, and nothing else")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the country's folder, and say where it is")] = False,
 ) -> None:
-    """Cut issuer, status and log off for a month; show what still works and what waits; restore; count. Exit code 1:
+    """Cut issuer, status and log off for weeks; show what still works and what waits; restore; count. Exit code 1:
     something was not as promised."""
     import structlog
 
     # What fails in the dark is the drill's to tell, not the log's.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    out = Console(stderr=as_json, highlight=False)
+    out, talk = Console(stderr=as_json, highlight=False), Console(stderr=True, highlight=False)
+    talk.print("Making a country: keys, log, witnesses, people, shops...")
     folder = Path(tempfile.mkdtemp(prefix="mapae-drill-"))
     try:
         report = run(lambda: _dark(folder, country, lambda finding: _line(out, finding)))
@@ -50,7 +51,7 @@ def drill_dark(
     else:
         _tables(out, report)
     if keep:
-        Console(stderr=True, highlight=False).print(f"The country is in {folder}")
+        talk.print(f"The country is in {folder}")
     if not report.good:
         raise typer.Exit(1)
 

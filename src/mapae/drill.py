@@ -136,9 +136,9 @@ class Drill:
 
     async def _before(self) -> None:
         world = self.world
-        people = await world.people(4)
-        self.customer, self.locked, self.lost = [await world.citizen(who) for who in people[:3]]
-        self.citizens, self.applicant = [self.customer, self.locked, self.lost], people[3]
+        *people, self.applicant = await world.people(5)
+        self.citizens = [await world.citizen(who) for who in people]
+        self.customer, self.locked, self.lost, self.leaver = self.citizens
         phones = world.http(Part.PEOPLE)
         self.applicants_phone = await phone_of(phones, world.settings.base_url, world.clock, self.applicant)
         self._counters = {kind: await world.counter(purpose) for kind, purpose in world.purposes().items()}
@@ -227,10 +227,10 @@ class Drill:
                 self.found("citizen", "phone lost: the portal cannot be reached; an office can")
         copies = await self.world.issuer.issuer.lock(self.lost.person, "lost", self.officer.id)
         self.found("officer", f"locks it in the issuer's own building: {copies} copies, written down", copies > 0)
-        standing, waits = (
-            await self.lost.wallet.standing(),
-            (await self.books.queues()).get("issuer: wallet.suspend", 0),
-        )
+        gone = await self.leaver.wallet.give_up()
+        self.found("citizen", f"phone in hand: gives it up at the wallet provider, it is {gone.state}", gone.must_erase)
+        waits = (await self.books.queues()).get("issuer: wallet.suspend", 0)
+        standing = await self.lost.wallet.standing()
         self.found(
             "wallet provider", f"has not heard: the phone is {standing.state}; {waits} message waits at the issuer",
             standing.state == "active" and waits == 1,
@@ -296,6 +296,8 @@ class Drill:
         queues = self.report.queues = await self.books.queues()
         for name, count in queues.items():
             self.found("queue", f"{name}: {count}")
+        votes = len(await self.world.log.registry.waiting())
+        self.found("queue", f"trust: changes that wait for a vote: {votes}", votes == 1)
         self.found("operator", f"{self.world.lines.failed} messages failed", bool(queues))
 
     # --- restored -----------------------------------------------------------------------------------------------------
@@ -338,6 +340,9 @@ class Drill:
         self.found(
             "wallet provider", f"has heard: the phone is {standing.state}, its cards erased", standing.must_erase
         )
+        states = {one.state for one in await self.world.issuer.issuer.holdings(self.leaver.person)}
+        what = f"has heard of the phone that was given up: its card is {', '.join(states)}"
+        self.found("issuer", what, states == {"ended"})
 
     def _are_the_accepted(self, doubtful: list[Doubtful]) -> bool:
         """By time and purpose, the newest first."""
