@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 import postgres
 import tokens
-from mapae.db import Db, connect
+from mapae.db import Db, connect, migrate
 from town import Town
 
 _slow_is_fine = [HealthCheck.too_slow]
@@ -26,6 +26,17 @@ settings.register_profile(
 )
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=_slow_is_fine)
 settings.load_profile(os.environ.get("MAPAE_HYPOTHESIS", "quick"))
+
+ROOM = 4 * 1024**3  # bytes: three workers' databases and the towns of tests that failed take less than half
+
+
+def pytest_configure() -> None:
+    """Where there is room, tests keep their files in memory: they make and drop a thousand databases, which on a disk
+    takes longer than the tests. A process that is killed leaves as much behind there as on a disk."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" not in os.environ and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _serial = itertools.count()
@@ -68,6 +79,55 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"t{next(_serial)}"
     yield running.create(name)
     running.drop(name)
+
+
+Migrated = Callable[[str], Awaitable[Db]]
+
+
+@pytest.fixture(scope="session")
+def drawers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this worker keeps one database a role, up to date and empty, to copy."""
+    return tmp_path_factory.mktemp("drawers")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def migrated(request: pytest.FixtureRequest, tmp_path: Path, drawers: Path) -> AsyncIterator[Migrated]:
+    """Opens a role's own database on each engine in turn, up to date: a copy, for migrating takes longer than most
+    tests."""
+    opened: list[Db] = []
+    names: list[str] = []
+    running: postgres.Cluster | None = None
+    if request.param == "postgresql":
+        running = request.getfixturevalue("cluster")
+
+    async def open_role(role: str) -> Db:
+        made = drawers / f"{role}.{request.param}"
+        if running is None:
+            url = f"sqlite:///{tmp_path}/{role}.db"
+            if not made.exists():
+                await _made(f"sqlite:///{made}", role)
+            shutil.copyfile(made, tmp_path / f"{role}.db")
+        else:
+            if not made.exists():
+                await _made(running.create(f"made_{role}").replace("{role}", role), role)
+                made.touch()
+            names.append(f"t{next(_serial)}")
+            url = running.create(names[-1], f"made_{role}").replace("{role}", role)
+        opened.append(await connect(url))
+        return opened[-1]
+
+    yield open_role
+    for one in opened:
+        await one.close()
+    if running is not None:
+        for name in names:
+            running.drop(name)
+
+
+async def _made(url: str, role: str) -> None:
+    db = await connect(url)
+    await migrate(db, role)
+    await db.close()
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ class Cluster:
             self._as = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         data = str(folder / "data")
         self._run("initdb", "-D", data, "-U", "mapae", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
-        durable = "-c fsync=off -c full_page_writes=off"  # this cluster dies with the test run
+        # This cluster dies with the test run, and where it lives is dear: as little log as can be.
+        durable = "-c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=64MB"
         options = f"-k {folder} -c listen_addresses='' -c max_connections=400 -c shared_buffers=64MB {durable}"
         self._run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
         self._run("createdb", "-h", str(folder), "-U", "mapae", "empty")

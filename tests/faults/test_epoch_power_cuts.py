@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from epoch_world import PERIOD, PREFIX, Country
 from faults.test_issue_power_cuts import Flaky, PowerCut
 from issuing import must_be_whole
-from mapae.db import Db, connect, migrate
+from mapae.db import Db
 from mapae.issuer import epoch_store as store
 from mapae.issuer.status import LIFE
 from mapae.outbox import Outbox
@@ -21,11 +21,8 @@ WRITES = 16
 
 
 @pytest.fixture
-async def house(database_url: str) -> AsyncIterator[Db]:
-    opened = await connect(database_url.replace("{role}", "issuer"))
-    await migrate(opened, "issuer")
-    yield opened
-    await opened.close()
+async def house(migrated: Callable[[str], Awaitable[Db]]) -> Db:
+    return await migrated("issuer")
 
 
 async def epochs_must_be_whole(country: Country, db: Db) -> None:

@@ -3,13 +3,13 @@ and the wallet finishes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from issuing import SD_JWT, Hall, Phone, live_batches, must_be_whole
-from mapae.db import Body, Db, Row, T, connect, migrate
+from mapae.db import Body, Db, Row, T
 
 LINES = ["facts", "drafted", "linted", "intended", "signed_0", "signed_1", "recorded"]
 
@@ -49,11 +49,8 @@ class Flaky(Db):
 
 
 @pytest.fixture
-async def house(database_url: str) -> AsyncIterator[Db]:
-    opened = await connect(database_url.replace("{role}", "issuer"))
-    await migrate(opened, "issuer")
-    yield opened
-    await opened.close()
+async def house(migrated: Callable[[str], Awaitable[Db]]) -> Db:
+    return await migrated("issuer")
 
 
 Step = Callable[[], Coroutine[Any, Any, None]]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from issuing import MDOC, SD_JWT, Hall, Phone, live_batches, must_be_whole
-from mapae.db import Db, connect, migrate
+from mapae.db import Db
 from mapae.formats.status import SUSPENDED
 
 
 @pytest.fixture
-async def house(database_url: str) -> AsyncIterator[Db]:
-    opened = await connect(database_url.replace("{role}", "issuer"))
-    await migrate(opened, "issuer")
-    yield opened
-    await opened.close()
+async def house(migrated: Callable[[str], Awaitable[Db]]) -> Db:
+    return await migrated("issuer")
 
 
 async def test_of_two_wallets_with_one_code_one_gets_it(house: Db) -> None:

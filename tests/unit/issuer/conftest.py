@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from mapae.db import Db, connect, migrate
+from mapae.db import Db
 from unit.issuer.desk_world import DeskWorld
 
 
 @pytest.fixture
-async def issuer_db(database_url: str) -> AsyncIterator[Db]:
-    opened = await connect(database_url.replace("{role}", "issuer"))
-    await migrate(opened, "issuer")
-    yield opened
-    await opened.close()
+async def issuer_db(migrated: Callable[[str], Awaitable[Db]]) -> Db:
+    return await migrated("issuer")
 
 
 @pytest.fixture

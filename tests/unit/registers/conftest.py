@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -57,8 +57,8 @@ def korea() -> Country:
 
 
 @pytest.fixture
-async def office(db: Db, tmp_path: Path, korea: Country) -> AsyncIterator[Office]:
-    await migrate(db, "registers")
+async def office(migrated: Callable[[str], Awaitable[Db]], tmp_path: Path, korea: Country) -> AsyncIterator[Office]:
+    db = await migrated("registers")
     letters = await connect(f"sqlite:///{tmp_path}/carrier.db")
     await migrate(letters, "carrier")
     clock, dice, vault, signer = MovableClock(NOW), SeededDice(7), Vault(b"v" * 32), Signer.ephemeral()

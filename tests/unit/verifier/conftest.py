@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from mapae.clock import MovableClock
-from mapae.db import connect, migrate
+from mapae.db import Db
 from unit.verifier.till import Shop, opened
 from unit.verifier.world import NOW
 
 
 @pytest.fixture
-async def shop(database_url: str) -> AsyncIterator[Shop]:
-    db = await connect(database_url.replace("{role}", "verifier"))
-    await migrate(db, "verifier")
-    async with opened(db, MovableClock(NOW)) as shop:
+async def shop(migrated: Callable[[str], Awaitable[Db]]) -> AsyncIterator[Shop]:
+    async with opened(await migrated("verifier"), MovableClock(NOW)) as shop:
         yield shop
-    await db.close()

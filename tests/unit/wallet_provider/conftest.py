@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -142,8 +142,8 @@ async def open_house(db: Db, folder: Path) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-async def house(db: Db, tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(db, tmp_path) as opened:
+async def house(migrated: Callable[[str], Awaitable[Db]], tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(await migrated("wallet_provider"), tmp_path) as opened:
         yield opened
 
 
