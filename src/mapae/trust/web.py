@@ -30,7 +30,7 @@ def routes(registry: Registry, items: dict[str, Words] | None = None) -> list[Do
 
     async def overview(request: Request) -> Response:
         published: Published = await registry.published()
-        decided = [change for change in await registry.history(20) if change.approved is not None]
+        decided = [change for change in await registry.history(20) if change.holds]
         return page(request, "trust/overview.html", list=published.list, kid=registry.key["kid"], changes=decided,
                     items=words)  # fmt: skip
 
