@@ -28,6 +28,10 @@ bench: setup ## measure, print the ratios and rewrite docs/performance.md
 soak: setup ## slow: many kills, thorough properties
 	MAPAE_SOAK=1 MAPAE_HYPOTHESIS=thorough $(BIN)/python -m pytest -q tests/property tests/faults
 
+test-bft: $(STAMPS)/test ## the trust log on four nodes of a BFT network (kaia, built with Go), some of them killed
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory $(STAMPS)/bft; fi
+	@MAPAE_BFT=1 $(BIN)/python -m pytest -q -n 0 -rs tests/bft
+
 fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each, SEED=1 to repeat
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20) --seed $(or $(SEED),0)
 
@@ -84,4 +88,12 @@ $(STAMPS)/vyper: $(STAMPS)/venv requirements/vyper.txt
 	@.venv/vyper/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/vyper.txt
 	@touch $@
 
-.PHONY: help up test setup screenshots bench soak fuzz lanes reset lock
+# Kaia links against a name inside Go's runtime, which newer linkers forbid unless told otherwise.
+$(STAMPS)/bft: $(STAMPS)/venv tests/bft/go.mod tests/bft/go.sum
+	@echo "Building the nodes of a BFT network, for tests: some minutes"
+	@cd tests/bft && for name in homi kcn; do \
+	  GOFLAGS=-mod=mod go build -trimpath -ldflags=-checklinkname=0 -o ../../.venv/bft/$$name github.com/kaiachain/kaia/cmd/$$name || exit 1; \
+	done
+	@touch $@
+
+.PHONY: help up test test-bft setup screenshots bench soak fuzz lanes reset lock

@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mapae.errors import Code, Refused
+from mapae.keys.account import Account, new_secret
 from mapae.keys.file import SecretFiles, one_writer, write_new
 from mapae.keys.notes import NoteKind, NoteSigner, V
 from mapae.keys.pkcs11 import TokenKey, TokenSigner
 from mapae.keys.signer import GatedSigner, Signer, Ticket
 from mapae.keys.vault import Vault
 
-__all__ = ["GatedSigner", "KeyStore", "NoteKind", "NoteSigner", "Signer", "Ticket", "Vault"]
+__all__ = ["Account", "GatedSigner", "KeyStore", "NoteKind", "NoteSigner", "Signer", "Ticket", "Vault"]
 
 
 class KeyStore:
@@ -103,6 +104,15 @@ class KeyStore:
         if not self._files.has(uri, kind.ending):
             self._files.keep(uri, kind.ending, kind.new())
         return NoteSigner(name, kind, self._files.open(uri, kind.ending), read)
+
+    def create_account(self, uri: str) -> None:
+        """Make an account on an EVM network unless the URI has one."""
+        if not self._files.has(uri, "account"):
+            self._files.keep(uri, "account", new_secret())
+
+    def account(self, uri: str) -> Account | None:
+        """None when there is no such account here."""
+        return Account(self._files.open(uri, "account")) if self._files.has(uri, "account") else None
 
     def vault(self, uri: str) -> Vault:
         """The vault of this URI; its secret is made on first use."""

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 import asyncpg
 
@@ -23,23 +23,10 @@ from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store as store
 from mapae.trust.engine import Assurance, Head, Receipt
+from mapae.trust.engine.heard import Heard, heard, is_vote, party_of
 from mapae.trust.ledger_store import Row
 from mapae.trust.log import statement
-from mapae.trust.log.acts import (
-    Act,
-    Anchor,
-    PutGovernor,
-    PutKey,
-    PutParty,
-    PutPolicy,
-    PutReader,
-    PutSchema,
-    RevokeKey,
-    RevokeParty,
-    RevokeReader,
-    WithdrawSchema,
-    act_id,
-)
+from mapae.trust.log.acts import Act, act_id
 from mapae.trust.log.entry import Entry, Log
 from mapae.trust.log.rules import State
 from mapae.trust.log.state import Vote
@@ -92,7 +79,7 @@ class EmbeddedLedger:
     async def submit(self, act: Act, signed: str) -> Receipt:
         """1 who says so, and just this (NOT_ALLOWED)  2 taken before: the same receipt  3 the rules (LEDGER_RULE)
         4 statement, vote and entry in one transaction  5 acknowledged."""
-        said, now = _heard(act, signed, self.origin), int(self._clock.now().timestamp())
+        said, now = heard(act, signed, self.origin), int(self._clock.now().timestamp())
         async with self._turn:
             for _ in range(TRIES):
                 with _database():
@@ -155,7 +142,7 @@ class EmbeddedLedger:
             for voter in await store.voters(self._db, id) - self._state.votes.get(id, frozenset()):
                 self._state.count(Vote(id, voter, self._state.generation))
 
-    async def _take(self, tx: Tx, act: Act, said: _Heard, now: int) -> _Done | None:
+    async def _take(self, tx: Tx, act: Act, said: Heard, now: int) -> _Done | None:
         """None: the state is not that of the database any more."""
         await tx.serial("ledger")
         state = self._state
@@ -169,7 +156,7 @@ class EmbeddedLedger:
             return None
         if voters != state.votes.get(id, frozenset()):
             return None
-        sender = state.sender(said.voice, _party(state, act))
+        sender = state.sender(said.voice, party_of(state, act))
         if sender is None:
             raise Refused(Code.NOT_ALLOWED, "whoever signed this neither governs nor is the party")
         if sender in voters:
@@ -183,7 +170,7 @@ class EmbeddedLedger:
         decided = state.decide(act, sender, now)
         if not said.approves:
             await store.add_statement(tx, said.signed, now)
-        if _is_vote(state, act, sender, now):
+        if is_vote(state, act, sender, now):
             await store.add_vote(tx, store.Vote(id, sender, act.statement, said.signed, now))
         if isinstance(decided, Vote):
             return _Done(Receipt(act.KIND.log, None, now), vote=decided)
@@ -206,15 +193,6 @@ class EmbeddedLedger:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """What was signed and by whom. `approves`: another governor's statement."""
-
-    signed: str
-    voice: bytes
-    approves: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Done:
     receipt: Receipt
     vote: Vote | None = None
@@ -222,52 +200,11 @@ class _Done:
     act: bytes | None = None
 
 
-def _heard(act: Act, signed: str, origin: str) -> _Heard:
-    """The statement the act names, which says just this act; or an approval of it."""
-    if statement.digest(signed) == act.statement:
-        return _Heard(signed, statement.must_say(signed, act, origin).voice, approves=False)
-    approval = statement.read_approval(signed)
-    if approval.statement != act.statement:
-        raise Refused(Code.NOT_ALLOWED, "this approves another statement")
-    return _Heard(signed, approval.voice, approves=True)
-
-
 def _voice(signed: str, digest: bytes) -> bytes | None:
     if statement.digest(signed) == digest:
         return statement.read(signed).voice
     approval = statement.read_approval(signed)
     return approval.voice if approval.statement == digest else None
-
-
-def _party(state: State, act: Act) -> bytes | None:
-    """The party that may do this by itself."""
-    match act:
-        case PutKey() | RevokeKey() | Anchor():
-            return act.party
-        case PutReader() | RevokeReader():
-            return act.registrar
-        case PutSchema():
-            return act.owner
-        case WithdrawSchema():
-            known = state.schemas.get(act.schema)
-            return known.owner if known is not None else None
-        case PutGovernor() | PutPolicy() | PutParty() | RevokeParty():
-            return None
-        case _:
-            assert_never(act)
-
-
-def _is_vote(state: State, act: Act, sender: bytes, now: int) -> bool:
-    """Whether a governor does this with others, and not a party by itself."""
-    match act:
-        case PutGovernor() | PutPolicy() | PutParty() | RevokeParty():
-            return True
-        case RevokeKey() | RevokeReader():
-            party = _party(state, act)
-            known = state.parties.get(party) if party is not None else None
-            return known is None or sender != known.controller or not known.live(max(now, state.time))
-        case _:
-            return False
 
 
 def _row(entry: Entry) -> Row:

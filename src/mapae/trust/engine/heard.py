@@ -1,0 +1,78 @@
+"""Who asks for an act, and whether as a party or as one governor among several: the same for each engine.
+
+Promises: `heard` lets through only what somebody signed, for just this act. Trusts: nobody for the signature, the state
+for whose voice it is. Keeps: nothing. Refuses: a statement of something else, an approval of another statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from mapae.errors import Code, Refused
+from mapae.trust.log import statement
+from mapae.trust.log.acts import (
+    Act,
+    Anchor,
+    PutGovernor,
+    PutKey,
+    PutParty,
+    PutPolicy,
+    PutReader,
+    PutSchema,
+    RevokeKey,
+    RevokeParty,
+    RevokeReader,
+    WithdrawSchema,
+)
+from mapae.trust.log.rules import State
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was signed and by whom. `approves`: another governor's statement."""
+
+    signed: str
+    voice: bytes
+    approves: bool
+
+
+def heard(act: Act, signed: str, origin: str) -> Heard:
+    """The statement the act names, which says just this act; or an approval of it."""
+    if statement.digest(signed) == act.statement:
+        return Heard(signed, statement.must_say(signed, act, origin).voice, approves=False)
+    approval = statement.read_approval(signed)
+    if approval.statement != act.statement:
+        raise Refused(Code.NOT_ALLOWED, "this approves another statement")
+    return Heard(signed, approval.voice, approves=True)
+
+
+def party_of(state: State, act: Act) -> bytes | None:
+    """The party that may do this by itself."""
+    match act:
+        case PutKey() | RevokeKey() | Anchor():
+            return act.party
+        case PutReader() | RevokeReader():
+            return act.registrar
+        case PutSchema():
+            return act.owner
+        case WithdrawSchema():
+            known = state.schemas.get(act.schema)
+            return known.owner if known is not None else None
+        case PutGovernor() | PutPolicy() | PutParty() | RevokeParty():
+            return None
+        case _:
+            assert_never(act)
+
+
+def is_vote(state: State, act: Act, sender: bytes, now: int) -> bool:
+    """Whether a governor does this with others, and not a party by itself."""
+    match act:
+        case PutGovernor() | PutPolicy() | PutParty() | RevokeParty():
+            return True
+        case RevokeKey() | RevokeReader():
+            party = party_of(state, act)
+            known = state.parties.get(party) if party is not None else None
+            return known is None or sender != known.controller or not known.live(max(now, state.time))
+        case _:
+            return False
