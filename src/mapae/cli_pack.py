@@ -96,8 +96,9 @@ def pack_fetch(
 @pack_app.command("verify")
 def pack_verify(file: PackFile, policy: PolicyFile = None) -> None:
     """Every numbered step, and how old what it says is; exit code 1 when one fails."""
+    raw, held_to = _read(file), _policy(file, policy)
     try:
-        opened = open_pack(_read(file), _policy(file, policy))
+        opened = open_pack(raw, held_to)
     except Refused as refused:
         done = STEPS.index(refused.step) if refused.step in STEPS else 0
         for number, name in enumerate(STEPS[:done], 1):

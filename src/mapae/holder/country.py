@@ -123,13 +123,21 @@ class CountryTrust:
         if self._reader is None:
             from mapae.trust.reader import TrustReader  # late: brings in what only a country's wallet needs
 
-            self._reader = TrustReader(self._http, f"{self._base}/trust/list", await self._key(), self._clock)
+            self._reader = TrustReader(
+                self._http, f"{self._base}/trust/list", await self._key(), self._clock,
+                kept=self._pocket.state.trust_list, keep=self._keep,
+            )  # fmt: skip
         return self._reader
 
     def _view(self, list_: TrustList) -> Listed:
         if self._listed is None or self._listed.list is not list_:
             self._listed = Listed(list_)
         return self._listed
+
+    def _keep(self, signed: bytes, at: int) -> None:
+        """A phone that is switched on in a blackout still knows who may ask."""
+        self._pocket.state.trust_list = signed, at
+        self._pocket.save()
 
     async def _key(self) -> PublicKey:
         if self._pinned is None:

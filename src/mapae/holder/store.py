@@ -120,6 +120,7 @@ class State(msgspec.Struct):
     version: int = VERSION
     keys: dict[str, bytes] = {}  # private scalars, when the wallet holds its keys itself
     trust_key: dict[str, str] | None = None
+    trust_list: tuple[bytes, int] | None = None  # the last good one, signed, and when (seconds) it came
     device_key: str | None = None
     device_id: str | None = None
     assertion: str | None = None  # between the SMS code and the registration's answer

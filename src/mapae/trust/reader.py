@@ -9,8 +9,9 @@ have.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import structlog
@@ -33,7 +34,10 @@ class TrustReader:
         clock: Clock,
         *,
         fresh: timedelta = timedelta(seconds=5),
+        kept: tuple[bytes, int] | None = None,
+        keep: Callable[[bytes, int], None] | None = None,
     ) -> None:
+        """`kept`: the last good list, signed, and when it came, as an earlier reader handed them to its `keep`."""
         self._http, self._url, self._clock, self._fresh = http, url, clock, fresh
         self._key = key if isinstance(key, PublicKey) else PublicKey.from_jwk(key)
         self._list: TrustList | None = None
@@ -41,6 +45,10 @@ class TrustReader:
         self._asked: datetime | None = None
         self._silent = False  # nobody answered the last time: nothing was said against what we have
         self._one_at_a_time = asyncio.Lock()
+        self._keep = keep
+        if kept is not None:
+            with contextlib.suppress(Refused):  # of another key: as if there were none
+                self._list = TrustList.parse(kept[0], self._key, datetime.fromtimestamp(kept[1], UTC))
 
     async def __call__(self) -> TrustList:
         """Raises Refused(UNAVAILABLE) when there is no list in date to be had."""
@@ -103,4 +111,6 @@ class TrustReader:
         read = TrustList.parse(raw, self._key, self._clock.now())
         if self._list is not None and (read.seq, read.iat) < (self._list.seq, self._list.iat):
             raise Refused(Code.CONFLICT, "the list is older than the one we have")
+        if self._keep is not None and read != self._list:
+            self._keep(raw, int(self._clock.now().timestamp()))
         return read, answer.headers.get("etag")

@@ -129,6 +129,10 @@ async def test_a_card_is_shown_while_the_registry_is_silent_and_the_holder_is_to
     assert asked.known_at is not None and at - 3600 <= asked.known_at <= at
     await jisoo.wallet.present(asked)
     assert (await country.verdict(id)).outcome.value == "accepted"
+    again = country.wallet(jisoo.store)  # the phone was switched off and on in the dark
+    qr, id = await country.asks("alcohol_tobacco")
+    await again.present(await again.open_request(qr))
+    assert (await country.verdict(id)).outcome.value == "accepted"
     with pytest.raises(Refused) as refused:  # what is received must stand on a list in date
         await jisoo.wallet.receive(await country.offer(jisoo.person))
     assert refused.value.code is Code.UNAVAILABLE
