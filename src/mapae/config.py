@@ -170,8 +170,8 @@ def _must_be_trustworthy(settings: Settings) -> None:
         raise Refused(Code.BAD_CONFIG, "epoch is a number of seconds, metrics_port a port")
 
 
-def country_tree(name: str) -> dict[str, Any]:
-    """A pack as one tree: each TOML file under its stem, each folder as a dict of its files.
+def country_tree(name: str, *only: str) -> dict[str, Any]:
+    """A pack as one tree: each TOML file under its stem, each folder as a dict of its files. `only`: these parts of it.
 
     Raises Refused(BAD_CONFIG) when there is no such pack.
     """
@@ -183,12 +183,14 @@ def country_tree(name: str) -> dict[str, Any]:
             Code.BAD_CONFIG,
             f"country: there is no pack {name}; there are {shipped_packs}, or name a folder that holds a country.toml",
         )
-    return _tree(root)
+    return _tree(root, only)
 
 
-def _tree(folder: Path) -> dict[str, Any]:
+def _tree(folder: Path, only: tuple[str, ...] = ()) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.iterdir()):
+        if only and path.stem not in only:
+            continue
         if path.is_dir():
             found[path.name] = _tree(path)
         elif path.suffix == ".toml":

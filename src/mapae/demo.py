@@ -81,7 +81,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def shops(country: str) -> dict[str, Shop]:
-    return msgspec.convert(country_tree(country)["shops"], dict[str, Shop])
+    return msgspec.convert(country_tree(country, "shops")["shops"], dict[str, Shop])
 
 
 def demo_settings(**given: Any) -> Settings:
@@ -228,7 +228,7 @@ class Demo:
         self._house = house
         self._base = house.settings.base_url
         self._today = _born_on(house)
-        pack = country_tree(house.settings.country)
+        pack = country_tree(house.settings.country, "people", "generator", "officers")
         self._generator = parse_people(pack, house.country)
         self._officers = msgspec.convert(pack["officers"], dict[str, str])
         self._people = self._generator.named(self._today)
