@@ -45,6 +45,7 @@ def test_anybody_follows_the_log_from_the_list_to_a_proof(stage: Stage, language
     page.locator('a[href="/trust/log/"]').first.click()
     expect(page.locator("h1")).to_be_visible()
     expect(page.locator("tbody").first.locator("tr")).to_have_count(3)  # witnesses
+    expect(page.locator("main")).to_contain_text({"ko": "(발급 기관)", "en": "(Issuer)"}[language])
     album.look(page, "log-home", *BOTH)
     page.locator('a[href="/trust/log/registry/entries"]').first.click()
     album.look(page, "log-entries", *BOTH)

@@ -2,7 +2,7 @@
 
 Promises: anybody may read, nobody may write here; what no checkpoint covers yet is marked so; an entry's page brings
 what a browser needs to check it by itself. Trusts: the engine and the checkpoints of this installation, and says so.
-Keeps: names of parties, read once from their public documents. Refuses: addresses of entries there are not.
+Keeps: parties, read once from their public documents. Refuses: addresses of entries there are not.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from mapae.errors import Code, Refused
 from mapae.trust import ledger_store as store
 from mapae.trust.checkpoints import NAMES, REFRESH, Checkpoints
 from mapae.trust.engine import Assurance, Ledger
+from mapae.trust.entries import Entry as Registered
+from mapae.trust.entries import Issuer, RelyingParty, kind_of, read_document
 from mapae.trust.log import statement
 from mapae.trust.log.entry import Entry, Log, PartyAdmitted, PolicySet, ReaderEntered, ReaderRevoked, SchemaPublished
 from mapae.trust.log.note import Note
@@ -74,7 +76,7 @@ class LogShown:
 class Explorer:
     def __init__(self, db: Db, ledger: Ledger, checkpoints: Checkpoints, clock: Clock) -> None:
         self._db, self._ledger, self._checkpoints, self._clock = db, ledger, checkpoints, clock
-        self._names: dict[bytes, dict[str, str]] = {}  # of documents, by digest
+        self._known: dict[bytes, Registered | None] = {}  # by the digest of the document
 
     def doors(self) -> list[Door]:
         def read(path: str, handler: Any) -> Door:
@@ -180,24 +182,34 @@ class Explorer:
             if isinstance(entry.payload, ReaderEntered | ReaderRevoked):
                 readers[entry.payload.reader] = await self._name(entry.payload.reader, lang)
         governors = {address: place for place, address in enumerate(state.governors, 1)}
-        prefixes = [(await self._names_in(state.parties[party].document)).get("status_prefix") for party in parties]
-        streams = frozenset(sha256(prefix.encode()).digest() for prefix in prefixes if prefix)
+        known = [await self._registered(state.parties[party].document) for party in parties]
+        streams = frozenset(
+            sha256(entry.status_prefix.encode()).digest() for entry in known if isinstance(entry, Issuer)
+        )
         zone = request.app.state.zone
         return Teller(lang, zone, parties, readers, governors, streams)
 
     async def _name(self, document: bytes, lang: Language) -> str:
-        return (await self._names_in(document)).get(lang, "")
+        """What its public document calls a party, and as what; a relying party just by its name."""
+        entry = await self._registered(document)
+        if entry is None:
+            return ""
+        name = entry.name.ko if lang == "ko" else entry.name.en
+        return name if isinstance(entry, RelyingParty) else f"{name} ({say(lang, f'trust.kind.{kind_of(entry)}')})"
 
-    async def _names_in(self, digest: bytes) -> dict[str, str]:
-        """What a public document calls its party, by language, and the prefix of its status lists."""
-        if digest not in self._names:
+    async def _registered(self, digest: bytes) -> Registered | None:
+        """The registry's entry behind a digest; None where it has not been handed in, or is something else."""
+        if digest not in self._known:
             found = await store.document(self._db, digest)
             if found is None:
-                return {}
-            if len(self._names) >= 4096:
-                self._names.clear()
-            self._names[digest] = names_in(found.body)
-        return self._names[digest]
+                return None
+            if len(self._known) >= 4096:
+                self._known.clear()
+            try:
+                self._known[digest] = read_document(found.body)
+            except Refused:
+                self._known[digest] = None
+        return self._known[digest]
 
     async def _document(self, digest: bytes) -> str:
         found = await store.document(self._db, digest)
@@ -264,20 +276,6 @@ def document_of(entry: Entry) -> bytes | None:
             return digest
         case _:
             return None
-
-
-def names_in(body: bytes) -> dict[str, str]:
-    """`ko`, `en` and `status_prefix` of a public document in JSON, where it has them as text."""
-    try:
-        said = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    if not isinstance(said, dict):
-        return {}
-    name = said.get("name")
-    found = {**name} if isinstance(name, dict) else {}
-    found["status_prefix"] = said.get("status_prefix")
-    return {key: value for key, value in found.items() if isinstance(value, str) and isinstance(key, str) and value}
 
 
 def readable(body: bytes) -> str:

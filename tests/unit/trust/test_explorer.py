@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -15,13 +15,17 @@ import pytest
 
 from browserless import Page
 from ledgers import AT, START, YEAR, Cast, digest
+from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.db import Db, Tx, migrate
-from mapae.keys import KeyStore, NoteKind, NoteSigner
+from mapae.formats.jose import b64u
+from mapae.formats.x509 import Subject, root
+from mapae.keys import KeyStore, NoteKind, NoteSigner, Signer
 from mapae.trust import ledger_store as store
 from mapae.trust.checkpoints import NAMES, Checkpoints, log_origin
 from mapae.trust.engine import Assurance, Head
 from mapae.trust.engine.embedded import EmbeddedLedger
+from mapae.trust.entries import Issuer, Purpose, RelyingParty, document
 from mapae.trust.explorer_web import Explorer, claimed, quorum
 from mapae.trust.log import statement
 from mapae.trust.log.entry import Log
@@ -30,7 +34,15 @@ from mapae.trust.log.policy import Policy
 from mapae.ui.site import application
 
 BASE = "http://id.example.org"
-OFFICE = {"id": "issuer", "name": {"ko": "발급청", "en": "Issuing <b>Office</b>"}, "status_prefix": f"{BASE}/status/"}
+CA = root(Subject("CA"), Signer.ephemeral(), serial=1, not_before=START - timedelta(days=1),
+          not_after=START + timedelta(days=99))  # fmt: skip
+OFFICE = document(
+    Issuer(
+        id="issuer", name=Words(ko="발급청", en="Issuing <b>Office</b>"), ca=(CA,), vcts=("urn:x",), doctypes=(),
+        status_prefix=f"{BASE}/status/",
+    ),
+    "1",
+)  # fmt: skip
 Key = NoteSigner[VerifierKey]
 
 
@@ -89,11 +101,10 @@ async def world(db: Db, tmp_path: Path) -> AsyncIterator[World]:
     policy = Policy.of(
         [signer.vkey for signer in signers.values()], [(n, key.vkey, None) for n, key in witnesses.items()], 2
     ).encode()
-    document = json.dumps(OFFICE, ensure_ascii=False).encode()
 
-    await db.write(partial(_papers, (document, policy)))
+    await db.write(partial(_papers, (OFFICE, policy)))
     ledger = await EmbeddedLedger.open(db, clock, cast.origin, lambda: cast.founding(policy))
-    await cast.admit(ledger, document=sha256(document).digest())
+    await cast.admit(ledger, document=sha256(OFFICE).digest())
     await ledger.submit(*cast.key("signer"))
     for seq in range(1, 131):
         await ledger.submit(*cast.anchor(seq, stream=f"{BASE}/status/"))
@@ -156,6 +167,8 @@ async def test_entries_are_told_page_by_page_from_the_newest(world: World) -> No
         path = older.attributes["href"] if older is not None else None
     assert seen == list(range(129, -1, -1))
     assert pages == 3
+    newest = await world.get("/trust/log/anchors/entries")
+    assert "Issuing <b>Office</b> (Issuer) fixed the state of its 130 status lists, number 130." in newest.text
     newer = (await world.get("/trust/log/anchors/entries?before=30")).find(rel="prev")
     assert newer is not None
     assert newer.attributes["href"].endswith("before=80")
@@ -164,7 +177,7 @@ async def test_entries_are_told_page_by_page_from_the_newest(world: World) -> No
 async def test_an_entry_shows_its_statement_its_document_and_who_agreed(world: World) -> None:
     await world.cosign("university", "court")
     page = await world.get("/trust/log/registry/entries/4")
-    assert "Issuing <b>Office</b> may act as issuer" in page.text
+    assert "Issuing <b>Office</b> (Issuer) may act as issuer" in page.text
     assert "<b>Office" not in page.html, "a name is text, whatever it holds"
     facts = {tag.text.strip() for tag in page.tags if tag.name in ("dd", "dt")}
     assert {"Asked by", "governor 1", "Agreed by", "governor 2", "put_party"} <= facts
@@ -173,9 +186,9 @@ async def test_an_entry_shows_its_statement_its_document_and_who_agreed(world: W
     check = page.find(data_log="registry")
     assert check is not None
     assert check.attributes["data-entry"] == raw.hex()
-    assert check.attributes["data-document"] == sha256(json.dumps(OFFICE, ensure_ascii=False).encode()).hexdigest()
+    assert check.attributes["data-document"] == sha256(OFFICE).hexdigest()
     own = await world.get("/trust/log/registry/entries/5")
-    assert "Asked byIssuing <b>Office</b>" in own.text
+    assert "Asked byIssuing <b>Office</b> (Issuer)" in own.text
 
 
 async def test_without_script_the_page_says_what_to_type(world: World) -> None:
@@ -220,6 +233,21 @@ async def test_a_document_that_is_no_json_is_shown_as_it_is(world: World) -> Non
     assert page.status == 200
     assert "{<script>" in page.text
     assert "{<script>" not in page.html
+
+
+async def test_a_relying_party_is_told_by_its_name(world: World) -> None:
+    why = Words(ko="가게", en="Shop")
+    purpose = Purpose(id="alcohol", name=why, why=why, legal_basis=why, items=("adult_by_year",), retention=why)
+    shop = document(RelyingParty(id="shop", name=why, x509_hash=b64u(bytes(32)), purposes=(purpose,)), "2")
+    await world.db.write(partial(_papers, (shop,)))
+    reader = {"registrar": world.cast.name, "reader": sha256(shop).digest()}
+    said = {**reader, "certificate": digest("c"), "valid_from": 0, "valid_until": AT + YEAR}
+    entered = await world.ledger.submit(*world.cast.ask(world.cast.party, "put_reader", AT, **said))
+    ended = await world.ledger.submit(
+        *world.cast.ask(world.cast.party, "revoke_reader", AT, **reader, reason=4, since=0)
+    )
+    assert "registered Shop as a relying party" in (await world.get(f"/trust/log/anchors/entries/{entered.index}")).text
+    assert "요청 기관 ‘가게’" in (await world.get(f"/trust/log/registry/entries/{ended.index}", "ko")).text
 
 
 async def test_an_approval_is_not_taken_for_the_statement(world: World) -> None:
