@@ -33,7 +33,7 @@ WHOLE: Final = 24  # epochs we can still send whole
 KNOWN: Final = 2016  # epochs we can still say what changed since: a week of five minutes
 LATE: Final = timedelta(minutes=1)  # how long an epoch counts that the log took only after its own time was over
 AT_ONCE: Final = 100
-MADE: Final = 32  # answers kept in memory
+MADE: Final = 64 * 1024 * 1024  # bytes of answers kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Epochs:
     def _keep(self, seq: int, old: int, row: EpochRow, body: bytes) -> Sent:
         sent = Sent(body, f'"{seq}.{old}.{row.root[:9].hex()}"')
         self._made[seq, old] = sent
-        if len(self._made) > MADE:
+        while len(self._made) > 1 and sum(len(one.body) for one in self._made.values()) > MADE:
             self._made.popitem(last=False)
         return sent
 
