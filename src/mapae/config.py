@@ -11,6 +11,8 @@ import os
 import re
 import secrets
 import tomllib
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -183,6 +185,12 @@ def country_tree(name: str, *only: str) -> dict[str, Any]:
             Code.BAD_CONFIG,
             f"country: there is no pack {name}; there are {shipped_packs}, or name a folder that holds a country.toml",
         )
+    return deepcopy(_shipped(root, only)) if root == shipped else _tree(root, only)
+
+
+@lru_cache(maxsize=8)
+def _shipped(root: Path, only: tuple[str, ...]) -> dict[str, Any]:
+    """Read once a process: nobody edits what is installed, and a demo asks for it half a dozen times."""
     return _tree(root, only)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -60,6 +62,12 @@ _WORD = re.compile(r"[a-z_-]{1,64}")
 _log = structlog.get_logger("mapae.app")
 
 
+@lru_cache(maxsize=1)
+def _authorities() -> ssl.SSLContext:
+    """Whose certificates other people's servers have: a long list, read once a process."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Foundation:
     """What every role stands on: settings, time, chance, the pack, keys, the HTTP client and the way to its peers."""
 
@@ -86,7 +94,9 @@ class Foundation:
         if together or line is not None:
             mounts[settings.base_url] = way
         self._inside = Inside(settings.base_url, self._answer) if together else None
-        self.http = httpx.AsyncClient(mounts=mounts, timeout=10, follow_redirects=False, trust_env=False)
+        self.http = httpx.AsyncClient(
+            mounts=mounts, timeout=10, follow_redirects=False, trust_env=False, verify=_authorities()
+        )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.site is None:
