@@ -116,6 +116,20 @@ async def test_one_governor_is_not_enough_and_a_second_vote_of_his_is_the_first(
     assert late == done
 
 
+async def test_a_void_vote_that_is_handed_in_again_moves_no_account_of_ours(world: World) -> None:
+    """What governors signed is public, and our accounts act for it: once, and not under other governors."""
+    actors, ledger = world.actors, await world.ledger()
+    act, signed = actors.admission()
+    await ledger.submit(act, signed)
+    change, asked = actors.ask(actors.governors[0], "put_policy", document=digest("policy 2"), threshold=2, delay=0)
+    await ledger.submit(change, asked)
+    assert (await ledger.submit(change, actors.approval(change))).index == 4
+    with refuses(Code.LEDGER_RULE, "vote void"):
+        await ledger.submit(act, signed)
+    assert (await ledger.submit(act, actors.approval(act))).index is None
+    assert (await ledger.submit(act, actors.approval(act, 0))).index == 5
+
+
 async def test_what_nobody_signed_or_somebody_else_did_is_refused(world: World) -> None:
     actors, ledger = world.actors, await world.ledger()
     await actors.admit(ledger)

@@ -23,7 +23,7 @@ from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store as store
 from mapae.trust.engine import Assurance, Head, Receipt
-from mapae.trust.engine.heard import Heard, heard, is_vote, party_of
+from mapae.trust.engine.heard import Heard, heard, is_vote, must_count, party_of
 from mapae.trust.ledger_store import Row
 from mapae.trust.log import statement
 from mapae.trust.log.acts import Act, act_id
@@ -161,10 +161,7 @@ class EmbeddedLedger:
             raise Refused(Code.NOT_ALLOWED, "whoever signed this neither governs nor is the party")
         if sender in voters:
             return _Done(Receipt(act.KIND.log, None, now))
-        if any(vote.signed == said.signed for vote in await store.votes_for(tx, act.statement)):
-            # Given under other governors or another policy, and void since. What was signed is public: anybody could
-            # hand it in again. Whoever still means it signs anew.
-            raise Refused(Code.LEDGER_RULE, "vote void")
+        must_count(said.signed, [vote.signed for vote in await store.votes_for(tx, act.statement)])
         if said.approves and await store.statement(tx, act.statement) is None:
             raise Refused(Code.NOT_FOUND, "the statement that is approved has not been handed in")
         decided = state.decide(act, sender, now)

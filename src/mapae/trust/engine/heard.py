@@ -1,11 +1,13 @@
 """Who asks for an act, and whether as a party or as one governor among several: the same for each engine.
 
 Promises: `heard` lets through only what somebody signed, for just this act. Trusts: nobody for the signature, the state
-for whose voice it is. Keeps: nothing. Refuses: a statement of something else, an approval of another statement.
+for whose voice it is. Keeps: nothing. Refuses: a statement of something else, an approval of another statement, a vote
+that is void.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -45,6 +47,13 @@ def heard(act: Act, signed: str, origin: str) -> Heard:
     if approval.statement != act.statement:
         raise Refused(Code.NOT_ALLOWED, "this approves another statement")
     return Heard(signed, approval.voice, approves=True)
+
+
+def must_count(signed: str, before: Iterable[str]) -> None:
+    """A vote given under other governors or another policy is void. What was signed is public, so that anybody could
+    hand it in again: whoever still means it signs anew. `before`: what was counted for other acts."""
+    if signed in before:
+        raise Refused(Code.LEDGER_RULE, "vote void")
 
 
 def party_of(state: State, act: Act) -> bytes | None:
