@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mapae.errors import Refused
 from mapae.trust.checkpoints import NAMES, Checkpoints
 from mapae.trust.engine import Assurance, Ledger
 from mapae.trust.log.policy import Policy
@@ -29,8 +30,12 @@ async def standing(ledger: Ledger, checkpoints: Checkpoints) -> dict[str, Any]:
     logs: dict[str, Any] = {}
     for log, name in NAMES.items():
         kept = await checkpoints.published(log)
-        head = await ledger.head(log)
-        said: dict[str, Any] = {"size": head.size, "root": head.root.hex(), "alarm": checkpoints.alarms.get(log, "")}
+        head, alarm = state.head(log), checkpoints.alarms.get(log, "")
+        try:
+            head = await ledger.head(log)
+        except Refused as refused:  # what was known last is still worth telling
+            alarm = alarm or refused.detail
+        said: dict[str, Any] = {"size": head.size, "root": head.root.hex(), "alarm": alarm}
         cosigned = await checkpoints.cosigned(log)
         if kept is not None and cosigned is not None:
             said["checkpoint"] = {

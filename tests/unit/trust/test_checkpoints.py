@@ -11,15 +11,19 @@ import httpx
 import pytest
 
 from ledgers import AT, Country, note_key
+from mapae.cli_ledger import status_lines
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
 from mapae.trust.checkpoints import Checkpoints
+from mapae.trust.engine import Assurance
+from mapae.trust.engine.embedded import ASSURANCE
 from mapae.trust.log import statement
 from mapae.trust.log.entry import Entry, Log
 from mapae.trust.log.note import Checkpoint, Note, cosign
 from mapae.trust.log.policy import Policy
 from mapae.trust.log.succession import Step, in_force, named
 from mapae.trust.log.tree import Head
+from mapae.trust.standing import called, standing
 
 
 @pytest.fixture
@@ -156,6 +160,9 @@ async def test_a_log_that_went_back_is_not_signed_and_raises_the_alarm(country: 
     country.clock.advance(seconds=90)
     await restored.tick()
     assert "shrank" in restored.alarms[Log.REGISTRY] and Log.ANCHORS not in restored.alarms
+    said = await standing(country.ledger, country.checkpoints)  # the process that saw it happen
+    assert said["logs"]["registry"]["size"] == 5 and "entries it held before" in said["logs"]["registry"]["alarm"]
+    assert any("ALARM" in line for line in status_lines(said, AT))
     kept = await restored.published(Log.REGISTRY)
     assert kept is not None and kept.note == before.encode().decode()
 
@@ -264,3 +271,10 @@ async def test_another_policy_is_published_under_both(country: Country, tmp_path
     steps = [Step(Policy.parse(step.policy), Note.parse(step.head))]
     origin = country.signers[Log.REGISTRY].vkey.name
     assert in_force(country.policy, origin, steps, names, tree.root).encode() == new.encode()
+
+
+def test_only_a_log_of_several_operators_is_called_a_blockchain() -> None:
+    assert called(ASSURANCE) == "tamper-evident log, single operator, tolerates 0 faults"
+    assert called(Assurance("evm chain 31337", 1, 0, False, False)).startswith("tamper-evident log, single operator")
+    assert called(Assurance("evm chain 1001", 4, 1, True, True)) == "blockchain of 4 operators, tolerates 1 fault"
+    assert "blockchain" not in called(Assurance("evm chain 5", 4, 1, False, True))

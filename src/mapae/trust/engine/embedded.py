@@ -91,17 +91,24 @@ class EmbeddedLedger:
         raise Refused(Code.UNAVAILABLE, "other processes write to the log all the time; try again")
 
     async def head(self, log: Log) -> Head:
-        return (await self.state()).head(log)
+        """FORKED where the database no longer holds what it held."""
+        async with self._turn:
+            with _database():
+                await self._catch_up()
+            return self._state.head(log)
 
     async def entries(self, log: Log, start: int, end: int) -> list[bytes]:
         with _database():
             return await store.entries(self._db, log, start, end)
 
     async def state(self) -> State:
-        async with self._turn:
-            with _database():
-                await self._catch_up()
-            return self._state
+        """What was known last, also where the database shows something else."""
+        try:
+            await self.head(Log.REGISTRY)
+        except Refused as refused:
+            if refused.code is not Code.FORKED:
+                raise
+        return self._state
 
     async def assurance(self) -> Assurance:
         return ASSURANCE

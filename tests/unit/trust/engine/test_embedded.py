@@ -191,6 +191,10 @@ async def test_a_database_that_lost_entries_is_no_longer_believed(trust: Db, cas
     with pytest.raises(Refused) as refused:
         await ledger.head(Log.REGISTRY)
     assert refused.value.code is Code.FORKED
+    assert cast.name in (await ledger.state()).parties, "what was known stays known"
+    with pytest.raises(Refused) as refused:
+        await ledger.submit(*cast.key("signer"))
+    assert refused.value.code is Code.FORKED
 
 
 async def test_every_kind_of_entry_names_a_statement_that_is_kept(trust: Db, cast: Cast) -> None:
