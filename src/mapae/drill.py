@@ -182,9 +182,14 @@ class Drill:
                     self.found(part, "cannot be reached")
 
     async def _until(self, moment: str) -> None:
-        """Time passes; then the same customer at every counter."""
-        self._at = moment
-        await self.world.live(self._cut + MOMENTS[moment] - self.world.clock.now())
+        """Time passes, an epoch in each of its periods; then the same customer at every counter."""
+        self._at, then = moment, self._cut + MOMENTS[moment]
+        clock, period = self.world.clock, timedelta(seconds=self.world.settings.epoch)
+        while clock.now() + period < then:
+            clock.advance(period)
+            if not await self.world.issuer.epochs.cut_when_due():
+                break  # with a hundred waiting no more are cut
+        await self.world.live(then - clock.now())
         await self._checks(moment)
 
     async def _checks(self, moment: str) -> None:

@@ -33,6 +33,9 @@ WHOLE: Final = 24  # epochs we can still send whole
 KNOWN: Final = 2016  # epochs we can still say what changed since: a week of five minutes
 LATE: Final = timedelta(minutes=1)  # how long an epoch counts that the log took only after its own time was over
 AT_ONCE: Final = 100
+# Epochs cut while the log is away. What they have told nobody the first one afterwards tells; weeks of them would hold
+# it up, for each is handed in in its turn.
+MOST_WAITING: Final = 100
 MADE: Final = 64 * 1024 * 1024  # bytes of answers kept in memory
 
 
@@ -85,9 +88,11 @@ class Epochs:
 
     async def cut_when_due(self) -> bool:
         """At the first look in each period, by the wall clock: publishers keep in step, and a clock that was set does
-        not stop the next cut."""
+        not stop the next cut. None while the log is far behind."""
         last = await store.newest(self._db)
         if last is not None and last.iat // self._period == int(self._clock.now().timestamp()) // self._period:
+            return False
+        if await self.behind() >= MOST_WAITING:
             return False
         return await self.cut() is not None
 

@@ -19,7 +19,7 @@ from mapae.formats.jose import PublicKey
 from mapae.formats.status import SUSPENDED, StatusToken
 from mapae.issuer import epoch_store as store
 from mapae.issuer.anchoring import AnchorsLog
-from mapae.issuer.epochs import LATE, WHOLE, Anchor
+from mapae.issuer.epochs import LATE, MOST_WAITING, WHOLE, Anchor
 from mapae.issuer.epochs_web import routes
 from mapae.issuer.status import LIFE
 from mapae.keys import Signer
@@ -212,6 +212,24 @@ async def test_while_the_log_is_away_epochs_wait_and_then_go_in_in_order(country
     country.log.away = False
     await country.outbox.run_once()
     assert [anchor.seq for anchor in country.log.taken] == [1, 2, 3] and await country.outbox.waiting() == 0
+
+
+async def test_a_log_that_is_away_for_weeks_is_not_owed_thousands_of_epochs(country: Country) -> None:
+    """And the first period after it is back has an epoch again, with all that happened meanwhile."""
+    await country.hall.carded()
+    country.log.away = True
+    cut = 0
+    for _ in range(MOST_WAITING + 20):
+        cut += await country.epochs.cut_when_due()
+        country.hall.clock.advance(PERIOD)
+    assert cut == await country.epochs.behind() == MOST_WAITING
+    await country.hall.issuer.lock("jisoo", "lost", "citizen")
+    country.log.away = False
+    await country.outbox.run_once()
+    assert await country.epochs.cut_when_due()
+    await country.outbox.run_once()
+    assert [anchor.seq for anchor in country.log.taken] == list(range(1, MOST_WAITING + 2))
+    assert await country.statuses(await country.newest()) == {SUSPENDED}
 
 
 async def test_an_epoch_that_waited_out_its_own_time_counts_a_minute(country: Country) -> None:
