@@ -17,7 +17,7 @@ from browserless import Page
 from ledgers import AT, START, YEAR, Cast, digest
 from mapae.catalog import Words
 from mapae.clock import MovableClock
-from mapae.db import Db, Tx, migrate
+from mapae.db import Db, Tx
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import KeyStore, NoteKind, NoteSigner, Signer
@@ -95,7 +95,6 @@ def _keys(folder: Path) -> tuple[dict[Log, Key], dict[str, Key]]:
 
 @pytest.fixture
 async def world(db: Db, tmp_path: Path) -> AsyncIterator[World]:
-    await migrate(db, "trust")
     clock, cast = MovableClock(START), Cast()
     signers, witnesses = _keys(tmp_path / "keys")
     policy = Policy.of(

@@ -12,7 +12,7 @@ import pytest
 from mapae.audit import events_about, first_broken_link
 from mapae.catalog import Words
 from mapae.clock import MovableClock, SeededDice
-from mapae.db import Body, Db, Row, Value, migrate
+from mapae.db import Body, Db, Row, Value
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.formats.x509 import Anchors, Profile, Subject, check_chain, x509_hash
@@ -89,7 +89,6 @@ def clock() -> MovableClock:
 
 @pytest.fixture
 async def ledger(db: Db, clock: MovableClock) -> Away:
-    await migrate(db, "trust")
     return Away(await founded(db, clock))
 
 
@@ -173,7 +172,6 @@ async def test_relying_parties_wait_for_an_access_authority(db: Db, clock: Movab
 
 
 async def test_as_many_governors_agree_as_the_log_asks_for(db: Db, clock: MovableClock) -> None:
-    await migrate(db, "trust")
     made = registry_on(db, clock, await founded(db, clock, threshold=3))
     proposal = await made.propose(ISSUER, ONE)
     assert await made.approve(proposal, OTHER) == Agreed(1)
@@ -186,7 +184,6 @@ async def test_as_many_governors_agree_as_the_log_asks_for(db: Db, clock: Movabl
 async def test_two_people_stand_behind_a_change_also_where_the_log_is_content_with_one(
     db: Db, clock: MovableClock
 ) -> None:
-    await migrate(db, "trust")
     made = registry_on(db, clock, await founded(db, clock, threshold=1))
     proposal = await made.propose(ISSUER, ONE)
     assert await refusal(made.approve(proposal, ONE)) is Code.NOT_ALLOWED
@@ -421,7 +418,6 @@ async def test_what_ends_by_itself_is_off_the_list_at_that_moment(registry: Regi
 
 
 async def test_an_admission_takes_effect_after_the_logs_delay(db: Db, clock: MovableClock) -> None:
-    await migrate(db, "trust")
     made = registry_on(db, clock, await founded(db, clock, delay=3600))
     await made.ensure([ISSUER], ONE, OTHER)
     assert (await made.published()).list.issuers == ()
@@ -523,7 +519,6 @@ async def test_a_certificate_that_failed_counts_for_nothing(registry: Registry, 
 
 async def test_processes_that_start_together_set_up_one_country(db: Db, clock: MovableClock) -> None:
     """Each founds the same entries; whoever is second finds them there and starts all the same."""
-    await migrate(db, "trust")
     ledger, signer = await founded(db, clock), Signer.ephemeral()
     processes = [registry_on(db, clock, ledger, signer=signer, dice=SeededDice(seed)) for seed in range(4)]
     entries = (ISSUER, PROVIDER, ACCESS, shop())

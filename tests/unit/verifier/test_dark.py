@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from mapae.clock import MovableClock
-from mapae.db import Db, connect, migrate
+from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats import status
 from mapae.trust.pack import format
@@ -104,9 +104,8 @@ async def start(
 
 
 @pytest.fixture
-async def dark(database_url: str, tmp_path: Path) -> AsyncIterator[Dark]:
-    db = await connect(database_url.replace("{role}", "verifier"))
-    await migrate(db, "verifier")
+async def dark(migrated: Callable[[str], Awaitable[Db]], tmp_path: Path) -> AsyncIterator[Dark]:
+    db = await migrated("verifier")
     nation = small()
     async for made in start(db, tmp_path / "pack", nation, [await nation.made()]):
         await made.basement.refresh()
@@ -202,9 +201,8 @@ async def test_the_pack_is_there_again_after_a_restart_in_the_dark(dark: Dark) -
         assert verdict.outcome is Outcome.ACCEPTED and verdict.offline is not None
 
 
-async def test_with_no_pack_nothing_changes(database_url: str, tmp_path: Path) -> None:
-    db = await connect(database_url.replace("{role}", "verifier"))
-    await migrate(db, "verifier")
+async def test_with_no_pack_nothing_changes(migrated: Callable[[str], Awaitable[Db]], tmp_path: Path) -> None:
+    db = await migrated("verifier")
     async for none in start(db, tmp_path, small(), []):
         none.up = none.shop.lists.up = False
         assert none.basement.state() is None and await none.basement.refresh() is None

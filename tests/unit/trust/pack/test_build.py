@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from hands import refuses
-from mapae.db import Db, Duplicate, migrate
+from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused
 from mapae.formats.status import VALID
 from mapae.trust.epoch import Epoch, EpochList
@@ -25,7 +25,6 @@ from unit.verifier.world import LIST, STATUS_PREFIX
 
 @pytest.fixture
 async def trust(db: Db) -> Db:
-    await migrate(db, "trust")
     return db
 
 
