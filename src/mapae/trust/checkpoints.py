@@ -242,21 +242,26 @@ class Checkpoints:
         }  # fmt: skip
         met, published = _are_met(policies, note), False
         contradicted = ""
-        while asking:
-            done, asking = await asyncio.wait(
-                asking, timeout=GRACE if met and not published else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                try:
-                    line = task.result()
-                except Refused as refused:
-                    contradicted = refused.detail
-                    continue
-                note = note if line is None else note.with_(line)
-            met = _are_met(policies, note)
-            if met and not done:
-                await self._publish(log, head, note)
-                published = True
+        try:
+            while asking:
+                done, asking = await asyncio.wait(
+                    asking, timeout=GRACE if met and not published else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    try:
+                        line = task.result()
+                    except Refused as refused:
+                        contradicted = refused.detail
+                        continue
+                    note = note if line is None else note.with_(line)
+                met = _are_met(policies, note)
+                if met and not done:
+                    await self._publish(log, head, note)
+                    published = True
+        finally:
+            for task in asking:  # the process ends, and whoever asks with it
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
         if met:
             await self._publish(log, head, note)
         elif contradicted:
@@ -277,7 +282,7 @@ class Checkpoints:
             at = cosigned_at(signed, witness.vkey)
             if abs(at - self._clock.now().timestamp()) > SKEW:
                 raise Refused(Code.UNWITNESSED, "its clock is off by minutes")
-        except (TimeoutError, httpx.HTTPError, Refused) as error:
+        except Exception as error:
             seen.trouble = error.detail if isinstance(error, Refused) else f"no answer ({type(error).__name__})"
             _log.warning("a witness did not cosign", witness=witness.name, log=NAMES[log], why=seen.trouble)
             if isinstance(error, Refused) and error.code is Code.FORKED:

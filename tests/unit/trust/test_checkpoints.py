@@ -111,6 +111,29 @@ async def test_a_witness_that_never_answers_does_not_delay_the_quorum(country: C
     await round
 
 
+async def test_a_process_that_ends_leaves_no_question_open(country: Country) -> None:
+    async def never(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    country.answers["w3"] = never
+    round = asyncio.create_task(country.checkpoints.round())
+    await asyncio.sleep(0.05)  # two witnesses have answered, the third is being asked
+    round.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await round
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_witness_that_breaks_something_holds_nobody_up(country: Country) -> None:
+    async def broken(request: httpx.Request) -> httpx.Response:
+        raise ValueError("what no client expects")
+
+    country.answers["w3"] = broken
+    await country.checkpoints.round()
+    assert await names(country) == {"w1", "w2"} and "ValueError" in country.checkpoints.witnesses["w3"].trouble
+
+
 async def test_a_witness_that_lies_is_not_believed(country: Country) -> None:
     """Another head's cosignature, somebody else's key, noise, too much: none of it gets onto a checkpoint."""
     stranger, honest = note_key("w3.example/w"), country.witnesses["w3"]
