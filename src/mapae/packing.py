@@ -45,8 +45,10 @@ async def living(
 ) -> tuple[Basement, Round]:  # fmt: skip
     """The verifier's part: what its counters stand on in the dark, and the round that keeps it fresh."""
     f = house.foundation
-    laid = f.data / "public" / _POLICY
-    keeper = Keeper(f.data / FOLDER, laid.read_text(encoding="utf-8") if laid.is_file() else None)
+    laid, folder = f.data / "public" / _POLICY, f.data / FOLDER
+    # What was pinned once stays: a pack shows how the log came from that policy to its newest.
+    given = laid.read_text(encoding="utf-8") if laid.is_file() and not (folder / "policy").is_file() else None
+    keeper = Keeper(folder, given)
     basement = Basement(
         keeper, online=online, db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, http=f.http,
         base=f.settings.url_of("trust"), parties=parties,
@@ -56,7 +58,7 @@ async def living(
         structlog.get_logger("mapae.verifier").warning(
             "the policy of the first offline pack will be trusted on first use"
         )
-    return basement, (min(f.settings.epoch, 60), basement.refresh)
+    return basement, (LOOK, partial(basement.refresh_when_due, min(f.settings.epoch, 60)))
 
 
 def _lay_down(f: Foundation, policy: bytes) -> None:

@@ -56,6 +56,33 @@ def test_the_hooks_print_what_somebody_elses_wallet_needs(made: Path) -> None:
     assert gone.returncode == 1 and "mapae demo up" in gone.stderr
 
 
+def test_a_checker_fetches_checks_and_reads_the_offline_pack_by_itself(made: Path) -> None:
+    """The policy comes with the first pack and is said to be trusted on first use; the next time only changes travel."""
+    running = Running(made).wait()
+    fetch = ("pack", "fetch", "--url", running.base, "--folder", "mine")
+    end = time.monotonic() + PATIENCE
+    first = mapae(made, *fetch)
+    while first.returncode and "no offline pack" in first.stderr and time.monotonic() < end:
+        time.sleep(0.5)
+        first = mapae(made, *fetch)
+    assert "whole" in first.stdout and "trust on first use" in first.stderr, first
+    again = mapae(made, *fetch)
+    assert (
+        again.returncode == 0
+        and not again.stderr
+        and ("nothing newer" in again.stdout or "what changed" in again.stdout)
+    )
+    checked = mapae(made, "pack", "verify", "mine/pack")
+    assert checked.returncode == 0 and checked.stdout.count(": good") == 8
+    assert "issuers: issuer" in mapae(made, "pack", "inspect", "mine/pack").stdout
+    assert running.stop() == 0
+    assert "0 doubtful" in mapae(made, "pack", "doubtful").stderr
+    whole = (made / "mine" / "pack").read_bytes()
+    (made / "mine" / "pack").write_bytes(whole[:-1])
+    cut = mapae(made, "pack", "verify", "mine/pack")
+    assert cut.returncode == 1 and "1 whole: FAILED: bad_pack" in cut.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_start_keeps_all_data_and_stops_cleanly(made: Path, number: signal.Signals) -> None:
     people, keys = count(made / "var"), sorted(path.name for path in (made / "var" / "keys").rglob("*"))

@@ -71,6 +71,7 @@ class Basement:
         self._list: TrustList | None = None  # of the pack, with our own registrations
         self._registered: tuple[RelyingParty, ...] = ()
         self._seen: TrustList | None = None
+        self._heard: datetime | None = None  # when the publisher last answered well
 
     # --- the pack -----------------------------------------------------------------------------------------------------
 
@@ -83,8 +84,16 @@ class Basement:
             _log.error("the offline pack on disk does not hold", code=refused.code.value, step=refused.step)
         self._taken()
 
+    async def refresh_when_due(self, every: float) -> Fetched | None:
+        """At the start, as often as said, and again soon where nobody answered or what came was refused."""
+        now = self._clock.now()
+        if self._heard is not None and 0 <= (now - self._heard).total_seconds() < every:
+            return None
+        return await self.refresh()
+
     async def refresh(self) -> Fetched | None:
-        """Every epoch. None: nobody answered; what we have stays in force."""
+        """Now. None: nobody answered; what we have stays in force."""
+        self._heard = None
         self._keeper.note_time(int(self._clock.now().timestamp()))
         await doubt_store.sweep(self._db, self._clock.now())
         try:
@@ -95,6 +104,7 @@ class Basement:
             _log.error("an offline pack was refused", code=refused.code.value, step=refused.step, why=refused.detail)
             raise
         self._taken()
+        self._heard = self._clock.now()
         return fetched
 
     def now(self) -> datetime:
