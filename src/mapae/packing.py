@@ -58,7 +58,7 @@ async def living(
         structlog.get_logger("mapae.verifier").warning(
             "the policy of the first offline pack will be trusted on first use"
         )
-    return basement, (LOOK, partial(basement.refresh_when_due, min(f.settings.epoch, 60)))
+    return basement, (LOOK, partial(basement.refresh_when_due, min(f.settings.epoch, 60), f.settings.epoch))
 
 
 def _lay_down(f: Foundation, policy: bytes) -> None:

@@ -57,7 +57,7 @@ def test_the_hooks_print_what_somebody_elses_wallet_needs(made: Path) -> None:
 
 
 def test_a_checker_fetches_checks_and_reads_the_offline_pack_by_itself(made: Path) -> None:
-    """The policy comes with the first pack and is said to be trusted on first use; the next time only changes travel."""
+    """The policy comes with the first pack and is said to be trusted on first use; after that only changes travel."""
     running = Running(made).wait()
     fetch = ("pack", "fetch", "--url", running.base, "--folder", "mine")
     end = time.monotonic() + PATIENCE

@@ -84,10 +84,12 @@ class Basement:
             _log.error("the offline pack on disk does not hold", code=refused.code.value, step=refused.step)
         self._taken()
 
-    async def refresh_when_due(self, every: float) -> Fetched | None:
-        """At the start, as often as said, and again soon where nobody answered or what came was refused."""
-        now = self._clock.now()
-        if self._heard is not None and 0 <= (now - self._heard).total_seconds() < every:
+    async def refresh_when_due(self, every: float, epoch: float) -> Fetched | None:
+        """At the start, as often as said, and at each look where nobody answered, what came was refused, or what we have
+        is older than two epochs all the same: whoever publishes may have been cut off as well, and be back."""
+        now, opened = self._clock.now(), self._keeper.opened
+        old = opened is None or now.timestamp() - opened.as_of > 2 * epoch
+        if not old and self._heard is not None and 0 <= (now - self._heard).total_seconds() < every:
             return None
         return await self.refresh()
 

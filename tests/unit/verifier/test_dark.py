@@ -356,15 +356,15 @@ async def test_two_processes_have_one_key_a_day(dark: Dark) -> None:
 
 
 async def test_a_pack_is_asked_for_at_the_start_then_every_so_often_and_soon_after_a_failure(dark: Dark) -> None:
-    assert await dark.basement.refresh_when_due(60) is None  # the fixture has just asked
+    assert await dark.basement.refresh_when_due(60, 3600) is None  # the fixture has just asked
     dark.shop.clock.advance(seconds=61)
-    assert await dark.basement.refresh_when_due(60) is not None
+    assert await dark.basement.refresh_when_due(60, 3600) is not None
     dark.up = False
     dark.shop.clock.advance(seconds=61)
-    assert await dark.basement.refresh_when_due(60) is None
+    assert await dark.basement.refresh_when_due(60, 3600) is None
     dark.up = True
     dark.shop.clock.advance(seconds=1)
-    assert await dark.basement.refresh_when_due(60) is not None
+    assert await dark.basement.refresh_when_due(60, 3600) is not None
 
 
 async def test_a_refused_pack_is_said_aloud_and_the_old_one_stays(dark: Dark) -> None:
