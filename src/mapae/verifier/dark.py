@@ -85,8 +85,8 @@ class Basement:
         self._taken()
 
     async def refresh_when_due(self, every: float, epoch: float) -> Fetched | None:
-        """At the start, as often as said, and at each look where nobody answered, what came was refused, or what we have
-        is older than two epochs all the same: whoever publishes may have been cut off as well, and be back."""
+        """At the start, as often as said, and at each look where nobody answered, what came was refused, or what we
+        have is older than two epochs all the same: whoever publishes may have been cut off as well, and be back."""
         now, opened = self._clock.now(), self._keeper.opened
         old = opened is None or now.timestamp() - opened.as_of > 2 * epoch
         if not old and self._heard is not None and 0 <= (now - self._heard).total_seconds() < every:
