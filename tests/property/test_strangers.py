@@ -98,7 +98,7 @@ class Street:
 
     def path(self, door: Door, stranger: str | None) -> str:
         known = {**self.ids, "id": self.ids.get(door.path, "unknown"), "name": "mapae.css"}
-        return path_for(door, {} if stranger is not None else known, stranger or "")
+        return path_for(door, {} if stranger is not None else known, "unknown" if stranger is None else stranger)
 
     def send(self, door: Door, sent: Knock) -> Heard:
         heard = self.town.call(knock, self.town.house.site, sent)
