@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mapae.config import Settings, checked
 from mapae.errors import Code, Refused
 from mapae.keys import KeyStore, Signer, Ticket, Vault
 
@@ -97,3 +98,16 @@ def test_a_blind_index_depends_on_value_key_and_context() -> None:
         len({vault.index("1", b"c"), vault.index("2", b"c"), vault.index("1", b"d"), Vault(b"j" * 32).index("1", b"c")})
         == 4
     )
+
+
+def test_the_settings_say_where_a_roles_key_is() -> None:
+    kept = {"issuer/issuing-ca": "pkcs11:token=mapae;object=issuing-ca", "governor-1/voice": "file:voice"}
+    assert checked(Settings(keys=kept)).keys == kept
+
+
+@pytest.mark.parametrize(("name", "uri"), [("issuing-ca", "file:a"), ("issuer/../ca", "file:a"), ("issuer/ca", "/ca")])
+def test_settings_that_name_no_key_stop_the_start(name: str, uri: str) -> None:
+    with pytest.raises(Refused) as refused:
+        checked(Settings(keys={name: uri}))
+    assert refused.value.code is Code.BAD_CONFIG
+    assert refused.value.detail.startswith("keys")
