@@ -51,3 +51,17 @@ def test_without_its_token_the_issuer_starts_and_signs_when_it_is_back(town: Tow
     token.plug()
     jisoo.receive(offer)
     assert town.till().check(jisoo, "alcohol_tobacco")["outcome"] == "accepted"
+
+
+def test_a_country_issues_while_its_authority_lies_in_a_drawer(tmp_path: Path, token: SoftToken) -> None:
+    """The CA signs its signers' certificates and nothing else: it is needed on the day they are made."""
+    with start_blocking_portal() as portal:
+        town = Town.open(portal, tmp_path / "var", keys={"issuer/issuing-ca": "pkcs11:token=mapae;object=drawer-ca"})
+        try:
+            token.unplug()
+            town.restart()
+            jisoo = town.citizen()
+            jisoo.obtain()
+            assert town.till().check(jisoo, "alcohol_tobacco")["outcome"] == "accepted"
+        finally:
+            town.close()
