@@ -34,7 +34,7 @@ from mapae.trust.pack.verify import Opened
 from mapae.trust.publish import TrustList
 from mapae.verifier import doubt_store
 from mapae.verifier.check import Answer, Asked, conclude, examine_answer
-from mapae.verifier.doubt import Accepted, Doubt, Doubtful, Tagger, accepted, doubted_signers, newly_not_valid
+from mapae.verifier.doubt import Accepted, Doubt, Doubtful, Tagger, accepted, doubted_signers, newly, newly_not_valid
 from mapae.verifier.offline import Known, Light, Offline, Tier, clock, light, reach
 from mapae.verifier.standing import StatusLists, Unreachable
 from mapae.verifier.steps import Examined, Listed
@@ -72,6 +72,9 @@ class Basement:
         self._registered: tuple[RelyingParty, ...] = ()
         self._seen: TrustList | None = None
         self._heard: datetime | None = None  # when the publisher last answered well
+        self.lists: StatusLists | None = None  # what comes from issuers themselves
+        self._looked: dict[str, StatusList] = {}
+        self._older: Opened | None = None
 
     # --- the pack -----------------------------------------------------------------------------------------------------
 
@@ -97,7 +100,8 @@ class Basement:
         """Now. None: nobody answered; what we have stays in force."""
         self._heard = None
         self._keeper.note_time(int(self._clock.now().timestamp()))
-        await doubt_store.sweep(self._db, self._clock.now())
+        await doubt_store.sweep(self._db, self.now())
+        await self._look_at_heard()
         try:
             fetched = await self._keeper.fetch(self._http, self._base)
         except Refused as refused:
@@ -221,13 +225,28 @@ class Basement:
     # --- doubt --------------------------------------------------------------------------------------------------------
 
     async def _look_again(self, old: Opened | None, new: Opened) -> None:
+        """Against the pack before the last: a check that was under way when the last one came had begun with that."""
+        await self._mark(newly_not_valid(self._older or old, new), doubted_signers(new))
+        self._older = old
+
+    async def _look_at_heard(self) -> None:
+        """The publisher of packs may be dark for longer than the issuers."""
+        opened = self._keeper.opened
+        if opened is None or self.lists is None:
+            return
+        fresh = {uri: list_ for uri, list_ in self.lists.heard().items() if self._looked.get(uri) is not list_}
+        packed = ((uri, list_, opened.list(uri)) for uri, list_ in fresh.items())
+        await self._mark(((uri, newly(before, list_)) for uri, list_, before in packed if before is not None), {})
+        self._looked |= fresh
+
+    async def _mark(self, not_valid: Iterable[tuple[str, Mapping[int, Doubt]]], doubted: Mapping[bytes, int]) -> None:
         keys = await doubt_store.keys(self._db, self._vault)
         if not keys:
             return
         wanted = {day: await doubt_store.tags(self._db, day) for day in keys}
         found: list[tuple[int, bytes, Doubt]] = []
         made = 0
-        for uri, places in newly_not_valid(old, new):
+        for uri, places in not_valid:
             for day, key in keys.items():
                 tagger = Tagger(key, uri)
                 for index, why in places.items():
@@ -239,7 +258,7 @@ class Basement:
                     made = 0
                     await asyncio.sleep(0)
         mine = await doubt_store.signers(self._db)
-        signers = {signer: since for signer, since in doubted_signers(new).items() if signer in mine}
+        signers = {signer: since for signer, since in doubted.items() if signer in mine}
         marked = await doubt_store.mark(self._db, found, signers) if found or signers else 0
         if marked:
             _log.warning("presentations accepted without a network are doubtful", count=marked)

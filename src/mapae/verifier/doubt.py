@@ -26,7 +26,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from mapae.formats.status import INVALID, SUSPENDED, StatusRef
+from mapae.formats.status import INVALID, SUSPENDED, StatusList, StatusRef
 from mapae.trust.log.entry import Reason
 from mapae.trust.pack.verify import Opened, Status
 
@@ -98,10 +98,15 @@ def newly_not_valid(old: Opened | None, new: Opened) -> Iterator[tuple[str, Mapp
                 continue
             now = new.list(uri)
             assert now is not None
-            was = before.packed if before is not None and before.bits == now.bits else b""
-            found = dict(_differing(was, now.packed, now.bits))
+            found = newly(before, now)
             if found:
                 yield uri, found
+
+
+def newly(before: StatusList | None, now: StatusList) -> dict[int, Doubt]:
+    """Of one list."""
+    was = before.packed if before is not None and before.bits == now.bits else b""
+    return dict(_differing(was, now.packed, now.bits))
 
 
 def _digest_of(opened: Opened, uri: str) -> bytes | None:

@@ -101,6 +101,8 @@ class Questions:
         self._access = dict(access)
         self._own_queries = own_queries
         self._lists = StatusLists(http, clock)
+        if basement is not None:
+            basement.lists = self._lists
         self._known: _Known | None = None
         self._keys: OrderedDict[str, jwe.DecryptionKey] = OrderedDict()
 

@@ -99,6 +99,10 @@ class StatusLists:
         place = self._places.get(uri)
         return (place.held.token.list, place.held.asked_at) if place is not None and place.held is not None else None
 
+    def heard(self) -> dict[str, StatusList]:
+        """Every list this process has from its issuer."""
+        return {uri: place.held.token.list for uri, place in self._places.items() if place.held is not None}
+
     def _place(self, uri: str) -> _Place:
         place = self._places.setdefault(uri, _Place())
         self._places.move_to_end(uri)

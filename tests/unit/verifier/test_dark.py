@@ -19,17 +19,21 @@ from mapae.trust.pack import format
 from mapae.trust.pack.build import pairs
 from mapae.trust.pack.format import Pack
 from mapae.trust.pack.keep import Keeper
+from mapae.trust.pack.verify import open_pack
 from mapae.verifier import doubt_store
 from mapae.verifier.ask import Form, Manner
 from mapae.verifier.check import Format
 from mapae.verifier.dark import Basement
 from mapae.verifier.doubt import DAY, WINDOW, Doubt, Tagger
 from mapae.verifier.kiosk import Ended
-from mapae.verifier.offline import Light, Tier
+from mapae.verifier.offline import Known, Light, Tier
+from mapae.verifier.steps import STRICT, ByRedirect, Examined, Expected, examine
 from mapae.verifier.store import Outcome, Verdict
 from packed import Nation, small
 from unit.verifier.till import Shop, opened
-from unit.verifier.world import AUTHORITY, CLAIMS, FORMATS, LIST, NOW, TODAY, Card
+from unit.verifier.world import AUTHORITY, CLAIMS, FORMATS, LIST, NOW, TODAY, VCT, Card, ask, country
+
+BAR = country().purposes["alcohol_tobacco"]
 
 
 @dataclass
@@ -294,6 +298,39 @@ async def test_a_signer_revoked_later_makes_what_it_signed_doubtful(dark: Dark) 
     await dark.publish(minutes=10)
     await dark.basement.refresh()
     assert [one.doubt for one in await dark.basement.doubtful()] == [Doubt.SIGNER] * 2
+
+
+async def test_the_issuer_is_back_before_the_packs_are_and_that_is_enough(dark: Dark) -> None:
+    """A list that came with another check says that the card accepted in the dark has been locked."""
+    dark.all_dark()
+    await dark.check(young(7))
+    dark.shop.lists.up, dark.shop.lists.standing = True, status.SUSPENDED
+    dark.shop.clock.advance(minutes=10)
+    assert (await dark.check(young(9))).outcome is Outcome.ACCEPTED
+    assert await dark.basement.refresh() is None
+    assert [one.doubt for one in await dark.basement.doubtful()] == [Doubt.LOCKED]
+
+
+async def test_a_check_under_way_while_a_pack_came_is_looked_at_with_the_next(dark: Dark) -> None:
+    """It had begun with the pack before; what it kept was written after the tags were compared."""
+    dark.all_dark()
+    dark.up = True
+    dark.nation.set("list-1", 7)
+    await dark.publish(minutes=5)
+    late = await dark.basement.to_keep("mart", "alcohol_tobacco", await examined(dark))
+    await dark.basement.refresh()
+    await dark.shop.db.write(lambda tx: doubt_store.add(tx, late))
+    await dark.publish(minutes=5)
+    await dark.basement.refresh()
+    assert [one.doubt for one in await dark.basement.doubtful()] == [Doubt.REVOKED]
+
+
+async def examined(dark: Dark) -> list[Examined]:
+    """Of the card at place 7, as it stood before."""
+    asked, shown = ask(), young()
+    expected = Expected(Format.SD_JWT, frozenset({VCT}), ByRedirect(asked.client_id, asked.nonce, "", None))
+    trusted = Known(open_pack(dark.packs[0], dark.nation.pinned)).trusted(BAR, NOW)
+    return [examine(shown.show(Format.SD_JWT, asked).presentation, expected, trusted, STRICT, NOW)]
 
 
 async def test_what_was_checked_online_or_answered_no_is_not_kept(dark: Dark) -> None:

@@ -278,7 +278,9 @@ class Packs:
             return None
         if id not in self._deltas:
             base = await store.by_id(self._db, id)
-            self._deltas[id] = format.delta(base, pack, pairs(base, pack)) if base is not None else raw
+            if base is None:
+                return raw
+            self._deltas[id] = format.delta(base, pack, pairs(base, pack))
             if len(self._deltas) > MOST_DELTAS:
                 self._deltas.popitem(last=False)
         return self._deltas[id]
