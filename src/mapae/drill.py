@@ -114,6 +114,7 @@ class Drill:
         await self._first_minutes()
         await self._until(HOURS)
         await self._locked_meanwhile()
+        await self._started_anew()
         await self._until(WEEK)
         await self._locked_meanwhile()
         await self._the_phone_says_so()
@@ -287,6 +288,16 @@ class Drill:
         got, text = await self._tried(self._counters[YES], self.lost)
         what = f"the card locked since: {text}; the pack cannot know"
         self.found("shop", what, got == self._promised(YES, self._at))
+
+    async def _started_anew(self) -> None:
+        """Somebody pulls the plug; what is needed is on disk."""
+        await self.world.rest.close()
+        await self.world.start(Part.REST)
+        state = self.basement.state()
+        what = (
+            f"its computer is started anew: the pack is there, {span(state.status)} old" if state else "lost its pack"
+        )
+        self.found("shop", what, state is not None)
 
     async def _the_phone_says_so(self) -> None:
         asked = await self.world.asked(self._counters[YES], self.customer)
