@@ -90,21 +90,26 @@ async def found_registry(house: House, entries: Sequence[Entry]) -> None:
 
 
 async def publish_schemas(house: House, voice: Voice) -> None:
-    """Each type of the pack once; the document first, then its digest in the log."""
+    """Each type of the pack once; the documents first, then their digests in the log."""
     f = house.foundation
     db, state = await f.database("trust"), await house.ledger.state()
+    missing: dict[str, bytes] = {}
     for name, schema in schemas(f.country).items():
         known = state.schemas.get(sha256(name.encode()).digest())
-        if known is not None:
-            if known.digest != sha256(schema).digest():
-                _log.warning("a type has another schema than the log: give the type a new name", type=name)
-            continue
-        now = int(f.clock.now().timestamp())
+        if known is None:
+            missing[name] = schema
+        elif known.digest != sha256(schema).digest():
+            _log.warning("a type has another schema than the log: give the type a new name", type=name)
+    if not missing:
+        return
+    now = int(f.clock.now().timestamp())
 
-        async def keep(tx: Tx, schema: bytes = schema, now: int = now) -> None:
+    async def keep(tx: Tx) -> None:
+        for schema in missing.values():
             await ledger_store.add_document(tx, schema, MEDIA, now)
 
-        await db.write(keep)
+    await db.write(keep)
+    for name, schema in missing.items():
         try:
             await voice.publish_schema(name, schema)
         except Refused as refused:  # the log is away, or the issuer is not live yet: at the next start

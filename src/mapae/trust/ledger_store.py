@@ -120,6 +120,18 @@ async def document(on: Db | Tx, digest: bytes) -> Document | None:
     return None if row is None else Document(bytes(row["body"]), str(row["media"]))
 
 
+async def documents(on: Db | Tx, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The bodies of those of these documents that we have."""
+    found: dict[bytes, bytes] = {}
+    for start in range(0, len(digests), 500):  # both engines bound how many values a statement takes
+        part = digests[start : start + 500]
+        places = ", ".join(f"${place}" for place in range(1, len(part) + 1))
+        sql = f"SELECT digest, body FROM ledger_document WHERE digest IN ({places})"  # noqa: S608 $1, $2 and so on
+        rows = await on.all(sql, *part)
+        found |= {bytes(row["digest"]): bytes(row["body"]) for row in rows}
+    return found
+
+
 async def add_vote(tx: Tx, vote: Vote) -> None:
     """The first vote of a governor on an act stands."""
     await tx.run(

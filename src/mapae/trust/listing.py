@@ -19,6 +19,7 @@ from mapae.formats.jose import b64u
 from mapae.keys import Signer
 from mapae.trust import ledger_store
 from mapae.trust.engine import Ledger
+from mapae.trust.entries import Entry
 from mapae.trust.log.state import Tables
 from mapae.trust.publish import TrustList
 from mapae.trust.replicated import Standing, seq_of, standing
@@ -40,6 +41,7 @@ class Listing:
     def __init__(self, db: Db, ledger: Ledger, signer: Signer, clock: Clock) -> None:
         self._db, self._ledger, self._signer, self._clock = db, ledger, signer, clock
         self._documents: dict[bytes, bytes] = {}
+        self._known: dict[bytes, Entry | None] = {}
         self._standing: Standing | None = None
         self._published: tuple[Standing, Published] | None = None
 
@@ -53,7 +55,7 @@ class Listing:
             return held
         if held is None or held.seq != seq_of(state) or not held.at <= now < (held.until or now + 1):
             await self._read_documents(state)
-            held = self._standing = standing(state, self._documents, now)
+            held = self._standing = standing(state, self._documents, now, self._known)
         return held
 
     async def published(self) -> Published:
@@ -71,7 +73,4 @@ class Listing:
     async def _read_documents(self, state: Tables) -> None:
         """Those the log names and we have not read; one that was never handed in is looked for again."""
         named = {party.document for party in state.parties.values()} | set(state.readers)
-        for digest in named - self._documents.keys():
-            found = await ledger_store.document(self._db, digest)
-            if found is not None:
-                self._documents[digest] = found.body
+        self._documents |= await ledger_store.documents(self._db, sorted(named - self._documents.keys()))

@@ -71,11 +71,15 @@ class Standing:
         return (*self.parties, *(held.entry for held in self.readers))
 
 
-def standing(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Standing:
-    """`documents`: by SHA-256. Those of relying parties may be missing: a pack does not carry them."""
-    parties = dict(_parties(state, documents, now))
+def standing(
+    state: Tables, documents: Mapping[bytes, bytes], now: int, known: dict[bytes, Entry | None] | None = None
+) -> Standing:  # fmt: skip
+    """`documents`: by SHA-256. Those of relying parties may be missing: a pack does not carry them. `known`: what was
+    read of them before, to be handed in again the next time."""
+    read = _Reading(documents, {} if known is None else known)
+    parties = dict(_parties(state, read, now))
     readers: dict[str, tuple[int, Held]] = {}
-    for index, held in _readers(state, documents, now):
+    for index, held in _readers(state, read, now):
         if held.entry.id not in readers or readers[held.entry.id][0] < index:  # a replaced one is revoked right after
             readers[held.entry.id] = index, held
     names = {digest: registry_id(entry) for digest, entry in parties.items()}
@@ -95,11 +99,11 @@ def seq_of(state: Tables) -> int:
     return state.size(log.Log.REGISTRY) + len(state.readers)
 
 
-def _parties(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Iterator[tuple[bytes, Party]]:
+def _parties(state: Tables, read: _Reading, now: int) -> Iterator[tuple[bytes, Party]]:
     for digest, party in state.parties.items():
         if not party.live(now):
             continue
-        entry = _read(documents, party.document)
+        entry = read(party.document)
         if entry is None or isinstance(entry, RelyingParty) or digest_of(registry_id(entry)) != digest:
             continue
         needed = _NEEDED[type(entry)]
@@ -112,7 +116,7 @@ def _ended(anchor: Key | None) -> bool:
     return anchor is not None and anchor.revoked is not None and anchor.revoked.reason in _ENDS_ANCHOR
 
 
-def _readers(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Iterator[tuple[int, Held]]:
+def _readers(state: Tables, read: _Reading, now: int) -> Iterator[tuple[int, Held]]:
     for digest, reader in state.readers.items():
         registrar = state.parties.get(reader.registrar)
         # A registrar struck off takes its relying parties along: nobody answers for them any more.
@@ -120,15 +124,28 @@ def _readers(state: Tables, documents: Mapping[bytes, bytes], now: int) -> Itera
             continue
         if not reader.valid_from <= now < reader.valid_until:
             continue
-        entry = _read(documents, digest)
+        entry = read(digest)
         if isinstance(entry, RelyingParty) and entry.x509_hash == b64u(reader.certificate):
             yield reader.index, Held(entry, digest, reader.registrar)
 
 
-def _read(documents: Mapping[bytes, bytes], digest: bytes) -> Entry | None:
-    raw = documents.get(digest)
-    if raw is None or sha256(raw).digest() != digest:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Each document once: a digest never means anything else."""
+
+    documents: Mapping[bytes, bytes]
+    known: dict[bytes, Entry | None]
+
+    def __call__(self, digest: bytes) -> Entry | None:
+        raw = self.documents.get(digest)
+        if raw is None:
+            return None
+        if digest not in self.known:
+            self.known[digest] = _read(raw) if sha256(raw).digest() == digest else None
+        return self.known[digest]
+
+
+def _read(raw: bytes) -> Entry | None:
     try:
         return read_document(raw)
     except Refused:
