@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cli_files import read_certificate, read_text
 from .cli_ledger import looked_at, settings_of
 from .errors import Code, Refused
 from .terminal import run, talk
@@ -93,7 +94,7 @@ def ca_sign(
     from .formats.x509 import serial_number
     from .trust import request
 
-    said, public = request.read(_text(file))
+    said, public = request.read(read_text(file))
     subject = said.subject
     typer.echo(f"plan: certify as {said.profile.name.lower()} for {said.days} days")
     typer.echo(f"  subject     {subject.common_name}, {subject.organization}, {subject.country}")
@@ -101,7 +102,7 @@ def ca_sign(
     if _must_stop(apply):
         return
     dice, now = SystemDice(), SystemClock().now()
-    der = request.certify(said, public, _authority(keys, key), _der(ca), serial_number(dice.bytes(16)), now)
+    der = request.certify(said, public, _authority(keys, key), read_certificate(ca), serial_number(dice.bytes(16)), now)
     _write(_pem(der), out)
 
 
@@ -117,7 +118,7 @@ def ca_import(
     from .formats.x509 import Anchors, check_chain, is_authority, leaf_key
     from .trust.request import PROFILES
 
-    f, der = _foundation(config, data), _der(file)
+    f, der = _foundation(config, data), read_certificate(file)
     if is_authority(der):
         Anchors([der])
         typer.echo("plan: keep the issuing authority's certificate; its issuer's entry must name it too")
@@ -185,22 +186,6 @@ def _authority(folder: Path, uri: str, *, make: bool = False) -> Signer:
     if make:
         store.create(uri)
     return store.signer(uri)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        raise Refused(Code.BAD_CONFIG, f"{file} cannot be read") from None
-
-
-def _der(file: Path) -> bytes:
-    import ssl
-
-    try:
-        return ssl.PEM_cert_to_DER_cert(_text(file).strip())
-    except ValueError:
-        raise Refused(Code.BAD_CONFIG, f"{file} is no PEM certificate") from None
 
 
 def _pem(der: bytes) -> str:

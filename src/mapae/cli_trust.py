@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import typer
 
+from .cli_files import ENTRY_HELP, read_entry, read_key
 from .cli_ledger import looked_at, settings_of
 from .errors import Code, Refused
+from .formats.jose import unb64u
 from .terminal import run, talk
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ Why = Annotated[str, typer.Option("--reason", help="superseded, ceased, compromi
 Since = Annotated[
     str, typer.Option("--since", help="2026-11-26T09:00:00Z, for what was compromised earlier; default: now")
 ]
-ENTRY_HELP = 'JSON: {"kind": "relying_party", "entry": {...}}; a `ca` may be the path of a PEM file'
-LIMIT = 256 * 1024
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -134,15 +134,69 @@ def trust_propose(
     async def work(house: House, registry: Registry) -> None:
         from .trust.entries import must_be_sound, registry_id
 
-        entry = _read_entry(file)
+        entry = read_entry(file)
         must_be_sound(entry)
         there = registry_id(entry) in {registry_id(one) for one in await registry.entries()}
         _plan(f"{'replace' if there else 'add'} {registry_id(entry)} ({entry.name.en}), proposed by {by}")
         if _must_stop(apply):
             return
-        id = await registry.propose(entry, _governor(house, by, key))
-        talk.print(f"Now another governor: mapae trust approve {id} --as NAME --apply", highlight=False)
-        typer.echo(id)
+        _next(await registry.propose(entry, _governor(house, by, key)))
+
+    _on(config, data, work)
+
+
+@trust_app.command("propose-governor")
+def trust_propose_governor(
+    name: Annotated[str, typer.Argument(help="What people call him")],
+    public_key: Annotated[Path, typer.Argument(help="His public key: a PEM file, or a JWK")],
+    by: By,
+    retire: Annotated[bool, typer.Option("--retire", help="He is to govern no longer")] = False,
+    key: Key = "file:voice",
+    apply: Apply = False,
+    config: Config = None,
+    data: Data = "",
+) -> None:
+    """Ask for somebody to govern, or no longer. Votes that are under way for other changes are void then."""
+
+    async def work(house: House, registry: Registry) -> None:
+        public = read_key(public_key)
+        verb = "govern no longer" if retire else "govern"
+        _plan(f"let {name} ({public.thumbprint}) {verb}, proposed by {by}")
+        if _must_stop(apply):
+            return
+        governor = _governor(house, by, key)
+        _next(await registry.propose_governor(name, public, governor, standing=not retire))
+
+    _on(config, data, work)
+
+
+@trust_app.command("propose-policy")
+def trust_propose_policy(
+    file: Annotated[Path, typer.Argument(help="C2SP tlog-policy, as at /trust/policy, with other witnesses")],
+    by: By,
+    threshold: Annotated[int, typer.Option(help="How many governors must agree; 0: as now")] = 0,
+    delay: Annotated[int, typer.Option(help="Seconds before an admitted party may act; -1: as now")] = -1,
+    key: Key = "file:voice",
+    apply: Apply = False,
+    config: Config = None,
+    data: Data = "",
+) -> None:
+    """Ask for another policy of the log."""
+
+    async def work(house: House, registry: Registry) -> None:
+        from .trust.log.policy import Policy
+
+        try:
+            policy = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise Refused(Code.BAD_CONFIG, f"{file} cannot be read") from None
+        Policy.parse(policy)
+        state = await house.ledger.state()
+        agree, wait = threshold or state.threshold, state.delay if delay < 0 else delay
+        _plan(f"another policy of the log, {agree} governors must agree, {wait} s of delay, proposed by {by}")
+        if _must_stop(apply):
+            return
+        _next(await registry.propose_policy(policy, agree, wait, _governor(house, by, key)))
 
     _on(config, data, work)
 
@@ -211,16 +265,16 @@ def trust_revoke_party(
         if _must_stop(apply):
             return
         governor = _governor(house, by, key)
-        made = await registry.propose_removal(kind, id, governor, _reason(reason), _since(since, reason))
-        talk.print(f"Now another governor: mapae trust approve {made} --as NAME --apply", highlight=False)
-        typer.echo(made)
+        _next(await registry.propose_removal(kind, id, governor, _reason(reason), _since(since, reason)))
 
     _on(config, data, work)
 
 
 @trust_app.command("revoke-key")
 def trust_revoke_key(
-    thumbprint: Annotated[str, typer.Argument(help="x5t#S256 of the certificate, as `mapae trust list` shows it")],
+    thumbprint: Annotated[
+        str, typer.Argument(help="SHA-256 of the certificate in hexadecimal, as `mapae trust list` shows it")
+    ],
     by: Annotated[str, typer.Option("--as", help="A governor, who needs others to agree; or `party`: its own voice")],
     reason: Why = "superseded",
     since: Since = "",
@@ -234,7 +288,7 @@ def trust_revoke_key(
 
     async def work(house: House, registry: Registry) -> None:
         listed = (await registry.published()).list
-        signer = next((one for one in listed.signers if one.x5t == thumbprint), None)
+        signer = next((one for one in listed.signers if _hex(one.x5t) == thumbprint.lower()), None)
         if signer is None:
             raise Refused(
                 Code.NOT_FOUND, "the trust log has no such certificate; `mapae trust list` shows those it has"
@@ -243,19 +297,15 @@ def trust_revoke_key(
         _plan(f"revoke the {signer.purpose.value} {thumbprint} of {signer.issuer} ({reason}), as {by}")
         if _must_stop(apply):
             return
-        from .formats.jose import unb64u
-
         if by != "party":
             governor = _governor(house, by, key)
-            made = await registry.propose_key_revocation(unb64u(thumbprint), governor, _reason(reason), at)
-            talk.print(f"Now another governor: mapae trust approve {made} --as NAME --apply", highlight=False)
-            typer.echo(made)
+            _next(await registry.propose_key_revocation(bytes.fromhex(thumbprint), governor, _reason(reason), at))
             return
         from .certified import voice_of
         from .trust.signers import Reason
 
         role = _role_of(signer.issuer)
-        await voice_of(house, role, signer.issuer).revoke(unb64u(thumbprint), Reason(reason), at)
+        await voice_of(house, role, signer.issuer).revoke(bytes.fromhex(thumbprint), Reason(reason), at)
         typer.echo("revoked")
 
     _on(config, data, work)
@@ -281,7 +331,7 @@ def trust_certify(
 
         from .formats.x509 import Subject, x509_hash
 
-        public = _read_key(public_key)
+        public = read_key(public_key)
         _plan(f"certify the key {public.thumbprint} for {id}, by {by}")
         if _must_stop(apply):
             return
@@ -334,59 +384,6 @@ def _role_of(party: str) -> str:
     return VOICES[party]
 
 
-def _read_entry(file: Path) -> Any:
-    import base64
-    import ssl
-
-    from .formats.jose import decode_json
-    from .trust.entries import KINDS
-
-    try:
-        said = decode_json(file.read_bytes(), limit=LIMIT)
-    except OSError:
-        raise Refused(Code.BAD_CONFIG, f"{file} cannot be read") from None
-    kind, entry = said.get("kind"), said.get("entry")
-    if (
-        not isinstance(kind, str)
-        or kind not in KINDS
-        or not isinstance(entry, dict)
-        or said.keys() != {"kind", "entry"}
-    ):
-        raise Refused(Code.BAD_CONFIG, f"{file.name}: {ENTRY_HELP}; the kinds are {', '.join(KINDS)}")
-    if isinstance(entry.get("ca"), list):
-        ders = []
-        for one in entry["ca"]:
-            path = file.parent / str(one)
-            try:
-                der = ssl.PEM_cert_to_DER_cert(path.read_text(encoding="ascii")) if path.is_file() else None
-            except (OSError, ValueError):
-                raise Refused(Code.BAD_CONFIG, f"{path} is no PEM certificate") from None
-            ders.append(base64.b64encode(der).decode() if der is not None else one)
-        entry = {**entry, "ca": ders}
-    try:
-        return msgspec.convert(entry, KINDS[kind])
-    except msgspec.ValidationError as error:
-        raise Refused(Code.BAD_CONFIG, f"{file.name}: {error}") from None
-
-
-def _read_key(file: Path) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    from .formats.jose import PublicKey, decode_json
-
-    try:
-        raw = file.read_bytes()
-        return (
-            PublicKey.from_crypto(load_pem_public_key(raw))
-            if b"-----BEGIN" in raw
-            else PublicKey.from_jwk(decode_json(raw))
-        )
-    except OSError:
-        raise Refused(Code.BAD_CONFIG, f"{file} cannot be read") from None
-    except ValueError:
-        raise Refused(Code.BAD_CONFIG, f"{file} holds no public key: give PEM (BEGIN PUBLIC KEY) or a JWK") from None
-
-
 def _reason(word: str) -> Any:
     from .trust.log.entry import Reason
 
@@ -406,6 +403,16 @@ def _since(text: str, reason: str) -> int:
     except ValueError:
         raise Refused(Code.BAD_CONFIG, "--since is written 2026-11-26T09:00:00Z") from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+def _hex(x5t: str) -> str:
+    """In base64url a thumbprint may begin with a hyphen, and would be an option."""
+    return unb64u(x5t).hex()
+
+
+def _next(id: str) -> None:
+    talk.print(f"Now another governor: mapae trust approve {id} --as NAME --apply", highlight=False)
+    typer.echo(id)
 
 
 def _print(said: dict[str, Any]) -> None:
@@ -433,6 +440,10 @@ def _said(agreed: Agreed) -> str:
 def _deed(proposed: Proposal) -> str:
     if proposed.kind == "key":
         return f"revoke the certificate {proposed.subject}"
+    if proposed.kind == "governor":
+        return f"let {proposed.subject} govern{'' if proposed.entry is not None else ' no longer'}"
+    if proposed.kind == "policy":
+        return "give the log another policy"
     return f"{'strike off' if proposed.entry is None else 'enter'} {proposed.kind}:{proposed.subject}"
 
 
@@ -445,7 +456,7 @@ def _lines(listed: TrustList, entries: Any) -> list[str]:
         lines.append(f"{registry_id(entry)}  {entry.name.en}  {what}")
     for one in listed.signers:
         ended = f"  REVOKED {one.reason.value} since {_moment(one.since)}" if one.reason else ""
-        lines.append(f"{one.issuer}  {one.purpose.value}  {one.x5t}  until {_moment(one.ends)}{ended}")
+        lines.append(f"{one.issuer}  {one.purpose.value}  {_hex(one.x5t)}  until {_moment(one.ends)}{ended}")
     for gone in listed.revoked_readers:
         lines.append(
             f"revoked registration  {gone.x509_hash or gone.reader}  {gone.reason.value} since {_moment(gone.since)}"

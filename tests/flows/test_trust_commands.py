@@ -110,6 +110,22 @@ def test_what_cannot_be_done_says_what_to_try(desk: Desk, tmp_path: Path) -> Non
         assert said in desk.refused(*words).detail, words
 
 
+def test_governors_and_the_policy_are_changed_by_governors(desk: Desk, tmp_path: Path) -> None:
+    pem, policy = tmp_path / "kim.pem", tmp_path / "policy.txt"
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    policy.write_text("quorum none\n", encoding="ascii")
+    assert "plan: let kim" in desk("propose-governor", "kim", str(pem), *ONE)
+    assert "2 governors must agree, 0 s of delay" in desk("propose-policy", str(policy), *ONE)
+    for proposal in (("propose-governor", "kim", str(pem)), ("propose-policy", str(policy), "--threshold", "3")):
+        id = desk(*proposal, *ONE, "--apply").split()[-1]
+        assert "it holds" in desk("approve", id, *OTHER, "--apply")
+    id = desk("propose-governor", "kim", str(pem), "--retire", *ONE, "--apply").split()[-1]
+    assert "1 more must agree" in desk("approve", id, *OTHER, "--apply")
+    assert "let kim govern no longer" in desk("waiting")
+    assert "it holds" in desk("approve", id, "--as", "governor-3", "--apply")
+
+
 def test_the_schemas_of_the_pack_are_in_the_log(desk: Desk) -> None:
     assert "not in the log" not in desk("schemas")
     assert len(desk("schemas").splitlines()) > 1

@@ -17,16 +17,20 @@ from typing import Any, Final
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.formats.jose import Signing, unb64u
+from mapae.formats.jose import PublicKey, Signing, unb64u
 from mapae.formats.x509 import leaf_key, life_of
 from mapae.trust.entries import Entry, Party, RelyingParty, digest_of, document, registry_id
 from mapae.trust.log import acts, statement
 from mapae.trust.log.acts import Act, RevokeKey, RevokeReader
 from mapae.trust.log.entry import Reason
+from mapae.trust.log.policy import Policy
 from mapae.trust.log.state import Tables
 from mapae.trust.replicated import ROLES
 
-KEY: Final = "key"  # the kind of a proposal to revoke one
+# Kinds of proposals about other things than entries.
+KEY: Final = "key"  # to revoke one
+GOVERNOR: Final = "governor"
+POLICY: Final = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,22 @@ def ending_of_key(thumbprint: bytes, reason: Reason, since: int, state: Tables) 
         raise Refused(Code.CONFLICT, "this key has been revoked")
     return Asked("revoke_key", {
         "party": key.party.hex(), "thumbprint": thumbprint.hex(), "reason": int(reason), "since": since,
+    })  # fmt: skip
+
+
+def governing(key: PublicKey, account: bytes | None, standing: bool) -> Asked:
+    """Somebody is to govern from now on, or no longer. `account` where the log is on a chain."""
+    address = account if account is not None else key.thumbprint_raw[-20:]
+    return Asked("put_governor", {
+        "governor": address.hex(), "voice": key.thumbprint_raw.hex(), "standing": int(standing),
+    })  # fmt: skip
+
+
+def agreement(policy: str, threshold: int, delay: int) -> Asked:
+    """Another policy of the log: its keys and witnesses, how many governors must agree, how long an admission waits."""
+    Policy.parse(policy)
+    return Asked("put_policy", {
+        "document": sha256(policy.encode()).hexdigest(), "threshold": threshold, "delay": delay,
     })  # fmt: skip
 
 

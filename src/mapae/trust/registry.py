@@ -134,7 +134,7 @@ class Registry:
     async def propose(self, entry: Entry, by: Governor) -> str:
         """Ask for an entry to be added, or to replace the one of its id. Returns the proposal's id."""
         self._must_be_allowed(entry)
-        state, id = await self._governed(by), self._dice.token(16)
+        state, id = await self._governed(by), self._new_id()
         if isinstance(entry, RelyingParty):
             now, party = int(self._clock.now().timestamp()), self._registrar().party
             until = await store.certificate_end(self._db, entry.x509_hash)
@@ -160,12 +160,27 @@ class Registry:
             asked = changes.taking_back(self._registrar().party, reader, reason, since)
         else:
             asked = changes.striking_off(f"{kind}:{id}", reason)
-        return await self._propose(self._dice.token(16), (kind, id), None, asked, by)
+        return await self._propose(self._new_id(), (kind, id), None, asked, by)
 
     async def propose_key_revocation(self, thumbprint: bytes, by: Governor, reason: Reason, since: int = 0) -> str:
         """Ask for a party's certificate to be revoked, against its will or because it has lost its own voice."""
         asked = changes.ending_of_key(thumbprint, reason, since, await self._governed(by))
-        return await self._propose(self._dice.token(16), (changes.KEY, b64u(thumbprint)), None, asked, by)
+        return await self._propose(self._new_id(), (changes.KEY, b64u(thumbprint)), None, asked, by)
+
+    async def propose_governor(
+        self, name: str, key: PublicKey, by: Governor, *, standing: bool = True, account: bytes | None = None
+    ) -> str:  # fmt: skip
+        """Ask for somebody to govern, or (`standing` false) no longer. `account`: where the log is on a chain."""
+        await self._governed(by)
+        asked = changes.governing(key, account, standing)
+        written = msgspec.json.encode(key.thumbprint).decode() if standing else None
+        return await self._propose(self._new_id(), (changes.GOVERNOR, name), written, asked, by)
+
+    async def propose_policy(self, policy: str, threshold: int, delay: int, by: Governor) -> str:
+        """Ask for another policy of the log (C2SP tlog-policy): other witnesses, another threshold or delay."""
+        await self._governed(by)
+        asked, written = changes.agreement(policy, threshold, delay), msgspec.json.encode(policy).decode()
+        return await self._propose(self._new_id(), (changes.POLICY, "policy"), written, asked, by)
 
     async def approve(self, id: str, by: Governor) -> Agreed:
         """Another governor agrees; with enough of them the change is handed to the log.
@@ -195,9 +210,8 @@ class Registry:
                 _must_still_fit(proposed, before)
                 await store.add_decision(tx, id, await store.last_place(tx) + 1, by.id, now)
                 await store.add_order(tx, id, changes.written(order))
-                if proposed.entry is not None:
-                    made = document(_entry(proposed), id)
-                    await ledger_store.add_document(tx, made, "application/json", int(now.timestamp()))
+                if (paper := _paper(proposed)) is not None:
+                    await ledger_store.add_document(tx, *paper, int(now.timestamp()))
                 await outbox.promise(tx, PROMISE, id, {}, now)
             await self._record(tx, proposed, "agreed" if missing else "approved", by.id)
 
@@ -322,6 +336,10 @@ class Registry:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _new_id(self) -> str:
+        """In hexadecimal: it is typed into commands, where a leading hyphen would be an option."""
+        return self._dice.bytes(10).hex()
+
     async def _propose(self, id: str, what: tuple[str, str], entry: str | None, asked: Asked, by: Governor) -> str:
         now = self._clock.now()
         signed = asked.signed(self._origin, by.signer, now)
@@ -388,7 +406,7 @@ class Registry:
 
     async def _agreed(self) -> tuple[Entry, ...]:
         held = _standing(await store.approved(self._db)).values()
-        return tuple(_entry(change) for change in held if change.entry is not None)
+        return tuple(_entry(change) for change in held if change.entry is not None and change.kind in KINDS)
 
     async def _governed(self, by: Governor) -> Tables:
         """The log's state, in which `by` governs."""
@@ -422,17 +440,32 @@ def _must_still_fit(proposed: Proposal, before: list[Proposal]) -> None:
     held = standing.get((proposed.kind, proposed.subject))
     if (held.approved if held is not None else 0) != proposed.replaces:
         raise Refused(Code.CONFLICT, "this entry was changed after the proposal was made")
-    if proposed.entry is not None and isinstance(asker := _entry(proposed), RelyingParty):
+    if proposed.kind == "relying_party" and proposed.entry is not None:
+        asker = msgspec.json.decode(proposed.entry, type=RelyingParty)
         for other in standing.values():
             if other.entry is None or other.subject == proposed.subject or other.kind != proposed.kind:
                 continue
-            if isinstance(taken := _entry(other), RelyingParty) and taken.x509_hash == asker.x509_hash:
+            taken = _entry(other)
+            if (
+                isinstance(asker, RelyingParty)
+                and isinstance(taken, RelyingParty)
+                and taken.x509_hash == asker.x509_hash
+            ):
                 raise Refused(Code.CONFLICT, "another relying party has this certificate")
 
 
 def _standing(changes: Iterable[Proposal]) -> dict[tuple[str, str], Proposal]:
     """The last approved change of each subject that the log did not turn down."""
     return {(change.kind, change.subject): change for change in changes if change.rule is None}
+
+
+def _paper(proposed: Proposal) -> tuple[bytes, str] | None:
+    """What the log will name by its digest, and of which kind it is."""
+    if proposed.entry is None or proposed.kind == changes.GOVERNOR:
+        return None
+    if proposed.kind == changes.POLICY:
+        return msgspec.json.decode(proposed.entry, type=str).encode(), "text/plain"
+    return document(_entry(proposed), proposed.id), "application/json"
 
 
 def _entry(change: Proposal) -> Entry:

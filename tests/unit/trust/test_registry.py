@@ -278,6 +278,39 @@ async def test_governors_revoke_a_partys_certificate(registry: Registry, ledger:
     assert await refusal(registry.propose_key_revocation(thumbprint, ONE, Reason.CEASED)) is Code.CONFLICT
 
 
+async def test_governors_are_replaced_by_governors(registry: Registry, ledger: Away) -> None:
+    """So that the founding keys, which lay on one machine, need not govern for ever."""
+    newcomer = Governor("kim", Signer.ephemeral())
+    assert await refusal(registry.propose(shop(), newcomer)) is Code.NOT_ALLOWED
+    key = PublicKey.from_jwk(newcomer.signer.jwk)
+    assert await registry.approve(await registry.propose_governor("kim", key, ONE), OTHER) == HOLDS
+    await registry.ensure([shop()], newcomer, OTHER)
+    gone = await registry.propose_governor("governor-1", PublicKey.from_jwk(ONE.signer.jwk), OTHER, standing=False)
+    assert await registry.approve(gone, newcomer) == HOLDS
+    assert await refusal(registry.propose(ISSUER, ONE)) is Code.NOT_ALLOWED
+    assert (await ledger.state()).standing == 3
+
+
+async def test_a_governor_is_not_retired_below_the_threshold(db: Db, clock: MovableClock) -> None:
+    made = registry_on(db, clock, await founded(db, clock, governors=(ONE, OTHER)))
+    proposal = await made.propose_governor("governor-1", PublicKey.from_jwk(ONE.signer.jwk), OTHER, standing=False)
+    assert (await made.approve(proposal, ONE)).rule == "governor terms"
+
+
+async def test_another_policy_is_agreed_on_and_its_text_is_there_before_the_log_names_it(
+    registry: Registry, ledger: Away, db: Db
+) -> None:
+    policy = "# another\nquorum none\n"
+    assert await refusal(registry.propose_policy("no policy", 2, 0, ONE)) is Code.MALFORMED
+    assert await registry.approve(await registry.propose_policy(policy, 3, 60, ONE), OTHER) == HOLDS
+    state = await ledger.state()
+    assert (state.threshold, state.delay) == (3, 60)
+    kept = await ledger_store.document(db, state.policy.document)
+    assert kept is not None and kept.body.decode() == policy
+    shop_proposal = await registry.propose(shop(), ONE)
+    assert await registry.approve(shop_proposal, OTHER) == Agreed(1)
+
+
 async def enter(ledger: Away, clock: MovableClock, voice: Signer, thumbprint: bytes) -> None:
 
     await Voice("issuer:issuer", voice, ORIGIN, ledger.submit, clock).enter_thumbprint(
