@@ -37,6 +37,7 @@ from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
+from .onchain import account_named
 from .packing import living, publishing
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
@@ -161,19 +162,20 @@ def _founding_entries(f: Foundation) -> list[Entry]:
     """Who is trusted from the first day: our own issuer, wallet provider and access authority."""
     documents = [document.formats for document in f.country.documents.values() if document.formats is not None]
     name = f.country.name
+    issuer, wallet_provider, trust = (f.signer(role, "voice") for role in ("issuer", "wallet_provider", "trust"))
     return [
         trusted.Issuer(
             id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.base_url}/issuer/status/",
             vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
             doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
-            logged=True, voice=f.signer("issuer", "voice").kid,
+            logged=True, voice=issuer.kid, account=account_named(f, issuer),
         ),
         trusted.WalletProvider(
             id=WALLET_PROVIDER, name=name, ca=(_wallet_ca(f),), logged=True,
-            voice=f.signer("wallet_provider", "voice").kid,
+            voice=wallet_provider.kid, account=account_named(f, wallet_provider),
         ),
         trusted.AccessAuthority(
-            id="access-ca", name=name, ca=(_access_ca(f),), voice=f.signer("trust", "voice").kid
+            id="access-ca", name=name, ca=(_access_ca(f),), voice=trust.kid, account=account_named(f, trust)
         ),
     ]  # fmt: skip
 

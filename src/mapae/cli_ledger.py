@@ -16,7 +16,7 @@ import typer
 from .clock import SystemClock
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
-from .terminal import run
+from .terminal import run, talk
 
 if TYPE_CHECKING:
     from .house import House
@@ -53,6 +53,46 @@ def ledger_status(url: Url = "", config: Config = None, data: Data = "", as_json
         return
     for line in status_lines(said, int(SystemClock().now().timestamp())):
         typer.echo(line)
+
+
+@ledger_app.command("deploy")
+def ledger_deploy(
+    node: Annotated[str, typer.Option("--node", help="JSON-RPC address of a node of the EVM network")],
+    config: Config = None,
+    data: Data = "",
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this, only say what would be done")] = False,
+) -> None:
+    """Found the trust log as a contract on an EVM network, with this installation's governors; prints the settings."""
+
+    async def work() -> None:
+        from . import onchain
+        from .clock import SystemDice
+        from .founding import founding_on_chain
+        from .house import Foundation, House
+
+        house = House(Foundation(settings_of(config, data), SystemClock(), SystemDice()))
+        try:
+            f = house.foundation
+            await onchain.must_be_new(f)
+            founding = await founding_on_chain(house)
+            payer = onchain.account_of(f, founding.governors[0][1])
+            for address, _ in founding.governors:
+                talk.print(f"governor  0x{address.hex()}", highlight=False)
+            for role in onchain.SPEAKERS:
+                account = onchain.account_of(f, onchain.voice(f, role)).address
+                talk.print(f"party     0x{account.hex()}  {role}", highlight=False)
+            talk.print(f"{founding.threshold} governors must agree; {founding.delay} s until a party may act")
+            talk.print(f"about {await onchain.price(f, node, founding, payer):,} gas, paid by 0x{payer.address.hex()}")
+            if not apply:
+                talk.print("Nothing was done. Add --apply to deploy.")
+                return
+            place = await onchain.deploy_log(f, node, founding, payer)
+            typer.echo(f'ledger = "{place.setting()}"')
+            typer.echo(f'ledger_blocks = "{await onchain.blocks_of(f, node)}"')
+        finally:
+            await house.close()
+
+    run(work)
 
 
 @ledger_app.command("audit")

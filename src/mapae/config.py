@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _KEY = re.compile(r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9_-]{0,62}")
 _WITNESS = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_EVM = re.compile(r"evm:https?://[^\s#]+#0x[0-9a-fA-F]{40}")
+_EVM = re.compile(r"evm:https?://[^\s#]+#0x[0-9a-fA-F]{40}(@[0-9]{1,18})?")
 ISSUING_CA, ELSEWHERE = "issuer/issuing-ca", "elsewhere:"  # the one key that may be on no machine of ours
 ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
 
@@ -67,7 +67,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who verifies several signatures at a time: crypto_mb when that library is there; empty: the engine, in turn."""
 
     ledger: str = "embedded"
-    """The engine of the trust log: embedded, or evm:RPC-URL#CONTRACT."""
+    """The engine of the trust log: embedded, or evm:RPC-URL#CONTRACT as `mapae ledger deploy` prints it."""
+
+    ledger_blocks: str = "finalized"
+    """Which blocks of the ledger's network count: finalized, or latest where every block is final at once."""
 
     witnesses: dict[str, str] = {}
     """Who cosigns the log's checkpoints, when it is founded: a name, and "VKEY URL" as `mapae witness key` prints it.
@@ -160,6 +163,8 @@ def _must_be_trustworthy(settings: Settings) -> None:
         raise Refused(
             Code.BAD_CONFIG, "ledger is embedded, or evm:http://127.0.0.1:8545#0x... with the contract's address"
         )
+    if settings.ledger_blocks not in ("finalized", "latest"):
+        raise Refused(Code.BAD_CONFIG, "ledger_blocks is finalized or latest")
     for name, value in settings.witnesses.items():
         vkey, _, url = value.partition(" ")
         if not _WITNESS.fullmatch(name):

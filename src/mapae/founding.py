@@ -19,6 +19,7 @@ from .errors import Code, Refused
 from .formats.jose import unb64u
 from .house import INSIDE, Foundation, House
 from .keys import KeyStore, NoteKind, NoteSigner, Signer
+from .onchain import account_of, open_evm
 from .trust import ledger_store
 from .trust.checkpoints import NAMES, Checkpoints, log_origin, origin
 from .trust.engine import Ledger
@@ -42,16 +43,29 @@ OUR_WITNESSES = ("witness-1", "witness-2", "witness-3")
 async def open_log(house: House) -> None:
     """`house.ledger`, `house.checkpoints` and `house.witnesses`."""
     f = house.foundation
-    signers = {log: log_signer(f, log) for log in NAMES}
-    if f.settings.demo and not f.settings.witnesses:
-        keys = [signer.vkey for signer in signers.values()]
-        house.witnesses = {name: await _witness(f, name, keys) for name in OUR_WITNESSES}
+    signers = await _signers_and_witnesses(house)
     house.ledger = await _engine(house, signers)
     house.checkpoints = Checkpoints(
         db=await f.database("trust"), ledger=house.ledger, signers=signers, http=f.http, clock=f.clock,
         urls={name: f"{INSIDE}/witness/{name}" for name in house.witnesses}
         | {name: value.partition(" ")[2] for name, value in f.settings.witnesses.items()},
     )  # fmt: skip
+
+
+async def _signers_and_witnesses(house: House) -> dict[Log, NoteSigner[VerifierKey]]:
+    f = house.foundation
+    signers = {log: log_signer(f, log) for log in NAMES}
+    if f.settings.demo and not f.settings.witnesses:
+        keys = [signer.vkey for signer in signers.values()]
+        house.witnesses = {name: await _witness(f, name, keys) for name in OUR_WITNESSES}
+    return signers
+
+
+async def founding_on_chain(house: House) -> Founding:
+    """As `open_log` would found a log here, but for governors who have accounts on a chain."""
+    f, signers = house.foundation, await _signers_and_witnesses(house)
+    policy = await _policy(house, [signer.vkey for signer in signers.values()])
+    return _founding(f, policy.encode(), lambda key: account_of(f, voice_of(key)).address)
 
 
 async def first_checkpoint(house: House) -> None:
@@ -128,7 +142,7 @@ def address_of(signer: Signer) -> bytes:
 async def _engine(house: House, signers: dict[Log, NoteSigner[VerifierKey]]) -> Ledger:
     f = house.foundation
     if f.settings.ledger != "embedded":
-        raise Refused(Code.BAD_CONFIG, "ledger: this installation has no engine but embedded")
+        return await open_evm(f)
 
     async def found() -> Founding:
         policy = await _policy(house, [signer.vkey for signer in signers.values()])
@@ -137,14 +151,14 @@ async def _engine(house: House, signers: dict[Log, NoteSigner[VerifierKey]]) -> 
     return await EmbeddedLedger.open(await f.database("trust"), f.clock, origin(f.settings.base_url), found)
 
 
-def _founding(f: Foundation, policy: bytes) -> Founding:
+def _founding(f: Foundation, policy: bytes, address: Callable[[Signer], bytes] = address_of) -> Founding:
     """The first governor states the policy, the others approve: each founder has signed."""
     keys = [governor(f, name) for name in GOVERNORS]
     now, delay = int(f.clock.now().timestamp()), f.settings.admission_delay
     args = {"document": sha256(policy).hexdigest(), "threshold": THRESHOLD, "delay": delay}
     signed = statement.make("put_policy", args, origin(f.settings.base_url), keys[0], now)
     approvals = [statement.approve(statement.digest(signed), key, now) for key in keys[1:]]
-    return Founding([(address_of(key), voice_of(key)) for key in keys], THRESHOLD, delay, policy, signed, approvals)
+    return Founding([(address(key), voice_of(key)) for key in keys], THRESHOLD, delay, policy, signed, approvals)
 
 
 async def _policy(house: House, logs: list[VerifierKey]) -> Policy:

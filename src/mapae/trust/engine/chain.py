@@ -146,6 +146,10 @@ class Chain:
         try:
             return unhexed(await self._node.ask("eth_sendRawTransaction", hexed(account.sign(transaction))), 32)
         except NodeRefused as no:
+            if "insufficient funds" in no.message.lower():
+                raise Refused(
+                    Code.UNAVAILABLE, f"account {hexed(account.address)} cannot pay for this: send it funds, ask again"
+                ) from None
             raise _trouble("transaction", no) from None
 
     async def gas_for(self, account: Account, act: Act) -> int:
@@ -175,6 +179,8 @@ class Chain:
         base = newest.get("baseFeePerGas") if isinstance(newest, dict) else None
         if base is None:
             return {"gasPrice": number(await self._must("eth_gasPrice"))}
+        if number(base) == 0:  # a network of those who run it: nobody pays
+            return {"type": 2, "maxFeePerGas": 0, "maxPriorityFeePerGas": 0}
         tip = number(await self._must("eth_maxPriorityFeePerGas"))
         return {"type": 2, "maxFeePerGas": 2 * number(base) + tip, "maxPriorityFeePerGas": tip}
 

@@ -49,6 +49,18 @@ class Founding:
     approvals: Sequence[str] = ()
 
 
+async def keep_papers(tx: Tx, founding: Founding, now: int) -> tuple[bytes, bytes]:
+    """What was signed at a founding, whichever engine has it; the digests of the policy and of the statement."""
+    digest = await store.add_statement(tx, founding.signed, now)
+    document = await store.add_document(tx, founding.policy, "text/plain", now)
+    voices = {voice: address for address, voice in founding.governors}
+    for signed in (founding.signed, *founding.approvals):
+        voice = _voice(signed, digest)
+        if voice in voices:
+            await store.add_vote(tx, store.Vote(digest, voices[voice], digest, signed, now))
+    return document, digest
+
+
 class EmbeddedLedger:
     """`origin`: the log that statements must be for."""
 
@@ -120,16 +132,10 @@ class EmbeddedLedger:
         if await store.size(tx, Log.REGISTRY):
             return  # a process that started at the same moment was faster
         now = int(self._clock.now().timestamp())
-        digest = await store.add_statement(tx, founding.signed, now)
-        document = await store.add_document(tx, founding.policy, "text/plain", now)
+        document, digest = await keep_papers(tx, founding, now)
         _, entries = State.genesis(
             founding.governors, founding.threshold, founding.delay, document, digest, now
         )  # fmt: skip
-        voices = {voice: address for address, voice in founding.governors}
-        for signed in (founding.signed, *founding.approvals):
-            voice = _voice(signed, digest)
-            if voice in voices:
-                await store.add_vote(tx, store.Vote(digest, voices[voice], digest, signed, now))
         await store.add_entries(tx, [_row(entry) for entry in entries])
 
     async def _catch_up(self, act: Act | None = None) -> None:

@@ -52,6 +52,7 @@ class EvmLedger:
         self._state = State()
         self._block: int | None = None  # everything up to here has been read
         self._grace = grace
+        self._assured: Assurance | None = None
         self._looked_at: float | None = None
         self._behind_since: float | None = None
         self._turn = asyncio.Lock()
@@ -99,12 +100,17 @@ class EvmLedger:
 
     async def assurance(self) -> Assurance:
         """Operators are counted as the network's validators: that they are different bodies is for people to see to."""
-        validators = await self._chain.validators()
-        final = self._chain.tag == "finalized" or validators > 0  # QBFT and Istanbul blocks are final at once
-        return Assurance(
-            f"evm chain {await self._chain.chain_id()}", operators=max(validators, 1),
-            faults_tolerated=max(validators - 1, 0) // 3, final=final, multi_party=validators > 1,
-        )  # fmt: skip
+        try:
+            validators = await self._chain.validators()
+            final = self._chain.tag == "finalized" or validators > 0  # QBFT and Istanbul blocks are final at once
+            self._assured = Assurance(
+                f"evm chain {await self._chain.chain_id()}", operators=max(validators, 1),
+                faults_tolerated=max(validators - 1, 0) // 3, final=final, multi_party=validators > 1,
+            )  # fmt: skip
+        except Refused:
+            if self._assured is None:  # else: what it said of itself while it was there
+                raise
+        return self._assured
 
     # --- asking for an act --------------------------------------------------------------------------------------------
 
