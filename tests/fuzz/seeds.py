@@ -23,6 +23,7 @@ from mapae.formats.x509 import Subject
 from mapae.holder.transaction import PAYMENT
 from mapae.trust import entries, epoch
 from mapae.trust import request as ca_requests
+from mapae.trust.engine import contract
 from mapae.trust.log import acts, statement, tiles
 from mapae.trust.log.note import Checkpoint
 from mapae.trust.log.proof import TlogProof
@@ -247,6 +248,22 @@ def _requests_to_a_witness() -> list[bytes]:
 ACT = acts.PutKey(digest("p"), digest("k"), 2, 0, 9, digest("s"))
 
 
+def _node_says() -> list[bytes]:
+    """An entry as its event, a head, a revert with its reason."""
+    entry = Country().raw[0][0]
+    event = {
+        "topics": [contract.topics()[0], *(f"0x{word.hex()}" for word in (bytes(32), entry[:32], entry[128:160]))],
+        "data": "0x" + (32).to_bytes(32, "big").hex() + len(entry).to_bytes(32, "big").hex() + entry.hex(),
+        "blockNumber": "0x7",
+    }  # fmt: skip
+    revert = contract.ERROR + (32).to_bytes(32, "big") + (3).to_bytes(32, "big") + b"seq".ljust(32, b"\0")
+    answers: list[dict[str, Any]] = [
+        {"result": [event]}, {"result": [{**event, "removed": True}]}, {"result": "0x" + bytes(64).hex()},
+        {"error": {"code": 3, "message": "execution reverted", "data": "0x" + revert.hex()}},
+    ]  # fmt: skip
+    return _json(*({"jsonrpc": "2.0", "id": 1, **answer} for answer in answers))
+
+
 SEEDS: dict[str, Seeds] = {
     "log_note": lambda: [_proof().checkpoint.encode()],
     "log_add_checkpoint": _requests_to_a_witness,
@@ -289,6 +306,7 @@ SEEDS: dict[str, Seeds] = {
     "status_lists": lambda: _json({"status_lists": ["https://i.example/1"]}),
     "type_metadata": lambda: [b"\n".join(_json(TYPE, {**TYPE, "vct": "base", "extends": None, "display": []}))],
     "integrity": lambda: [b"sha256-" + b64encode(hashlib.sha256(b"document").digest()), b"sha256-AA sha512-AAAA?x"],
+    "evm_answer": _node_says,
     "pack_file": lambda: [PACK.encode()],
     "pack_manifest": lambda: [PACK.manifest.encode()],
     "pack_delta": lambda: [

@@ -27,6 +27,7 @@ from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.trust import entries, epoch, signers
 from mapae.trust import request as ca_requests
+from mapae.trust.engine import chain, contract, rpc
 from mapae.trust.log import acts, proof, statement, tiles
 from mapae.trust.log.entry import Entry
 from mapae.trust.log.note import Checkpoint, Note, VerifierKey
@@ -579,6 +580,20 @@ def trust_signers(data: bytes) -> None:
     signers.must_be_sound(*said)
     entered = signers.Signers(said[0])
     _each(lambda: entered.standing(b"", signers.Purpose.DOCUMENT_SIGNER, NOW))
+
+
+@target
+def evm_answer(data: bytes) -> None:
+    """What a node of the log's network says: events, a head, a refusal."""
+    try:
+        said = rpc.read(data, 1)
+    except rpc.NodeRefused as no:
+        raise chain.refusal(no) from None
+    if not isinstance(said, list):
+        contract.head(said)
+    for event in said if isinstance(said, list) else ():
+        found = contract.appended(event)
+        same(int.from_bytes(found.entry[:32], "big"), found.index)
 
 
 @target

@@ -133,7 +133,7 @@ class Chain:
         try:
             gas = number(await self._node.ask("eth_estimateGas", call))
         except NodeRefused as no:
-            raise _refusal(no) from None
+            raise refusal(no) from None
         return gas + gas // 4 + MARGIN
 
     async def send(self, account: Account, data: bytes, gas: int, to: bytes | None = None) -> bytes:
@@ -171,7 +171,13 @@ class Chain:
 
     async def _view(self, block: int | str, name: str, *values: int | bytes) -> Any:
         call = {"to": hexed(self._place.contract), "data": hexed(contract.call(name, *values))}
-        return await self._must("eth_call", call, hex(block) if isinstance(block, int) else block)
+        answer = await self._must("eth_call", call, hex(block) if isinstance(block, int) else block)
+        if answer == "0x":
+            raise Refused(
+                Code.UNAVAILABLE,
+                "the ledger's node has no such contract: it is behind, or of another network",
+            )
+        return answer
 
     async def _fee(self) -> dict[str, Any]:
         """Twice the base fee of now at the most (EIP-1559), or what the node asks where there is no base fee."""
@@ -208,7 +214,7 @@ async def deploy(node: Node, account: Account, genesis: Genesis, patience: float
     raise Refused(Code.UNAVAILABLE, f"no block has taken transaction {hexed(sent)} yet; the network may stand still")
 
 
-def _refusal(no: NodeRefused) -> Refused:
+def refusal(no: NodeRefused) -> Refused:
     """A revert with a reason is the contract's own word."""
     rule = contract.reason(unhexed(no.data)) if isinstance(no.data, str) and no.data[:2] == "0x" else None
     return Refused(Code.LEDGER_RULE, rule) if rule else _trouble("call", no)

@@ -7,6 +7,7 @@ UNAVAILABLE: the node that gave it is of no use now, and another one may do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from mapae.trust.log.tree import Head
 
 ERROR: Final = bytes.fromhex("08c379a0")  # the selector of Error(string), which a revert with a reason begins with
 REASON_LIMIT: Final = 64
+_QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
 class Artefact(msgspec.Struct, frozen=True):
@@ -108,19 +110,16 @@ def unhexed(value: Any, length: int | None = None) -> bytes:
         raw = bytes.fromhex(value[2:])
     except ValueError:
         raise _unreadable() from None
-    if length is not None and len(raw) != length:
+    if 2 * len(raw) != len(value) - 2 or length not in (None, len(raw)):  # fromhex skips spaces
         raise _unreadable()
     return raw
 
 
 def number(value: Any) -> int:
     """A quantity as JSON-RPC spells it."""
-    try:
-        if not isinstance(value, str) or value[:2] != "0x" or len(value) > 2 + 2 * WORD:
-            raise ValueError
-        return int(value[2:], 16)
-    except ValueError:
-        raise _unreadable() from None
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise _unreadable()
+    return int(value[2:], 16)
 
 
 def head(answer: Any) -> Head:

@@ -212,8 +212,10 @@ class EvmLedger:
         now = asyncio.get_running_loop().time()
         if self._behind_since is None:
             self._behind_since = now
-        if now - self._behind_since >= self._grace:
-            raise self._forked(Log.REGISTRY, heads[Log.REGISTRY])
+        regrown = less and self._block is not None and not older
+        if regrown or now - self._behind_since >= self._grace:
+            log = less[0] if less else Log.REGISTRY
+            raise self._forked(log, heads[log])
         raise Refused(Code.UNAVAILABLE, "the ledger's node shows less than before; if it is only behind, ask again")
 
     async def _head_at(self, log: Log, size: int) -> Head:

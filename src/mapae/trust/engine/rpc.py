@@ -62,13 +62,14 @@ class Node:
             raise Refused(Code.UNAVAILABLE, "the ledger's node does not answer; nothing was lost, try again") from None
         except Refused:
             raise NodeRefused("the answer is too long") from None
-        return _read(raw, id)
+        return read(raw, id)
 
 
-def _read(raw: bytes, id: int) -> Any:
+def read(raw: bytes, id: int) -> Any:
+    """The result, of the question with this number."""
     try:
         answer = msgspec.json.decode(raw, type=_Answer)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if answer is not None and answer.error is not None:
         raise NodeRefused(answer.error.message, answer.error.data)
