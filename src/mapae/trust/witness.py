@@ -161,10 +161,16 @@ class Witness:
         return await store.every_latest(self._db, list(self.logs))
 
     async def evidence(self) -> list[Evidence]:
-        return await store.evidence(self._db)
+        """What still stands: anybody can hand in a head of the log with a wrong proof before the log does it well."""
+        return [one for one in await store.evidence(self._db) if one.kind == FORK or not await self._was_proven(one)]
 
     async def close(self) -> None:
         await self._db.close()
+
+    async def _was_proven(self, evidence: Evidence) -> bool:
+        head = Checkpoint.parse(Note.parse(evidence.theirs.encode()).text)
+        seen = await store.seen_at(self._db, head.origin, head.size)
+        return seen is not None and seen.root == head.root
 
     async def _pen_in_hand(self) -> NoteSigning:
         if self._held is None:

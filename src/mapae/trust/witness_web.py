@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mapae.errors import Code, Refused
-from mapae.trust.witness import LIMIT, Elsewhere, Witness
+from mapae.trust.witness import FORK, LIMIT, Elsewhere, Witness
 from mapae.ui.http import Answer, Caller, Door, Rate, door, json_answer, raw_body
 from mapae.ui.pages import page
 
@@ -59,6 +59,7 @@ def routes(witnesses: Mapping[str, Witness]) -> list[Door]:
         if "text/html" in request.headers.get("accept", ""):
             return page(
                 request, "trust/witness.html", witness=said,
+                forked=any(one["kind"] == FORK for one in said["evidence"]),
                 logs=[{**log, "at": datetime.fromtimestamp(log["at"], UTC)} for log in said["logs"]],
                 evidence=[{**one, "at": datetime.fromtimestamp(one["at"], UTC)} for one in said["evidence"]],
             )  # fmt: skip

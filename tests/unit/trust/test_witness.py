@@ -125,6 +125,16 @@ async def test_a_longer_history_with_another_past_is_refused(witness: Witness) -
     assert isinstance(line, str), "and the honest one goes on"
 
 
+async def test_a_stranger_cannot_accuse_a_log_with_its_own_head(witness: Witness) -> None:
+    """Published heads are signed and public: with a wrong proof one is refused, and not held against the log."""
+    tree = grown(20)
+    await witness.add_checkpoint(asked(tree, 0, 8))
+    assert await refusal(witness, Asked(8, (bytes(32),), note(tree, 12)).encode()) == (Code.BAD_PROOF, "consistent")
+    assert [one.kind for one in await witness.evidence()] == ["unproven"]
+    await witness.add_checkpoint(asked(tree, 8, 12))
+    assert await witness.evidence() == []
+
+
 async def test_a_shorter_history_with_another_past_is_evidence_too(witness: Witness) -> None:
     """A log that was rewound and rewritten says so itself, when it asks from the size it has."""
     honest, forked = grown(8), grown(6, from_=3)
