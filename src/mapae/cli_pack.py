@@ -7,6 +7,7 @@ be trusted on first use. Keeps: what `--folder` holds. Refuses: a pack that does
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,8 +42,11 @@ def pack_build(
     """Make and publish the next pack of this installation's trust role, now."""
 
     async def work() -> Pack:
+        import structlog
+
         from .app import open_house
 
+        structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is the result alone
         settings = load_settings(config)
         house = await open_house(msgspec.structs.replace(settings, roles=("trust",)))
         try:
