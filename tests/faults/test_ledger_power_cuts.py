@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
+import postgres
 from ledgers import AT, START, Cast
 from mapae.clock import MovableClock
 from mapae.db import Body, Db, Row, T, Tx, Value, connect, migrate
@@ -151,3 +152,31 @@ async def test_a_founding_that_fails_is_founded_again(flaky: Flaky, at: int) -> 
     founded = await cast.ledger(flaky, MovableClock(START))
     assert (await founded.head(Log.REGISTRY)).size == 4
     await must_be_whole(flaky, founded)
+
+
+@pytest.mark.postgres
+async def test_a_server_that_ends_every_connection_loses_nothing(cluster: postgres.Cluster) -> None:
+    """As when PostgreSQL is started again under a running trust role."""
+    url = cluster.create("ended").replace("{role}", "trust")
+    db, beside = await connect(url), await connect(url)
+    await migrate(db, "trust")
+    cast = Cast()
+    ledger = await cast.ledger(db, MovableClock(START))
+    await cast.admit(ledger)
+    for at in range(5):
+        await beside.all(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        act, signed = cast.key(f"key {at}")
+        receipts = []
+        while not receipts:
+            try:
+                receipts.append(await ledger.submit(act, signed))
+            except Refused as refused:
+                assert refused.code is Code.UNAVAILABLE, refused
+        assert receipts[0].index == 5 + at
+    assert await ledger.head(Log.REGISTRY) == await (await cast.ledger(beside)).head(Log.REGISTRY)
+    await db.close()
+    await beside.close()
+    cluster.drop("ended")

@@ -33,6 +33,11 @@ from mapae.trust.log.state import Vote
 
 ASSURANCE: Final = Assurance("embedded", operators=1, faults_tolerated=0, final=True, multi_party=False)
 LOGS: Final = (Log.REGISTRY, Log.ANCHORS)
+_AWAY: Final = (
+    sqlite3.OperationalError, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # what asyncpg says of a connection that was ended while it looked away
+)  # fmt: skip
 TRIES: Final = 100  # other processes that were faster, in a row
 
 
@@ -226,5 +231,5 @@ def _database() -> Iterator[None]:
     """A database that is away is no refusal of the act: whoever asked may ask again."""
     try:
         yield
-    except (sqlite3.OperationalError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+    except _AWAY:
         raise Refused(Code.UNAVAILABLE, "the log's database does not answer; nothing was lost, try again") from None
