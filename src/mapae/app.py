@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 
 from .catalog import Country
 from .certificates import ANCHOR_LIFE
-from .certified import Authority, Certified, voice_of
+from .certified import Authority, Certified, ending, voice_of
 from .clock import Clock, Dice, SystemClock, SystemDice
 from .config import Settings, sms_key
 from .db import Db
@@ -305,7 +305,8 @@ def signer_subject(f: Foundation, name: str) -> Subject:
 
 
 async def _certified(house: House, role: str, party: str) -> Certified:
-    return Certified(house.foundation, await house.foundation.database(role), voice_of(house, role, party))
+    db = await house.foundation.database(role)
+    return Certified(house.foundation, db, voice_of(house, role, party), ending(house, _trust_reader))
 
 
 class _Attesters:

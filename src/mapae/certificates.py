@@ -107,6 +107,11 @@ class Certificates:
             (waiting,) = self.leaf(f"{name}{NEXT}", profile, subject, key, ca=ca, ca_der=ca_der)
         return Renewal(self._kept(name, key, part=1.0), waiting)
 
+    def drop(self, name: str) -> None:
+        """Neither the one in use nor the next is to be used any more."""
+        for one in (name, f"{name}{NEXT}"):
+            (self._folder / f"{one}.der").unlink(missing_ok=True)
+
     def promote(self, name: str) -> None:
         """From now on the next is the one in use."""
         with contextlib.suppress(FileNotFoundError):  # another process was faster

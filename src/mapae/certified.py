@@ -8,9 +8,10 @@ certificate nobody would believe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 
 import structlog
@@ -25,11 +26,24 @@ from .outbox import Handler, promise
 from .trust.checkpoints import origin
 from .trust.entering import Submit, Voice
 from .trust.log import acts
+from .trust.log import entry as log
 from .trust.log.acts import Act
-from .trust.signers import Purpose
+from .trust.reader import TrustReader
+from .trust.signers import Purpose, Reason
 
 PROMISE: Final = "certificate"  # in the outbox: enter it in the log
 _log = structlog.get_logger("mapae.certified")
+
+
+Ended = Callable[[bytes], Awaitable[Reason | None]]
+
+
+async def _never(thumbprint: bytes) -> Reason | None:
+    return None
+
+
+def _stolen() -> None:
+    raise Refused(Code.UNAVAILABLE, "the signer's key was reported stolen; another has to take its place")
 
 
 @dataclass
@@ -42,11 +56,12 @@ class Authority:
 
 @dataclass
 class Certified:
-    """The signers of one party, whose database is `db`."""
+    """The signers of one party, whose database is `db`. `ended`: why the log ended a certificate, if it did."""
 
     foundation: Foundation
     db: Db
     voice: Voice
+    ended: Ended = _never
     _entered: set[bytes] = field(default_factory=set)
 
     async def anchor(self, der: bytes) -> None:
@@ -65,6 +80,13 @@ class Certified:
     ) -> tuple[Signer, tuple[bytes, ...]]:  # fmt: skip
         """What to sign with now: a key, and its chain without the anchor."""
         kept = self.foundation.certificates
+        using = kept.given_renewal(name, key).using
+        reason = await self.ended(sha256(using).digest()) if using is not None else None
+        if using is not None and reason is Reason.COMPROMISED:
+            _log.error("a signer's key was reported stolen: move its file away and start again", name=name)
+            return GatedSigner(key, _stolen), (using,)
+        if reason is not None:
+            kept.drop(name)  # revoked for another reason: the key is still ours, and gets another certificate
         if ca.signer is None:
             renewal = kept.given_renewal(name, key)
             if renewal == (None, None):
@@ -127,6 +149,23 @@ def voice_of(house: House, role: str, party: str) -> Voice:
     """The party's voice, through the log of this house or the door of the trust role elsewhere."""
     f = house.foundation
     return Voice(party, f.signer(role, "voice"), origin(f.settings.base_url), _way(house, role), f.clock)
+
+
+def ending(house: House, reader: Callable[[House], TrustReader]) -> Ended:
+    """By the log of this house, or by the trust list of the trust role elsewhere; while that is away, by nothing."""
+
+    async def by_log(thumbprint: bytes) -> Reason | None:
+        key = (await house.ledger.state()).keys.get(thumbprint)
+        return None if key is None or key.revoked is None else Reason(log.Reason(key.revoked.reason).name.lower())
+
+    async def by_list(thumbprint: bytes) -> Reason | None:
+        try:
+            listed = await reader(house)()
+        except Refused:
+            return None
+        return next((one.reason for one in listed.signers if unb64u(one.x5t) == thumbprint), None)
+
+    return by_log if "trust" in house.settings.roles else by_list
 
 
 def _way(house: House, role: str) -> Submit:

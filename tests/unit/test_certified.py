@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from mapae.keys import Signer
 from mapae.outbox import Outbox
 from mapae.trust.entering import Voice
 from mapae.trust.registry import Issuer
-from mapae.trust.signers import Purpose
+from mapae.trust.signers import Purpose, Reason
 from trusting import ONE, ORIGIN, OTHER, START, Away, founded, registry
 from unit.trust.test_registry import ISSUER
 
@@ -37,20 +38,26 @@ class World:
     async def start(self) -> tuple[Certified, Signer, bytes]:
         """A process begins: what it signs with, and the certificate."""
         voice = Voice("issuer:issuer", VOICE, ORIGIN, self.ledger.submit, self.clock)
-        certified = Certified(self.foundation, self.db, voice)
+        certified = Certified(self.foundation, self.db, voice, self.ended)
         ca = Authority(CA, self.certificates.anchor("ca", Subject("CA"), CA))
         signer, chain = await certified.signer(
             "signer", Profile.DOCUMENT_SIGNER, Subject("Signer"), KEY, ca, Purpose.DOCUMENT_SIGNER
         )
         return certified, signer, chain[0]
 
+    async def ended(self, thumbprint: bytes) -> Reason | None:
+        key = (await self.ledger.state()).keys[thumbprint]
+        return None if key.revoked is None else list(Reason)[key.revoked.reason - 1]
+
+    async def revoke(self, der: bytes, reason: Reason) -> None:
+        voice = Voice("issuer:issuer", VOICE, ORIGIN, self.ledger.submit, self.clock)
+        await voice.revoke(sha256(der).digest(), reason)
+
     @property
     def certificates(self) -> Certificates:
         return self.foundation.certificates
 
     async def entered(self, der: bytes) -> bool:
-        from hashlib import sha256
-
         return sha256(der).digest() in (await self.ledger.state()).keys
 
     async def settle(self, certified: Certified) -> int:
@@ -114,3 +121,22 @@ async def test_an_answer_of_the_log_that_was_lost_leaves_one_certificate(world: 
     await world.settle(certified)
     assert signer.sign(b"x") and (await world.start())[2] == der
     assert len((await world.ledger.state()).keys) == 1
+
+
+async def test_a_revoked_certificate_has_a_successor_at_the_next_start(world: World) -> None:
+    _, _, old = await world.start()
+    await world.revoke(old, Reason.SUPERSEDED)
+    world.clock.advance(minutes=1)
+    _, signer, new = await world.start()
+    assert new != old and await world.entered(new) and signer.sign(b"x")
+
+
+async def test_a_stolen_key_signs_nothing_any_more(world: World) -> None:
+    """Another certificate would not make it ours again."""
+    _, _, old = await world.start()
+    await world.revoke(old, Reason.COMPROMISED)
+    _, signer, der = await world.start()
+    assert der == old
+    with pytest.raises(Refused) as refused:
+        signer.sign(b"x")
+    assert refused.value.code is Code.UNAVAILABLE
