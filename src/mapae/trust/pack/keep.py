@@ -30,6 +30,7 @@ from mapae.trust.pack.format import Pack
 from mapae.trust.pack.verify import POLICY, Opened, open_pack
 
 POLICY_LIMIT: Final = 65_536
+FURTHEST: Final = 31 * 86_400
 PATH: Final = "/trust/pack"
 Before = Callable[[Opened | None, Opened], Awaitable[None]]
 
@@ -129,7 +130,12 @@ class Keeper:
         return self.opened
 
     def note_time(self, seconds: int) -> None:
-        """A moment that has been reached: the clock does not go behind it."""
+        """A moment that has been reached: the clock does not go behind it.
+
+        No further ahead of the witnesses than any pack is good for: a device that once took it to be the year 2100 is
+        right again a month after it was put right, and until then only without a network.
+        """
+        seconds = min(seconds, self.opened.newest + FURTHEST) if self.opened is not None else 0
         if seconds > self.high_water:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _replace(self._folder / "clock", str(seconds).encode())

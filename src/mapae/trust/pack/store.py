@@ -1,8 +1,9 @@
 """The tables of published packs: heads, and the blobs they share.
 
 Promises: a pack is there whole or not at all; the newest is never deleted; a blob goes when the last pack that has it
-does. Trusts: its caller that bodies fit their digests. Keeps: the newest `RECENT` packs and one a day for `DAYS` days,
-so that a checker that comes back after a week still gets a delta. Refuses: two packs of one number (Duplicate).
+does. Trusts: its caller that bodies fit their digests. Keeps: the newest `RECENT` packs, one an hour for a day and one
+a day for `DAYS` days, so that a checker that comes back after a week still gets a delta. Refuses: two packs of one
+number (Duplicate).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mapae.trust.pack.format import Manifest, Pack
 
 RECENT: Final = 12
 DAYS: Final = 7
+HOUR: Final = 3600
 DAY: Final = 86_400
 
 
@@ -62,12 +64,13 @@ async def _whole(db: Db, head: bytes) -> Pack:
 
 async def _prune(tx: Tx, newest: Manifest) -> None:
     rows = await tx.all("SELECT number, made, head FROM pack ORDER BY number DESC")
-    kept, days = [], set[int]()
+    kept, taken = [], set[tuple[int, int]]()
     for at, row in enumerate(rows):
-        day = row["made"] // DAY
-        if at < RECENT or (day not in days and row["made"] > newest.made - DAYS * DAY):
+        age = newest.made - row["made"]
+        steps = [(step, row["made"] // step) for step, within in ((HOUR, DAY), (DAY, DAYS * DAY)) if age < within]
+        if at < RECENT or not taken.issuperset(steps):
             kept.append(row)
-        days.add(day)
+        taken.update(steps)
     if len(kept) == len(rows):
         return
     alive = {row["number"] for row in kept}

@@ -17,7 +17,7 @@ from mapae.trust.log.tree import Frontier, Tree
 from mapae.trust.pack import format
 from mapae.trust.pack.build import pairs
 from mapae.trust.pack.format import Pack
-from mapae.trust.pack.keep import Keeper
+from mapae.trust.pack.keep import FURTHEST, Keeper
 from mapae.trust.pack.verify import Opened
 from packed import BASE, Nation, NoteKey, digest, small
 from unit.verifier.world import LIST
@@ -255,6 +255,8 @@ async def test_the_clock_is_kept_over_a_restart(tmp_path: Path, nation: Nation) 
     mine.note_time(nation.seconds + 500)
     mine.note_time(nation.seconds + 100)
     assert keeper(tmp_path, nation).high_water == nation.seconds + 500
+    mine.note_time(nation.seconds + 70 * 365 * 86_400)
+    assert mine.high_water == nation.seconds + FURTHEST
     (tmp_path / "clock").write_text("soon")
     assert keeper(tmp_path, nation).high_water == 0
 
