@@ -4,7 +4,6 @@ has lost nothing when they are back. `make test-bft` runs this; it takes a few m
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from mapae.trust.log.acts import Act
 from mapae.trust.log.entry import Entry, Log
 from onchain import ORIGIN, Actors
 
-from .network import NODES, Network, network, programs
+from .network import NODES, Network, network
 
 PATIENCE = 10.0  # seconds an act may take before its sender is told to ask again
 
@@ -35,13 +34,8 @@ def actors() -> Actors:
 
 
 @pytest.fixture
-def four(actors: Actors, tmp_path: Path) -> Iterator[Network]:
-    if not os.environ.get("MAPAE_BFT"):
-        pytest.skip("takes minutes; type: make test-bft")
-    found = programs()
-    if found is None:
-        pytest.skip("kcn and homi are not here; with Go 1.23 or newer type: make .stamps/bft")
-    with network(tmp_path / "network", *found, [f"0x{one.address.hex()}" for one in actors.everybody]) as running:
+def four(nodes: tuple[Path, Path], actors: Actors, tmp_path: Path) -> Iterator[Network]:
+    with network(tmp_path / "network", *nodes, [f"0x{one.address.hex()}" for one in actors.everybody]) as running:
         yield running
 
 
