@@ -51,6 +51,8 @@ def test_every_signer_of_the_country_is_in_the_log(town: Town) -> None:
         "access_ca:access-ca anchor", "access_ca:access-ca list_signer",
     }  # fmt: skip
     state = town.call(town.house.ledger.state)
+    for party in state.parties.values():  # and everybody can read who it is
+        assert town.get_json(f"/trust/documents/{party.document.hex()}")["entry"]["ca"]
     documents = [document for document in town.house.country.documents.values() if document.formats is not None]
     assert len(state.schemas) == sum(
         (document.formats.sd_jwt is not None) + (document.formats.mdoc is not None)

@@ -69,6 +69,31 @@ def test_a_list_that_is_not_ours_or_not_sound_is_refused(token: str, code: Code)
     assert caught.value.code is code
 
 
+def test_a_list_of_before_the_log_is_still_read() -> None:
+    """Nobody on it is logged, so nothing is refused for want of signers; its `seq` says that it is older."""
+    before = parse(sign_jws(KEY, {"typ": TYPE}, _claims(signers=None, revoked_readers=None)))
+    assert (before.signers, before.revoked_readers) == ((), ())
+    assert before.asker(shop().x509_hash) == shop()
+
+
+@pytest.mark.parametrize(
+    "signers",
+    [
+        [{"issuer": "issuer:a", "x5t#S256": "AAAA", "purpose": "anchor", "from": 1, "until": 2}],
+        [{"issuer": "issuer:a", "x5t#S256": b64u(bytes(32)), "purpose": "king", "from": 1, "until": 2}],
+        [{"issuer": "issuer:a", "x5t#S256": b64u(bytes(32)), "purpose": "anchor", "from": 2, "until": 2}],
+        [{"issuer": "issuer:a", "x5t#S256": b64u(bytes(32)), "purpose": "anchor", "from": 1, "until": 2, "since": 1}],
+        [{"issuer": f"issuer:{one}", "x5t#S256": b64u(bytes(32)), "purpose": "anchor", "from": 1, "until": 2}
+         for one in "ab"],
+    ],
+    ids=["short", "purpose", "never", "half revoked", "twice"],
+)  # fmt: skip
+def test_a_list_with_a_signer_that_is_none_is_refused(signers: list[dict[str, Any]]) -> None:
+    with pytest.raises(Refused) as caught:
+        parse(sign_jws(KEY, {"typ": TYPE}, _claims(signers=signers)))
+    assert caught.value.code is Code.MALFORMED
+
+
 def test_members_of_tomorrow_are_ignored() -> None:
     """A newer registry may say more; an older reader reads what it knows."""
     assert parse(sign_jws(KEY, {"typ": TYPE}, _claims(ledger="x"))) == a_list(shop())

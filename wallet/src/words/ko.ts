@@ -320,7 +320,7 @@ export const ko = {
   "problem.request_expired": "요청 시간이 지났습니다. 새 QR을 요청해 주세요.",
   "problem.session_spent": "이미 끝난 요청입니다. 새 QR을 요청해 주세요.",
   "problem.invalid_request": "이미 끝난 요청입니다. 새 QR을 요청해 주세요.",
-  "problem.signer_revoked": "신뢰장부에서 폐지된 인증서라서 막았습니다.",
+  "problem.signer_revoked": "신뢰 기록에서 폐지된 인증서라서 막았습니다.",
   "problem.unknown_relying_party": "신뢰목록에 등록되지 않은 곳의 요청이라서 막았습니다.",
   "problem.over_asking": "등록된 목적보다 많은 내용을 요청하여 막았습니다.",
   "problem.untrusted_issuer": "신뢰목록에 없는 발급기관이라서 받지 않았습니다.",
