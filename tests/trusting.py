@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -65,9 +66,11 @@ class Away(Ledger):
         self.away = False
         self.lost = False
         self.handed: list[tuple[Act, str]] = []
+        self.asked = asyncio.Event()  # by the first who hands something in
 
     async def submit(self, act: Act, signed: str) -> Receipt:
         self.handed.append((act, signed))
+        self.asked.set()
         if self.away and not self.lost:
             raise Refused(Code.UNAVAILABLE, "the ledger is away")
         receipt = await self.real.submit(act, signed)

@@ -151,6 +151,7 @@ def trust_propose_governor(
     public_key: Annotated[Path, typer.Argument(help="His public key: a PEM file, or a JWK")],
     by: By,
     retire: Annotated[bool, typer.Option("--retire", help="He is to govern no longer")] = False,
+    account: Annotated[str, typer.Option(help="His account, 0x..., where the log is on a chain")] = "",
     key: Key = "file:voice",
     apply: Apply = False,
     config: Config = None,
@@ -165,7 +166,11 @@ def trust_propose_governor(
         if _must_stop(apply):
             return
         governor = _governor(house, by, key)
-        _next(await registry.propose_governor(name, public, governor, standing=not retire))
+        try:
+            address = bytes.fromhex(account.removeprefix("0x")) if account else None
+        except ValueError:
+            raise Refused(Code.BAD_CONFIG, "--account is 0x and 40 hexadecimal digits") from None
+        _next(await registry.propose_governor(name, public, governor, standing=not retire, account=address))
 
     _on(config, data, work)
 

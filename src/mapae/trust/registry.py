@@ -10,6 +10,7 @@ state that has moved on, a party that was struck off under its old id.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from mapae.trust.entries import (
     Purpose,
     RelyingParty,
     WalletProvider,
+    digest_of,
     document,
     kind_of,
     must_be_sound,
@@ -55,7 +57,8 @@ __all__ = [
 
 CERTIFICATE_LIFE: Final = timedelta(days=365)
 PROMISE: Final = "ledger"  # in the outbox: hand the log what was agreed on
-TRIES: Final = 20  # of setting up one entry while other processes do the same
+TRIES: Final = 20  # of setting up one entry while other processes do the same, or the log takes its time
+PAUSE: Final = 0.5  # seconds between them where it is the log
 TWO: Final = 2  # people behind a change, also where the log is content with one
 _ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
 
@@ -247,6 +250,10 @@ class Registry:
             if entry in await self._agreed():
                 await self._hand_over_now()  # whoever agreed on it may not have come to that yet
                 return False
+            if isinstance(entry, RelyingParty) and not await self._registrar_lives() and await self.unsettled():
+                await self._hand_over_now()  # agreed on, and in no block that is final yet
+                await asyncio.sleep(PAUSE)
+                continue
             id = await self.propose(entry, governors[0])
             if entry in await self._agreed():  # while we signed, another process brought it about
                 await self.reject(id, governors[0])
@@ -416,6 +423,10 @@ class Registry:
         if not any(one.standing and one.voice == by.voice for one in state.governors.values()):
             raise Refused(Code.NOT_ALLOWED, f"the trust log has no standing governor with the key of {by.id}")
         return state
+
+    async def _registrar_lives(self) -> bool:
+        known = (await self._ledger.state()).parties.get(digest_of(self._registrar().party))
+        return known is not None and known.live(int(self._clock.now().timestamp()))
 
     def _registrar(self) -> AccessCa:
         if self._access is None:

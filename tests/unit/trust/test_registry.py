@@ -349,6 +349,19 @@ async def test_a_country_can_be_founded_while_the_log_is_away(registry: Registry
     assert set(await registry.entries()) == {ISSUER, PROVIDER, ACCESS, shop()}
 
 
+async def test_founding_waits_for_the_access_authority_to_be_final(db: Db, clock: MovableClock, ledger: Away) -> None:
+    """A log whose blocks take their time: shops come after who answers for them."""
+    ledger.away = True
+    made = registry_on(db, clock, ledger)
+
+    async def back() -> None:
+        await ledger.asked.wait()
+        ledger.away = False
+
+    await asyncio.gather(made.ensure([ACCESS, shop()], ONE, OTHER), back())
+    assert await shops(made) == [shop()]
+
+
 async def test_an_answer_of_the_log_that_was_lost_changes_nothing(registry: Registry, ledger: Away) -> None:
     ledger.lost = ledger.away = True
     assert await registry.approve(await registry.propose(shop(), ONE), OTHER) == Agreed(0, holds=False)
