@@ -162,7 +162,7 @@ def test_our_steps_accept_what_their_holders_show(node: Node) -> None:
     for card in (by_node(node), by_python(), ours().encode()):
         holder = SDJWTHolder(card)
         holder.create_presentation(BOTH, NONCE, ASK.client_id, jwk(HOLDER, True), "ES256")
-        for answer in (present(node, card, BOTH), holder.sd_jwt_presentation):
+        for answer in (present(node, card, BOTH, iat=int(just_now().timestamp())), holder.sd_jwt_presentation):
             verified = check(Shown(Format.SD_JWT, answer), ASK, trusted(), just_now())
             assert verified.claims["name"] == PERSON["name"]
             assert str(verified.claims["birth_date"]) == PERSON["birth_date"]
