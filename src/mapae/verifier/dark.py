@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx
@@ -39,6 +39,8 @@ from mapae.verifier.offline import Known, Light, Offline, Tier, clock, light, re
 from mapae.verifier.standing import StatusLists, Unreachable
 from mapae.verifier.steps import Examined, Listed
 
+PATIENCE: Final = 2.0  # seconds to wait for the trust list where there is a pack
+QUIET: Final = timedelta(seconds=30)
 BREATH: Final = 20_000  # tags made before others get their turn
 TrustSource = Callable[[], Awaitable[TrustList]]
 _WORST: Final = (Tier.FULL, Tier.MARKED, Tier.YOUNG)
@@ -72,6 +74,7 @@ class Basement:
         self._registered: tuple[RelyingParty, ...] = ()
         self._seen: TrustList | None = None
         self._heard: datetime | None = None  # when the publisher last answered well
+        self._silent: datetime | None = None  # when the trust list was last asked for in vain
         self.lists: StatusLists | None = None  # what comes from issuers themselves
         self._looked: dict[str, StatusList] = {}
         self._older: Opened | None = None
@@ -111,6 +114,7 @@ class Basement:
             raise
         self._taken()
         self._heard = self._clock.now()
+        self._silent = None
         return fetched
 
     def now(self) -> datetime:
@@ -139,16 +143,35 @@ class Basement:
     # --- trust --------------------------------------------------------------------------------------------------------
 
     async def trust(self) -> TrustList:
-        """The trust list from the network, or where it cannot be had the pack's. Raises Refused(UNAVAILABLE)."""
-        try:
-            found = await self._online()
-        except Refused as refused:
-            if refused.code is not Code.UNAVAILABLE or self._list is None:
-                raise
-            return self._list
+        """The trust list from the network; where it cannot be had, or not soon, the last one while it is in date, then
+        the pack's. Raises Refused(UNAVAILABLE)."""
+        found = await (self._online() if self._list is None else self._soon())
+        if found is None:
+            kept, now = self._seen, self._clock.now().timestamp()
+            return kept if kept is not None and kept.exp > now else self._list  # type: ignore[return-value]
         if found is not self._seen:
             self._seen = found
             self._remember(found)
+        return found
+
+    async def _soon(self) -> TrustList | None:
+        """None: nobody answers, or not for a while. A customer does not wait for that time and again: `QUIET` from now
+        nobody is asked, unless a pack comes first."""
+        now = self._clock.now()
+        if self._silent is not None and timedelta(0) <= now - self._silent < QUIET:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._online()
+        except TimeoutError:
+            self._silent = self._clock.now()
+            return None
+        except Refused as refused:
+            if refused.code is not Code.UNAVAILABLE:
+                raise
+            self._silent, self._seen = self._clock.now(), None  # the last one is over
+            return None
+        self._silent = None
         return found
 
     def is_ours(self, trusted: TrustList) -> bool:
@@ -172,7 +195,7 @@ class Basement:
     # --- a check ------------------------------------------------------------------------------------------------------
 
     async def check(
-        self, asked: Asked, token: Any, purpose: Purpose, lists: StatusLists
+        self, asked: Asked, token: Any, purpose: Purpose, lists: StatusLists, *, ask: bool = True
     ) -> tuple[Answer, Offline, tuple[Examined, ...]]:
         """All six steps on the pack's trust; a status list is asked for once more, then it is the last one heard or the
         pack's, whichever is newer. Raises Refused with `step`."""
@@ -190,7 +213,7 @@ class Basement:
                 if examined.status is None:
                     grounds.append(known.standing(None, purpose, now))
                     continue
-                listed, heard = await self._listed(known, examined, trusted.lists, lists, purpose)
+                listed, heard = await self._listed(known, examined, trusted.lists, lists, purpose, ask)
                 grounds.append(known.standing(examined.status.uri, purpose, now, heard))
                 if listed is not None:
                     found[examined.status.uri] = listed
@@ -198,12 +221,20 @@ class Basement:
         return answer, _weakest(grounds), tuple(one for _, one in halfway)
 
     async def _listed(
-        self, known: Known, examined: Examined, packed: Mapping[str, Listed], lists: StatusLists, purpose: Purpose
+        self,
+        known: Known,
+        examined: Examined,
+        packed: Mapping[str, Listed],
+        lists: StatusLists,
+        purpose: Purpose,
+        ask: bool,
     ) -> tuple[Listed | None, datetime | None]:
         """The list for one copy, and when its issuer was heard of it if that was later than the pack."""
         assert examined.status is not None
         uri = examined.status.uri
         try:
+            if not ask:
+                raise Unreachable
             answered = await lists.listed(examined.status, examined.issuer)
             return answered[uri], self.now()
         except Unreachable:

@@ -327,13 +327,14 @@ class Questions:
         once = asked.asked(tie)
         if basement is None or purpose is None or manner.anchors:
             return await self._check_online(once, token, trusted, manner), None, ()
-        if not basement.is_ours(trusted):
-            try:
-                return await self._check_online(once, token, trusted, manner), None, ()
-            except Unreachable as gone:
-                if basement.state() is None:
-                    raise gone from None
-        return await basement.check(once, token, purpose, self._lists)
+        if basement.is_ours(trusted):
+            return await basement.check(once, token, purpose, self._lists)
+        try:
+            return await self._check_online(once, token, trusted, manner), None, ()
+        except Unreachable as gone:
+            if basement.state() is None:
+                raise gone from None
+        return await basement.check(once, token, purpose, self._lists, ask=False)  # the customer has waited for that
 
     async def _check_online(self, asked: Asked, token: Any, trusted: TrustList, manner: Manner) -> Answer:
         halfway = examine_answer(token, asked, self._trusted(trusted, manner), self._clock.now())

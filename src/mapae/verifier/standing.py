@@ -88,7 +88,7 @@ class StatusLists:
                 place.held = place.missed_at = None
             if place.must_ask(now):
                 answered = await self._ask(uri, place.held, issuer, now)
-                place.held, place.missed_at = answered or place.held, None if answered else now
+                place.held, place.missed_at = answered or place.held, None if answered else self._clock.now()
             held = place.held
         if held is None or now > _good_until(held):
             raise Unreachable

@@ -187,6 +187,21 @@ async def test_only_the_trust_list_is_dark(dark: Dark) -> None:
     assert (await dark.check()).code == Code.SUSPENDED.value
 
 
+async def test_nobody_waits_for_a_network_that_swallows_everything(dark: Dark) -> None:
+    """A captive network answers nothing and refuses nothing. The first customer waits a moment, the next do not; when a
+    pack comes, the network is asked again at once."""
+    dark.shop.lists.swallowed = 0
+    known = await dark.basement.trust()
+    assert known.relying_parties and not dark.basement.is_ours(known)  # the last one, still in date
+    assert await dark.basement.trust() is known and dark.shop.lists.swallowed == 1
+    dark.shop.clock.advance(days=40)
+    assert dark.basement.is_ours(await dark.basement.trust())
+    assert dark.shop.lists.swallowed == 2
+    dark.shop.lists.swallowed = None
+    await dark.basement.refresh()
+    assert not dark.basement.is_ours(await dark.basement.trust())
+
+
 async def test_a_lock_heard_of_after_the_pack_was_made_still_counts_in_the_dark(dark: Dark) -> None:
     """The pack is of five minutes before; the list this process last had from the issuer is newer."""
     dark.shop.lists.standing = status.SUSPENDED
