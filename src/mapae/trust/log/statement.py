@@ -6,7 +6,7 @@ that digest.
 
 Promises: what is read says exactly one act, signed by the key in its header; there is one spelling, so nothing but the
 act fits in. Trusts: nobody: whose key it is, the state of the log says. Keeps: nothing. Refuses: other members, another
-order, spaces, a signature that does not fit, a statement for another log.
+order, spaces, a signature that does not fit or is not the smaller of its two spellings, a statement for another log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.formats.jose import Jws, PublicKey, Signing, b64u, encode_json, sign_jws
+from mapae.formats.jose import Jws, PublicKey, Signing, b64u, encode_json, sign_jws, unb64u
+from mapae.formats.p256 import N
 from mapae.trust.log import acts
 from mapae.trust.log.acts import Act
 
@@ -53,7 +54,7 @@ class Approval(msgspec.Struct, frozen=True):
 def make(act_name: str, args: Mapping[str, Any], origin: str, signer: Signing, now: int) -> str:
     """`args` as in `acts.args`. The act is this with `digest` of what comes back as its statement."""
     claims = _claims(act_name, args, origin, now)
-    return sign_jws(signer, {"typ": TYP, "jwk": PublicKey.from_jwk(signer.jwk).jwk}, claims)
+    return _signed(signer, TYP, claims)
 
 
 def digest(jws: str) -> bytes:
@@ -64,7 +65,7 @@ def digest(jws: str) -> bytes:
 def approve(statement: bytes, signer: Signing, now: int) -> str:
     """A governor's agreement with the statement of this digest."""
     claims = {"approves": statement.hex(), "iat": now}
-    return sign_jws(signer, {"typ": TYP_APPROVAL, "jwk": PublicKey.from_jwk(signer.jwk).jwk}, claims)
+    return _signed(signer, TYP_APPROVAL, claims)
 
 
 def read(jws: str, origin: str | None = None) -> Said:
@@ -97,6 +98,19 @@ def must_say(jws: str, act: Act, origin: str | None = None) -> Said:
     return said
 
 
+def smaller(jws: str) -> str:
+    """The same with the smaller s. Where s fits, n - s fits too (SEC 1 4.1.4), and it takes no key to write it: without
+    this rule anybody could turn what was signed once into a second statement, or a void vote into a fresh one."""
+    signed, _, seal = jws.rpartition(".")
+    raw = unb64u(seal)
+    s = int.from_bytes(raw[32:])
+    return f"{signed}.{b64u(raw[:32] + (N - s).to_bytes(32))}" if N // 2 < s < N else jws
+
+
+def _signed(signer: Signing, typ: str, claims: Mapping[str, Any]) -> str:
+    return smaller(sign_jws(signer, {"typ": typ, "jwk": PublicKey.from_jwk(signer.jwk).jwk}, claims))
+
+
 def _open(jws: str, typ: str) -> tuple[dict[str, Any], bytes]:
     """The payload, and the thumbprint of the key that signed it."""
     token = Jws.parse(jws, typ=typ, limit=LIMIT)
@@ -105,6 +119,8 @@ def _open(jws: str, typ: str) -> tuple[dict[str, Any], bytes]:
     if jws.split(".")[0] != b64u(encode_json({"alg": "ES256", "typ": typ, "jwk": key.jwk})):
         raise Refused(Code.MALFORMED, "a statement's header is not in its one spelling")
     token.verify(key)
+    if smaller(jws) != jws:
+        raise Refused(Code.MALFORMED, "a statement's signature is not in its one spelling")
     return token.claims(), key.thumbprint_raw
 
 

@@ -7,7 +7,7 @@ import pytest
 from hands import Hand, refuses
 from logged import NOW, digest
 from mapae.errors import Code
-from mapae.formats import jose
+from mapae.formats import jose, p256
 from mapae.trust.log import acts, statement
 
 ORIGIN = "mapae.example/trust/log/registry"
@@ -18,7 +18,15 @@ ARGS = acts.args(acts.PutKey(digest("p"), digest("k"), 2, 0, NOW + 9, digest("s"
 def made(**change) -> str:
     header = {"typ": statement.TYP, "jwk": PARTY.jwk} | change.pop("header", {})
     claims = {"act": "put_key", "args": ARGS, "log": ORIGIN, "iat": NOW} | change
-    return jose.sign_jws(PARTY, header, {name: value for name, value in claims.items() if value is not None})
+    said = {name: value for name, value in claims.items() if value is not None}
+    return statement.smaller(jose.sign_jws(PARTY, header, said))
+
+
+def other_s(jws: str) -> str:
+    """What anybody can make of a signature without its key: it fits as well."""
+    said, _, signature = jws.rpartition(".")
+    raw = jose.unb64u(signature)
+    return f"{said}.{jose.b64u(raw[:32] + (p256.N - int.from_bytes(raw[32:])).to_bytes(32))}"
 
 
 def test_a_statement_says_the_act_and_whose_voice_it_is():
@@ -73,6 +81,23 @@ def test_a_statement_has_one_spelling():
     for written in (payload + b" ", payload.replace(b'"put_key"', b'"put\\u005fkey"')):
         with refuses(Code.MALFORMED, "spelling"):
             statement.read(jose.sign_jws(PARTY, {"typ": statement.TYP, "jwk": PARTY.jwk}, written))
+
+
+def test_nobody_makes_a_second_statement_or_vote_of_what_was_signed_once():
+    """ECDSA takes n - s for s. A statement used once, or a vote that is void, would come back under another digest."""
+    said, vote = statement.make("put_key", ARGS, ORIGIN, PARTY, NOW), statement.approve(digest("s"), OTHER, NOW)
+    for jws, read, key in ((said, statement.read, PARTY.key), (vote, statement.read_approval, OTHER.key)):
+        read(jws)
+        signed, _, seal = other_s(jws).rpartition(".")
+        key.verify(jose.unb64u(seal), signed.encode())
+        with refuses(Code.MALFORMED, "signature is not in its one spelling"):
+            read(other_s(jws))
+
+
+@pytest.mark.parametrize("count", range(8))
+def test_whichever_s_a_signer_comes_up_with_the_smaller_is_written(count):
+    statement.read(statement.make("put_key", ARGS, ORIGIN, PARTY, NOW + count))
+    statement.read_approval(statement.approve(digest("s"), OTHER, NOW + count))
 
 
 def test_a_signature_that_does_not_fit_is_refused_and_so_is_what_is_too_long():
