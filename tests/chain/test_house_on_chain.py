@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -123,6 +122,11 @@ def test_every_entry_a_house_made_on_chain_was_asked_for_and_a_fork_raises_the_a
     code, said = _mapae("ledger", "status", "--config", str(config))
     assert code == 0 and "single operator" in said, said
 
+    place = Place.parse(settings.ledger)
+    assert place.url == free_node.url and place.since == 1 and Place.parse(place.setting()) == place
+    again = CliRunner().invoke(app, ["ledger", "deploy", "--node", free_node.url, "--config", str(config), "--apply"])
+    assert again.exit_code != 0 and "has a log already" in str(again.exception)
+
     async def wound_back(house: House) -> None:
         before = (await house.checkpoints.published(Log.REGISTRY)).note
         free_node.ask("evm_revert", start)
@@ -134,16 +138,3 @@ def test_every_entry_a_house_made_on_chain_was_asked_for_and_a_fork_raises_the_a
         assert (await _public(house, "/trust/list")).status_code == 200
 
     asyncio.run(_in(settings, wound_back))
-
-
-def test_a_second_log_beside_the_first_is_not_deployed(free_node: Anvil, tmp_path: Path) -> None:
-    settings, config = _deployed(free_node, tmp_path)
-    place = Place.parse(settings.ledger)
-    assert place.url == free_node.url and place.since == 1 and Place.parse(place.setting()) == place
-
-    async def founding(house: House) -> None:
-        pass
-
-    asyncio.run(_in(msgspec.structs.replace(settings, roles=("trust",)), founding))
-    done = CliRunner().invoke(app, ["ledger", "deploy", "--node", free_node.url, "--config", str(config), "--apply"])
-    assert done.exit_code != 0 and "has a log already" in str(done.exception)

@@ -35,6 +35,7 @@ from mapae.trust.log.tree import Frontier, leaf_hash
 
 FIRST_LOOK: Final = 0.05  # seconds until the network is asked again whether it has taken something, growing to
 LAST_LOOK: Final = 1.0
+AWAY: Final = 10.0  # seconds a node that did not answer is not asked for what we know anyway
 BATCH: Final = 1_000  # entries put into the database at a time
 _log = structlog.get_logger("mapae.trust")
 
@@ -53,7 +54,7 @@ class EvmLedger:
         self._block: int | None = None  # everything up to here has been read
         self._grace = grace
         self._assured: Assurance | None = None
-        self._looked_at: float | None = None
+        self._looking, self._next_look = asyncio.Lock(), 0.0
         self._behind_since: float | None = None
         self._turn = asyncio.Lock()
         self._sending: dict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)  # one call of an account after the other
@@ -171,16 +172,19 @@ class EvmLedger:
     # --- following the network ----------------------------------------------------------------------------------------
 
     async def _look_if_due(self) -> None:
-        """At most so often, because everybody asks; and a node that is away is not asked by each of them."""
-        now = asyncio.get_running_loop().time()
-        if self._looked_at is not None and now < self._looked_at + self._fresh:
-            return
-        try:
-            await self._look()
-        except Refused as refused:
-            if refused.code is not Code.UNAVAILABLE or not self._state.settled:
-                raise
-        self._looked_at = asyncio.get_running_loop().time()
+        """At most so often, because everybody asks; one looks for all who wait; and a node that is away, or hangs, is
+        left alone for a while."""
+        async with self._looking:
+            loop = asyncio.get_running_loop()
+            if loop.time() < self._next_look:
+                return
+            try:
+                await self._look()
+                self._next_look = loop.time() + self._fresh
+            except Refused as refused:
+                if refused.code is not Code.UNAVAILABLE or not self._state.settled:
+                    raise
+                self._next_look = loop.time() + AWAY
 
     async def _look(self) -> None:
         """1 our own copy  2 the network's final heads  3 nothing less than before  4 the entries between  5 which the
