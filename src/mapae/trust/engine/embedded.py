@@ -23,7 +23,7 @@ from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store as store
 from mapae.trust.engine import Assurance, Head, Receipt
-from mapae.trust.engine.heard import Heard, heard, is_vote, must_count, party_of
+from mapae.trust.engine.heard import Heard, heard, is_vote, must_be_stated, must_count, party_of
 from mapae.trust.ledger_store import Row
 from mapae.trust.log import statement
 from mapae.trust.log.acts import Act, act_id
@@ -180,8 +180,8 @@ class EmbeddedLedger:
         if sender in voters:
             return _Done(Receipt(act.KIND.log, None, now))
         must_count(said.signed, [vote.signed for vote in await store.votes_for(tx, act.statement)])
-        if said.approves and await store.statement(tx, act.statement) is None:
-            raise Refused(Code.NOT_FOUND, "the statement that is approved has not been handed in")
+        if said.approves:
+            must_be_stated(act, await store.statement(tx, act.statement), self.origin)
         decided = state.decide(act, sender, now)
         if not said.approves:
             await store.add_statement(tx, said.signed, now)

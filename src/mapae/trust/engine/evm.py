@@ -26,7 +26,7 @@ from mapae.trust import ledger_store as store
 from mapae.trust.engine import Assurance, Head, Receipt
 from mapae.trust.engine.chain import Chain
 from mapae.trust.engine.contract import Appended
-from mapae.trust.engine.heard import Heard, heard, is_vote, must_count, party_of
+from mapae.trust.engine.heard import Heard, heard, is_vote, must_be_stated, must_count, party_of
 from mapae.trust.ledger_store import Row
 from mapae.trust.log.acts import Act, act_id
 from mapae.trust.log.entry import Entry, Kind, Log
@@ -160,8 +160,8 @@ class EvmLedger:
         async def body(tx: Tx) -> None:
             if not said.approves:
                 await store.add_statement(tx, said.signed, now)
-            elif await store.statement(tx, act.statement) is None:
-                raise Refused(Code.NOT_FOUND, "the statement that is approved has not been handed in")
+            else:
+                must_be_stated(act, await store.statement(tx, act.statement), self.origin)
             if vote:
                 votes = await store.votes_for(tx, act.statement)
                 must_count(said.signed, [one.signed for one in votes if one.act != id])

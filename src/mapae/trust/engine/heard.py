@@ -1,8 +1,8 @@
 """Who asks for an act, and whether as a party or as one governor among several: the same for each engine.
 
 Promises: `heard` lets through only what somebody signed, for just this act. Trusts: nobody for the signature, the state
-for whose voice it is. Keeps: nothing. Refuses: a statement of something else, an approval of another statement, a vote
-that is void.
+for whose voice it is. Keeps: nothing. Refuses: a statement of something else, an approval of another statement or for
+another act than its statement's, a vote that is void.
 """
 
 from __future__ import annotations
@@ -47,6 +47,14 @@ def heard(act: Act, signed: str, origin: str) -> Heard:
     if approval.statement != act.statement:
         raise Refused(Code.NOT_ALLOWED, "this approves another statement")
     return Heard(signed, approval.voice, approves=True)
+
+
+def must_be_stated(act: Act, stated: str | None, origin: str) -> None:
+    """What is approved was handed in before, and asks for just this act. An approval names the statement alone; the act
+    beside it is the word of whoever hands both in, and approvals are public."""
+    if stated is None:
+        raise Refused(Code.NOT_FOUND, "the statement that is approved has not been handed in")
+    statement.must_say(stated, act, origin)
 
 
 def must_count(signed: str, before: Iterable[str]) -> None:

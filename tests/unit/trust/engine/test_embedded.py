@@ -13,7 +13,7 @@ from mapae.db import Db, connect, migrate
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
 from mapae.trust.engine.embedded import EmbeddedLedger
-from mapae.trust.log import statement
+from mapae.trust.log import acts, statement
 from mapae.trust.log.entry import Kind, Log
 from mapae.trust.log.rules import State
 
@@ -120,6 +120,24 @@ async def test_an_approval_before_its_statement_waits_for_it(trust: Db, cast: Ca
     assert refused.value.code is Code.NOT_FOUND
     await ledger.submit(act, signed)
     assert (await ledger.submit(act, approval)).index == 4
+
+
+async def test_an_approval_is_of_what_its_statement_says_and_of_nothing_else(trust: Db, cast: Cast) -> None:
+    """An approval names a statement; which act it is handed in with, anybody can choose. Neither are votes turned to
+    another act, nor does a party use up a statement that waits for votes."""
+    ledger = await cast.ledger(trust)
+    await cast.admit(ledger)
+    act, signed = cast.admission(party=digest("issuer:new"))
+    await ledger.submit(act, signed)
+    said = acts.args(act) | {"party": digest("issuer:thief").hex()}
+    turned = acts.of("put_party", said, act.statement)
+    used_up = acts.of("put_key", acts.args(cast.key("k")[0]), act.statement)
+    for other, by in ((turned, cast.governors[1]), (turned, cast.governors[2]), (used_up, cast.party)):
+        with pytest.raises(Refused) as refused:
+            await ledger.submit(other, statement.approve(act.statement, by, AT))
+        assert refused.value.code is Code.NOT_ALLOWED
+    assert (await ledger.submit(act, statement.approve(act.statement, cast.governors[1], AT))).index is not None
+    assert turned.party not in (await ledger.state()).parties
 
 
 async def test_votes_and_entries_outlive_the_process(trust: Db, cast: Cast) -> None:
