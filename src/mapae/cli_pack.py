@@ -82,7 +82,12 @@ def pack_fetch(
         except Refused as refused:
             _say(f"the pack in {folder} does not hold ({refused.code.value}: {refused.detail}); fetching it whole")
         async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
-            got = await keeper.fetch(http, url.rstrip("/"))
+            try:
+                got = await keeper.fetch(http, url.rstrip("/"))
+            except OSError as error:
+                raise Refused(
+                    Code.BAD_CONFIG, f"{folder} cannot be written: {error.strerror}; choose another"
+                ) from None
         if got.taken is None:
             typer.echo("nothing newer")
             return

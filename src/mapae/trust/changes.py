@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,7 +19,7 @@ import msgspec
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, Signing, unb64u
 from mapae.formats.x509 import leaf_key, life_of
-from mapae.trust.entries import Entry, Party, RelyingParty, digest_of, document, registry_id
+from mapae.trust.entries import Entry, Issuer, Party, RelyingParty, digest_of, document, registry_id
 from mapae.trust.log import acts, statement
 from mapae.trust.log.acts import Act, RevokeKey, RevokeReader
 from mapae.trust.log.entry import Reason
@@ -83,10 +83,31 @@ def striking_off(name: str, reason: Reason) -> Asked:
 def registration(entry: RelyingParty, proposal: str, registrar: str, until: int, state: Tables, now: int) -> Asked:
     """By the access authority, in whose name the governors agree."""
     must_speak(registrar, state, now)
+    if unb64u(entry.x509_hash) in _stolen(state):
+        raise Refused(Code.CONFLICT, "this certificate was revoked as stolen: certify another key, and name that one")
     return Asked("put_reader", {
         "registrar": digest_of(registrar).hex(), "reader": sha256(document(entry, proposal)).hexdigest(),
         "certificate": unb64u(entry.x509_hash).hex(), "valid_from": 0, "valid_until": until,
     })  # fmt: skip
+
+
+def _stolen(state: Tables) -> set[bytes]:
+    """Certificates of registrations that ended by compromise: registered again, they would be the thief's."""
+    ended = [state.readers.get(reader) for reader, end in state.readers_revoked.items()
+             if end.revoked.reason == Reason.COMPROMISED]  # fmt: skip
+    return {known.certificate for known in ended if known is not None}
+
+
+def must_be_its_own(entry: Entry, others: Iterable[Entry]) -> None:
+    """One certificate is one relying party's, and below one address lie one publisher's status lists: where two overlap
+    nobody could say whose a list is, and checkers would refuse every pack. `others`: under other ids."""
+    for other in others:
+        if isinstance(entry, RelyingParty) and isinstance(other, RelyingParty) and entry.x509_hash == other.x509_hash:
+            raise Refused(Code.CONFLICT, "another relying party has this certificate")
+        if isinstance(entry, Issuer) and isinstance(other, Issuer):
+            one, two = entry.status_prefix, other.status_prefix
+            if one.startswith(two) or two.startswith(one):
+                raise Refused(Code.CONFLICT, "another issuer's status lists lie at this address")
 
 
 def taking_back(registrar: str, reader: bytes, reason: Reason, since: int) -> Asked:

@@ -22,6 +22,7 @@ from mapae.formats.x509 import Anchors
 
 DOCUMENT_LIMIT: Final = 64 * 1024
 _ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
+_PREFIX = re.compile(r"https?://[^/?#\s]+/(?:[^?#\s]*/)?")
 _ACCOUNT = re.compile(r"|[0-9a-f]{40}")
 
 
@@ -127,8 +128,8 @@ def must_be_sound(entry: Entry) -> None:
             _must_be_anchors(entry.ca)
             _require(bool(entry.vcts or entry.doctypes), "an issuer issues something")
             _require(
-                entry.status_prefix.startswith(("https://", "http://")) and entry.status_prefix.endswith("/"),
-                "the status prefix is a URL that ends in a slash",
+                _PREFIX.fullmatch(entry.status_prefix) is not None,
+                "the status prefix is a URL with a host, that ends in a slash",
             )
         case WalletProvider() | AccessAuthority():
             _must_be_anchors(entry.ca)

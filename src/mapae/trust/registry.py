@@ -446,23 +446,17 @@ class Registry:
 
 
 def _must_still_fit(proposed: Proposal, before: list[Proposal]) -> None:
-    """1 nothing moved since  2 one certificate, one relying party."""
+    """1 nothing moved since  2 nothing of it is somebody else's."""
     standing = _standing(before)
     held = standing.get((proposed.kind, proposed.subject))
     if (held.approved if held is not None else 0) != proposed.replaces:
         raise Refused(Code.CONFLICT, "this entry was changed after the proposal was made")
-    if proposed.kind == "relying_party" and proposed.entry is not None:
-        asker = msgspec.json.decode(proposed.entry, type=RelyingParty)
-        for other in standing.values():
-            if other.entry is None or other.subject == proposed.subject or other.kind != proposed.kind:
-                continue
-            taken = _entry(other)
-            if (
-                isinstance(asker, RelyingParty)
-                and isinstance(taken, RelyingParty)
-                and taken.x509_hash == asker.x509_hash
-            ):
-                raise Refused(Code.CONFLICT, "another relying party has this certificate")
+    if proposed.kind in KINDS and proposed.entry is not None:
+        others = [
+            _entry(other) for other in standing.values()
+            if other.entry is not None and other.kind == proposed.kind and other.subject != proposed.subject
+        ]  # fmt: skip
+        changes.must_be_its_own(_entry(proposed), others)
 
 
 def _standing(changes: Iterable[Proposal]) -> dict[tuple[str, str], Proposal]:

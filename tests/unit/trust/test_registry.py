@@ -223,6 +223,25 @@ async def test_one_certificate_is_one_relying_party(registry: Registry) -> None:
     assert await refusal(registry.approve(other, OTHER)) is Code.CONFLICT
 
 
+@pytest.mark.parametrize("address", ["https://a.test/status/", "https://a.test/", "https://a.test/status/of/two/"])
+async def test_below_one_address_lie_one_issuers_status_lists(registry: Registry, address: str) -> None:
+    """Else checkers would refuse every pack from then on: nobody could say whose a list is."""
+    await registry.ensure([ISSUER], ONE, OTHER)
+    other = await registry.propose(msgspec.structs.replace(ISSUER, id="two", status_prefix=address), ONE)
+    assert await refusal(registry.approve(other, OTHER)) is Code.CONFLICT
+    fine = msgspec.structs.replace(ISSUER, id="two", status_prefix="https://a.test/status-of-two/")
+    assert await registry.ensure([fine], ONE, OTHER) == 1
+
+
+async def test_a_stolen_certificate_is_never_registered_again(registry: Registry) -> None:
+    """Whoever stole its key would ask in the relying party's name once more."""
+    await registry.ensure([shop()], ONE, OTHER)
+    stolen = await registry.propose_removal("relying_party", "shop", ONE, Reason.COMPROMISED)
+    await registry.approve(stolen, OTHER)
+    assert await refusal(registry.propose(shop(), ONE)) is Code.CONFLICT
+    await registry.ensure([shop(hash=b64u(bytes(31) + b"1"))], ONE, OTHER)
+
+
 async def test_a_replaced_registration_is_taken_back_in_the_log(registry: Registry, ledger: Away) -> None:
     """Its document is not believed any more; the certificate, which stays the same, goes on being its shop's."""
     await registry.ensure([shop()], ONE, OTHER)
