@@ -220,6 +220,8 @@ def trust_approve(
     async def work(house: House, registry: Registry) -> None:
         proposed, votes = await registry.proposal(id)
         _plan(f"agree, as {by}, with {', '.join(vote.governor for vote in votes)}: {_deed(proposed)}")
+        for line in _asked(votes[0].signed):
+            typer.echo(line)
         if _must_stop(apply):
             return
         typer.echo(_said(await registry.approve(id, _governor(house, by, key))))
@@ -450,6 +452,15 @@ def _deed(proposed: Proposal) -> str:
     if proposed.kind == "policy":
         return "give the log another policy"
     return f"{'strike off' if proposed.entry is None else 'enter'} {proposed.kind}:{proposed.subject}"
+
+
+def _asked(signed: str) -> list[str]:
+    """The statement itself: this is what an approval is of."""
+    from .trust.log import statement
+
+    said = statement.read(signed)
+    args = [f"  {name:<12}{value}" for name, value in said.args.items()]
+    return [f"  {'signed':<12}{said.act_name}, for {said.origin}", *args]
 
 
 def _lines(listed: TrustList, entries: Any) -> list[str]:

@@ -66,7 +66,8 @@ def test_a_shop_is_certified_proposed_approved_and_struck_off(desk: Desk, tmp_pa
     id = desk("propose", str(file), *ONE, "--apply").split()[-1]
     assert id in desk("waiting")
     assert desk.refused("approve", id, *ONE, "--apply").code is Code.NOT_ALLOWED
-    assert "plan: agree, as governor-2, with governor-1" in desk("approve", id, *OTHER)
+    plan = desk("approve", id, *OTHER)
+    assert "plan: agree, as governor-2, with governor-1" in plan and "signed      put_" in plan
     assert "it holds" in desk("approve", id, *OTHER, "--apply")
     assert "relying_party:corner_shop  Corner Shop  age" in desk("list")
     assert json.loads(desk("show", "relying_party:corner_shop"))["entry"]["x509_hash"] == hash

@@ -19,7 +19,7 @@ import msgspec
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, Signing, unb64u
 from mapae.formats.x509 import leaf_key, life_of
-from mapae.trust.entries import Entry, Issuer, Party, RelyingParty, digest_of, document, registry_id
+from mapae.trust.entries import KINDS, Entry, Issuer, Party, RelyingParty, digest_of, document, registry_id
 from mapae.trust.log import acts, statement
 from mapae.trust.log.acts import Act, RevokeKey, RevokeReader
 from mapae.trust.log.entry import Reason
@@ -57,10 +57,14 @@ def admission(entry: Party, proposal: str, state: Tables) -> Asked:
     name, known = registry_id(entry), state.parties.get(digest_of(registry_id(entry)))
     if known is not None and known.revoked is not None:
         raise Refused(Code.LEDGER_RULE, f"{name} was struck off, and that is final: propose it under a new id")
+    return _admitted(entry, proposal)
+
+
+def _admitted(entry: Party, proposal: str) -> Asked:
     voice = voice_of(entry)
     return Asked("put_party", {
-        "party": digest_of(name).hex(), "controller": entry.account or voice[-20:].hex(), "voice": voice.hex(),
-        "roles": int(ROLES[type(entry)]), "valid_from": 0,
+        "party": digest_of(registry_id(entry)).hex(), "controller": entry.account or voice[-20:].hex(),
+        "voice": voice.hex(), "roles": int(ROLES[type(entry)]), "valid_from": 0,
         "valid_until": max(int(life_of(der)[1].timestamp()) for der in entry.ca),
         "document": sha256(document(entry, proposal)).hexdigest(),
     })  # fmt: skip
@@ -149,6 +153,38 @@ def must_speak(registrar: str, state: Tables, now: int) -> None:
         raise Refused(
             Code.CONFLICT, f"the trust log has no live {registrar}, who would answer for relying parties: it goes first"
         )
+
+
+def must_mean(signed: str, kind: str, subject: str, entry: str | None, proposal: str, held: bytes | None) -> None:
+    """What was signed for a proposal asks for just what governors are shown of it. They approve the statement by its
+    digest, and whoever could write the registry's tables would else have them agree to another. `held`: the standing
+    registration, where the subject is a relying party."""
+    said, meant = statement.read(signed), _meant(kind, subject, entry, proposal, held)
+    if said.act_name != meant.name or any(said.args[name] != value for name, value in meant.args.items()):
+        raise Refused(Code.NOT_ALLOWED, "what was signed for this proposal asks for something else than it says")
+
+
+def _meant(kind: str, subject: str, entry: str | None, proposal: str, held: bytes | None) -> Asked:
+    """Those arguments that follow from what is shown."""
+    if kind == KEY:
+        return Asked("revoke_key", {"thumbprint": unb64u(subject).hex()})
+    if kind == GOVERNOR:
+        voice = {"voice": unb64u(msgspec.json.decode(entry, type=str)).hex()} if entry is not None else {}
+        return Asked("put_governor", {"standing": int(entry is not None), **voice})
+    if kind == POLICY:
+        policy = msgspec.json.decode(entry or '""', type=str)
+        return Asked("put_policy", {"document": sha256(policy.encode()).hexdigest()})
+    if entry is None:
+        if kind != "relying_party":
+            return Asked("revoke_party", {"party": digest_of(f"{kind}:{subject}").hex()})
+        return Asked("revoke_reader", {"reader": held.hex() if held is not None else ""})
+    written: Entry = msgspec.json.decode(entry, type=KINDS[kind])
+    if written.id != subject:
+        raise Refused(Code.NOT_ALLOWED, "the proposal's entry is of another id than it says")
+    if isinstance(written, RelyingParty):
+        reader = sha256(document(written, proposal)).hexdigest()
+        return Asked("put_reader", {"reader": reader, "certificate": unb64u(written.x509_hash).hex()})
+    return _admitted(written, proposal)
 
 
 def reader_of(entry: Entry, proposal: str) -> bytes:

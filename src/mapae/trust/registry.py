@@ -195,10 +195,11 @@ class Registry:
         proposed, votes = await self._open(self._db, id)
         if by.voice == votes[0].voice:
             raise Refused(Code.NOT_ALLOWED, "a second person has to approve")
+        before = await store.approved(self._db)
+        _must_mean(proposed, votes[0].signed, before)
         approval = statement.approve(statement.digest(votes[0].signed), by.signer, int(now.timestamp()))
         signed = [*(vote.signed for vote in votes), approval]
         missing = max(max(TWO, state.threshold) - len(signed), 0)
-        before = await store.approved(self._db)
         order = [] if missing else self._order(proposed, signed, before)
 
         async def body(tx: Tx) -> None:
@@ -457,6 +458,17 @@ def _must_still_fit(proposed: Proposal, before: list[Proposal]) -> None:
             if other.entry is not None and other.kind == proposed.kind and other.subject != proposed.subject
         ]  # fmt: skip
         changes.must_be_its_own(_entry(proposed), others)
+
+
+def _must_mean(proposed: Proposal, signed: str, before: list[Proposal]) -> None:
+    """The proposal is what its statement asks for: the statement is what will be approved."""
+    reader = None
+    if proposed.kind == "relying_party" and proposed.entry is None:
+        held = _standing(before).get((proposed.kind, proposed.subject))
+        if held is None or held.entry is None or held.approved != proposed.replaces:
+            raise Refused(Code.CONFLICT, "this entry was changed after the proposal was made")
+        reader = changes.reader_of(_entry(held), held.id)
+    changes.must_mean(signed, proposed.kind, proposed.subject, proposed.entry, proposed.id, reader)
 
 
 def _standing(changes: Iterable[Proposal]) -> dict[tuple[str, str], Proposal]:

@@ -12,12 +12,12 @@ import pytest
 from mapae.audit import events_about, first_broken_link
 from mapae.catalog import Words
 from mapae.clock import MovableClock, SeededDice
-from mapae.db import Body, Db, Row, Value
+from mapae.db import Body, Db, Row, Tx, Value
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.formats.x509 import Anchors, Profile, Subject, check_chain, x509_hash
 from mapae.keys import Signer
-from mapae.trust import ledger_store
+from mapae.trust import ledger_store, store
 from mapae.trust.entering import Voice
 from mapae.trust.entries import document
 from mapae.trust.log import statement
@@ -37,6 +37,7 @@ from mapae.trust.registry import (
 )  # fmt: skip
 from mapae.trust.signers import Purpose as Use
 from mapae.trust.signers import Reason as Why
+from mapae.trust.store import Proposal, Vote
 from trusting import (
     ACCESS_CA,
     ONE,
@@ -205,6 +206,42 @@ async def test_a_proposal_made_against_an_older_state_is_refused(registry: Regis
     await registry.approve(narrow, OTHER)
     assert await refusal(registry.approve(wide, OTHER)) is Code.CONFLICT
     assert await shops(registry) == [shop("shop", b64u(b"n" * 32))]
+
+
+def as_json(entry: object) -> str:
+    return msgspec.json.encode(entry).decode()
+
+
+SHOWN = {
+    "a shop, not a governor": ("relying_party", "shop", as_json(shop()), "governor"),
+    "a shop, not another certificate": ("relying_party", "shop", as_json(shop(hash=b64u(bytes(31) + b"2"))), "shop"),
+    "one shop by the name of another": ("relying_party", "other", as_json(shop()), "shop"),
+    "a governor, not another": ("governor", "kim", as_json(THIRD.signer.kid), "governor"),
+    "a policy, not another": ("policy", "policy", as_json("quorum none\n\n"), "policy"),
+    "the end of an issuer, not a beginning": ("issuer", "issuer", None, "issuer"),
+    "a key's end, not a policy": ("key", b64u(bytes(32)), None, "policy"),
+}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+async def test_nobody_approves_something_else_than_is_shown(registry: Registry, db: Db, what: str) -> None:
+    """Whoever writes the registry's tables, or has a program of his own, may show one thing and have signed another."""
+    kind, subject, entry, signed = SHOWN[what]
+    made = {
+        "governor": lambda: registry.propose_governor("kim", PublicKey.from_jwk(STRANGER.signer.jwk), ONE),
+        "policy": lambda: registry.propose_policy("quorum none\n", 2, 0, ONE),
+        "shop": lambda: registry.propose(shop(), ONE),
+        "issuer": lambda: registry.propose(ISSUER, ONE),
+    }
+    true, [vote] = await registry.proposal(await made[signed]())
+    await db.write(lambda tx: put_in(tx, Proposal("false", kind, subject, entry, 0, ONE.id, START), vote))
+    assert await refusal(registry.approve("false", OTHER)) is Code.NOT_ALLOWED
+    assert await registry.approve(true.id, OTHER) == HOLDS
+
+
+async def put_in(tx: Tx, proposed: Proposal, vote: Vote) -> None:
+    await store.add_proposal(tx, proposed)
+    await store.add_vote(tx, proposed.id, 0, vote, START)
 
 
 async def test_two_approvals_at_once_decide_once(registry: Registry, ledger: Away) -> None:
