@@ -68,13 +68,16 @@ class World:
         self.rest: House
 
     @classmethod
-    async def make(cls, data: str, country: str, database: str = "", lines: Lines | None = None) -> World:
+    async def make(
+        cls, data: str, country: str, database: str = "", lines: Lines | None = None, *, base: str = BASE,
+        clock: MovableClock | None = None,
+    ) -> World:  # fmt: skip
         """Found the country with everything in one house, as any installation is, and part it."""
-        settings = demo_settings(base_url=BASE, data=data, country=country, database=database)
+        settings = demo_settings(base_url=base, data=data, country=country, database=database)
         pack = parse_country(country_tree(country))
         nationwide = max(phase.starts for phase in pack.phases) if pack.phases else date(2026, 1, 1)
         start = datetime.combine(nationwide, time(3), UTC) + timedelta(days=90)
-        world = cls(settings, pack, MovableClock(start), lines or Lines())
+        world = cls(settings, pack, clock or MovableClock(start), lines or Lines())
         whole = await open_house(settings, clock=world.clock, founding=found, rates=False)
         await Demo(whole).seed(residents=0)
         await whole.turn()
@@ -115,7 +118,7 @@ class World:
 
     def http(self, source: Part) -> httpx.AsyncClient:
         """Somebody's way to everybody else."""
-        return httpx.AsyncClient(transport=self.lines.of(source), base_url=BASE, timeout=10)
+        return httpx.AsyncClient(transport=self.lines.of(source), base_url=self.settings.base_url, timeout=10)
 
     # --- people -------------------------------------------------------------------------------------------------------
 
@@ -138,7 +141,7 @@ class World:
 
     async def citizen(self, who: Resident) -> Citizen:
         """A phone, a visit to the counter, a card."""
-        phone = await phone_of(self.http(Part.PEOPLE), BASE, self.clock, who)
+        phone = await phone_of(self.http(Part.PEOPLE), self.settings.base_url, self.clock, who)
         await visit(self.issuer, who, phone)
         hits = await self.rest.population.search(resident_number=who.number.written)
         return Citizen(who, phone, hits.hits[0].person)
