@@ -17,7 +17,7 @@ from mapae.ui.words import knows
 from mapae.verifier.dark import PackState
 from mapae.verifier.doubt import Doubtful
 from mapae.verifier.kiosk import Ended, Waiting
-from mapae.verifier.offline import Offline
+from mapae.verifier.offline import Offline, light
 from mapae.verifier.store import Outcome, Verdict
 
 _STEPS: Final = ("issuer", "seal", "holder", "dates", "standing", "request")
@@ -80,13 +80,16 @@ def doubts(found: Sequence[Doubtful], country: Country) -> list[dict[str, Any]]:
 
 
 def _grounds(offline: Offline) -> dict[str, Any]:
-    return {"tier": offline.tier.value, "trust": _age(offline.trust), "status": _age(offline.status)}
+    return {
+        "tier": offline.tier.value, "light": light(max(offline.trust, offline.status)).value,
+        "trust": _age(offline.trust), "status": _age(offline.status),
+    }  # fmt: skip
 
 
 def _age(seconds: int) -> tuple[str, int]:
     """A unit (`checker.age.<unit>`) and how many of it, never made younger by rounding."""
     if seconds < 2 * 3600:
-        return "minutes", -(-seconds // 60)
+        return "minutes", max(1, -(-seconds // 60))
     return ("hours", -(-seconds // 3600)) if seconds < 2 * 86_400 else ("days", -(-seconds // 86_400))
 
 
