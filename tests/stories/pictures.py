@@ -32,6 +32,7 @@ KEPT = frozenset(
         "wallet-deferred-ko-phone",
         "wallet-payment-en-phone",
         "wallet-stranger-ko-phone",
+        "wallet-registry-silent-en-phone",
         "wallet-lost-ko-phone",
         "wallet-lost-en-phone",
         # the desk
@@ -51,6 +52,11 @@ KEPT = frozenset(
         "checker-refused-ko-phone",
         "checker-refused-en-desktop",
         "checker-no-en-desktop",
+        "checker-dark-ready-ko-desktop",
+        "checker-dark-accepted-en-desktop",
+        "checker-dark-marked-ko-phone",
+        "checker-doubtful-ko-desktop",
+        "checker-doubtful-en-phone",
         # the portal
         "portal-lost-ko-phone",
         "portal-locked-en-desktop",
