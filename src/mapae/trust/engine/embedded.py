@@ -164,6 +164,8 @@ class EmbeddedLedger:
         """None: the state is not that of the database any more."""
         await tx.serial("ledger")
         state = self._state
+        if said.approves:
+            must_be_stated(act, await store.statement(tx, act.statement), self.origin)
         before = await store.entry_of(tx, act.statement)
         if before is not None:
             entry = Entry.parse(before.entry)
@@ -180,8 +182,6 @@ class EmbeddedLedger:
         if sender in voters:
             return _Done(Receipt(act.KIND.log, None, now))
         must_count(said.signed, [vote.signed for vote in await store.votes_for(tx, act.statement)])
-        if said.approves:
-            must_be_stated(act, await store.statement(tx, act.statement), self.origin)
         decided = state.decide(act, sender, now)
         if not said.approves:
             await store.add_statement(tx, said.signed, now)

@@ -138,6 +138,9 @@ async def test_an_approval_is_of_what_its_statement_says_and_of_nothing_else(tru
         assert refused.value.code is Code.NOT_ALLOWED
     assert (await ledger.submit(act, statement.approve(act.statement, cast.governors[1], AT))).index is not None
     assert turned.party not in (await ledger.state()).parties
+    with pytest.raises(Refused) as refused:  # nor does it get the receipt of what was done
+        await ledger.submit(turned, statement.approve(act.statement, cast.governors[2], AT))
+    assert refused.value.code is Code.NOT_ALLOWED
 
 
 async def test_votes_and_entries_outlive_the_process(trust: Db, cast: Cast) -> None:
