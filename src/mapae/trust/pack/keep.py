@@ -7,7 +7,8 @@
 
 Promises: what is in `pack` passed every step of `verify.py` and followed what was there before (`follow.py`); the clock
 never goes back, also over a restart. Trusts: the pinned policy; the network for nothing. Keeps: the folder above.
-Refuses: a pack that does not open, an older one, another history. The one it has stays in force then.
+Refuses: a pack that does not open, an older one, another history; any pack where the pinned policy was taken away. The
+one it has stays in force then.
 """
 
 from __future__ import annotations
@@ -104,6 +105,9 @@ class Keeper:
         """1 it opens under the pinned policy  2 it follows the one we have  3 it takes its place."""
         policy = self.policy
         first = policy is None
+        if policy is None and (self._folder / "pack").is_file():
+            # The policy is written before the first pack, so somebody took it away: this is no first use.
+            raise Refused(Code.BAD_CONFIG, "the policy this checker has pinned is gone: put it back beside the pack")
         if policy is None:  # trust on first use: the caller says so to a person
             policy = Policy.parse(pack.named(POLICY))
         opened = open_pack(pack, policy)

@@ -248,6 +248,20 @@ async def test_half_a_file_on_disk_is_refused_and_a_new_pack_is_taken(tmp_path: 
     assert (await again.fetch(Publisher(first).http, BASE)).taken is not None
 
 
+async def test_a_policy_that_was_taken_away_is_not_replaced_by_the_next_that_comes(
+    tmp_path: Path, nation: Nation
+) -> None:
+    """With a pack there, it is no first use: another country's would be pinned in its place."""
+    pack = await make(nation)
+    await keeper(tmp_path).take(pack)
+    (tmp_path / "policy").unlink()
+    with refuses(Code.BAD_CONFIG, "is gone"):
+        await keeper(tmp_path).take(await make(small()))
+    assert (tmp_path / "pack").read_bytes() == pack.encode() and not (tmp_path / "policy").exists()
+    await keeper(tmp_path, nation).take(pack)
+    assert (tmp_path / "policy").is_file()
+
+
 async def test_the_clock_is_kept_over_a_restart(tmp_path: Path, nation: Nation) -> None:
     mine = keeper(tmp_path, nation)
     await mine.take(await make(nation))
