@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 trust_app = typer.Typer(no_args_is_help=True, help="The registry: who may issue, who may ask, whose keys count.")
 
+LAST = 253_370_764_800  # the year 9999: a party may enter any number below 2^64 as an end, and a calendar ends there
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Data folder; default: that of the settings")]
 By = Annotated[str, typer.Option("--as", help="The governor who acts: governor-1")]
@@ -51,7 +52,7 @@ def trust_list(config: Config = None, data: Data = "") -> None:
     """Everybody who is in the registry now, and the certificates that count."""
 
     async def work(house: House, registry: Registry) -> None:
-        for line in _lines((await registry.published()).list, await registry.entries()):
+        for line in lines_of((await registry.published()).list, await registry.entries()):
             typer.echo(line)
 
     _on(config, data, work)
@@ -463,7 +464,7 @@ def _asked(signed: str) -> list[str]:
     return [f"  {'signed':<12}{said.act_name}, for {said.origin}", *args]
 
 
-def _lines(listed: TrustList, entries: Any) -> list[str]:
+def lines_of(listed: TrustList, entries: Any) -> list[str]:
     from .trust.entries import RelyingParty, registry_id
 
     lines = []
@@ -472,12 +473,16 @@ def _lines(listed: TrustList, entries: Any) -> list[str]:
         lines.append(f"{registry_id(entry)}  {entry.name.en}  {what}")
     for one in listed.signers:
         ended = f"  REVOKED {one.reason.value} since {_moment(one.since)}" if one.reason else ""
-        lines.append(f"{one.issuer}  {one.purpose.value}  {_hex(one.x5t)}  until {_moment(one.ends)}{ended}")
+        lines.append(f"{one.issuer}  {one.purpose.value}  {_hex(one.x5t)}  {_until(one.ends)}{ended}")
     for gone in listed.revoked_readers:
         lines.append(
             f"revoked registration  {gone.x509_hash or gone.reader}  {gone.reason.value} since {_moment(gone.since)}"
         )
     return lines
+
+
+def _until(end: int) -> str:
+    return f"until {_moment(end)}" if end < LAST else "without end"
 
 
 def _moment(at: datetime | int | None) -> str:

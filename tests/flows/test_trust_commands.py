@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
 from mapae.cli import app
+from mapae.cli_trust import lines_of
 from mapae.errors import Code, Refused
+from mapae.formats.jose import b64u
+from mapae.trust.publish import TrustList
+from mapae.trust.signers import Purpose, Signer
 
 
 class Desk:
@@ -130,3 +135,11 @@ def test_governors_and_the_policy_are_changed_by_governors(desk: Desk, tmp_path:
 def test_the_schemas_of_the_pack_are_in_the_log(desk: Desk) -> None:
     assert "not in the log" not in desk("schemas")
     assert len(desk("schemas").splitlines()) > 1
+
+
+def test_a_party_that_enters_a_time_beyond_the_calendar_does_not_stop_the_list():
+    """The log takes any number below 2^64."""
+    endless = Signer(issuer="issuer:x", x5t=b64u(bytes(32)), purpose=Purpose.DOCUMENT_SIGNER, starts=0, ends=2**64 - 1)
+    listed = TrustList.of([], seq=1, now=datetime(2026, 3, 2, tzinfo=UTC), life=timedelta(days=1), signers=[endless])
+    [line] = lines_of(listed, [])
+    assert line.endswith("  without end")
