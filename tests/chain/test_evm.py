@@ -145,6 +145,17 @@ async def test_what_nobody_signed_or_somebody_else_did_is_refused(world: World) 
         await ledger.submit(act, actors.approval(act))
 
 
+async def test_an_approval_moves_our_accounts_for_nothing_but_its_statement(world: World) -> None:
+    actors, ledger = world.actors, await world.ledger()
+    act, signed = actors.admission()
+    await ledger.submit(act, signed)
+    turned = acts.of("put_party", acts.args(act) | {"party": digest("issuer:thief").hex()}, act.statement)
+    for governor in (1, 2):
+        with refuses(Code.NOT_ALLOWED, "something else"):
+            await ledger.submit(turned, actors.approval(act, governor))
+    assert (await ledger.submit(act, actors.approval(act))).index == 4
+
+
 async def test_an_account_kept_elsewhere_is_not_acted_for(world: World) -> None:
     actors = world.actors
     await world.ledger()
