@@ -25,6 +25,7 @@ from bench import ROOT
 from mapae.app import open_house
 from mapae.cli import _listen, _run
 from mapae.demo import Demo, demo_settings, found
+from mapae.serving import LOOPBACK, bind
 
 PATIENCE = 120.0
 LOAD = ("/issuer/credential", "/verifier/responses/")
@@ -40,7 +41,8 @@ async def serve(base: str, data: str, port: int, residents: int, profile: str) -
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, switch.turn)
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, lambda: switch.turn(some=True))
         house.foundation.site = switch  # type: ignore[assignment]
-    await _listen(house, "127.0.0.1", port)
+    with bind(LOOPBACK, port) as listening:
+        await _listen(house, listening)
 
 
 class Switch:
