@@ -30,7 +30,10 @@ class SecretFiles:
     """The folder of one role. A secret is named by its URI, `file:<name>`, and its kind, the file's ending."""
 
     def __init__(self, folder: Path, passphrase: bytes) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Refused(Code.BAD_CONFIG, f"{folder} cannot hold keys: {error.strerror}; choose another") from None
         self._folder = folder
         self._cipher = AESGCM(_derived(self._salt(), passphrase))
 

@@ -111,3 +111,10 @@ def test_settings_that_name_no_key_stop_the_start(name: str, uri: str) -> None:
         checked(Settings(keys={name: uri}))
     assert refused.value.code is Code.BAD_CONFIG
     assert refused.value.detail.startswith("keys")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused) as refused:
+        KeyStore(tmp_path / "file" / "keys", b"p")
+    assert refused.value.code is Code.BAD_CONFIG and "file/keys cannot hold keys" in refused.value.detail
