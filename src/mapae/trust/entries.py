@@ -9,6 +9,7 @@ authority or a certificate hash that is none, a purpose without items, a second 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final, assert_never
@@ -21,6 +22,7 @@ from mapae.formats.jose import decode_json, unb64u
 from mapae.formats.x509 import Anchors
 
 DOCUMENT_LIMIT: Final = 64 * 1024
+LONGEST_TEXT: Final = 400
 _ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
 _PREFIX = re.compile(r"https?://[^/?#\s]+/(?:[^?#\s]*/)?")
 _ACCOUNT = re.compile(r"|[0-9a-f]{40}")
@@ -118,11 +120,14 @@ def registry_id(entry: Entry) -> str:
 def must_be_sound(entry: Entry) -> None:
     """What no entry may be, whoever approved it. MALFORMED, or BAD_CERTIFICATE for an authority that is none."""
     _require(_ID.fullmatch(entry.id) is not None, "an id is small letters, digits and . : / _ -")
+    _must_be_plain(entry.name)
     match entry:
         case RelyingParty():
             _require(len(unb64u(entry.x509_hash)) == 32, "the certificate hash is not a SHA-256")
             _require(len({p.id for p in entry.purposes}) == len(entry.purposes) > 0, "purposes must differ")
             for purpose in entry.purposes:
+                for words in (purpose.name, purpose.why, purpose.legal_basis, purpose.retention):
+                    _must_be_plain(words)
                 _require(len(set(purpose.items)) == len(purpose.items) > 0, "a purpose asks for each item once")
         case Issuer():
             _must_be_anchors(entry.ca)
@@ -136,6 +141,13 @@ def must_be_sound(entry: Entry) -> None:
     if not isinstance(entry, RelyingParty):
         _require(not entry.voice or len(unb64u(entry.voice)) == 32, "the voice is not a SHA-256")
         _require(_ACCOUNT.fullmatch(entry.account) is not None, "an account is 20 bytes in hexadecimal")
+
+
+def _must_be_plain(words: Words) -> None:
+    """Control and format characters can make a name read as another (Unicode UTS 55 2)."""
+    for text in (words.ko, words.en):
+        plain = all(unicodedata.category(one)[0] != "C" for one in text)
+        _require(plain and len(text) <= LONGEST_TEXT, "a text has a character that is not seen, or is too long")
 
 
 # --- the documents the log names --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from mapae.errors import Code, Refused
+from mapae.trust.engine.heard import is_void, is_vote
 from mapae.trust.log import statement
 from mapae.trust.log.acts import act_id
 from mapae.trust.log.entry import (
@@ -133,9 +134,11 @@ async def _replay(state: State, log: Log, raw: bytes, papers: Papers, origin: st
         return
     act = said.act(entry.statement)
     with state.trial():
-        for voice in [said.voice, *await _approving(papers, entry.statement)]:
+        for voice, iat in [(said.voice, said.iat), *await _approving(papers, entry.statement)]:
             sender = state.sender(voice, _party(state, entry))
             if sender is None or sender in state.votes.get(act_id(act, state.generation), ()):
+                continue
+            if is_vote(state, act, sender, entry.time) and is_void(iat, state):
                 continue
             made = state.apply(act, sender, entry.time)
             if made is not None:
@@ -163,7 +166,7 @@ async def _genesis(state: State, log: Log, raw: bytes, entry: Entry, said: Said,
     """The founders signed for the policy, and so for each other."""
     payload = entry.payload
     if isinstance(payload, GovernorSet):
-        signed = {said.voice, *await _approving(papers, entry.statement)}
+        signed = {said.voice, *(voice for voice, _ in await _approving(papers, entry.statement))}
         if payload.voice not in signed:
             raise Refused(Code.NOT_ALLOWED, "a founding governor has not signed")
     if isinstance(payload, PolicySet):
@@ -173,8 +176,8 @@ async def _genesis(state: State, log: Log, raw: bytes, entry: Entry, said: Said,
     state.fold(log, raw)
 
 
-async def _approving(papers: Papers, digest: bytes) -> list[bytes]:
-    """Voices of the approvals that hold."""
+async def _approving(papers: Papers, digest: bytes) -> list[tuple[bytes, int]]:
+    """Voices of the approvals that hold, and when each was signed."""
     voices = []
     for signed in await papers.approvals(digest):
         try:
@@ -182,5 +185,5 @@ async def _approving(papers: Papers, digest: bytes) -> list[bytes]:
         except Refused:
             continue  # the statement itself is among them; anything else counts for nothing
         if approval.statement == digest:
-            voices.append(approval.voice)
+            voices.append((approval.voice, approval.iat))
     return voices

@@ -71,6 +71,30 @@ async def test_a_log_by_the_rules_has_nothing_wrong(trust: Db) -> None:
     assert done.wrong == [] and done.entries == len(registry) + len(anchors) == 13
 
 
+async def test_a_vote_from_before_a_change_of_governors_makes_up_for_no_other(tmp_path: Path, cast: Cast) -> None:
+    """The operator has one old vote and one fresh one, and writes the deed itself."""
+    db = await connect(f"sqlite:///{tmp_path}/trust.db")
+    await migrate(db, "trust")
+    clock = MovableClock(START)
+    ledger = await cast.ledger(db, clock)
+    document = await db.write(lambda tx: ledger_store.add_document(tx, DOCUMENT, "application/json", AT))
+    act, signed = cast.admission(document=document)
+    await ledger.submit(act, signed)
+    clock.advance(seconds=10)
+    change, asked = cast.ask(cast.governors[0], "put_policy", document=document, threshold=2, delay=0)
+    await ledger.submit(change, asked)
+    await ledger.submit(change, statement.approve(change.statement, cast.governors[2], AT + 10))
+    await ledger.submit(act, statement.approve(act.statement, cast.governors[1], AT + 10))
+    state = await ledger.state()
+    with state.trial():
+        forged = state.apply(act, address(cast.governors[0]), AT + 20)
+    registry, anchors = await logs(db)
+    assert forged is not None
+    done = await found(db, [*registry, forged.encode()], anchors)
+    assert done.wrong[-1] == f"registry {len(registry)}: it was not signed by whoever may ask for it"
+    await db.close()
+
+
 async def test_an_entry_the_operator_made_up_is_found(trust: Db, cast: Cast) -> None:
     """Append-only, witnessed, and still nobody asked for it: the party's signature is missing."""
     registry, anchors = await logs(trust)

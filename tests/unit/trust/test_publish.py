@@ -15,6 +15,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, sign_jws
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer
+from mapae.trust.entries import must_be_sound
 from mapae.trust.publish import TYPE, AccessAuthority, Purpose, RelyingParty, TrustList
 from mapae.trust.reader import TrustReader
 
@@ -215,3 +216,13 @@ async def test_a_reader_recovers(reader: TrustReader, registry: Registry) -> Non
         await reader()
     registry.token = a_list(shop()).sign(KEY)
     assert (await reader()).relying_parties == (shop(),)
+
+
+@pytest.mark.parametrize(
+    "name", ["Bank\u202eknaB", "Bank\u200b", "Bank\nof", "B" * 401], ids=["turned", "unseen", "line", "long"]
+)
+def test_a_name_says_what_is_seen(name: str) -> None:
+    """A direction mark or an unseen space would make one member look like another in every list and wallet."""
+    with pytest.raises(Refused) as refused:
+        must_be_sound(msgspec.structs.replace(shop(), name=Words(ko="은행", en=name)))
+    assert refused.value.code is Code.MALFORMED

@@ -181,7 +181,8 @@ class EmbeddedLedger:
             raise Refused(Code.NOT_ALLOWED, "whoever signed this neither governs nor is the party")
         if sender in voters:
             return _Done(Receipt(act.KIND.log, None, now))
-        must_count(said.signed, [vote.signed for vote in await store.votes_for(tx, act.statement)])
+        if is_vote(state, act, sender, now):
+            must_count(said, [vote.signed for vote in await store.votes_for(tx, act.statement)], state)
         decided = state.decide(act, sender, now)
         if not said.approves:
             await store.add_statement(tx, said.signed, now)

@@ -164,7 +164,7 @@ class EvmLedger:
                 must_be_stated(act, await store.statement(tx, act.statement), self.origin)
             if vote:
                 votes = await store.votes_for(tx, act.statement)
-                must_count(said.signed, [one.signed for one in votes if one.act != id])
+                must_count(said, [one.signed for one in votes if one.act != id], self._state)
                 await store.add_vote(tx, store.Vote(id, sender, act.statement, said.signed, now))
 
         await self._db.write(body)

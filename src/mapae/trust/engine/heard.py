@@ -37,16 +37,18 @@ class Heard:
     signed: str
     voice: bytes
     approves: bool
+    iat: int  # when it says that it was signed
 
 
 def heard(act: Act, signed: str, origin: str) -> Heard:
     """The statement the act names, which says just this act; or an approval of it."""
     if statement.digest(signed) == act.statement:
-        return Heard(signed, statement.must_say(signed, act, origin).voice, approves=False)
+        said = statement.must_say(signed, act, origin)
+        return Heard(signed, said.voice, approves=False, iat=said.iat)
     approval = statement.read_approval(signed)
     if approval.statement != act.statement:
         raise Refused(Code.NOT_ALLOWED, "this approves another statement")
-    return Heard(signed, approval.voice, approves=True)
+    return Heard(signed, approval.voice, approves=True, iat=approval.iat)
 
 
 def must_be_stated(act: Act, stated: str | None, origin: str) -> None:
@@ -57,11 +59,18 @@ def must_be_stated(act: Act, stated: str | None, origin: str) -> None:
     statement.must_say(stated, act, origin)
 
 
-def must_count(signed: str, before: Iterable[str]) -> None:
+def must_count(said: Heard, before: Iterable[str], state: State) -> None:
     """A vote given under other governors or another policy is void. What was signed is public, so that anybody could
-    hand it in again: whoever still means it signs anew. `before`: what was counted for other acts."""
-    if signed in before:
+    hand it in again, or for the first time: whoever still means it signs anew. `before`: what was counted for other
+    acts."""
+    if said.signed in before or is_void(said.iat, state):
         raise Refused(Code.LEDGER_RULE, "vote void")
+
+
+def is_void(iat: int, state: State) -> bool:
+    """Of a governor's vote: signed before the governors or the policy last changed. The same for engines and monitors,
+    so that nobody who runs a log can make up for a missing vote with one from before."""
+    return iat < state.governed_at
 
 
 def party_of(state: State, act: Act) -> bytes | None:

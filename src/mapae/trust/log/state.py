@@ -122,6 +122,7 @@ class Tables:
         self.policy = PolicySet(bytes(32), 0, 0)
         self.settled = False  # genesis is over: there is a policy
         self.generation = 0  # executed changes of governors and policy
+        self.governed_at = 0  # when the last of them was entered
         self.parties: dict[bytes, Party] = {}
         self.keys: dict[bytes, Key] = {}
         self.schemas: dict[bytes, Schema] = {}
@@ -220,19 +221,18 @@ class Tables:
                 self._put(self.schemas, subject, gone)
             case GovernorSet(voice, standing):
                 self._put(self.governors, subject, Governor(voice, standing == 1))
-                self._next_generation()
+                self._next_generation(entry.time)
             case PolicySet():
                 self.policy = said
-                self._next_generation()
+                self._next_generation(entry.time)
                 self.settled = True
             case _:
                 assert_never(said)
 
-    def _next_generation(self) -> None:
+    def _next_generation(self, now: int) -> None:
         """Whoever voted did so under other governors, or another threshold."""
         if self.settled:
-            self.generation += 1
-            self.votes = {}
+            self.generation, self.governed_at, self.votes = self.generation + 1, now, {}
 
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         """None: take out."""
@@ -246,14 +246,14 @@ class Tables:
         outer, self._undo = self._undo, []
         undo = self._undo
         frontiers, times = [frontier.copy() for frontier in self._frontiers], self.times[:]
-        plain = self.policy, self.settled, self.generation, self.votes
+        plain = self.policy, self.settled, self.generation, self.governed_at, self.votes
         try:
             yield
         except BaseException:  # also a task that is cancelled: what was not committed must not be believed
             for table, key, value in reversed(undo):
                 _set(table, key, value)
             self._frontiers[:], self.times = frontiers, times
-            self.policy, self.settled, self.generation, self.votes = plain
+            self.policy, self.settled, self.generation, self.governed_at, self.votes = plain
             raise
         else:
             if outer is not None:

@@ -179,6 +179,26 @@ async def test_a_vote_under_another_policy_is_void_and_nobody_can_hand_it_in_aga
     assert done.index == 6 and act.party in (await ledger.state()).parties
 
 
+async def test_a_vote_signed_before_a_change_counts_no_more_though_nobody_has_seen_it(trust: Db, cast: Cast) -> None:
+    """Else whoever runs the log could keep one back, and make up with it for a vote that is missing later."""
+    clock = MovableClock(START)
+    ledger = await cast.ledger(trust, clock)
+    act, signed = cast.admission()
+    party, unseen = cast.ask(cast.governors[0], "revoke_party", party=digest("other"), reason=2)
+    await ledger.submit(act, signed)
+    kept_back = statement.approve(act.statement, cast.governors[1], AT)
+    clock.advance(seconds=10)
+    change, asked = cast.ask(cast.governors[0], "put_policy", document=digest("p"), threshold=2, delay=0)
+    await ledger.submit(change, asked)
+    await ledger.submit(change, statement.approve(change.statement, cast.governors[2], AT + 10))
+    for deed, vote in ((act, kept_back), (party, unseen)):
+        with pytest.raises(Refused) as refused:
+            await ledger.submit(deed, vote)
+        assert (refused.value.code, refused.value.detail) == (Code.LEDGER_RULE, "vote void")
+    fresh = statement.approve(act.statement, cast.governors[1], AT + 10)
+    assert (await ledger.submit(act, fresh)).index is None, "one vote of two"
+
+
 async def test_a_clock_that_runs_backwards_does_not_take_the_log_along(trust: Db, cast: Cast) -> None:
     clock = MovableClock(START)
     ledger = await cast.ledger(trust, clock)
