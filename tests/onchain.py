@@ -46,7 +46,8 @@ class Actor:
 
 @dataclass
 class Actors:
-    """`now`: the time statements say they were made at; the chain has its own."""
+    """`now`: the time their terms count from; the chain has its own, and moves on with each block. What they sign is
+    dated an hour later, so that no change of governors comes after it by the chain's clock alone."""
 
     now: int
     governors: list[Actor] = field(default_factory=lambda: [Actor() for _ in range(3)])
@@ -71,11 +72,11 @@ class Actors:
     def ask(self, who: Actor, name: str, **args: Any) -> tuple[Act, str]:
         """The act of this name as this actor asks for it, and the statement."""
         said = {key: value.hex() if isinstance(value, bytes) else value for key, value in args.items()}
-        signed = statement.make(name, said, ORIGIN, who.signer, self.now)
+        signed = statement.make(name, said, ORIGIN, who.signer, self.now + 3600)
         return acts.of(name, said, statement.digest(signed)), signed
 
     def approval(self, act: Act, governor: int = 1) -> str:
-        return statement.approve(act.statement, self.governors[governor].signer, self.now)
+        return statement.approve(act.statement, self.governors[governor].signer, self.now + 3600)
 
     def admission(self) -> tuple[Act, str]:
         return self.ask(

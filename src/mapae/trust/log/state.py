@@ -232,7 +232,9 @@ class Tables:
     def _next_generation(self, now: int) -> None:
         """Whoever voted did so under other governors, or another threshold."""
         if self.settled:
-            self.generation, self.governed_at, self.votes = self.generation + 1, now, {}
+            self.generation += 1
+            self.votes = {}
+            self.governed_at = now
 
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         """None: take out."""
