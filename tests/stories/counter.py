@@ -17,7 +17,7 @@ def tab(browser: Browser, country: Country, language: str, *, script: bool = Tru
         base_url=country.base, viewport=SIZES["desktop"], locale=LOCALES[language], timezone_id="Asia/Seoul",
         java_script_enabled=script,
     )  # fmt: skip
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     return context.new_page()
 
 

@@ -47,7 +47,7 @@ class Phone:
     def open(self) -> Page:
         """The wallet in a new tab."""
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.goto("/wallet/")
         return self.page
 
