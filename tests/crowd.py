@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from mapae.catalog import Country, Words
+from mapae.catalog import Country
 from mapae.config import country_tree
 from mapae.registers.people import Named, parse_people
 from mapae.registers.values import Resident
+from mapae.rules import Words
 
 
 def eligible(country: Country, pack: str, today: date, *, count: int, seed: str) -> Iterator[Named]:

@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mapae.audit import first_broken_link
-from mapae.catalog import Country, Words, parse_country
+from mapae.catalog import Country, parse_country
 from mapae.clock import Dice, MovableClock, SeededDice
 from mapae.config import country_tree
 from mapae.db import Db
@@ -34,6 +34,7 @@ from mapae.issuer.order import Offer, Order, Terms
 from mapae.issuer.web import routes
 from mapae.keys import Signer, Vault
 from mapae.registers.values import ClaimSet, Hits, Person, PhysicalCard
+from mapae.rules import Words
 from mapae.trust.publish import WalletProvider
 from mapae.ui.site import application
 

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.formats.jose import unb64u
 from mapae.formats.status import INVALID, StatusList
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust.entries import AccessAuthority, Issuer, Party, document, registry_id
 from mapae.trust.epoch import Epoch, EpochList
 from mapae.trust.log import acts, statement

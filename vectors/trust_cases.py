@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from cast import AT, Case, refused, taken
 
-from mapae.catalog import Words
 from mapae.formats.x509 import x509_hash
+from mapae.rules import Words
 from mapae.trust.publish import Purpose as Asking
 from mapae.trust.publish import RelyingParty
 from mapae.trust.signers import Purpose, Reason, RevokedReader, Signer

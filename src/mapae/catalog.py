@@ -17,23 +17,10 @@ import msgspec
 
 from .ages import LeapBirthday, adult_by_year, age_over, birthday_in, years_after
 from .errors import Code, Refused
+from .rules import ChipRules, Data, FaceRules, Fee, IdentityRules, Issuance, PinRules, Words
 
 Sex = Literal["male", "female"]
 ClaimValue = str | bool | date | bytes
-
-
-class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A frozen value read from TOML; an unknown key is refused."""
-
-
-class Words(Data, frozen=True):
-    """One text in the languages of the screens."""
-
-    ko: str
-    en: str
-
-    def pick(self, language: str) -> str:
-        return self.ko if language == "ko" else self.en
 
 
 # --- the country ------------------------------------------------------------------------------------------------------
@@ -93,44 +80,6 @@ class Ages(Data, frozen=True):
     adult: int
     leap_birthday: LeapBirthday
     """The day on which a child of 29 February gets older in a common year."""
-
-
-class KnockLimit(Data, frozen=True):
-    """So many checks may be started for one person, to one phone or from one address, within the window."""
-
-    subject: Literal["person", "phone", "address"]
-    seconds: int
-    most: int
-
-
-class IdentityRules(Data, frozen=True):
-    """Name, number, phone, and a one-time code to that phone."""
-
-    code_digits: int
-    code_seconds: int
-    tries: int
-    assertion_seconds: int
-    limits: tuple[KnockLimit, ...]
-    phone_layout: str
-    """How a phone number is written; d is a digit."""
-    sms: Words
-    """The text message; `{code}` and `{minutes}` are filled in."""
-
-
-class Issuance(Data, frozen=True):
-    offer_seconds: int
-    batch_size: int
-    copy_days: int
-
-
-class PinRules(Data, frozen=True):
-    digits: int
-    tries: int
-
-
-class Fee(Data, frozen=True):
-    amount: int
-    currency: str
 
 
 # --- documents and purposes -------------------------------------------------------------------------------------------
@@ -255,6 +204,8 @@ class Country(Data, frozen=True):
     fees: dict[str, Fee]
     documents: dict[str, Document]
     purposes: dict[str, Purpose]
+    face: FaceRules | None = None
+    chip: ChipRules | None = None
 
     def today(self, now: datetime) -> date:
         """The civil date in the country. Ages are counted on this one, never on the UTC date."""
@@ -315,6 +266,7 @@ LONGEST_OFFLINE: Final = 720  # hours; copies live no longer than that (decision
 def _complaints(country: Country) -> Iterable[str]:
     yield from _place_complaints(country)
     yield from _number_complaints(country.number)
+    yield from _identity_proofing_complaints(country)
     for document in country.documents.values():
         yield from _document_complaints(document)
     for purpose in country.purposes.values():
@@ -342,6 +294,20 @@ def _place_complaints(country: Country) -> Iterable[str]:
     for phase in country.phases:
         if not set(phase.municipalities) <= set(country.municipalities):
             yield f"phase {phase.name.en} names an unknown municipality"
+
+
+def _identity_proofing_complaints(country: Country) -> Iterable[str]:
+    face, chip = country.face, country.chip
+    if face is not None:
+        if not 0 < face.threshold <= face.borderline < 1 or min(face.challenge_seconds, face.tries) < 1:
+            yield "the face rules need 0 < threshold <= borderline < 1, and at least one second and one try"
+        if not set(face.second_documents) <= set(country.documents):
+            yield "the face rules name a second document that is not there"
+    if chip is not None:
+        if not {"physical_reissue", "chip"} <= set(country.fees):
+            yield "a card with a chip needs the fees physical_reissue and chip, be they zero"
+        if any(low < 0 or high < low for low, high in (chip.production_days, chip.mail_days)):
+            yield "production and mail take from so many to so many days"
 
 
 def _number_complaints(scheme: NumberScheme) -> Iterable[str]:

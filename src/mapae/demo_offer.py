@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .catalog import Words
 from .demo_knock import HEADERS, answering, heard
 from .errors import Code, Refused
 from .formats.jose import b64u
@@ -35,6 +34,7 @@ from .issuer.order import Order, Terms, Wallets, Way
 from .keys import Signer
 from .registers.people import Named
 from .registers.population import PopulationClient
+from .rules import Words
 from .trust.publish import WalletProvider
 from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
 

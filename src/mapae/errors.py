@@ -52,6 +52,20 @@ class Code(StrEnum):
     CASE_CLOSED = "case_closed"
     EVIDENCE_MISSING = "evidence_missing"  # a needed check has not been recorded
 
+    # who is this: face, chip, and the way to a new physical card
+    FACE_UNAVAILABLE = "face_unavailable"  # no face verifier answers: the officers compare
+    FACE_SPENT = "face_spent"  # too many face checks failed: officers decide
+    CHALLENGE_SPENT = "challenge_spent"  # this face challenge was used, is too old or is somebody else's
+    PHOTO_REFUSED = "photo_refused"  # the photo cannot serve as a photo on record; step says why
+    SECOND_OFFICER = "second_officer"  # a second officer, another one, must confirm this
+    CHIP_REFUSED = "chip_refused"  # the chip did not prove to be the card of the register; step says which check
+    CHIP_NOT_ACTIVE = "chip_not_active"  # lost, replaced, expired or not yet handed over
+    CHIP_USED = "chip_used"  # one issuance a card within the pack's hours
+    CHIP_PIN_WRONG = "chip_pin_wrong"  # the card says so; its counter has gone down
+    CHIP_SUSPENDED = "chip_suspended"  # one try left: needs the number printed on the card
+    CHIP_BLOCKED = "chip_blocked"  # no try left: needs the unblock key
+    PAYMENT_FAILED = "payment_failed"  # the payment was declined or undone
+
     # OAuth 2.0, OpenID4VCI 1.0
     INVALID_REQUEST = "invalid_request"
     INVALID_CLIENT = "invalid_client"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.db import Db, connect, migrate
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust.engine import Receipt
 from mapae.trust.log.acts import Act
 from mapae.trust.log.entry import Entry as LogEntry

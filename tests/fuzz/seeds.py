@@ -13,7 +13,6 @@ from typing import Any
 from fuzz.targets import KEY, NEXT_PACK, NOW, PACK
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
-from mapae.catalog import Words
 from mapae.clock import SeededDice
 from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
@@ -21,6 +20,7 @@ from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.formats.x509 import Subject
 from mapae.holder.transaction import PAYMENT
+from mapae.rules import Words
 from mapae.trust import entries, epoch
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import contract

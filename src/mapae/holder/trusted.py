@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from mapae.catalog import Words
 from mapae.errors import Code, Refused
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, unvouched, x509_hash
+from mapae.rules import Words
 from mapae.trust.publish import Purpose
 
 from .store import Standing

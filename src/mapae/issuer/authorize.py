@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from mapae import audit
-from mapae.catalog import Country, Words
+from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
@@ -30,6 +30,7 @@ from mapae.issuer.metadata import Configuration
 from mapae.issuer.order import Card, What
 from mapae.issuer.portal_store import take_assertion
 from mapae.keys import Vault
+from mapae.rules import Words
 
 PREFIX: Final = "urn:ietf:params:oauth:request_uri:"
 PUSHED_LIFE: Final = timedelta(seconds=90)  # FAPI 2.0 5.3.2.2: less than ten minutes

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..ages import age_on
-from ..catalog import Country, Data, Sex, Words
+from ..catalog import Country, Sex
 from ..errors import Code, Refused
+from ..rules import Data, Words
 from .number import make_number
 from .values import CardKind, CardState, PhysicalCard, Resident, ResidentNumber
 

@@ -16,10 +16,10 @@ from typing import Final, assert_never
 
 import msgspec
 
-from mapae.catalog import Words
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json, unb64u
 from mapae.formats.x509 import Anchors
+from mapae.rules import Words
 
 DOCUMENT_LIMIT: Final = 64 * 1024
 LONGEST_TEXT: Final = 400

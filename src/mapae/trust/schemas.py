@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from mapae.catalog import Claim, Country, Words
+from mapae.catalog import Claim, Country
+from mapae.rules import Words
 
 MEDIA: Final = "application/json"
 

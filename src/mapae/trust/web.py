@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mapae.catalog import Words
+from mapae.rules import Words
 from mapae.trust.registry import Published, Registry
 from mapae.ui.http import Answer, Caller, Door, door, json_answer
 from mapae.ui.pages import page

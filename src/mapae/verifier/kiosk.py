@@ -17,11 +17,12 @@ from typing import Final
 
 import httpx
 
-from mapae.catalog import Country, Purpose, Words
+from mapae.catalog import Country, Purpose
 from mapae.clock import Clock, Dice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
+from mapae.rules import Words
 from mapae.ui.words import say
 from mapae.verifier import store
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from mapae.app import open_house
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.config import Settings, country_tree
 from mapae.formats.jose import PublicKey
@@ -26,6 +25,7 @@ from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
 from mapae.issuer.order import Offer, Order, Terms
 from mapae.registers.people import parse_people
 from mapae.registers.values import Resident
+from mapae.rules import Words
 from mapae.trust.publish import Purpose, RelyingParty
 from mapae.verifier.ask import PLAIN, Form, Manner
 from mapae.verifier.store import Till

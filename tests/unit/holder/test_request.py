@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from mapae.catalog import Words
 from mapae.clock import SeededDice
 from mapae.errors import Code, Refused
 from mapae.formats import jwe
@@ -17,6 +16,7 @@ from mapae.formats.x509 import Profile, Subject, leaf, root, serial_number, x509
 from mapae.holder.country import Listed
 from mapae.holder.request import Link, Request, open_request, read_link
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust.publish import Purpose, RelyingParty, TrustList
 from mapae.trust.signers import Reason, RevokedReader
 

@@ -15,12 +15,12 @@ import pytest
 
 from browserless import Page
 from ledgers import AT, START, YEAR, Cast, digest
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.db import Db, Tx
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import KeyStore, NoteKind, NoteSigner, Signer
+from mapae.rules import Words
 from mapae.trust import ledger_store as store
 from mapae.trust.checkpoints import NAMES, Checkpoints, log_origin
 from mapae.trust.engine import Assurance, Head

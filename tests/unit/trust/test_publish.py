@@ -9,12 +9,12 @@ import httpx
 import msgspec
 import pytest
 
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, sign_jws
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust.entries import must_be_sound
 from mapae.trust.publish import TYPE, AccessAuthority, Purpose, RelyingParty, TrustList
 from mapae.trust.reader import TrustReader

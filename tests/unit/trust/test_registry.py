@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from mapae.audit import events_about, first_broken_link
-from mapae.catalog import Words
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Body, Db, Row, Tx, Value
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.formats.x509 import Anchors, Profile, Subject, check_chain, x509_hash
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust import ledger_store, store
 from mapae.trust.entering import Voice
 from mapae.trust.entries import document

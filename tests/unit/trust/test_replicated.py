@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from logged import NOW, Country
-from mapae.catalog import Words
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer as KeySigner
+from mapae.rules import Words
 from mapae.trust import entries
 from mapae.trust.entries import AccessAuthority, Entry, Issuer, Purpose, RelyingParty, WalletProvider
 from mapae.trust.log import acts

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mapae.catalog import Words
 from mapae.clock import MovableClock
 from mapae.db import connect, migrate
 from mapae.formats.jose import b64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer
+from mapae.rules import Words
 from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList, WalletProvider
 from mapae.trust.reader import TrustReader
 from mapae.trust.registry import Registry

@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import msgspec
 
-from mapae.catalog import Words
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats import jose, jwe, status
 from mapae.formats.x509 import Profile, x509_hash
 from mapae.keys import Signer, Vault
+from mapae.rules import Words
 from mapae.trust.pack.keep import Keeper
 from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList
 from mapae.ui.site import application
