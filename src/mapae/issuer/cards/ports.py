@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
-# --- payment ------------------------------------------------------------------------------------------------------------
+# --- payment ----------------------------------------------------------------------------------------------------------
 
 
 class Payment(StrEnum):
@@ -53,7 +53,7 @@ class PaymentPort(Protocol):
         ...
 
 
-# --- the card factory ---------------------------------------------------------------------------------------------------
+# --- the card factory -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Production:
 
 class FactoryPort(Protocol):
     async def order(self, order_id: str, data: CardData) -> None:
-        """Order a card. The same id and data change nothing; the same id with other data raises Refused(CONFLICT).
+        """Order a card. The same id and data change nothing; with other data: Refused(CONFLICT).
 
         Raises Refused(UNAVAILABLE).
         """
@@ -113,7 +113,7 @@ class FactoryPort(Protocol):
         ...
 
     async def sign(self, order_id: str, sod: bytes) -> None:
-        """Hand over the signed EF.SOD. A second time with the same bytes changes nothing, with others Refused(CONFLICT).
+        """Hand over the signed EF.SOD. The same bytes again change nothing; others: Refused(CONFLICT).
 
         Raises Refused(UNAVAILABLE).
         """
@@ -125,7 +125,7 @@ class FactoryPort(Protocol):
         ...
 
 
-# --- the post -----------------------------------------------------------------------------------------------------------
+# --- the post ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class PostPort(Protocol):
         ...
 
 
-# --- the fingerprint on record ------------------------------------------------------------------------------------------
+# --- the fingerprint on record ----------------------------------------------------------------------------------------
 
 
 class Fingerprint(StrEnum):
