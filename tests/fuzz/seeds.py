@@ -350,6 +350,7 @@ SEEDS: dict[str, Seeds] = {
         [{"type": PAYMENT, "credential_ids": ["a"], "transaction_data_hashes_alg": ["sha-256"], "payee": "p",
           "amount": "1.50", "currency": "KRW"}]),
     "oid4vci_proofs": _proofs,
+    "face_burst": lambda: [bytes.fromhex(one.decode()) for one in _vectors("face_burst")],
     "oid4vci_request": lambda: _json(
         {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item
 from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
+from mapae.issuer.face.wire import Burst
 from mapae.trust import entries, epoch, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
@@ -628,3 +629,8 @@ def oid4vci_request(data: bytes) -> None:
         return
     _each(lambda: asked.configuration((), {"id": "card"}))
     asked.configuration(("card",), {})
+
+
+@target
+def face_burst(data: bytes) -> None:
+    same(Burst.parse(data).encode(), data)

@@ -19,6 +19,7 @@ from mapae.formats.mdoc import DeviceResponse
 from mapae.formats.proximity import DeviceEngagement, Establishment, Session, SessionData
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
+from mapae.issuer.face.wire import Burst
 from mapae.trust import signers
 from mapae.trust.publish import TrustList
 
@@ -36,7 +37,7 @@ NAMES = (
     "proximity",
     "status",
 )
-NAMES += ("status_cwt", "x509", "dcql", "signers", "askers")
+NAMES += ("status_cwt", "x509", "dcql", "signers", "askers", "face_burst")
 FILES = {name: json.loads((OUR_VECTORS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
 CASES = [(name, case) for name, file in FILES.items() for case in file["cases"]]
 
@@ -192,6 +193,13 @@ def read_askers(file: dict[str, Any], raw: Any) -> Any:
     empty: dict[str, Any] = {"iat": 0, "exp": 1, "issuers": [], "wallet_providers": [], "access_ca": []}
     with step("client"):
         return msgspec.convert({**empty, **said}, TrustList).asker(x509.x509_hash(bytes.fromhex(raw))).id
+
+
+def read_face_burst(file: dict[str, Any], raw: Any) -> Any:
+    with step("burst"):
+        burst = Burst.parse(bytes.fromhex(raw))
+    assert burst.encode().hex() == raw
+    return {"challenge": burst.challenge, "frames": [[frame.at_ms, frame.jpeg.hex()] for frame in burst.frames]}
 
 
 READ: dict[str, Callable[[dict[str, Any], Any], Any]] = {name: globals()[f"read_{name}"] for name in NAMES}
