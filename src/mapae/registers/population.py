@@ -1,13 +1,15 @@
 """The population register: who lives here, and what of it other roles may see.
 
-Promises: `search` and `get` never give a resident number, only `claims` does; every look at a person is written down
-with who looked. Trusts: the peer door to say who asks, the vault to seal. Keeps: residents, their phones, the photos
-of the archive. Refuses: half a search, more than twenty hits, an unknown person.
+Promises: `search` and `get` never give a resident number, only `claims` does; every look at a person and every change
+is written down with who it was. Trusts: the peer door to say who asks, the vault to seal. Keeps: residents, their
+phones, the photos of the archive. Refuses: half a search, more than twenty hits, an unknown person, a photo or a card
+older than the one on record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import date
 from typing import Any, TypeVar
 
@@ -16,18 +18,21 @@ import msgspec
 from ..audit import Event, record
 from ..catalog import NumberScheme
 from ..clock import Clock
-from ..db import Db
+from ..db import Db, Tx
 from ..errors import Code, Refused
 from ..keys import Vault
 from ..peers import Peers
 from .number import parse_number
 from .portraits import portrait
 from .store import PopulationStore, name_key
-from .values import ClaimSet, Hits, Person, Resident
+from .values import CardState, Changed, ClaimSet, Hits, Person, PhysicalCard, Resident
 
 MOST_HITS = 20
 BATCH = 5000
 LONGEST_NAME = 100
+LARGEST_PHOTO = 512 * 1024
+LONGEST_CARD_NUMBER = 20
+_JPEG = b"\xff\xd8\xff"
 
 T = TypeVar("T")
 
@@ -76,6 +81,42 @@ class Population:
         photo = found.portrait or await self._archive_photo(person, found)
         await self._note(person, "handed_over", asked_by)
         return msgspec.structs.replace(found, portrait=photo)
+
+    async def put_photo(self, person: str, jpeg: bytes, taken: date, asked_by: str = "registers") -> bool:
+        """The photo on record from now on; False when a later one is there. Raises Refused(MALFORMED, NOT_FOUND)."""
+        if not jpeg.startswith(_JPEG) or len(jpeg) > LARGEST_PHOTO:
+            raise Refused(Code.MALFORMED, "a photo on record is a JPEG of at most 512 KiB")
+        return await self._put(
+            person, "photo_renewed", asked_by, lambda tx: self._store.put_photo(tx, person, jpeg, taken)
+        )
+
+    async def put_card(self, person: str, card: PhysicalCard, asked_by: str = "registers") -> bool:
+        """The card the person holds from now on; False when a later one is there. Raises Refused(NOT_FOUND)."""
+        if not card.number or len(card.number) > LONGEST_CARD_NUMBER:
+            raise Refused(Code.MALFORMED, "a card needs its number")
+        return await self._put(person, "card_given", asked_by, lambda tx: self._store.put_card(tx, person, card))
+
+    async def mark_card(self, person: str, number: str, state: CardState, asked_by: str = "registers") -> bool:
+        """The person's card is lost, or has been handed in; False when that is not the card on record (any more)."""
+        if state == "valid":
+            raise Refused(Code.MALFORMED, "a card becomes valid by being given")
+        action = f"card_{state}"
+        return await self._put(
+            person, action, asked_by, lambda tx: self._store.mark_card(tx, person, number, state)
+        )  # fmt: skip
+
+    async def _put(self, person: str, action: str, actor: str, put: Callable[[Tx], Awaitable[bool]]) -> bool:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> bool:
+            changed = await put(tx)
+            if changed:
+                await record(tx, Event(person, "resident", action, actor), now)
+            return changed
+
+        if await self._store.person(person) is None:
+            raise Refused(Code.NOT_FOUND, "no such person")
+        return await self._db.write(body)
 
     async def load(self, residents: Iterable[Resident], progress: Callable[[int], None] = lambda done: None) -> int:
         """Take in any number of residents, a batch at a time; how many were read. Loading one twice changes nothing."""
@@ -136,6 +177,21 @@ class PopulationClient:
     async def claims(self, person: str) -> ClaimSet:
         """Raises Refused(NOT_FOUND) or Refused(UNAVAILABLE)."""
         return await self._ask("claims", {"person": person}, ClaimSet)
+
+    async def put_photo(self, person: str, jpeg: bytes, taken: date) -> bool:
+        """Raises Refused(MALFORMED, NOT_FOUND or UNAVAILABLE)."""
+        photo = b64encode(jpeg).decode()
+        return (
+            await self._ask("photo", {"person": person, "photo": photo, "taken": taken.isoformat()}, Changed)
+        ).changed
+
+    async def put_card(self, person: str, card: PhysicalCard) -> bool:
+        """Raises Refused(MALFORMED, NOT_FOUND or UNAVAILABLE)."""
+        return (await self._ask("card", {"person": person, "card": msgspec.to_builtins(card)}, Changed)).changed
+
+    async def mark_card(self, person: str, number: str, state: CardState) -> bool:
+        """Raises Refused(MALFORMED, NOT_FOUND or UNAVAILABLE)."""
+        return (await self._ask("card-state", {"person": person, "number": number, "state": state}, Changed)).changed
 
     async def _ask(self, what: str, message: dict[str, Any], answer: type[T]) -> T:
         raw = await self._peers.call("registers", f"/registers/persons/{what}", message)

@@ -148,6 +148,32 @@ class PopulationStore:
     async def keep_photo(self, person: str, jpeg: bytes) -> None:
         await self._db.run("UPDATE resident SET photo = $2 WHERE person = $1 AND photo IS NULL", person, jpeg)
 
+    async def put_photo(self, tx: Tx, person: str, jpeg: bytes, taken: date) -> bool:
+        """False when this one or a later one is there already, or nobody of that id."""
+        return await tx.run(
+            "UPDATE resident SET photo = $2, photo_taken = $3"
+            " WHERE person = $1 AND (photo_taken IS NULL OR photo_taken < $3"
+            " OR photo_taken = $3 AND (photo IS NULL OR photo <> $2))",
+            person, jpeg, taken.isoformat(),
+        ) == 1  # fmt: skip
+
+    async def put_card(self, tx: Tx, person: str, card: PhysicalCard) -> bool:
+        """False when this one or a later one is there already, or nobody of that id."""
+        return await tx.run(
+            "UPDATE resident SET card_number = $2, card_issued = $3, card_kind = $4, card_state = $5"
+            " WHERE person = $1"
+            " AND (card_issued IS NULL OR card_issued < $3 OR card_issued = $3 AND card_number <> $2)",
+            person, card.number, card.issued.isoformat(), card.kind, card.state,
+        ) == 1  # fmt: skip
+
+    async def mark_card(self, tx: Tx, person: str, number: str, state: str) -> bool:
+        """False when this is not the person's card, or it is so already: a returned card is not lost any more."""
+        return await tx.run(
+            "UPDATE resident SET card_state = $3 WHERE person = $1 AND card_number = $2 AND card_state <> $3"
+            " AND card_state <> 'returned'",
+            person, number, state,
+        ) == 1  # fmt: skip
+
     async def count(self) -> int:
         row = await self._db.one("SELECT count(*) AS n FROM resident")
         return int(row["n"]) if row is not None else 0

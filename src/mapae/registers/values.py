@@ -83,6 +83,12 @@ class Person(Value, frozen=True, kw_only=True):
     photo: bytes
 
 
+class Changed(Value, frozen=True, kw_only=True):
+    """Whether a change was made, or found made already or overtaken."""
+
+    changed: bool
+
+
 class ClaimSet(Value, frozen=True, kw_only=True):
     """What may enter a document, and whether any may be made. Only the issuer gets it, at issuance, and keeps none."""
 
@@ -137,4 +143,20 @@ class PopulationRegister(Protocol):
 
     async def claims(self, person: str) -> ClaimSet:
         """Raises Refused(NOT_FOUND)."""
+        ...
+
+
+class CardRegister(PopulationRegister, Protocol):
+    """What whoever makes physical cards may change in the register. Each may be repeated."""
+
+    async def put_photo(self, person: str, jpeg: bytes, taken: date) -> bool:
+        """The photo on record from now on; False when a later one is there."""
+        ...
+
+    async def put_card(self, person: str, card: PhysicalCard) -> bool:
+        """The card the person holds from now on; False when a later one is there."""
+        ...
+
+    async def mark_card(self, person: str, number: str, state: CardState) -> bool:
+        """Lost, or handed in; False when that is not the card on record."""
         ...

@@ -21,6 +21,7 @@ from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_bo
 from ..ui.rate import network
 from .identity import Ask, IdentityCheck, WrongCode
 from .population import Population
+from .values import CardState, Changed, PhysicalCard
 
 FORM_CACHE = {"Cache-Control": "public, max-age=300"}
 READERS: Mapping[str, frozenset[str]] = {
@@ -28,7 +29,11 @@ READERS: Mapping[str, frozenset[str]] = {
     "get": frozenset({"issuer"}),
     "claims": frozenset({"issuer"}),
     "check": frozenset({"issuer"}),
+    "photo": frozenset({"issuer"}),
+    "card": frozenset({"issuer"}),
+    "card-state": frozenset({"issuer"}),
 }
+PHOTO_BODY = 768 * 1024  # a photo in base64
 
 
 class Search(msgspec.Struct):
@@ -39,6 +44,23 @@ class Search(msgspec.Struct):
 
 class Which(msgspec.Struct):
     person: str
+
+
+class NewPhoto(msgspec.Struct):
+    person: str
+    photo: bytes
+    taken: date
+
+
+class NewCard(msgspec.Struct):
+    person: str
+    card: PhysicalCard
+
+
+class NewCardState(msgspec.Struct):
+    person: str
+    number: str
+    state: CardState
 
 
 class StartCheck(msgspec.Struct):
@@ -84,15 +106,46 @@ def _register_doors(population: Population) -> list[BaseRoute]:
 
     found = {"search": search, "get": get, "claims": claims}
     return [
-        door("POST", f"/registers/persons/{name}", handler, caller=Caller.PEER, answer=Answer.JSON)
-        for name, handler in found.items()
+        *(
+            door("POST", f"/registers/persons/{name}", handler, caller=Caller.PEER, answer=Answer.JSON)
+            for name, handler in found.items()
+        ),
+        *_card_doors(population),
+    ]
+
+
+def _card_doors(population: Population) -> list[BaseRoute]:
+    """What the office of cards changes: the photo on record, the card, and whether it is lost or handed in."""
+
+    async def photo(request: Request) -> Response:
+        writer = _reader(request, "photo")
+        sent = await json_body(request, NewPhoto)
+        changed = await population.put_photo(sent.person, sent.photo, sent.taken, asked_by=writer)
+        return json_answer(Changed(changed=changed))
+
+    async def card(request: Request) -> Response:
+        writer = _reader(request, "card")
+        sent = await json_body(request, NewCard)
+        return json_answer(Changed(changed=await population.put_card(sent.person, sent.card, asked_by=writer)))
+
+    async def card_state(request: Request) -> Response:
+        writer = _reader(request, "card-state")
+        sent = await json_body(request, NewCardState)
+        changed = await population.mark_card(sent.person, sent.number, sent.state, asked_by=writer)
+        return json_answer(Changed(changed=changed))
+
+    path, peer, json_ = "/registers/persons/", Caller.PEER, Answer.JSON
+    return [
+        door("POST", path + "photo", photo, caller=peer, answer=json_, limit=PHOTO_BODY),
+        door("POST", path + "card", card, caller=peer, answer=json_, limit=4096),
+        door("POST", path + "card-state", card_state, caller=peer, answer=json_, limit=4096),
     ]
 
 
 def _reader(request: Request, what: str) -> str:
     role = str(getattr(request.state, "peer", ""))
     if role not in READERS[what]:
-        raise Refused(Code.NOT_ALLOWED, "this role may not look into the register")
+        raise Refused(Code.NOT_ALLOWED, "this role may not use the register so")
     return role
 
 
