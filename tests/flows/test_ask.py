@@ -238,8 +238,8 @@ def _visit(town: Town, form: str) -> tuple[Any, str]:
 def test_the_command_prints_the_request_first_and_ctrl_c_takes_it_back(tmp_path: Path) -> None:
     country = Running(tmp_path).wait()
     words = [sys.executable, "-m", "mapae", "demo", "ask", "--purpose", "alcohol_tobacco", "--url", country.base]
-    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  in the background a shell has it ignored
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as asking:
+    heard = ["env", "--default-signal=INT"]  # in the background a shell has it ignored
+    with subprocess.Popen([*heard, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None
         link = asking.stdout.readline().strip()
         assert link.startswith("openid4vp://?client_id=x509_hash%3A")
