@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 LOOPBACK = "127.0.0.1"
+MESSAGE = 65536  # bytes of a WebSocket message, whatever a line allows
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -96,6 +97,8 @@ def _server(site: Starlette, tls: ssl.SSLContext | None) -> uvicorn.Server:
         uvicorn.Config(
             site, log_level="warning", access_log=False, lifespan="off", server_header=False,
             timeout_graceful_shutdown=5, http=BoundedHead,
+            # A message of a line (ui/line.py) is small and of ours: no room for a large one, nothing to inflate.
+            ws="websockets-sansio", ws_max_size=MESSAGE, ws_per_message_deflate=False,
             timeout_keep_alive=75,  # longer than any peer or proxy keeps one, or they would send into a closed one
             ssl_context_factory=(lambda config, default: tls) if tls is not None else None,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import mapae
 
 PACKAGE = Path(mapae.__file__).parent
-OTHER_WAYS = {"Route", "Mount", "WebSocketRoute", "StaticFiles", "Host"}
+OTHER_WAYS = {"Route", "Mount", "WebSocketRoute", "WebSocket", "StaticFiles", "Host"}
 READS_WITHOUT_LIMIT = {"body", "json", "form", "stream"}  # of a Starlette request; doors have already read it, counted
 
 
@@ -36,6 +36,17 @@ def test_every_door_says_who_may_call_and_how_it_refuses() -> None:
         if isinstance(call.func, ast.Name) and call.func.id == "door":
             said = {keyword.arg for keyword in call.keywords}
             if None not in said and not {"caller", "answer"} <= said:
+                lacking.append(f"{path}:{call.lineno}")
+    assert lacking == []
+
+
+def test_every_line_says_who_may_call_how_often_how_much_and_how_long() -> None:
+    """A WebSocket is a door as well: besides, it says which origin's pages may open it."""
+    lacking = []
+    for path, call in _calls():
+        if isinstance(call.func, ast.Name) and call.func.id == "line":
+            said = {keyword.arg for keyword in call.keywords}
+            if not {"caller", "origin", "limit", "rate", "patience"} <= said:
                 lacking.append(f"{path}:{call.lineno}")
     assert lacking == []
 

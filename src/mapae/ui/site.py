@@ -24,6 +24,7 @@ from mapae.clock import Clock, SystemClock
 from mapae.errors import Code, Refused
 from mapae.ui.files import STATIC, send_file
 from mapae.ui.http import Answer, Caller, Door, door, doors, json_answer, report
+from mapae.ui.line import Line, lines
 from mapae.ui.pages import refused_page
 
 
@@ -74,11 +75,13 @@ def application(
     everything = [*routes, door("GET", "/static/{name:path}", _static, caller=Caller.ANYONE, answer=Answer.PAGE)]
     by_path: dict[str, set[str]] = {}
     for route in everything:
+        if isinstance(route, Line):
+            continue
         if not isinstance(route, Door):
             raise TypeError(f"not a door: {route!r}")
         by_path.setdefault(route.path, set()).update(route.methods or ())
         route.allowed = by_path[route.path]
-    corridor = Corridor(doors(everything))
+    corridor = Corridor(doors(everything), lines(everything))
     app = Starlette(
         routes=[corridor], middleware=[Middleware(Entrance, corridor=corridor, https=https)], lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path, Exception: _bug},
@@ -92,8 +95,9 @@ def application(
 class Corridor(BaseRoute):
     """The doors, found by their address. Trying one after the other costs more than checking a signature."""
 
-    def __init__(self, routes: Sequence[Door]) -> None:
+    def __init__(self, routes: Sequence[Door], lines: Sequence[Line] = ()) -> None:
         self.routes = list(routes)
+        self.lines = {one.path: one for one in lines}
         self._exact: dict[str, list[Door]] = {}
         self._below: dict[str, list[Door]] = {}  # addresses with a variable part, by what stands before it
         for one in routes:
@@ -104,6 +108,9 @@ class Corridor(BaseRoute):
         self._depth = max((fixed.count("/") for fixed in self._below), default=0)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "websocket":
+            one_line = self.lines.get(scope["path"])
+            return (Match.NONE, {}) if one_line is None else (Match.FULL, {"mapae.door": one_line})
         if scope["type"] != "http":
             return Match.NONE, {}
         partly: tuple[Match, Scope] = (Match.NONE, {})
@@ -144,7 +151,7 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, send)  # a line is found by the router, which closes what it does not know
             return
         if not scope["query_string"].isascii():
             # No URL holds such bytes (RFC 3986 2), but a server may pass them on, and building a URL of them raises.
