@@ -24,7 +24,9 @@ import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
 
 const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
 /** One question at a time: no way past it but its own buttons. */
-const ALONE = new Set(["offer", "ask", "progress", "change-pin", "add-passkey", "passkey"]);
+const ALONE = new Set(["offer", "ask", "progress", "face", "tap", "change-pin", "add-passkey", "passkey"]);
+/** Not everybody comes here, and nobody at once. */
+const LATER: Readonly<Record<string, () => Promise<unknown>>> = { face: () => import("./screens/face.ts"), tap: () => import("./screens/tap.ts") };
 const CALLBACK = "/wallet/callback";
 const TABS = ["home", "scan", "history", "settings"] as const;
 
@@ -39,6 +41,7 @@ export class App extends LitElement implements Host {
   private waitingVersion: (() => void) | null = null;
   private others: BroadcastChannel | null = null;
   private issuerTimer: ReturnType<typeof setTimeout> | undefined;
+  private misses = 0;
 
   protected override createRenderRoot(): HTMLElement {
     return this;
@@ -75,7 +78,7 @@ export class App extends LitElement implements Host {
     const { device } = this.wallet;
     const erased = await this.wallet.erased();
     const why: Blocked | null =
-      erased && (!device || device.state === "suspended") && (erased.why === "lost" || erased.why === "ended" || erased.why === "unknown")
+      erased && (!device || device.state === "suspended") && (erased.why === "lost" || erased.why === "ended" || erased.why === "moved" || erased.why === "unknown")
         ? erased.why
         : device?.state === "suspended"
           ? "suspended"
@@ -101,6 +104,14 @@ export class App extends LitElement implements Host {
   }
 
   go(route: Route, replace = false): void {
+    const load = LATER[route.name];
+    if (load && !customElements.get(`s-${route.name}`)) {
+      const { visit } = this;
+      void load()
+        .then(() => { if (this.visit === visit) this.go(route, replace); })
+        .catch(() => { this.linkProblem = new Problem("offline"); this.requestUpdate(); });
+      return;
+    }
     this.route = route;
     this.visit += 1;
     this.linkProblem = null;
@@ -127,8 +138,12 @@ export class App extends LitElement implements Host {
     clearTimeout(this.issuerTimer);
     const next = this.wallet.nextDeferred;
     if (next === 0 || !this.wallet.vault.open) return;
-    const wait = Math.min(Math.max(1000, next - this.wallet.now()), 3_600_000);
-    this.issuerTimer = setTimeout(() => void this.wallet.tend().catch(asProblem).then(() => this.waitForIssuers()), wait);
+    // One that does not answer is asked less and less often.
+    const wait = Math.min(Math.max(1000, next - this.wallet.now()) * 2 ** this.misses, 3_600_000);
+    this.issuerTimer = setTimeout(() => void this.wallet.collect().catch(asProblem).then(() => {
+      this.misses = this.wallet.nextDeferred === next ? Math.min(this.misses + 1, 6) : 0;
+      this.waitForIssuers();
+    }), wait);
   }
 
   private popped(state: Route | null): void {
@@ -178,7 +193,10 @@ export class App extends LitElement implements Host {
     if (await this.retire()) return;
     const link = this.waitingLink;
     this.go({ name: "home" }, true);
-    if (!(await this.goOn()) && link) await this.openLink(link);
+    if (!(await this.goOn())) {
+      if (link) await this.openLink(link);
+      else if (await this.wallet.proofing.tapUnderWay()) this.go({ name: "tap", with: {} }, true);
+    }
     await this.wallet.tend().catch(asProblem);
     this.waitForIssuers();
     await this.guard();
@@ -321,6 +339,10 @@ export class App extends LitElement implements Host {
         return html`<s-offer .host=${this} .with=${route.with}></s-offer>`;
       case "progress":
         return html`<s-progress .host=${this} .with=${route.with}></s-progress>`;
+      case "face":
+        return html`<s-face .host=${this} .with=${route.with}></s-face>`;
+      case "tap":
+        return html`<s-tap .host=${this} .with=${route.with}></s-tap>`;
       case "card":
         return html`<s-card .host=${this} .with=${{ order: route.order }}></s-card>`;
       case "ask":

@@ -18,7 +18,7 @@ import { makeKey } from "./keys.ts";
 import { allowedUrl } from "./links.ts";
 import { type Configuration, issuerLogo, issuerName, lookOf } from "./look.ts";
 import type { Net } from "./net.ts";
-import { deferredUntil, type CredentialOffer, type Offered, readOffer, sameOffer, serverOf, txCodeOf } from "./offer.ts";
+import { deferredUntil, type CredentialOffer, type Offered, readOffer, sameOffer, serverOf, subjectOf, txCodeOf } from "./offer.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, type Pending, readAll } from "./records.ts";
 import { dropOwned, type KeyRow, type SealedRow, type Store, type Write } from "./store.ts";
@@ -99,6 +99,7 @@ export class Issuance {
       copies: line.batchSize,
       txCode: grant === "pre" ? txCodeOf(offer) : null,
       signInHost: grant === "code" ? line.signInHost : null,
+      subject: subjectOf(text, this.base),
     };
   }
 
@@ -126,6 +127,7 @@ export class Issuance {
       refresh: null,
       name: offered.look.name,
       host: offered.host,
+      subject: offered.subject,
       stranger: offered.stranger !== null,
       grant: offered.signInHost === null ? "pre" : "code",
       server: serverOf(offer),

@@ -18,7 +18,9 @@ export class Net {
   ) {}
 
   /** A fetch for the protocol libraries: ours in every way but that it hands the answer back unread. */
-  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+  readonly fetch = (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => this.ask(input, init, PATIENCE_MS);
+
+  private async ask(input: RequestInfo | URL, init: RequestInit, patience: number): Promise<Response> {
     const url = input instanceof Request ? input.url : String(input);
     if (!mayAsk(url, this.base)) throw new Problem("insecure_address", URL.canParse(url) ? new URL(url).origin : "");
     let response: Response;
@@ -29,16 +31,17 @@ export class Net {
         credentials: "omit",
         referrerPolicy: "no-referrer",
         cache: "no-store",
-        signal: AbortSignal.timeout(PATIENCE_MS),
+        signal: AbortSignal.any([AbortSignal.timeout(patience), ...(init.signal ? [init.signal] : [])]),
       });
     } catch {
+      if (init.signal?.aborted) throw new Problem("cancelled");
       throw new Problem("offline", new URL(url).host); // or a server that lets no page of another origin read its answers
     }
     // A browser gives even a 204 an (empty) body, and lets nobody make a new answer of such a status with one.
     if (response.body === null || [204, 205, 304].includes(response.status)) return response;
     const { status, statusText, headers } = response;
     return new Response(await wholeBody(response, url), { status, statusText, headers });
-  };
+  }
 
   may(url: string): boolean {
     return mayAsk(url, this.base);
@@ -56,6 +59,15 @@ export class Net {
     return (await response.json().catch(() => {
       throw new Problem("malformed", "the answer is not JSON");
     })) as T;
+  }
+
+  /** Bytes as they are, which may take a while; the answer is JSON. `signal` lets the holder change her mind. */
+  async send(url: string, body: Uint8Array<ArrayBuffer>, headers: Record<string, string>, signal: AbortSignal, patience: number): Promise<unknown> {
+    const response = await this.ask(url, { method: "POST", headers: { Accept: "application/json", ...headers }, body, signal }, patience);
+    if (!response.ok) throw await refusal(response);
+    return response.json().catch(() => {
+      throw new Problem("malformed", "the answer is not JSON");
+    });
   }
 
   /** With a form: by POST. */

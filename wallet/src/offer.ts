@@ -35,6 +35,14 @@ export async function readOffer(text: string, net: Net): Promise<CredentialOffer
   return parseOffer(strictJson(reference === null ? (query.get("credential_offer") ?? "") : await net.text(reference, "application/json")));
 }
 
+/** Of an offer of the issuer of our own base address: the id its reference ends in. Others have no such doors. */
+export function subjectOf(text: string, base: string): string | null {
+  const reference = new URLSearchParams(text.slice(text.indexOf("?") + 1)).get("credential_offer_uri");
+  const home = `${base}/issuer/offers/`;
+  const id = reference?.startsWith(home) ? reference.slice(home.length) : "";
+  return /^[A-Za-z0-9_-]{1,128}$/.test(id) ? `offer:${id}` : null;
+}
+
 function parseOffer(said: Record<string, unknown>): CredentialOffer {
   const { credential_issuer: issuer, credential_configuration_ids: ids, grants = {} } = said;
   const bad = (detail: string): never => {
@@ -78,6 +86,8 @@ export interface Offered {
   readonly txCode: TxCode | null;
   /** Where the holder will sign in, for the authorization code flow. */
   readonly signInHost: string | null;
+  /** What our own issuer's doors for identity proofing call it. */
+  readonly subject: string | null;
 }
 
 /** What an issuance waits for that the wallet cannot bring about by itself: the holder, or the hour. */

@@ -104,6 +104,8 @@ export interface Pending {
   /** What is to come, for the list of cards. */
   readonly name?: Words;
   readonly host?: string;
+  /** What our own issuer's doors for identity proofing call the offer. */
+  readonly subject?: string | null;
   /** The holder accepted it although the issuer is on no list. */
   readonly stranger?: boolean;
   readonly grant?: Grant;

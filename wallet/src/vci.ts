@@ -207,6 +207,11 @@ export class IssuerLine {
     return Object.fromEntries(headers);
   }
 
+  /** What our tokens here are bound to (RFC 9449 section 6). */
+  clientThumbprint(): Promise<string> {
+    return thumbprint(this.client.jwk);
+  }
+
   private async exchange(url: string, body: Readonly<Record<string, unknown>>, access: string): Promise<Answered> {
     const envelope = await Envelope.for(this.issuer);
     const response = await this.ask(url, await envelope.seal(body), access);

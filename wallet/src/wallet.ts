@@ -15,6 +15,7 @@ import { type Notice, noticesOf, type Watch } from "./notices.ts";
 import { enrolPasskey, passkeySecret } from "./passkey.ts";
 import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
+import { Proofing } from "./proofing.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
 import { type Asked, choicesFor, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
@@ -32,6 +33,8 @@ export interface DocumentOffer {
   readonly configurations?: readonly string[];
   /** How many days before its end a new one may be asked for. */
   readonly renewal_days?: number | null;
+  /** The ways to it that are open to this person; not said: the counter. */
+  readonly paths?: readonly string[];
   readonly state: "available" | "held" | "not_eligible" | "elsewhere";
   readonly reason?: string | null;
   readonly detail?: Words | string | null;
@@ -44,7 +47,7 @@ export interface Presentation {
 }
 export type Phase = "welcome" | "identity" | "pin" | "ready";
 export interface Erased {
-  readonly why: "lost" | "ended" | "unknown" | "forgot_pin";
+  readonly why: "lost" | "ended" | "moved" | "unknown" | "forgot_pin";
   readonly at: number;
 }
 
@@ -68,6 +71,7 @@ export class Wallet extends EventTarget {
   readonly trust: Trust;
   readonly issuance: Issuance;
   readonly presenter: Presenter;
+  readonly proofing: Proofing;
   readonly net: Net;
   orders: readonly Order[] = [];
   pending: readonly Pending[] = [];
@@ -86,6 +90,7 @@ export class Wallet extends EventTarget {
     this.phone = new Phone(store, this.net, base, now);
     this.trust = new Trust(store, this.net, base, now);
     this.issuance = new Issuance(store, this.vault, this.net, this.phone, this.trust, base, now);
+    this.proofing = new Proofing(store, this.vault, this.net, this.issuance, base, now);
     this.presenter = new Presenter(store, this.vault, this.net, this.issuance, now);
   }
 
@@ -124,7 +129,7 @@ export class Wallet extends EventTarget {
       }
       return this.device;
     }
-    if (this.device.state === "ended") await this.eraseAll("ended");
+    if (this.device.state === "ended") await this.eraseAll(this.device.reason === "moved" ? "moved" : "ended");
     else if (this.device.state === "suspended" && this.device.reason === "lost") await this.eraseCards("lost");
     else if (this.device.state === "active" && (await this.erased())?.why === "lost") await this.store.dropMeta("erased");
     this.changed();
@@ -148,6 +153,7 @@ export class Wallet extends EventTarget {
   /** `tell`: the other tabs lock as well. */
   lock(tell = true): void {
     this.vault.lock();
+    this.proofing.forget();
     if (tell) this.dispatchEvent(new Event("locked"));
     this.orders = [];
     this.pending = [];
@@ -173,6 +179,15 @@ export class Wallet extends EventTarget {
     if (this.vault.open) await this.read();
     await this.learnRenewal();
     await this.keepWatch();
+  }
+
+  /** Asks for what was put off and is due, and for nothing else: an officer is confirming it, so it is asked for every few seconds. */
+  async collect(): Promise<void> {
+    const due = this.pending.filter((item) => !item.failed && item.deferred && waitsFor(item, this.now()) === null);
+    for (const { id } of due) await this.issuance.run(id).catch(asProblem);
+    if (!this.vault.open || due.length === 0) return;
+    await this.read();
+    if (due.some(({ id }) => !this.pending.some((item) => item.id === id))) await this.keepWatch();
   }
 
   /** Leaves the bare dates for the time when the wallet is locked (notices.ts). */

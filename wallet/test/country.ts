@@ -82,6 +82,8 @@ export class Country {
   calls: string[] = [];
   /** Servers elsewhere, by origin. */
   readonly abroad = new Map<string, (url: URL, init: RequestInit) => Promise<Response>>();
+  /** Doors of one test only, by method and path. */
+  readonly doors = new Map<string, (init: RequestInit) => Response>();
   cut: Cut | null = null;
   asked = 0;
   /** What the register and the issuer say about this country. */
@@ -168,6 +170,8 @@ export class Country {
     const headers = new Headers(init.headers);
     const body = typeof init.body === "string" ? init.body : String(init.body ?? "");
     const path = url.pathname;
+    const door = this.doors.get(`${init.method ?? "GET"} ${path}`);
+    if (door) return door(init);
     if (path === "/trust/key") return json(this.trustKey.jwk);
     if (path === "/trust/list" && this.trustAnswer === "rubbish") return typed("application/jwt", "rubbish");
     if (path === "/trust/list") return typed("application/jwt", await this.trustList());
@@ -411,7 +415,7 @@ export function query(names: readonly string[], forms: readonly ("sd_jwt" | "mdo
 function expectType(headers: Headers, type: string): void {
   if (headers.get("Content-Type") !== type) throw new Error(`expected ${type}`);
 }
-const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+export const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(value), { status, headers: { "Content-Type": "application/json", ...headers } });
 const typed = (type: string, value: string): Response => new Response(value, { headers: { "Content-Type": type } });
 

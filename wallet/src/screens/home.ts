@@ -16,13 +16,25 @@ import { heading, icon, Screen } from "./screen.ts";
 class Home extends Screen {
   /** The issuance about to be given up, once the holder is sure. */
   private dropping = "";
+  /** The document this phone could move here with by IC card, once the issuer has said so. */
+  private byChip = "";
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    if (this.wallet.device?.state === "waiting") void this.wallet.documents().then(({ list }) => {
+      this.byChip = list.find(byChip)?.id ?? "";
+      this.requestUpdate();
+    }).catch(asProblem);
+  }
 
   protected view(): TemplateResult {
     const { orders, pending, device } = this.wallet;
     return html`${heading(t("home.title"))}
       ${this.trouble()}
       ${device?.state === "waiting"
-        ? html`<section class="panel warn" data-testid="waiting"><h2>${t("home.waiting")}</h2><p>${t("home.waiting.lead")}</p></section>`
+        ? html`<section class="panel warn" data-testid="waiting"><h2>${t("home.waiting")}</h2><p>${t("home.waiting.lead")}</p>
+            ${this.byChip ? html`<p>${t("home.waiting.tap.lead")}</p>
+              <button class="button secondary small" id="move-by-card" data-testid="move-by-card" @click=${() => this.host.go({ name: "tap", with: { document: this.byChip } })}>${icon("card")}${t("home.waiting.tap")}</button>` : nothing}</section>`
         : nothing}
       ${this.wallet.notices.map((notice) => {
         const { title, lead } = noticeWords(notice, spoken());
@@ -52,14 +64,16 @@ class Home extends Screen {
 
   private underway(item: Pending): TemplateResult {
     const waits = waitsFor(item, this.wallet.now());
-    const words = waits === null ? t("home.pending.lead") : t(`home.waits.${waits}`, { time: moment(deferredUntil(item)) });
-    return html`<section class="panel" data-testid="pending" data-waits=${waits ?? "nothing"}>
+    const next = deferredUntil(item);
+    const officers = Boolean(item.subject) && next > 0 && next - this.wallet.now() < SOON_MS;
+    const words = waits === null ? t("home.pending.lead") : officers ? t("home.waits.confirm") : t(`home.waits.${waits}`, { time: moment(deferredUntil(item)) });
+    return html`<section class="panel" data-testid="pending" data-waits=${officers ? "officers" : (waits ?? "nothing")}>
       <h2>${item.name ? pickWords(item.name) : t("home.pending")}</h2>
       ${item.host ? html`<p class="fine">${t("home.from", { host: item.host })}${item.stranger ? html` · <span class="unverified">${t("stranger.badge")}</span>` : nothing}</p>` : nothing}
       <p>${words}</p>
-      ${waits === "issuer" ? nothing : html`<button class="button small" data-testid="continue-pending"
+      ${waits === "issuer" && !officers ? nothing : html`<button class="button small" data-testid="continue-pending"
         @click=${() => this.host.go({ name: "progress", with: { pending: item.id } })}>${t(waits === "tx_code" ? "home.waits.go.tx_code" : "home.pending.go")}</button>`}
-      ${waits === null ? nothing : this.dropping === item.id ? this.dropSure(item) : html`<button class="button quiet small" data-testid="drop-pending"
+      ${waits === null && !officers ? nothing : this.dropping === item.id ? this.dropSure(item) : html`<button class="button quiet small" data-testid="drop-pending"
         @click=${() => { this.dropping = item.id; this.requestUpdate(); }}>${t("home.waits.drop")}</button>`}
     </section>`;
   }
@@ -125,9 +139,22 @@ class Documents extends Screen {
           : nothing}
         <div><dt>${t("documents.fee")}</dt><dd>${fee(item.fee)}</dd></div>
       </dl>
+      ${byChip(item) ? this.ways(item) : nothing}
     </li>`;
   }
+
+  private ways(item: DocumentOffer): TemplateResult {
+    return html`<section class="ways" data-testid="ways-${item.id}"><h3>${t("way.title")}</h3>
+      <div class="way"><span class="way-mark">${icon("people")}</span><div><b>${t("way.counter")}</b><p>${t("way.counter.lead")}</p></div></div>
+      <button class="way" data-testid="way-chip-${item.id}" @click=${() => this.host.go({ name: "tap", with: { document: item.id } })}>
+        <span class="way-mark">${icon("card")}</span><span><b>${t("way.chip")}</b><span>${t("way.chip.lead")}</span></span>${icon("next")}</button>
+    </section>`;
+  }
 }
+
+/** Put off for less than this: people are at work on it, not a machine. */
+const SOON_MS = 15_000;
+const byChip = (item: DocumentOffer): boolean => item.state === "available" && (item.paths ?? []).includes("chip");
 
 function fee(raw: unknown): string {
   const { amount, currency } = (typeof raw === "object" && raw !== null ? raw : { amount: raw }) as { amount?: unknown; currency?: string };

@@ -192,7 +192,7 @@ class Unlock extends Screen {
   }
 }
 
-export type Blocked = "lost" | "suspended" | "ended" | "unknown" | "pin" | "forgot";
+export type Blocked = "lost" | "suspended" | "ended" | "moved" | "unknown" | "pin" | "forgot";
 
 class BlockedScreen extends Screen {
   private get why(): Blocked {
@@ -218,6 +218,7 @@ class BlockedScreen extends Screen {
       lost: "blocked.lost.title",
       suspended: "blocked.suspended.title",
       ended: "blocked.ended.title",
+      moved: "blocked.moved.title",
       unknown: "blocked.unknown.title",
       pin: "blocked.pin.title",
       forgot: "blocked.forgot.title",
@@ -226,6 +227,7 @@ class BlockedScreen extends Screen {
       lost: "blocked.lost.lead",
       suspended: "blocked.suspended.lead",
       ended: "blocked.ended.lead",
+      moved: "blocked.moved.lead",
       unknown: "blocked.unknown.lead",
       pin: "blocked.pin.lead",
       forgot: "blocked.forgot.lead",
@@ -246,6 +248,7 @@ class BlockedScreen extends Screen {
             </ol>
           </section>`
         : nothing}
+      ${why === "moved" ? this.notYou() : nothing}
       <div class="actions">
         ${visit
           ? html`<button class="button" id="check-again" data-testid="check-again" ?disabled=${this.busy} @click=${this.askAgain}>${t("blocked.again")}</button>`
@@ -257,6 +260,18 @@ class BlockedScreen extends Screen {
           : nothing}
       </div>
     </div>`;
+  }
+
+  private notYou(): TemplateResult {
+    return html`<section class="panel left" data-testid="not-you">
+      <h2>${t("blocked.moved.not_you")}</h2>
+      <ol class="steps-list">
+        <li>${t("blocked.moved.sms")}</li>
+        <li>${t("blocked.moved.report")}</li>
+        <li>${t("blocked.moved.visit")}</li>
+      </ol>
+      <a class="button secondary small" data-testid="report" href="/portal/lost">${t("blocked.moved.portal")}</a>
+    </section>`;
   }
 }
 customElements.define("s-pin", NewPin);

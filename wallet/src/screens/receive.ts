@@ -1,10 +1,12 @@
 /** Somebody offers a card: who, what, whether we know them; the code they told; the sign-in; and the card's arrival. */
 import { html, nothing, type TemplateResult } from "lit";
 import type { Step } from "../issue.ts";
-import { type Offered, txCodeOf, waitsFor } from "../offer.ts";
+import { deferredUntil, type Offered, txCodeOf, waitsFor } from "../offer.ts";
 import "../parts/card_face.ts";
 import "../parts/tx_code.ts";
-import { asProblem } from "../problem.ts";
+import { officer } from "../parts/face_parts.ts";
+import { asProblem, Problem } from "../problem.ts";
+import type { FaceStanding } from "../proofing.ts";
 import type { Order, Pending } from "../records.ts";
 import { moment, pickWords, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
@@ -96,6 +98,10 @@ interface Receiving {
   readonly offered?: Offered;
   readonly txCode?: string | null;
   readonly pending?: string;
+  /** The card it becomes, when it may have arrived meanwhile. */
+  readonly card?: string;
+  /** The holder was at the face check, or did without: only the officers are waited for. */
+  readonly waiting?: boolean;
 }
 
 class Progress extends Screen {
@@ -105,6 +111,9 @@ class Progress extends Screen {
   private issuance: string | null = null;
   private started = false;
   private leaving = false;
+  private told = false;
+  /** What still stands between the order and its card. */
+  private standing: FaceStanding | null = null;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -115,8 +124,10 @@ class Progress extends Screen {
 
   private begin(): Promise<void> {
     return this.attempt(async () => {
-      const { offered, txCode = null, pending } = this.with as Receiving;
+      const { offered, txCode = null, pending, card = null } = this.with as Receiving;
       this.issuance = pending ?? null;
+      this.card = card;
+      if (card && !this.pending) return;
       if (offered) {
         this.issuance = await this.wallet.issuance.accept(offered, txCode);
         await this.wallet.read();
@@ -127,7 +138,8 @@ class Progress extends Screen {
   }
 
   private async run(): Promise<void> {
-    if (!this.issuance || this.waits) return;
+    if (!this.issuance || (this.waits && this.waits !== "issuer")) return;
+    if (this.waits === "issuer") return this.hearNeeds();
     this.step = "token";
     this.order = await this.wallet.finish(this.issuance, (step) => {
       this.step = step;
@@ -137,9 +149,25 @@ class Progress extends Screen {
       if (["sign_in_needed", "tx_code_needed", "deferred"].includes(asProblem(thrown).code)) return null;
       throw thrown;
     });
-    if (this.order) this.host.announce(t("progress.arrived"));
-    else this.focusHeading();
+    if (this.order) return;
+    this.focusHeading();
+    await this.hearNeeds();
   }
+
+  /** The issuer put it off: perhaps for somebody to prove who they are. */
+  private async hearNeeds(): Promise<void> {
+    const { pending } = this;
+    if (!pending?.subject || this.waits !== "issuer") return;
+    this.standing = await this.wallet.proofing.standing(pending.subject);
+    const { waiting = false } = this.with as Receiving;
+    if (!waiting && this.standing?.route === "face" && this.standing.needs.includes("face")) this.toFace();
+    this.requestUpdate();
+  }
+
+  private readonly toFace = (): void => {
+    const { pending, standing } = this;
+    if (pending?.subject && standing) this.host.go({ name: "face", with: { subject: pending.subject, standing, pending: pending.id, card: pending.order } }, true);
+  };
 
   private readonly retry = (): Promise<void> => this.attempt(() => this.run());
   private readonly signIn = (): Promise<void> => this.attempt(() => this.leave());
@@ -171,6 +199,18 @@ class Progress extends Screen {
     return this.pending ? waitsFor(this.pending, this.wallet.now()) : null;
   }
 
+  /** Put off: also at the moment in which the wallet asks again, so that the screen stands still. */
+  private get putOff(): boolean {
+    return !this.busy && this.pending !== undefined && !this.pending.failed && deferredUntil(this.pending) > 0;
+  }
+
+  protected override updated(): void {
+    if (this.told || !this.querySelector('[data-testid="arrived"]')) return;
+    this.told = true;
+    this.host.announce(t("progress.arrived"));
+    this.querySelector<HTMLElement>("#heading")?.focus();
+  }
+
   protected view(): TemplateResult {
     const { pending } = this;
     if (pending) this.card = pending.order;
@@ -179,13 +219,13 @@ class Progress extends Screen {
     const order = this.wallet.orders.find((item) => item.id === arrived);
     if (order) return this.arrived(order);
     if (this.leaving) return html`${heading(t("sign_in.leaving"))}<p class="lead" role="status">${t("sign_in.leaving.lead", { host: this.signInHost })}</p>`;
-    switch (this.waits) {
+    switch (this.waits ?? (this.putOff ? "issuer" : null)) {
       case "sign_in":
         return this.signInView();
       case "tx_code":
         return this.codeView();
       case "issuer":
-        return this.waitView();
+        return this.standing && this.standing.needs.length > 0 ? this.officerView(this.standing) : this.waitView();
       default:
         return this.stepsView();
     }
@@ -224,6 +264,21 @@ class Progress extends Screen {
     </div>`;
   }
 
+  private officerView({ needs, route }: FaceStanding): TemplateResult {
+    const may = route === "face" && needs.includes("face");
+    return html`<div class="centred" data-testid="await-officer" data-needs=${needs.join(",")}>
+      ${officer()}
+      ${heading(t(needs.includes("second_officer") ? "await.second" : "await.officer"))}
+      <p class="lead" role="status">${t("await.officer.lead")}</p>
+      ${this.trouble()}
+      ${may ? html`<p class="fine">${t("await.face.lead")}</p>` : nothing}
+      <div class="actions">
+        ${may ? html`<button class="button secondary" data-testid="await-face" @click=${this.toFace}>${icon("camera")}${t("await.face")}</button>` : nothing}
+        ${this.later()}
+      </div>
+    </div>`;
+  }
+
   private later(): TemplateResult {
     return html`<button class="button quiet" data-testid="later" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.later")}</button>`;
   }
@@ -245,7 +300,9 @@ class Progress extends Screen {
 
   private stepsView(): TemplateResult {
     const at = STEPS.indexOf(this.step);
-    const final = Boolean(this.pending?.failed); // trying again cannot help
+    const failed = this.pending?.failed ?? null;
+    const final = failed !== null; // trying again cannot help
+    if (failed && !this.problem && !this.busy) this.problem = new Problem(failed);
     return html`${heading(t("progress.title"))}
       <ol class="progress" aria-live="polite">
         ${STEPS.map((step, index) => {

@@ -13,7 +13,7 @@ export type Route =
   | { readonly name: "history" | "settings" | "change-pin" | "add-passkey" }
   | { readonly name: "card"; readonly order: string }
   | { readonly name: "record"; readonly id: string }
-  | { readonly name: "offer" | "ask" | "progress" | "blocked"; readonly with: unknown };
+  | { readonly name: "offer" | "ask" | "progress" | "blocked" | "face" | "tap"; readonly with: unknown };
 
 export interface Host {
   readonly wallet: Wallet;
@@ -125,6 +125,9 @@ const PATHS = {
   finger: "M7 18c1-2 1.2-4 1.2-6a3.8 3.8 0 0 1 7.6 0c0 3-.3 5.500-1.300 8M12 12c0 3.500-.6 6-1.800 8.500M4.800 14.500c.4-1.500.400-2 .400-3A6.800 6.800 0 0 1 12 4.700a6.800 6.800 0 0 1 6.800 6.800c0 2-.1 3.500-.4 5",
   pin: "M12 21s6.500-6.200 6.500-11a6.500 6.500 0 1 0-13 0c0 4.800 6.500 11 6.500 11zM12 12.300a2.300 2.300 0 1 0 0-4.600 2.300 2.300 0 0 0 0 4.600z",
   bag: "M5 8h14l-1 12H6zM9 8V7a3 3 0 0 1 6 0v1",
+  people: "M8.500 11a3.300 3.300 0 1 0 0-6.600 3.300 3.300 0 0 0 0 6.600zM2.500 19.500a6 6 0 0 1 12 0M15.500 11a2.800 2.800 0 1 0-1.200-5.300M17 14a5 5 0 0 1 4.500 5.500",
+  card: "M5 5.500h14A1.500 1.500 0 0 1 20.500 7v10a1.500 1.500 0 0 1-1.500 1.500H5A1.500 1.500 0 0 1 3.500 17V7A1.500 1.500 0 0 1 5 5.500zM6.500 10h4.500v4H6.500zM14 10h4M14 13h3",
+  house: "M3.500 11L12 4l8.500 7M6 9.500V20h12V9.500M10 20v-5.500h4V20",
   phone: "M8 3h8a1.500 1.500 0 0 1 1.500 1.500v15A1.500 1.500 0 0 1 16 21H8a1.500 1.500 0 0 1-1.500-1.500v-15A1.500 1.500 0 0 1 8 3zM11 18h2",
 } as const;
 

@@ -1,11 +1,13 @@
 /** What the wallet says, in English. */
 import type { ko } from "./ko.ts";
 import { noticesEn } from "./notices.ts";
+import { proofingEn } from "./proofing.ts";
 import { widerEn } from "./wider.ts";
 
 export const en: Record<keyof typeof ko, string> = {
   ...noticesEn,
   ...widerEn,
+  ...proofingEn,
   "app.name": "mapae wallet",
   "app.tagline": "Your identity card, in your hand",
   "app.skip": "Skip to content",

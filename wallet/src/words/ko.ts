@@ -1,10 +1,12 @@
 /** What the wallet says, in Korean. en.ts has the same keys (the type says so). */
 import { noticesKo } from "./notices.ts";
+import { proofingKo } from "./proofing.ts";
 import { widerKo } from "./wider.ts";
 
 export const ko = {
   ...noticesKo,
   ...widerKo,
+  ...proofingKo,
   "app.name": "마패 지갑",
   "app.tagline": "내 손안의 신분증",
   "app.skip": "본문으로 건너뛰기",
