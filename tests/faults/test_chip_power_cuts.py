@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from chips import CAN, PIN, PUK, Tap, image, whole_issuance
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import terminal, tlv
 from mapae.issuer.ic_card.memory import FileMemory, RamMemory
 from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.reader import SimulatedReader
+from taps import CAN, PIN, PUK, Tap, image, whole_issuance
 
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
 KILLS = 60 if SOAK else 6

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from chips import GROUPS, PIN, Tap, image, whole_issuance
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card.card import Card
 from mapae.issuer.ic_card.memory import RamMemory
 from mapae.issuer.ic_card.pcsc import Pcsc
 from mapae.issuer.ic_card.reader import drive
 from mapae.issuer.ic_card.vpcd import ATR, PORT, Vpcd
+from taps import GROUPS, PIN, Tap, image, whole_issuance
 
 SOCKET = Path("/run/pcscd/pcscd.comm")  # pcscd has this one place and no setting for it
 

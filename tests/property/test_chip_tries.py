@@ -6,12 +6,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chips import CAN, PIN, PUK, Tap, image
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import terminal
 from mapae.issuer.ic_card.memory import RamMemory
 from mapae.issuer.ic_card.pace import Password
 from mapae.issuer.ic_card.reader import SimulatedReader
+from taps import CAN, PIN, PUK, Tap, image
 
 WRONG = "0000"
 JUDGED = {Code.CHIP_PIN_WRONG, Code.CHIP_SUSPENDED, Code.CHIP_BLOCKED}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from chips import CAN, GROUPS, KEY, LETTER, PIN, PUK, Tap, image, whole_issuance
 from mapae.clock import SeededDice
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import chip_auth, pace, terminal, tlv
@@ -22,6 +21,7 @@ from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import SimulatedReader
 from mapae.issuer.ic_card.secure import TerminalChannel
+from taps import CAN, GROUPS, KEY, LETTER, PIN, PUK, Tap, image, whole_issuance
 
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
 WRONG = ("0000", "0001", "0002", "0003")

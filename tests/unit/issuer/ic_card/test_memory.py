@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chips import image
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card.memory import ChipImage, FileMemory, Power, PowerCut, RamMemory
 from mapae.issuer.ic_card.pin import PinState
+from taps import image
 
 BEFORE = image().first
 AFTER = PinState("7788", delivery=False, tries=2, puk_uses=9)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from chips import PIN, Tap, image, whole_issuance
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import terminal, tlv
 from mapae.issuer.ic_card.apdu import Command
@@ -14,6 +13,7 @@ from mapae.issuer.ic_card.memory import RamMemory
 from mapae.issuer.ic_card.pace import Password
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import drive
+from taps import PIN, Tap, image, whole_issuance
 
 H = bytes.fromhex
 
