@@ -123,8 +123,13 @@ class Outside:
         return sequence(self.signed, ECDSA_SHA256, bits(p256.to_der(self.signature)))
 
     @property
-    def issuer_and_serial(self) -> bytes:
-        """RFC 5652 10.2.4, of a certificate: its parts are [0] version, serial, algorithm, issuer .. (RFC 5280 4.1)."""
+    def issuer(self) -> bytes:
+        """Of a certificate: its parts are [0] version, serial number, algorithm, issuer .. (RFC 5280 4.1)."""
         if [tag for tag, _ in self.parts[:4]] != [EXPLICIT, INTEGER, SEQUENCE, SEQUENCE]:
             raise Refused(Code.CHIP_REFUSED, "not a certificate of version 3")
-        return sequence(tlv.encode(*self.parts[3]), tlv.encode(*self.parts[1]))
+        return tlv.encode(*self.parts[3])
+
+    @property
+    def issuer_and_serial(self) -> bytes:
+        """RFC 5652 10.2.4."""
+        return sequence(self.issuer, tlv.encode(*self.parts[1]))

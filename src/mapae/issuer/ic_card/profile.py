@@ -13,7 +13,7 @@ from typing import Final
 from mapae.issuer.ic_card import chip_auth, pace
 from mapae.issuer.ic_card.ec import SECP256R1, Curve
 
-# Doc 9303-10 4.6 and 4.7, table 30 and following: the numbers of data groups, COM and SOD are none.
+# Doc 9303-10 4.7: the numbers of data groups. COM and SOD have none.
 MRZ, PORTRAIT, DETAILS, SECURITY = 1, 2, 11, 14
 
 

@@ -44,7 +44,7 @@ class Keys:
 
 
 def authenticate(key: bytes, data: bytes) -> bytes:
-    """CMAC, its first 8 bytes (Doc 9303-11 9.8.6.2 and 4.4.3.4)."""
+    """CMAC, its first 8 bytes (Doc 9303-11 9.8.7.2 and 4.4.3.4)."""
     mac = CMAC(algorithms.AES(key))
     mac.update(data)
     return mac.finalize()[:8]
@@ -64,7 +64,7 @@ class Channel:
         self._aes = algorithms.AES(keys.enc)
         self._ecb = Cipher(self._aes, modes.ECB()).encryptor()  # noqa: S305 one block each, for the IV
         self._mac = CMAC(algorithms.AES(keys.mac))
-        self._ssc = 0  # Doc 9303-11 9.8.6.3: nought at the start, one more before each command and each answer
+        self._ssc = 0  # Doc 9303-11 9.8.7.3: nought at the start, one more before each command and each answer
         self._open = True
 
     def _next(self) -> bytes:
@@ -78,7 +78,7 @@ class Channel:
         raise Refused(Code.CHIP_REFUSED, why)
 
     def _encrypt(self, ssc: bytes, data: bytes) -> bytes:
-        # Doc 9303-11 9.8.6.1: the IV is the encrypted counter
+        # Doc 9303-11 9.8.7.1: the IV is the encrypted counter
         work = Cipher(self._aes, modes.CBC(self._ecb.update(ssc))).encryptor()
         return work.update(self._pad(data))
 
@@ -101,7 +101,7 @@ class Channel:
         return pad(data)
 
     def _covered(self, ssc: bytes, header: bytes, body: bytes) -> bytes:
-        """What the MAC of a command covers (Doc 9303-11 9.8.5, figure 5). With neither data nor Le there is nothing
+        """What the MAC of a command covers (Doc 9303-11 9.8.4). With neither data nor Le there is nothing
         after the padded header, so nothing to pad: the reading of OpenPACE and OpenSC, which meet real cards."""
         return self._pad(ssc + self._pad(header) + body) if body else ssc + self._pad(header)
 

@@ -85,9 +85,10 @@ def _head(data: bytes, at: int) -> tuple[int, int, int]:
     try:
         tag = data[at]
         at += 1
-        if tag & 0x1F == 0x1F:  # X.690 8.1.2.4: the number follows; below 31 it would have fitted
-            if not 0x1F <= data[at] < 0x80:
-                raise Refused(Code.CHIP_REFUSED, "a tag is longer than two bytes or than needed")
+        # X.690 8.1.2.4: the number follows. Below 31 it would have fitted, but Doc 9303-10 has its 5F01 and 5F0E.
+        if tag & 0x1F == 0x1F:
+            if not 0 < data[at] < 0x80:
+                raise Refused(Code.CHIP_REFUSED, "a tag is longer than two bytes, or nought")
             tag = tag << 8 | data[at]
             at += 1
         elif not tag:  # X.690 8.1.5, ISO/IEC 7816-4 5.2.2.1: end of contents, padding

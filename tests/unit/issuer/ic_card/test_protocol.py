@@ -21,7 +21,7 @@ H = bytes.fromhex
 CURVE = pytest.mark.parametrize("curve", CURVES.values(), ids=lambda curve: curve.name)
 TAGS = st.one_of(
     st.integers(1, 0xFE).filter(lambda tag: tag & 0x1F != 0x1F),
-    st.tuples(st.sampled_from([0x1F, 0x3F, 0x5F, 0x7F, 0xFF]), st.integers(0x1F, 0x7F)).map(lambda t: t[0] << 8 | t[1]),
+    st.tuples(st.sampled_from([0x1F, 0x3F, 0x5F, 0x7F, 0xFF]), st.integers(1, 0x7F)).map(lambda t: t[0] << 8 | t[1]),
 )
 
 
@@ -53,7 +53,7 @@ BAD_TLV = {
     "length of 127 bytes": "80FF",
     "cut tag": "7F",
     "tag of two bytes without length": "7F4C",
-    "tag of two bytes that fits one": "1F0500",
+    "tag of two bytes that is nought": "1F0000",
     "tag of three bytes": "7F818101AA",
     "end of contents": "0000",
     "too many": "8000" * 65,

@@ -1,0 +1,205 @@
+"""Passive authentication: are these files the ones a state signed (Doc 9303-11 5.1, Doc 9303-12 6).
+
+Promises: `check` comes back only when the SOD, the data groups, the document signer, its authority, the dates and the
+revocation lists all agree; otherwise it is Refused(CHIP_REFUSED) and `step` says which did not. Trusts: the authorities
+it is given, which come by configuration alone. Keeps: the authorities, parsed. Refuses: an authority without a
+revocation list of today (nobody would notice a stolen signer), keys that are not on P-256. It proves nothing about the
+chip: files can be copied, and that is what Chip Authentication is for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import ExtensionOID
+
+from mapae.errors import Code, Refused
+from mapae.formats.jose import PublicKey
+from mapae.issuer.ic_card import der, lds, tlv
+from mapae.issuer.ic_card.pki import DOCUMENT_TYPES
+from mapae.issuer.ic_card.profile import MRZ, PROFILE_A, CardProfile
+from mapae.issuer.ic_card.sod import Sod, card_id
+
+SKEW: Final = timedelta(minutes=5)  # of the clock that signed
+_UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Genuine:
+    """What a state signed."""
+
+    card: bytes
+    """SHA-256 of the SOD: how a register of issued cards knows the card."""
+    hashes: Mapping[int, bytes]
+    signed_at: datetime
+    signer: int
+    """The document signer's serial number."""
+
+
+@contextmanager
+def chip_step(name: str) -> Iterator[None]:
+    """Whatever is refused inside is this check of the chip's, by name."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(Code.CHIP_REFUSED, refused.detail, step=refused.step or name) from None
+
+
+class _Certificate:
+    """One certificate in its one encoding; nothing about it is trusted yet."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.outside = der.Outside.parse(raw)
+        try:
+            self.x509 = x509.load_der_x509_certificate(raw)
+            self.extensions: dict[x509.ObjectIdentifier, x509.Extension[Any]] = {
+                one.oid: one for one in self.x509.extensions
+            }
+            self.key = PublicKey.from_crypto(self.x509.public_key())
+            self.serial = self.x509.serial_number
+            self.issuer, self.subject = self.x509.issuer.public_bytes(), self.x509.subject.public_bytes()
+            self.not_before, self.not_after = self.x509.not_valid_before_utc, self.x509.not_valid_after_utc
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
+                x509.UnsupportedGeneralNameType):  # fmt: skip
+            raise Refused(Code.BAD_CERTIFICATE, "not a certificate we can read") from None
+        if any(one.critical and oid not in _UNDERSTOOD for oid, one in self.extensions.items()):
+            raise Refused(Code.BAD_CERTIFICATE, "a certificate has a critical extension we do not know")
+
+    def extension(self, kind: type[Any]) -> Any:
+        found = self.extensions.get(kind.oid)
+        return found.value if found else None
+
+    def uses(self) -> set[str]:
+        """What its key may do (RFC 5280 4.2.1.3); nothing when it does not say."""
+        usage = self.extension(x509.KeyUsage)
+        named = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                 "key_cert_sign", "crl_sign")  # fmt: skip
+        return {name for name in named if usage is not None and getattr(usage, name)}
+
+    def signs_until(self) -> datetime:
+        """The end of the key's use: privateKeyUsagePeriod, which Doc 9303-12 7 makes mandatory."""
+        period = self.extension(x509.PrivateKeyUsagePeriod)
+        if period is None or period.not_after is None:
+            raise Refused(Code.BAD_CERTIFICATE, "a certificate does not say how long its key is used")
+        until: datetime = period.not_after
+        return until if until.tzinfo else until.replace(tzinfo=UTC)
+
+    def document_types(self) -> set[str]:
+        found = self.extensions.get(DOCUMENT_TYPES)
+        if found is None:
+            raise Refused(Code.BAD_CERTIFICATE, "a document signer does not say for which documents it signs")
+        _, types = tlv.exactly(tlv.only(found.value.value, der.SEQUENCE), der.INTEGER, der.SET)
+        return {value.decode("ascii", "replace") for tag, value in tlv.read(types) if tag == der.PRINTABLE}
+
+
+class _Authority:
+    """A CSCA we trust, with its newest list."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.certificate = found = _Certificate(raw)
+        basic = found.extension(x509.BasicConstraints)
+        if basic is None or not basic.ca or found.uses() != {"key_cert_sign", "crl_sign"}:
+            raise Refused(Code.BAD_CERTIFICATE, "a country's authority is not one by its certificate")
+        if found.issuer != found.subject or not self.certified(found.outside):
+            raise Refused(Code.BAD_CERTIFICATE, "a country's authority has not signed itself")
+        self.list: x509.CertificateRevocationList | None = None
+
+    def certified(self, outside: der.Outside) -> bool:
+        return outside.issuer == self.certificate.outside.issuer and self._signed(outside)
+
+    def _signed(self, outside: der.Outside) -> bool:
+        return self.certificate.key.fits(outside.signature, outside.signed)
+
+    def take(self, raw: bytes) -> bool:
+        """Whether this list is of this authority; the newest is kept."""
+        outside = der.Outside.parse(raw)
+        try:
+            found = x509.load_der_x509_crl(raw)
+            ours = found.issuer.public_bytes() == self.certificate.subject and self._signed(outside)
+            if ours and found.next_update_utc is None:
+                raise ValueError
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise Refused(Code.BAD_CERTIFICATE, "not a revocation list we can read") from None
+        if ours and (self.list is None or found.last_update_utc > self.list.last_update_utc):
+            self.list = found
+        return ours
+
+    def must_not_have_revoked(self, serials: Iterable[int], now: datetime) -> None:
+        listed = self.list
+        if listed is None or not listed.last_update_utc - SKEW <= now <= (listed.next_update_utc or now):
+            raise Refused(Code.BAD_CERTIFICATE, "there is no revocation list of today for this country's authority")
+        if any(listed.get_revoked_certificate_by_serial_number(serial) is not None for serial in serials):
+            raise Refused(Code.BAD_CERTIFICATE, "the document signer or its authority was revoked")
+
+
+class Anchors:
+    """The countries' authorities, with their revocation lists. Changed ones make a new `Anchors`."""
+
+    def __init__(self, certificates: Iterable[bytes], lists: Iterable[bytes]) -> None:
+        self._authorities = [_Authority(raw) for raw in certificates]
+        for raw in lists:
+            taken = [authority.take(raw) for authority in self._authorities]  # two certificates may be of one key
+            if not any(taken):
+                raise Refused(Code.BAD_CERTIFICATE, "a revocation list is of no authority we trust")
+
+    def above(self, certificate: bytes) -> _Authority:
+        """Who has certified it, before anything else of it is read."""
+        outside = der.Outside.parse(certificate)
+        for authority in self._authorities:
+            if authority.certified(outside):
+                return authority
+        raise Refused(Code.UNTRUSTED_ISSUER, "no country's authority we trust has certified the document signer")
+
+
+def check(
+    raw: bytes, groups: Mapping[int, bytes], anchors: Anchors, now: datetime, profile: CardProfile = PROFILE_A
+) -> Genuine:
+    """1 sod: its form  2 signer: by an authority we trust, for documents  3 signature: of the signer
+    4 dates: good at signing and now  5 revocation: neither was revoked  6 hashes: the data groups are those signed."""
+    with chip_step("sod"):
+        sod = Sod.parse(raw)
+        if tuple(sod.hashes) != profile.groups:
+            raise Refused(Code.CHIP_REFUSED, "the security object is of a card with other data groups")
+    with chip_step("signer"):
+        authority = anchors.above(sod.signer)
+        signer = _Certificate(sod.signer)
+        _must_sign_documents(signer)
+    with chip_step("signature"):
+        if not signer.key.fits(sod.signature, sod.signed):
+            raise Refused(Code.BAD_SIGNATURE, "the document signer has not signed this security object")
+    with chip_step("dates"):
+        _must_be_in_date(sod.signed_at, signer, authority.certificate, now)
+    with chip_step("revocation"):
+        authority.must_not_have_revoked((signer.serial, authority.certificate.serial), now)
+    with chip_step("hashes"):
+        for number, group in groups.items():
+            if sod.hashes.get(number) != hashlib.sha256(group).digest():
+                raise Refused(Code.BAD_DIGEST, f"data group {number} is not the one that was signed")
+        if MRZ in groups and lds.read_dg1(groups[MRZ]).code not in signer.document_types():
+            raise Refused(Code.BAD_CERTIFICATE, "the document signer does not sign documents of this type")
+    return Genuine(card_id(raw), sod.hashes, sod.signed_at, signer.serial)
+
+
+def _must_sign_documents(signer: _Certificate) -> None:
+    basic = signer.extension(x509.BasicConstraints)
+    if signer.uses() != {"digital_signature"} or (basic is not None and basic.ca):
+        raise Refused(Code.BAD_CERTIFICATE, "the document signer's certificate is not for signing documents")
+    signer.document_types()
+
+
+def _must_be_in_date(signed_at: datetime, signer: _Certificate, above: _Certificate, now: datetime) -> None:
+    """Doc 9303-12 6 looks at today. We wrote down when we signed, so that a key kept past its time signs nothing."""
+    for certificate in (signer, above):
+        if not certificate.not_before - SKEW <= now <= certificate.not_after:
+            raise Refused(Code.EXPIRED, "a certificate is not valid today")
+    if not signer.not_before - SKEW <= signed_at <= min(signer.signs_until(), now + SKEW):
+        raise Refused(Code.EXPIRED, "the document signer's key was not in use when this was signed")
+    if not above.not_before <= signer.not_before <= above.signs_until():
+        raise Refused(Code.EXPIRED, "the authority's key was not in use when it certified the document signer")
