@@ -145,12 +145,16 @@ def step(state: State, act: Act, by: By) -> State:
     """Where `act` leads from here."""
     edge = _BY_ACT.get((state, act))
     if edge is None:
-        raise Refused(Code.CONFLICT, f"the card is {state.value}: it cannot be {_PAST[act]} now")
+        raise Refused(Code.CONFLICT, f"the card is {_words(state)}: it cannot be {_words(DONE[act])} now")
     if by not in edge.by:
         if By.OFFICERS in edge.by and by is By.OFFICER:
             raise Refused(Code.SECOND_OFFICER, "this takes two officers")
         raise Refused(Code.NOT_ALLOWED, f"this may not be done by: {by.value}")
     return edge.target
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def possible(state: State, by: By) -> tuple[Act, ...]:
@@ -163,11 +167,11 @@ def drawing() -> tuple[str, ...]:
     return tuple(str(edge) for edge in EDGES)
 
 
-_PAST: Final = {
-    Act.PAY: "paid", Act.WAIVE: "freed of its fee", Act.LAPSE: "lapsed", Act.CANCEL: "cancelled",
-    Act.REFUSE: "refused", Act.ORDER: "ordered", Act.REORDER: "ordered again", Act.MAKE: "made", Act.SEND: "sent",
-    Act.DELIVER: "delivered", Act.ARRIVE: "received", Act.COME_BACK: "returned", Act.KEEP: "kept",
-    Act.FORWARD: "forwarded", Act.HAND_OVER: "handed over", Act.PUT_BACK: "put back", Act.ACTIVATE: "activated",
-    Act.LOSE: "reported lost", Act.REPLACE: "replaced", Act.EXPIRE: "expired", Act.WAIT_OUT: "given up",
-    Act.DESTROY: "destroyed",
+DONE: Final = {
+    Act.PAY: "paid", Act.WAIVE: "waived", Act.LAPSE: "lapsed", Act.CANCEL: "cancelled", Act.REFUSE: "refused",
+    Act.ORDER: "ordered", Act.REORDER: "ordered_again", Act.MAKE: "made", Act.SEND: "sent", Act.DELIVER: "delivered",
+    Act.ARRIVE: "received", Act.COME_BACK: "returned", Act.KEEP: "kept", Act.FORWARD: "forwarded",
+    Act.HAND_OVER: "handed_over", Act.PUT_BACK: "put_back", Act.ACTIVATE: "activated", Act.LOSE: "lost",
+    Act.REPLACE: "replaced", Act.EXPIRE: "expired", Act.WAIT_OUT: "given_up", Act.DESTROY: "destroyed",
 }  # fmt: skip
+"""How the deed is called in the audit trail."""

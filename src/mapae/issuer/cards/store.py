@@ -14,7 +14,7 @@ from typing import Any, Final
 from mapae.db import Db, Row, Tx, Value
 
 from .fees import Channel, Why
-from .life import OPEN, Act, State
+from .life import OPEN, State
 
 LISTED: Final = 200
 _OPEN: Final = ", ".join(f"'{state.value}'" for state in OPEN)
@@ -35,7 +35,7 @@ class Card:
     state: State
     applicant: bytes
     photo: str
-    """record, judged, overridden: an officer's word is still missing with `waiting` in front."""
+    """record, waiting (brought online; an officer has yet to look), judged, overridden (by two officers)."""
     old_number: str
     old_fate: str
     """none, kept (handed in when the new one is handed over), handed_in, lost."""
@@ -80,7 +80,7 @@ class Card:
 
     @property
     def photo_waits(self) -> bool:
-        return self.photo.startswith("waiting")
+        return self.photo == "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,20 @@ class Step:
     act: str
     state: State
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo on its way into the register. `verdict`: good, unjudged, or the codes of its flaws."""
+
+    id: str
+    person: str
+    card: str
+    brought_by: str
+    sealed: bytes
+    taken: str
+    verdict: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,17 +266,40 @@ async def steps_since(db: Db, card_id: str, act: str, detail: str, since: int) -
 # --- photos and earlier cards -----------------------------------------------------------------------------------------
 
 
-async def put_photo(tx: Tx, card_id: str, sealed: bytes, taken: str) -> None:
-    await tx.run("INSERT INTO card_photo (card_id, sealed, taken) VALUES ($1, $2, $3)", card_id, sealed, taken)
+async def put_photo(tx: Tx, photo: Photo, forget_before: int) -> None:
+    await tx.run("DELETE FROM card_photo WHERE card_id = '' AND at < $1", forget_before)
+    await tx.run(
+        "INSERT INTO card_photo (photo_id, person, card_id, brought_by, sealed, taken, verdict, at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        photo.id, photo.person, photo.card, photo.brought_by, photo.sealed, photo.taken, photo.verdict, photo.at,
+    )  # fmt: skip
 
 
-async def photo(db: Db | Tx, card_id: str) -> tuple[bytes, str] | None:
-    row = await db.one("SELECT sealed, taken FROM card_photo WHERE card_id = $1", card_id)
-    return (bytes(row["sealed"]), row["taken"]) if row is not None else None
+async def photo(db: Db | Tx, photo_id: str) -> Photo | None:
+    row = await db.one("SELECT * FROM card_photo WHERE photo_id = $1", photo_id)
+    return _photo(row) if row is not None else None
+
+
+async def photo_of(db: Db | Tx, card_id: str) -> Photo | None:
+    row = await db.one("SELECT * FROM card_photo WHERE card_id = $1", card_id)
+    return _photo(row) if row is not None else None
+
+
+async def use_photo(tx: Tx, photo_id: str, card_id: str) -> bool:
+    """A photo serves one application."""
+    used = await tx.run("UPDATE card_photo SET card_id = $2 WHERE photo_id = $1 AND card_id = ''", photo_id, card_id)
+    return used == 1
 
 
 async def drop_photo(tx: Tx, card_id: str) -> None:
     await tx.run("DELETE FROM card_photo WHERE card_id = $1", card_id)
+
+
+def _photo(row: Row) -> Photo:
+    return Photo(
+        row["photo_id"], row["person"], row["card_id"], row["brought_by"], bytes(row["sealed"]), row["taken"],
+        row["verdict"], row["at"],
+    )  # fmt: skip
 
 
 async def take_in(tx: Tx, handed_in: HandedIn) -> None:
@@ -280,6 +317,3 @@ async def handed_in(db: Db, office: str) -> list[HandedIn]:
 async def gone(tx: Tx, card_id: str, office: str) -> bool:
     """The earlier card is no more. False when it was not there."""
     return await tx.run("DELETE FROM card_handed_in WHERE card_id = $1 AND office = $2", card_id, office) == 1
-
-
-__all__ = ["Act", "Card", "HandedIn", "Step"]

@@ -45,6 +45,7 @@ CREATE UNIQUE INDEX card_life_one_open ON card_life (person) WHERE state IN
     ('applied', 'paid', 'ordered', 'made', 'posted', 'delivered', 'returned', 'at_office', 'handed_over');
 CREATE UNIQUE INDEX card_life_one_active ON card_life (person) WHERE state = 'active';
 CREATE UNIQUE INDEX card_life_number ON card_life (number) WHERE number <> '';
+CREATE UNIQUE INDEX card_life_chip_key ON card_life (chip_key_hash) WHERE chip_key_hash IS NOT NULL;
 CREATE UNIQUE INDEX card_life_sod ON card_life (sod_digest) WHERE sod_digest IS NOT NULL;
 CREATE INDEX card_life_person ON card_life (person, opened);
 CREATE INDEX card_life_office ON card_life (office, state);
@@ -68,12 +69,19 @@ CREATE TABLE card_step (
 );
 CREATE INDEX card_step_act ON card_step (act, office);
 
--- A photo handed in with an application, until an officer has confirmed or refused it.
+-- A photo somebody brought, from the moment it was judged until the register has it or it is refused. Without a card it
+-- is forgotten after an hour.
 CREATE TABLE card_photo (
-    card_id TEXT PRIMARY KEY,
+    photo_id TEXT PRIMARY KEY,
+    person TEXT NOT NULL,
+    card_id TEXT NOT NULL,
+    brought_by TEXT NOT NULL,
     sealed BYTEA NOT NULL,
-    taken TEXT NOT NULL
+    taken TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    at BIGINT NOT NULL
 );
+CREATE INDEX card_photo_card ON card_photo (card_id);
 
 -- Cards of earlier kinds that were handed in and wait to be destroyed by two officers.
 CREATE TABLE card_handed_in (

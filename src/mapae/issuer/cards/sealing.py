@@ -1,0 +1,58 @@
+"""What is signed into a chip, and the portrait that fits one.
+
+Promises: the hashes are computed here, from the register's facts, so that nothing a factory says is signed unseen; the
+same photo gives the same bytes. Trusts: the register's facts. Keeps: nothing. Refuses: a data group 14 that cannot be
+read, a photo that is no picture.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from PIL import Image, UnidentifiedImageError
+
+from mapae.errors import Code, Refused
+
+from .partners import CardData
+
+LARGEST_PORTRAIT: Final = 20 * 1024  # with its header it fits what a chip holds
+MOST_PIXELS: Final = 40_000_000
+_SIZES: Final = ((360, 466), (300, 386), (240, 308), (180, 231))
+_QUALITIES: Final = (85, 70, 55)
+
+
+class Sealing(Protocol):
+    """Knows the chip's data groups, and signs over them."""
+
+    def hashes(self, data: CardData, dg14: bytes) -> dict[int, bytes]:
+        """SHA-256 by number of each data group as it must be. Raises Refused(CHIP_REFUSED) for what fits no chip."""
+        ...
+
+    def chip_key(self, dg14: bytes) -> bytes:
+        """The uncompressed public point. Raises Refused(CHIP_REFUSED)."""
+        ...
+
+    async def sign(self, hashes: Mapping[int, bytes]) -> bytes:
+        """EF.SOD over these hashes."""
+        ...
+
+
+def portrait(jpeg: bytes) -> bytes:
+    """The photo on record, as large as a chip takes it."""
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise Refused(Code.PHOTO_REFUSED, "the photo on record has too many pixels", step="too-large")
+            picture = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise Refused(Code.PHOTO_REFUSED, "the photo on record cannot be read", step="unreadable") from error
+    for size in _SIZES:
+        picture.thumbnail(size)
+        for quality in _QUALITIES:
+            out = io.BytesIO()
+            picture.save(out, "JPEG", quality=quality)
+            if out.tell() <= LARGEST_PORTRAIT:
+                return out.getvalue()
+    raise Refused(Code.PHOTO_REFUSED, "the photo on record does not fit a chip", step="too-large")
