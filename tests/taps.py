@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from datetime import date, timedelta
+from functools import cache
 from typing import TypeVar
 
+import msgspec
+
+from chips import PORTRAIT, START, State, portrait
 from mapae.clock import SeededDice
-from mapae.issuer.ic_card import chip_auth, terminal, tlv
+from mapae.issuer.ic_card import chip_auth, infos, passive, terminal
 from mapae.issuer.ic_card.card import Card
-from mapae.issuer.ic_card.ec import SECP256R1, Pair
 from mapae.issuer.ic_card.memory import ChipImage, FileMemory, RamMemory
 from mapae.issuer.ic_card.pace import Password
-from mapae.issuer.ic_card.pin import PinState
+from mapae.issuer.ic_card.personalise import Blank, Holder, Pins, prepare, seal
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import SimulatedReader, drive
 from mapae.issuer.ic_card.secure import TerminalChannel
 
 PIN, CAN, PUK, LETTER = "1234", "246810", "1234567890", "80351"
-GROUPS = (0x010E, 0x0101, 0x0102)
+MRZ, FACE, DETAILS, KEYS, SOD = 0x0101, 0x0102, 0x010B, 0x010E, 0x011D
+READ = (KEYS, MRZ, FACE, DETAILS, SOD)
+STATE = State()
+ANCHORS = STATE.anchors()
+NOW = START + timedelta(days=30)
+HOLDER = Holder(
+    name_latin="Han Jisoo", name="한지수", address="세종특별자치시 한누리대로 2130", number="K12345678",
+    birth_date=date(2001, 3, 9), sex="female", nationality="KOR", expires=date(2036, 11, 2), portrait=PORTRAIT,
+)  # fmt: skip
 Answer = TypeVar("Answer")
 
-_PACE_INFO = tlv.join([(0x06, PROFILE_A.pace_oid), (0x02, b"\x02"), (0x02, b"\x0c")])
-_SECRET = 0x1C0FFEE1234567890ABCDEF
-KEY = Pair(_SECRET, SECP256R1.g.times(_SECRET))
+
+@cache
+def blank(side: int = 0) -> Blank:
+    """Jisoo's chip before it is signed. `side`: another size of the portrait, in pixels."""
+    holder = msgspec.structs.replace(HOLDER, portrait=portrait(side)) if side else HOLDER
+    return prepare(holder, SeededDice("factory"))
 
 
-def image(*, delivery: bool = False, files: dict[int, bytes] | None = None, key: int = KEY.secret) -> ChipImage:
-    made = {
-        PROFILE_A.card_access_fid: tlv.encode(0x31, tlv.encode(0x30, _PACE_INFO)),
-        0x0101: tlv.encode(0x61, tlv.encode(0x5F1F, b"I<XKR" + b"<" * 85)),
-        0x0102: tlv.encode(0x75, b"\xff\xd8" + bytes(12_000) + b"\xff\xd9"),
-        0x010E: tlv.encode(0x6E, tlv.encode(0x31, tlv.encode(0x30, _PACE_INFO) + KEY.public.encode())),
-        0x011D: tlv.encode(0x77, bytes(900)),
-    }
-    first = PinState(LETTER, True) if delivery else PinState(PIN, False)
-    return ChipImage({**made, **(files or {})}, key.to_bytes(32, "big"), CAN, PUK, 4, first)
+@cache
+def image(*, delivery: bool = False, side: int = 0) -> ChipImage:
+    """Jisoo's chip, signed by the state: with her PIN, or as the letter brings it."""
+    pins = Pins(pin=LETTER if delivery else PIN, can=CAN, puk=PUK, delivery=delivery)
+    return seal(blank(side), STATE.sod(blank(side).groups), pins)
+
+
+def holding(files: dict[int, bytes]) -> ChipImage:
+    """Her chip with other files in it, whoever wrote them."""
+    return msgspec.structs.replace(image(), files={**image().files, **files})
+
+
+def clone() -> ChipImage:
+    """All that can be read of her chip, and a key of somebody else's."""
+    return msgspec.structs.replace(image(), chip_key=(4711).to_bytes(32, "big"))
 
 
 class Tap:
@@ -45,7 +65,7 @@ class Tap:
         self.card = Card(self.memory, SeededDice(seed + " chip"))
         self.reader = SimulatedReader(self.card)
         self.dice = SeededDice(seed + " terminal")
-        self.infos = self.memory.image.files[PROFILE_A.card_access_fid]
+        self.access = self.memory.image.files[PROFILE_A.card_access_fid]
 
     def ask(self, talk: Generator[bytes, bytes, Answer]) -> Answer:
         return drive(talk, self.reader)
@@ -56,23 +76,27 @@ class Tap:
     def open(
         self, secret: str = PIN, password: Password = Password.PIN, channel: TerminalChannel | None = None
     ) -> TerminalChannel:
-        return self.ask(terminal.pace(password, secret, self.infos, self.dice, channel)).channel
+        return self.ask(terminal.pace(password, secret, self.access, self.dice, channel)).channel
 
     def resumed(self, secret: str = PIN) -> TerminalChannel:
-        return self.open(secret, channel=self.ask(terminal.resume(CAN, self.infos, self.dice)))
+        return self.open(secret, channel=self.ask(terminal.resume(CAN, self.access, self.dice)))
 
     def unblock(self, puk: str = PUK) -> None:
-        self.ask(terminal.unblock(puk, self.infos, self.dice))
+        self.ask(terminal.unblock(puk, self.access, self.dice))
 
     def read(self, channel: TerminalChannel, *files: int) -> dict[int, bytes]:
         return self.ask(terminal.read_under(channel, files))
 
 
 def whole_issuance(pin: str, dice: SeededDice) -> Generator[bytes, bytes, dict[int, bytes]]:
-    """What the helper and the issuer together ask a chip, the issuer's checks of signatures left out."""
-    infos = yield from terminal.read_card_access()
-    channel = (yield from terminal.pace(Password.PIN, pin, infos, dice)).channel
-    yield from terminal.read_under(channel, (0x011D, 0x010E))
-    far = chip_auth.Terminal(KEY.public, dice)
+    """What the helper and the issuer together ask a chip, with the checks in between."""
+    access = yield from terminal.read_card_access()
+    channel = (yield from terminal.pace(Password.PIN, pin, access, dice)).channel
+    seen = yield from terminal.read_under(channel, (SOD, KEYS))
+    passive.check(seen[SOD], {14: seen[KEYS]}, ANCHORS, NOW)
+    infos.must_match(access, seen[KEYS])
+    far = chip_auth.Terminal(infos.read_dg14(seen[KEYS]), dice)
     yield from terminal.chip_auth_commands(channel, far.public)
-    return (yield from terminal.read_under(far.channel(), (*GROUPS, 0x011D)))
+    found = yield from terminal.read_under(far.channel(), READ)
+    passive.check(found[SOD], {file & 0xFF: found[file] for file in READ if file != SOD}, ANCHORS, NOW)
+    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mapae.errors import Code, Refused
-from mapae.issuer.ic_card import terminal, tlv
+from mapae.issuer.ic_card import terminal
 from mapae.issuer.ic_card.memory import FileMemory, RamMemory
 from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.reader import SimulatedReader
@@ -23,8 +23,7 @@ from taps import CAN, PIN, PUK, Tap, image, whole_issuance
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
 KILLS = 60 if SOAK else 6
 FULL = image().first
-# A small portrait makes each tap short; the commands that matter are the same.
-IMAGE = image() if SOAK else image(files={0x0102: tlv.encode(0x75, bytes(300)), 0x011D: tlv.encode(0x77, bytes(60))})
+IMAGE = image(side=600) if SOAK else image()
 
 
 class Torn(SimulatedReader):

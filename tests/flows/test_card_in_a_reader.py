@@ -23,7 +23,7 @@ from mapae.issuer.ic_card.memory import RamMemory
 from mapae.issuer.ic_card.pcsc import Pcsc
 from mapae.issuer.ic_card.reader import drive
 from mapae.issuer.ic_card.vpcd import ATR, PORT, Vpcd
-from taps import GROUPS, PIN, Tap, image, whole_issuance
+from taps import PIN, READ, Tap, image, whole_issuance
 
 SOCKET = Path("/run/pcscd/pcscd.comm")  # pcscd has this one place and no setting for it
 
@@ -83,7 +83,7 @@ def test_our_terminal_reads_our_card_through_a_real_reader(readers: Pcsc, slot: 
         with closing(readers.connect(name)) as reader:
             _nobody_else_may(name)
             got = drive(whole_issuance(PIN, tap.dice), reader)
-            assert {file: got[file] for file in GROUPS} == {file: tap.memory.image.files[file] for file in GROUPS}
+            assert {file: got[file] for file in READ} == {file: tap.memory.image.files[file] for file in READ}
             reader.reset()
             assert reader.transmit(bytes.fromhex("00B0810000")) == b"\x6a\x82", "the session is gone"
         _opensc_sees_it(name)

@@ -125,4 +125,4 @@ class Thief(RuleBasedStateMachine):
 
 
 TestThief = Thief.TestCase
-TestThief.settings = settings(max_examples=max(12, settings().max_examples // 20), stateful_step_count=25)
+TestThief.settings = settings(max_examples=max(10, settings().max_examples // 20), stateful_step_count=20)

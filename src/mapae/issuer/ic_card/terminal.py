@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from mapae.clock import Dice
 from mapae.errors import Code, Refused, step
-from mapae.issuer.ic_card import chip_auth, tlv
+from mapae.issuer.ic_card import chip_auth, infos, tlv
 from mapae.issuer.ic_card import pace as pacing
 from mapae.issuer.ic_card.apdu import OK, Command, Response
 from mapae.issuer.ic_card.pace import Password
@@ -45,18 +45,20 @@ class PaceResult:
 
 
 def read_card_access() -> Talk[bytes]:
-    """EF.CardAccess: which PACE the card offers. Nobody has vouched for it yet: `must_be_the_same_offer`."""
-    with step("card access"):
+    """EF.CardAccess: which PACE the card offers. Nobody has vouched for it yet: `infos.must_match` holds it against
+    DG14, once that was read."""
+    with step("card_access"):
         return (yield from _read(None, PROFILE_A.card_access_fid))
 
 
 def pace(
-    password: Password, secret: str, infos: bytes, dice: Dice, channel: TerminalChannel | None = None
+    password: Password, secret: str, access: bytes, dice: Dice, channel: TerminalChannel | None = None
 ) -> Talk[PaceResult]:
-    """Open a channel that only a card which knows the secret can be at the other end of. `infos`: EF.CardAccess.
+    """Open a channel that only a card which knows the secret can be at the other end of. `access`: EF.CardAccess.
     `channel`: the one of the CAN, to resume the PIN in."""
+    with step("card_access"):
+        curve = infos.read_card_access(access)
     with step(_STEPS[password]):
-        _must_offer_pace(infos)
         # Doc 9303-11 4.4.4.1: MSE:Set AT
         chosen = tlv.encode(0x80, PROFILE_A.pace_oid) + tlv.encode(0x83, bytes((password,)))
         answer = yield from _ask(Command(0x00, 0x22, 0xC1, 0xA4, chosen), channel)
@@ -65,7 +67,7 @@ def pace(
             raise _unexpected(answer)
         if left == 0:
             raise _used_up(0, password, "no try is left")
-        talk = pacing.terminal(PROFILE_A.curve, pacing.password_key(password, secret), dice)
+        talk = pacing.terminal(curve, pacing.password_key(password, secret), dice)
         said = next(talk)
         for at, (ours, theirs) in enumerate(pacing.OBJECTS):
             last = at == len(pacing.OBJECTS) - 1
@@ -81,14 +83,14 @@ def pace(
         raise AssertionError("PACE has no fifth step")
 
 
-def resume(can: str, infos: bytes, dice: Dice) -> Talk[TerminalChannel]:
+def resume(can: str, access: bytes, dice: Dice) -> Talk[TerminalChannel]:
     """The channel of the CAN: hand it to `pace` with the PIN, for the last try."""
-    return (yield from pace(Password.CAN, can, infos, dice)).channel
+    return (yield from pace(Password.CAN, can, access, dice)).channel
 
 
-def unblock(puk: str, infos: bytes, dice: Dice) -> Talk[None]:
+def unblock(puk: str, access: bytes, dice: Dice) -> Talk[None]:
     """All tries again for the PIN, which stays the same. Takes one of the PUK's uses."""
-    channel = (yield from pace(Password.PUK, puk, infos, dice)).channel
+    channel = (yield from pace(Password.PUK, puk, access, dice)).channel
     with step("unblock"):
         yield from _ask_ok(Command(0x00, 0x2C, 0x03, Password.PIN), channel)
 
@@ -98,7 +100,7 @@ def unblock(puk: str, infos: bytes, dice: Dice) -> Talk[None]:
 
 def change_pin(channel: TerminalChannel, new: str) -> Talk[None]:
     """In a channel opened with the PIN so far, or with the one of the letter. Reading needs a channel opened anew."""
-    with step("new pin"):
+    with step("new_pin"):
         answer = yield from _ask(Command(0x00, 0x2C, 0x02, Password.PIN, new.encode("latin-1", "replace")), channel)
         if answer.sw == 0x6A80:
             raise Refused(Code.MALFORMED, "the card does not take this as a PIN")
@@ -121,7 +123,7 @@ def chip_auth_commands(
 ) -> Talk[None]:
     """Give the chip the key of whoever is to be at the far end from now on. After it `channel` is of no more use; that
     the chip has the key of DG14 shows in the first answer of the new channel, not here."""
-    with step("chip authentication"):
+    with step("chip_auth"):
         chosen = tlv.encode(0x80, PROFILE_A.chip_auth_oid) + tlv.encode(0x84, bytes((key_ref,)))
         yield from _ask_ok(Command(0x00, 0x22, 0x41, 0xA4, chosen), channel)
         point = tlv.encode(0x7C, tlv.encode(chip_auth.EPHEMERAL, ephemeral_public))
@@ -221,13 +223,3 @@ def _read(channel: TerminalChannel | None, file: int) -> Talk[bytes]:
         if answer.sw == END_OF_FILE:
             raise Refused(Code.CHIP_REFUSED, "a file of the card ends before it should")
     raise Refused(Code.CHIP_REFUSED, "the card sends a file in too many pieces")
-
-
-def _must_offer_pace(infos: bytes) -> None:
-    for each in tlv.read(tlv.only(infos, 0x31)):
-        if each == (
-            0x30,
-            tlv.join([(0x06, PROFILE_A.pace_oid), (0x02, b"\x02"), (0x02, bytes((PROFILE_A.curve.parameter,)))]),
-        ):
-            return
-    raise Refused(Code.CHIP_REFUSED, "the card offers no PACE of our profile")

@@ -11,7 +11,7 @@ import pytest
 
 from mapae.clock import SeededDice
 from mapae.errors import Code, Refused
-from mapae.issuer.ic_card import chip_auth, pace, terminal, tlv
+from mapae.issuer.ic_card import chip_auth, infos, lds, pace, terminal, tlv
 from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.card import Card
 from mapae.issuer.ic_card.ec import SECP256R1
@@ -21,7 +21,7 @@ from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import SimulatedReader
 from mapae.issuer.ic_card.secure import TerminalChannel
-from taps import CAN, GROUPS, KEY, LETTER, PIN, PUK, Tap, image, whole_issuance
+from taps import CAN, KEYS, LETTER, MRZ, PIN, PUK, READ, Tap, clone, holding, image, whole_issuance
 
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
 WRONG = ("0000", "0001", "0002", "0003")
@@ -52,7 +52,7 @@ def asked(tap: Tap, channel: TerminalChannel, apdu: str) -> int:
 
 def test_the_pin_opens_every_file_whole(tap: Tap):
     files = tap.memory.image.files
-    assert tap.read(tap.open(), *GROUPS, 0x011D) == {file: files[file] for file in (*GROUPS, 0x011D)}
+    assert tap.read(tap.open(), *READ) == {file: files[file] for file in READ}
 
 
 def test_a_whole_issuance_leaves_the_tries_as_they_were(tap: Tap):
@@ -62,7 +62,7 @@ def test_a_whole_issuance_leaves_the_tries_as_they_were(tap: Tap):
 
 
 def test_without_pace_only_card_access_is_read(tap: Tap):
-    assert tap.ask(terminal.read_card_access()) == tap.infos
+    assert tap.ask(terminal.read_card_access()) == tap.access
     assert tap.say(SELECT_LDS) == "9000"
     for command in ("00B0810000", "00B09D0000", "00A4020C020102"):
         assert tap.say(command) == "6982"
@@ -136,7 +136,7 @@ def test_secure_messaging_without_a_session_is_refused(tap: Tap):
 
 def test_chip_authentication_is_not_done_twice_and_gives_the_far_end_no_pin(tap: Tap):
     channel = tap.open()
-    far = chip_auth.Terminal(KEY.public, tap.dice)
+    far = chip_auth.Terminal(infos.read_dg14(image().files[KEYS]), tap.dice)
     tap.ask(terminal.chip_auth_commands(channel, far.public))
     remote = far.channel()
     assert asked(tap, remote, SELECT_LDS) == 0x9000
@@ -146,7 +146,7 @@ def test_chip_authentication_is_not_done_twice_and_gives_the_far_end_no_pin(tap:
 
 
 def test_a_clone_of_copied_files_fails_at_the_first_protected_answer():
-    clone = Tap(RamMemory(image(key=4711)))
+    copied = Tap(RamMemory(clone()))
     asked_before = []
 
     class Counting(SimulatedReader):
@@ -154,9 +154,25 @@ def test_a_clone_of_copied_files_fails_at_the_first_protected_answer():
             asked_before.append(apdu)
             return super().transmit(apdu)
 
-    clone.reader = Counting(clone.card)
-    assert refusal(clone.ask, whole_issuance(PIN, clone.dice)) == (Code.CHIP_REFUSED, "read")
+    copied.reader = Counting(copied.card)
+    assert refusal(copied.ask, whole_issuance(PIN, copied.dice)) == (Code.CHIP_REFUSED, "read")
     assert [apdu[:2].hex() for apdu in asked_before[-3:]] == ["0c22", "0c86", "0ca4"]
+
+
+@pytest.mark.parametrize("change", ["less", "more", "another"])
+def test_a_card_access_that_is_not_the_signed_one_is_found_out(change: str):
+    """EF.CardAccess is read before anything is protected; DG14 says what it should have been (a downgrade)."""
+    ours = infos.card_access()
+    other = bytes.fromhex("3012060A04007F0007020204010202010202010D")  # PACE with 3DES, of another curve
+    offered = {"less": tlv.encode(0x31, other), "more": tlv.encode(0x31, other + ours[2:]), "another": other}[change]
+    tap = Tap(RamMemory(holding({PROFILE_A.card_access_fid: offered})))
+    assert refusal(tap.ask, whole_issuance(PIN, tap.dice)) == (Code.CHIP_REFUSED, "card_access")
+
+
+def test_a_forged_data_group_in_a_chip_with_a_key_of_its_own_is_refused():
+    forged = lds.dg1(lds.Mrz.parse(lds.read_dg1(image().files[MRZ]).encode().replace("HAN<<JISOO", "HAN<<MINJI")))
+    tap = Tap(RamMemory(holding({MRZ: forged})))
+    assert refusal(tap.ask, whole_issuance(PIN, tap.dice)) == (Code.CHIP_REFUSED, "hashes")
 
 
 # --- the PIN ----------------------------------------------------------------------------------------------------------
@@ -241,7 +257,7 @@ def test_a_new_pin_holds_at_once_and_the_old_one_no_more(tap: Tap):
 
 @pytest.mark.parametrize("new", ["", "123", "12345", "12a4", "12²4", "      "], ids=ascii)
 def test_a_malformed_new_pin_changes_nothing(tap: Tap, new: str):
-    assert refusal(tap.ask, terminal.change_pin(tap.open(), new)) == (Code.MALFORMED, "new pin")
+    assert refusal(tap.ask, terminal.change_pin(tap.open(), new)) == (Code.MALFORMED, "new_pin")
     tap.reader.reset()
     tap.open()
 
@@ -257,7 +273,7 @@ def test_a_card_in_the_mail_cannot_be_used():
     channel = tap.open(LETTER)
     assert refusal(tap.read, channel, 0x0101) == (Code.CHIP_NOT_ACTIVE, "read")
     assert asked(tap, channel, "002241A40F800A04007F00070202030202840101") == 0x6985
-    assert refusal(tap.ask, terminal.change_pin(channel, "80351")) == (Code.MALFORMED, "new pin")
+    assert refusal(tap.ask, terminal.change_pin(channel, "80351")) == (Code.MALFORMED, "new_pin")
     tap.ask(terminal.change_pin(channel, "7788"))
     assert refusal(tap.read, channel, 0x0101) == (Code.CHIP_NOT_ACTIVE, "read"), "this channel was the letter's"
     tap.reader.reset()
@@ -405,7 +421,7 @@ def test_random_commands_open_nothing():
             inner = Command(0x00, *header[1:], bytes(raw[5:]), chance.choice((None, 1, 256)))
             answer = channel.unwrap(Response.parse(tap.reader.transmit(channel.wrap(inner).encode())))
         seen.add(answer.sw)
-        assert not answer.data or answer.data == tap.infos or answer.data[0] == 0x7C
+        assert not answer.data or answer.data == tap.access or answer.data[0] == 0x7C
     assert tap.memory.state == image().first
     assert len(seen) >= 8, seen
 
@@ -414,7 +430,6 @@ def test_random_commands_open_nothing():
 def test_one_bit_of_a_dialogue_never_changes_what_is_read(direction: str):
     """Whatever is flipped on the way: the files come whole and genuine, or not at all."""
     chance = random.Random(direction)
-    files = {0x0102: tlv.encode(0x75, b"\xff\xd8\xff\xd9")}
     refused = 0
 
     class Bent(SimulatedReader):
@@ -428,9 +443,9 @@ def test_one_bit_of_a_dialogue_never_changes_what_is_read(direction: str):
 
     times = 1000 if SOAK else 40
     for _ in range(times):
-        tap = Tap(RamMemory(image(files=files)))
+        tap = Tap(RamMemory(image()))
         tap.reader = Bent(tap.card)
-        tap.reader.bent = chance.randrange(2, 20)  # the first answer is EF.CardAccess, checked against DG14 elsewhere
+        tap.reader.bent = chance.randrange(1, 34)
         try:
             got = tap.ask(whole_issuance(PIN, tap.dice))
             assert got == {file: tap.memory.image.files[file] for file in got}

@@ -13,7 +13,7 @@ from mapae.issuer.ic_card.memory import RamMemory
 from mapae.issuer.ic_card.pace import Password
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import drive
-from taps import PIN, Tap, image, whole_issuance
+from taps import FACE, PIN, Tap, holding, whole_issuance
 
 H = bytes.fromhex
 
@@ -57,7 +57,7 @@ def test_a_hostile_card_is_not_followed(case: str):
     card = Hostile(answer)
     with pytest.raises(Refused) as refused:
         drive(terminal.read_card_access(), card)
-    assert (refused.value.code, refused.value.step, card.count) == (code, "card access", most)
+    assert (refused.value.code, refused.value.step, card.count) == (code, "card_access", most)
 
 
 OFFERS = {
@@ -77,7 +77,7 @@ def test_a_card_that_offers_less_is_not_given_the_pin(case: str):
     card = Hostile(lambda at: H("9000"))
     with pytest.raises(Refused) as refused:
         drive(terminal.pace(Password.PIN, PIN, H(OFFERS[case]), tap.dice), card)
-    assert (refused.value.code, refused.value.step, card.count) == (Code.CHIP_REFUSED, "pin", 0)
+    assert (refused.value.code, refused.value.step, card.count) == (Code.CHIP_REFUSED, "card_access", 0)
 
 
 PACE_ANSWERS = {
@@ -98,7 +98,7 @@ def test_a_bad_answer_to_pace_is_refused_with_its_reason(case: str):
     tap = Tap()
     answers, code = PACE_ANSWERS[case]
     with pytest.raises(Refused) as refused:
-        drive(terminal.pace(Password.PIN, PIN, tap.infos, tap.dice), Hostile(lambda at: H(answers[at - 1])))
+        drive(terminal.pace(Password.PIN, PIN, tap.access, tap.dice), Hostile(lambda at: H(answers[at - 1])))
     assert refused.value.code is code and refused.value.step in ("pin", "pace")
 
 
@@ -113,7 +113,7 @@ def test_a_card_that_does_not_know_the_pin_is_found_out():
             return H("7C0A8608" + "00" * 8 + "9000") if token else answer
 
     with pytest.raises(Refused) as refused:
-        drive(terminal.pace(Password.PIN, "9999", tap.infos, tap.dice), LetsEverybodyIn(lambda at: b""))
+        drive(terminal.pace(Password.PIN, "9999", tap.access, tap.dice), LetsEverybodyIn(lambda at: b""))
     assert refused.value.code is Code.CHIP_REFUSED
 
 
@@ -134,30 +134,30 @@ def test_the_pin_is_in_no_command():
 
 def test_how_many_tries_were_left_is_told_to_the_helper():
     tap = Tap()
-    assert tap.ask(terminal.pace(Password.PIN, PIN, tap.infos, tap.dice)).tries_left is None
+    assert tap.ask(terminal.pace(Password.PIN, PIN, tap.access, tap.dice)).tries_left is None
     tap.reader.reset()
     with pytest.raises(Refused):
         tap.open("0000")
-    assert tap.ask(terminal.pace(Password.PIN, PIN, tap.infos, tap.dice)).tries_left == 2
+    assert tap.ask(terminal.pace(Password.PIN, PIN, tap.access, tap.dice)).tries_left == 2
 
 
 def test_a_file_as_long_as_any_may_be_is_read_and_one_byte_more_is_not():
-    limit = PROFILE_A.limit(0x0102)
+    limit = PROFILE_A.limit(FACE)
     for size, good in ((limit - 4, True), (limit - 3, False)):
         portrait = tlv.encode(0x75, bytes(size))
-        tap = Tap(RamMemory(image(files={0x0102: portrait})))
+        tap = Tap(RamMemory(holding({FACE: portrait})))
         channel = tap.open()
         if good:
-            assert tap.read(channel, 0x0102) == {0x0102: portrait}
+            assert tap.read(channel, FACE) == {FACE: portrait}
         else:
             with pytest.raises(Refused) as refused:
-                tap.read(channel, 0x0102)
+                tap.read(channel, FACE)
             assert (refused.value.code, refused.value.step) == (Code.TOO_LARGE, "read")
 
 
 def test_bytes_behind_a_file_are_not_part_of_it():
     group = tlv.encode(0x61, b"MRZ")
-    tap = Tap(RamMemory(image(files={0x0101: group + bytes(50)})))
+    tap = Tap(RamMemory(holding({0x0101: group + bytes(50)})))
     assert tap.read(tap.open(), 0x0101) == {0x0101: group}
 
 
