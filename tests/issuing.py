@@ -26,7 +26,7 @@ from mapae.formats.x509 import Profile, Subject, leaf, root
 from mapae.issuer import authorize_web
 from mapae.issuer.authorization import Attesters
 from mapae.issuer.authorize import Authorize
-from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
+from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen, SecondOfficer, Why
 from mapae.issuer.identity import Identity
 from mapae.issuer.issue import Issuer, Seal
 from mapae.issuer.oid4vci import PRE_AUTHORIZED
@@ -388,11 +388,12 @@ class Hall:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
         return self.issuer
 
-    def evidence(self) -> tuple[PhysicalCardSeen, OfficerCompared]:
+    def evidence(self) -> tuple[PhysicalCardSeen, OfficerCompared, SecondOfficer]:
         now = self.clock.now()
         return (
             PhysicalCardSeen("officer-1", now, number_matches=True, photo_matches=True, undamaged=True),
             OfficerCompared("officer-1", "박주무관", now, same_person=True),
+            SecondOfficer("officer-2", "이주무관", now, Why.EYES),
         )
 
     def order(self, person: str = "jisoo", case: str = "case-1") -> Order:

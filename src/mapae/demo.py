@@ -14,7 +14,7 @@ import hashlib
 import re
 import shutil
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,15 @@ def _certificate(der: bytes) -> dict[str, str]:
     return {"der": base64.b64encode(der).decode(), "pem": ssl.DER_cert_to_PEM_cert(der)}
 
 
+def _officers(names: Mapping[str, Sequence[str]], country: Country) -> tuple[Officer, ...]:
+    """`officer-<office>` and, for whatever takes two, `officer-<office>-2`."""
+    return tuple(
+        Officer(f"officer-{office}" + (f"-{place}" if place > 1 else ""), name, office)
+        for office in country.offices
+        for place, name in enumerate(names[office], start=1)
+    )
+
+
 class Demo:
     """The demo country on top of a house; each door is where the role is that it needs."""
 
@@ -230,7 +239,7 @@ class Demo:
         self._today = _born_on(house)
         pack = country_tree(house.settings.country, "people", "generator", "officers")
         self._generator = parse_people(pack, house.country)
-        self._officers = msgspec.convert(pack["officers"], dict[str, str])
+        self._officers = _officers(msgspec.convert(pack["officers"], dict[str, tuple[str, ...]]), house.country)
         self._people = self._generator.named(self._today)
         self._own_queries = tuple(id for id, shop in shops(house.settings.country).items() if shop.own_queries)
 
@@ -244,8 +253,8 @@ class Demo:
         if before < len(self._people):
             await self._house.population.load(named.resident for named in self._people)
             await self.more_people(residents, "mapae", progress)
-        for office in self._house.country.offices.values():
-            await self._appoint(office.id)
+        for officer in self._officers:
+            await self._appoint(officer)
         return await self._house.population.count() - before
 
     async def more_people(self, count: int, seed: str, progress: Progress) -> int:
@@ -254,9 +263,8 @@ class Demo:
         await self._house.population.load(people, progress)
         return await self._house.population.count() - before
 
-    async def _appoint(self, office: str) -> None:
+    async def _appoint(self, officer: Officer) -> None:
         officers = self._house.officers
-        officer = Officer(id=f"officer-{office}", name=self._officers[office], office=office)
         await officers.appoint(officer, actor="demo")
         if not await officers.passkeys(officer.id):
             knock, options = await officers.begin_passkey(officer.id)
@@ -336,13 +344,13 @@ class Demo:
             },
             "officers": [
                 {
-                    "id": f"officer-{office.id}",
-                    "name": self._officers[office.id],
-                    "office": office.id,
-                    "office_name": msgspec.to_builtins(office.name),
+                    "id": officer.id,
+                    "name": officer.name,
+                    "office": officer.office,
+                    "office_name": msgspec.to_builtins(country.offices[officer.office].name),
                     "authenticator": f"{base}/demo/authenticator/assert",
                 }
-                for office in country.offices.values()
+                for officer in self._officers
             ],
             "shops": [await self._shop(party) for party in parties if party.id in self._house.settings.relying_parties],
             "people": [self._person(named) for named in self._people],
@@ -391,7 +399,7 @@ class Demo:
 
     async def _ceremony(self, request: Request, act: Callable[[Signer, Mapping[str, Any], str], Any]) -> Response:
         asked = await json_body(request, _Ceremony)
-        if asked.officer not in {f"officer-{office}" for office in self._house.country.offices}:
+        if asked.officer not in {officer.id for officer in self._officers}:
             raise Refused(Code.NOT_FOUND, "no such officer")
         if asked.origin not in ("", self._house.officers.site.origin):
             raise Refused(Code.BAD_PASSKEY, "the simulator signs for the desk's own origin only")

@@ -23,6 +23,7 @@ from .holder import MemoryStore, Person, Wallet
 from .house import House
 from .issuer.desk_store import Task
 from .issuer.desk_values import Reason
+from .issuer.evidence import Why
 from .registers.people import Named
 from .registers.values import Resident
 
@@ -89,12 +90,12 @@ async def visit(house: House, who: Resident, phone: Wallet) -> None:
     """The counter, from finding the person to the card on the phone."""
     offices = house.country.offices.values()
     office = next((o for o in offices if o.municipality == who.municipality), None) or next(iter(offices))
-    officer = next(one for one in await house.officers.all() if one.office == office.id)
+    officer, second = [one for one in await house.officers.all() if one.office == office.id][:2]
     desk, kind = house.desk, next(one.id for one in house.country.documents.values() if one.issued_here)
     found = await desk.find_by_number(officer, Reason.APPLICATION, who.number.written)
     case = await desk.open_case(officer, found.people[0].look, Task.ISSUE, kind)
     await desk.record_card(officer, case, number=True, photo=True, undamaged=True)
-    await desk.record_face(officer, case, same_person=True)
+    await desk.two_officers(officer, case, second, Why.OTHER)  # their phones' cameras are gone with their phones
     await desk.file(officer, case)
     await desk.open_offer(officer, case)
     screen = (await desk.live(officer, case)).screen

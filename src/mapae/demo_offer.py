@@ -28,7 +28,7 @@ from .formats.x509 import Profile, Subject
 from .founding import governors
 from .house import House
 from .issuer.eligibility import Facts, eligibility, must_be_eligible
-from .issuer.evidence import OfficerCompared, PhysicalCardSeen
+from .issuer.evidence import OfficerCompared, PhysicalCardSeen, SecondOfficer, Why
 from .issuer.metadata import configuration_ids
 from .issuer.order import Order, Terms, Wallets, Way
 from .keys import Signer
@@ -132,6 +132,7 @@ class DemoOffer:
         evidence = (
             PhysicalCardSeen(OFFICER, now, number_matches=True, photo_matches=True, undamaged=True),
             OfficerCompared(OFFICER, "demo", now, same_person=True),
+            SecondOfficer(f"{OFFICER}-2", "demo", now, Why.OTHER),
         )
         case = f"demo-{house.foundation.dice.token(12)}"
         return Order(case, person.person, kind, office.id, OFFICER, evidence)

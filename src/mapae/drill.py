@@ -28,6 +28,7 @@ from .errors import Code, Refused
 from .founding import governors
 from .issuer.desk_store import Task
 from .issuer.desk_values import Reason
+from .issuer.evidence import Why
 from .issuer.officers import Officer
 from .registers.values import Resident
 from .trust.checkpoints import REFRESH
@@ -251,9 +252,14 @@ class Drill:
         number = self.applicant.number.written
         await self._fails("officer", "a search", desk.find_by_number(officer, Reason.APPLICATION, number))
         await desk.record_card(officer, self.case, number=True, photo=True, undamaged=True)
-        await desk.record_face(officer, self.case, same_person=True)
+        await self._two_officers()
         self.found("officer", "records card and face on the open case")
         await self._fails("officer", "filing it", desk.file(officer, self.case))
+
+    async def _two_officers(self) -> None:
+        """Two of the office compare: the photo on record is with a register that is out of reach."""
+        second = next(one for one in await self.world.issuer.officers.colleagues(self.officer))
+        await self.world.issuer.desk.two_officers(self.officer, self.case, second, Why.UNAVAILABLE)
 
     async def _fails(self, who: str, what: str, work: Awaitable[Any]) -> None:
         """It must, and say that it may be tried again."""
@@ -372,7 +378,7 @@ class Drill:
         steps = len((await desk.case(officer, case)).steps)
         self.found("officer", f"the case is as it was left: {steps} steps", steps >= 3)
         await desk.record_card(officer, case, number=True, photo=True, undamaged=True)
-        await desk.record_face(officer, case, same_person=True)
+        await self._two_officers()
         await desk.file(officer, case)
         await desk.open_offer(officer, case)
         screen = (await desk.live(officer, case)).screen

@@ -82,13 +82,14 @@ class Counter:
     http: httpx.AsyncClient
     desk: Browser
     page: Page
+    officer: str
 
     @classmethod
     async def open(cls, server: Server, http: httpx.AsyncClient, office: str) -> Counter:
         desk = Browser(http, server.base, "en")
         page = await desk.get("/desk/sign-in")
         page = await desk.post(page, "/desk/sign-in/demo", officer=f"officer-{office}")
-        return cls(server, http, desk, page)
+        return cls(server, http, desk, page, f"officer-{office}")
 
     async def _do(self, action: str, **fields: str) -> None:
         self.page = await self.desk.post(self.page, action, **fields)
@@ -102,7 +103,8 @@ class Counter:
         self.page = await self.desk.get(hit.attributes["href"])
         await self._do("/desk/cases", task="issue", kind="resident_card")
         await self._do("/card", number="yes", photo="yes", undamaged="yes")
-        await self._do("/face", same="yes")
+        self.page = await self.desk.get(self.page.url.removeprefix(self.server.base) + "?route=officers")
+        await self._do("/officers/demo", officer=f"{self.officer}-2", why="eyes", same="yes")
         await self._do("/file")
         await self._do("/offer")
         return self.page["offer-uri"].attributes["value"]

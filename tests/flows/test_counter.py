@@ -200,7 +200,8 @@ def test_the_officer_moves_the_binding_to_the_new_phone_and_the_old_one_ends(tow
     officer = town.officer(town.office_of(old))
     officer.open_case(old)
     assert officer.page is not None
-    officer.do("/face", same="yes")
+    officer.second_officer()
+    assert officer.page is not None
     move = next(tag for tag in officer.page.tags if "/move?" in tag.attributes.get("href", ""))
     officer.go(move.attributes["href"])
     officer.do("/move", asked="yes", ends="yes")

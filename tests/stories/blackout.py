@@ -25,6 +25,7 @@ from mapae.drill_country import World
 from mapae.drill_lines import DARK, Part
 from mapae.issuer.desk_store import Task
 from mapae.issuer.desk_values import Reason
+from mapae.issuer.evidence import Why
 from mapae.registers.people import parse_people
 from running import free_port
 from stories.country import Country, Resident, until
@@ -111,12 +112,12 @@ class Blackout(Country):
         house = self.world.issuer
         offices = house.country.offices.values()
         office = next(one for one in offices if one.municipality == who.municipality)
-        officer = next(one for one in await house.officers.all() if one.office == office.id)
+        officer, second = [one for one in await house.officers.all() if one.office == office.id][:2]
         desk, kind = house.desk, next(one.id for one in house.country.documents.values() if one.issued_here)
         found = await desk.find_by_number(officer, Reason.APPLICATION, who.number)
         case = await desk.open_case(officer, found.people[0].look, Task.ISSUE, kind)
         await desk.record_card(officer, case, number=True, photo=True, undamaged=True)
-        await desk.record_face(officer, case, same_person=True)
+        await desk.two_officers(officer, case, second, Why.OTHER)
         await desk.file(officer, case)
         await desk.open_offer(officer, case)
         screen = (await desk.live(officer, case)).screen

@@ -59,7 +59,9 @@ def test_an_officer_issues_a_card_by_keyboard_alone(stage: Stage) -> None:
         keys.press("Space")
     keys.press("Enter")  # in a form, Enter sends it
     expect(page.locator('form[action$="/card"]')).to_have_count(0)
-    _tab_to(page, "input[name=same][value=yes]")
+    _tab_to(page, "a[href*='route=officers']")
+    keys.press("Enter")
+    _tab_to(page, "#two-officers-demo input[name=same][value=yes]")
     keys.press("Space")
     keys.press("Enter")
     _tab_to(page, "#file-application button")

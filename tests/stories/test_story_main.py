@@ -102,7 +102,7 @@ def _at_the_counter(desk: Desk, phone: Phone, who: Resident, album: Album) -> No
     page.locator('form:has(input[name="task"][value="issue"]) button').click()
     album.look(page, "desk-case", *BOTH, whole=True)
     desk.check_card()
-    desk.check_face()
+    desk.two_officers()
     desk.file()
     album.look(page, "desk-filed", *BOTH)
     offer = desk.show_qr()

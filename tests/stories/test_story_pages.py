@@ -71,7 +71,7 @@ def test_the_desk_moves_a_person_to_a_new_phone_after_two_confirmations(stage: S
     album.look(page, "desk-search-wrong", *BOTH)
     desk.open_case(who)
     album.look(page, "desk-two-phones", *BOTH)
-    desk.check_face()
+    desk.two_officers()
     page.locator('a[href*="/move?device="]').last.click()  # the phone that came last
     album.look(page, "desk-move", *BOTH)
     page.check("#asked")

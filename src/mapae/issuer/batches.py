@@ -42,6 +42,10 @@ class RegisterSilent(Refused):
     """The register did not say what the copies would have to say."""
 
 
+class NotYetProven(Refused):
+    """Somebody still has to look at the person before anything is signed."""
+
+
 async def _nothing(tx: Tx) -> None:
     """What a request that was not deferred has to settle."""
 
@@ -147,6 +151,8 @@ class Batches:
             await spend_by_kind(tx, wanted.spends)
             if not await store.hold_still(tx, card.id, now) or not await store.session_lives(tx, session.id):
                 raise Refused(Code.INVALID_TOKEN, "this card is locked or ended")
+            if await store.still_needs(tx, card.id):  # an officer took back a word while we drafted
+                raise NotYetProven(Code.EVIDENCE_MISSING, "the person's identity is still being checked")
             await tickets.void_batches(tx, card.id, batch.configuration, ("intended", "signed"), now)
             await tickets.add_batch(tx, batch, wanted.access.token_hash, now)
             await tickets.add_tickets(tx, batch, rows)

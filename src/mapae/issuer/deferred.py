@@ -17,12 +17,13 @@ from mapae.errors import Code, Refused
 from mapae.issuer import deferred_store as deferred
 from mapae.issuer import store
 from mapae.issuer.authorization import Spend, digest
-from mapae.issuer.batches import Batches, RegisterSilent, Wanted
+from mapae.issuer.batches import Batches, NotYetProven, RegisterSilent, Wanted
 from mapae.issuer.deferred_store import Waiting
 from mapae.issuer.grants import Access, spend_by_kind
 from mapae.issuer.metadata import Configuration
 from mapae.issuer.order import What
 
+SOON: Final = timedelta(seconds=3)  # the person stands at the counter, phone in hand
 PAUSE: Final = timedelta(seconds=10)  # before a register that did not answer is asked again
 LONGEST: Final = 3600
 KEEP: Final = timedelta(days=30)
@@ -36,18 +37,25 @@ class Deferred:
         self._batches = batches
 
     async def now_or_later(self, wanted: Wanted) -> dict[str, Any]:
-        """The credentials; or, while somebody has a second look or the register is silent, a transaction id."""
+        """The credentials; or a transaction id, while somebody has yet to look at the person, has a second look at the
+        request, or the register is silent."""
         card, now = wanted.access.session.card, self._clock.now()
         if card.second_look and card.state == "open":
-            return await self._accept(wanted, now + timedelta(seconds=card.second_look), now)
+            return await self._accept(wanted, timedelta(seconds=card.second_look), now)
+        if card.needs and card.state == "open":
+            return await self._accept(wanted, timedelta(0), now, SOON)
         try:
             return await self._batches.make(wanted)
         except RegisterSilent:
-            return await self._accept(wanted, now + PAUSE, now)
+            return await self._accept(wanted, PAUSE, now)
+        except NotYetProven:
+            return await self._accept(wanted, timedelta(0), now, SOON)
 
-    async def _accept(self, wanted: Wanted, ready: datetime, now: datetime) -> dict[str, Any]:
+    async def _accept(
+        self, wanted: Wanted, wait: timedelta, now: datetime, pause: timedelta = PAUSE
+    ) -> dict[str, Any]:  # fmt: skip
         session, card, id = wanted.access.session, wanted.access.session.card, self._dice.token(24)
-        new = Waiting(digest(id), card.id, wanted.configuration.id, wanted.keys, int(ready.timestamp()))
+        new = Waiting(digest(id), card.id, wanted.configuration.id, wanted.keys, int((now + wait).timestamp()))
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"person:{card.person}")
@@ -60,7 +68,7 @@ class Deferred:
             await audit.record(tx, audit.Event(card.id, "request", "deferred", "issuer", facts), now)
 
         await self._db.write(body)
-        return _later(id, new, now)
+        return _later(id, new, now, pause)
 
     async def collect(self, access: Access, id: str, configurations: dict[str, Configuration]) -> dict[str, Any]:
         """Section 9.2: the credentials once, or the same id and how long to wait."""
@@ -70,6 +78,9 @@ class Deferred:
             raise Refused(Code.INVALID_TRANSACTION_ID, "there is no such transaction")
         if now.timestamp() < known.ready:
             return await self._wait(access.spends, id, known, now)
+        card = access.session.card
+        if card.needs and card.state == "open":
+            return await self._wait(access.spends, id, known, now, SOON)
 
         async def settle(tx: Tx) -> None:
             if not await deferred.settle(tx, known.id_hash, "done"):
@@ -80,6 +91,8 @@ class Deferred:
             return await self._batches.make(wanted)
         except RegisterSilent:
             return await self._wait(access.spends, id, known, now)
+        except NotYetProven:
+            return await self._wait(access.spends, id, known, now, SOON)
         except Refused as refused:
             if refused.code not in (Code.CREDENTIAL_REQUEST_DENIED, Code.INVALID_PROOF):
                 raise
@@ -87,14 +100,16 @@ class Deferred:
             await self._db.write(lambda tx: deferred.settle(tx, known.id_hash, "over"))
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, refused.detail, step=refused.step) from None
 
-    async def _wait(self, spends: tuple[Spend, ...], id: str, known: Waiting, now: datetime) -> dict[str, Any]:
+    async def _wait(
+        self, spends: tuple[Spend, ...], id: str, known: Waiting, now: datetime, pause: timedelta = PAUSE
+    ) -> dict[str, Any]:
         await self._db.write(lambda tx: spend_by_kind(tx, spends))
-        return _later(id, known, now)
+        return _later(id, known, now, pause)
 
     async def prune(self, now: datetime) -> int:
         return await self._db.write(lambda tx: deferred.forget(tx, now - KEEP))
 
 
-def _later(id: str, waiting: Waiting, now: datetime) -> dict[str, Any]:
+def _later(id: str, waiting: Waiting, now: datetime, pause: timedelta) -> dict[str, Any]:
     left = waiting.ready - int(now.timestamp())
-    return {"transaction_id": id, "interval": min(max(left, 1), LONGEST) if left > 0 else int(PAUSE.total_seconds())}
+    return {"transaction_id": id, "interval": min(left, LONGEST) if left > 0 else int(pause.total_seconds())}

@@ -14,22 +14,19 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from mapae.audit import Event, record
-from mapae.catalog import Country
-from mapae.clock import Clock, Dice
-from mapae.db import Db, Duplicate, Tx
+from mapae.db import Duplicate, Tx
 from mapae.errors import Code, Refused
-from mapae.keys import Vault
-from mapae.registers.values import Hits, Person, PopulationRegister
+from mapae.registers.values import Hits, Person
 
 from . import desk_store as store
-from .desk_store import Case, State, Step, Task
+from .desk_file import NOBODY
+from .desk_proof import Proofs
+from .desk_store import Case, State, Task
 from .desk_values import (
-    Calling,
     CaseLine,
     CaseView,
     Found,
     FoundPerson,
-    Issuing,
     Live,
     PersonView,
     Phone,
@@ -38,7 +35,7 @@ from .desk_values import (
     Screen,
 )
 from .eligibility import Eligible, Facts, Ineligible, PhoneState, eligibility, must_be_eligible
-from .evidence import Evidence, OfficerCompared, PhysicalCardSeen, Purpose, missing, must_suffice, to_issue
+from .evidence import Purpose, missing, must_suffice, must_suffice_to_offer, to_file
 from .officers import Officer
 from .order import Holding, OfferEvent, Order, What
 
@@ -48,34 +45,10 @@ ABANDONED: Final = timedelta(hours=12)
 LISTED: Final = 100
 PHONE: Final = "phone"  # the "document" of a release: everything on the phone
 _DONE: Final = (What.ISSUED, What.ACCEPTED)
-_NOBODY: Final = Officer("issuer", "", "")  # the system itself, in a case's trail
 
 
-class Desk:
+class Desk(Proofs):
     """Everything an officer does. Pages only ask it and show what it says."""
-
-    def __init__(
-        self,
-        db: Db,
-        clock: Clock,
-        dice: Dice,
-        vault: Vault,
-        country: Country,
-        register: PopulationRegister,
-        peers: Calling,
-        issuer: Issuing,
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._dice = dice
-        self._vault = vault
-        self.country = country
-        self._register = register
-        self._peers = peers
-        self._issuer = issuer
-
-    def now(self) -> datetime:
-        return self._clock.now()
 
     # --- finding a person ------------------------------------------------------------------------------------------
 
@@ -182,7 +155,7 @@ class Desk:
         if self._clock.now() - datetime.fromtimestamp(case.changed, UTC) < ABANDONED:
             return False
         await self._issuer.cancel_offer(case.id)
-        await self._change(_NOBODY, case, case.state, State.WITHDRAWN, "abandoned")
+        await self._change(NOBODY, case, case.state, State.WITHDRAWN, "abandoned")
         return True
 
     async def cases(self, officer: Officer, *, live: bool, mine: bool) -> list[CaseLine]:
@@ -212,7 +185,9 @@ class Desk:
             holdings=tuple(holdings),
             answer=self._case_answer(case, person, phone, holdings),
             evidence=evidence,
-            missing=missing(self._purpose(case), evidence, now),
+            missing=missing(self._purpose(case), evidence, now, self.country.face),
+            early=to_file(self._purpose(case), evidence, now, self.country.face),
+            move=missing(Purpose.MOVE, evidence, now),
             steps=tuple(await store.steps(self._db, case_id)),
             live=await self._live(case),
         )
@@ -242,35 +217,10 @@ class Desk:
         async def body(tx: Tx) -> None:
             if await store.move_case(tx, case.id, State.OFFERED, State.ISSUED, int(now.timestamp())):
                 await store.drop_offer(tx, case.id)
-                await self._step(tx, _NOBODY, case, "issued", now=now)
+                await self._step(tx, NOBODY, case, "issued", now=now)
 
         await self._db.write(body)
         return await store.case(self._db, case.id) or case
-
-    # --- evidence --------------------------------------------------------------------------------------------------
-
-    async def record_card(self, officer: Officer, case_id: str, *, number: bool, photo: bool, undamaged: bool) -> None:
-        """The officer held the plastic card in hand."""
-        seen = PhysicalCardSeen(officer.id, self._clock.now(), number, photo, undamaged)
-        await self._record_evidence(officer, case_id, seen, "card_checked", seen.good)
-
-    async def record_face(self, officer: Officer, case_id: str, *, same_person: bool) -> None:
-        """The officer compared the person at the counter with the photo on record, and says so by name."""
-        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person)
-        await self._record_evidence(officer, case_id, compared, "face_compared", same_person)
-
-    async def _record_evidence(self, officer: Officer, case_id: str, evidence: Evidence, what: str, good: bool) -> None:
-        case = await self._open(officer, case_id)
-        if case.state is not State.OPEN:
-            raise Refused(Code.CONFLICT, "the application is filed: its evidence stands")
-
-        async def body(tx: Tx) -> None:
-            if not await store.move_case(tx, case.id, State.OPEN, State.OPEN, int(evidence.at.timestamp())):
-                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
-            await store.put_evidence(tx, self._dice.token(12), case.id, evidence, officer.name)
-            await self._step(tx, officer, case, what, "good" if good else "bad", now=evidence.at)
-
-        await self._db.write(body)
 
     # --- the application and its QR --------------------------------------------------------------------------------
 
@@ -293,8 +243,10 @@ class Desk:
         sealed = self._vault.seal(offer.uri.encode(), _offer_of(case.id))
 
         async def body(tx: Tx) -> None:
-            if not await store.move_case(tx, case.id, case.state, State.OFFERED, int(now.timestamp())):
-                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
+            await tx.serial(f"person:{case.person}")
+            await self._move(tx, case, case.state, State.OFFERED, now)
+            # What was recorded while the offer was being opened counts as well, a "no" above all.
+            await self._issuer.settle_needs(tx, case.kind, case.id, await store.evidence(tx, case.id))
             await store.put_offer(tx, case.id, offer.id, sealed, int(offer.expires.timestamp()))
             await self._step(tx, officer, case, "offered_again" if again else "offered", now=now)
 
@@ -314,7 +266,8 @@ class Desk:
         person, phone = await self._register.get(case.person), await self._phone(case.person)
         holdings = await self._issuer.holdings(case.person)
         must_be_eligible(self._case_answer(case, person, phone, holdings))
-        must_suffice(self._purpose(case), await store.evidence(self._db, case.id), self._clock.now())
+        evidence = await store.evidence(self._db, case.id)
+        must_suffice_to_offer(self._purpose(case), evidence, self._clock.now(), self.country.face)
 
     # --- phones ----------------------------------------------------------------------------------------------------
 
@@ -373,25 +326,6 @@ class Desk:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    async def _own(self, officer: Officer, case_id: str) -> Case:
-        case = await store.case(self._db, case_id)
-        if case is None:
-            raise Refused(Code.NOT_FOUND, "there is no such case")
-        if case.office != officer.office:
-            raise Refused(Code.WRONG_OFFICE, "this case belongs to another office")
-        return case
-
-    async def _open(self, officer: Officer, case_id: str, task: Task | None = None) -> Case:
-        case = await self._own(officer, case_id)
-        if not case.live:
-            raise Refused(Code.CASE_CLOSED, "the case is closed")
-        if task is not None and case.task is not task:
-            raise Refused(Code.CONFLICT, "this is not that kind of case")
-        return case
-
-    async def _phone(self, person: str) -> Phone:
-        return Phone.read(await self._peers.call("wallet_provider", "/wallet-provider/peer/active", {"person": person}))
-
     def _case_answer(self, case: Case, person: Person, phone: Phone, holdings: list[Holding]) -> Eligible | Ineligible:
         if case.task is Task.ISSUE:
             return self._answer(case.office, case.kind, person, phone, case.phone, holdings)
@@ -412,30 +346,6 @@ class Desk:
             held_until=max(held, default=None),
         )
         return eligibility(kind, facts, self.country.today(self._clock.now()), self.country)
-
-    async def _change(self, officer: Officer, case: Case, seen: State, to: State, what: str) -> None:
-        now = self._clock.now()
-
-        async def body(tx: Tx) -> None:
-            if not await store.move_case(tx, case.id, seen, to, int(now.timestamp())):
-                raise Refused(Code.CONFLICT, "the case has changed: look at it again")
-            await store.drop_offer(tx, case.id)
-            await self._step(tx, officer, case, what, now=now)
-
-        await self._db.write(body)
-
-    async def _note(self, officer: Officer, case: Case, what: str) -> None:
-        now = self._clock.now()
-        await self._db.write(lambda tx: self._step(tx, officer, case, what, now=now))
-
-    def _purpose(self, case: Case) -> Purpose:
-        return to_issue(self.country.documents[case.kind]) if case.task is Task.ISSUE else Purpose.RELEASE
-
-    async def _step(self, tx: Tx, officer: Officer, case: Case, what: str, detail: str = "", *, now: datetime) -> None:
-        """A line in the case's trail and its event in the audit chain: the last statements of a transaction."""
-        await store.add_step(tx, case.id, Step(int(now.timestamp()), officer.id, officer.name, what, detail))
-        facts = {"case": case.id, "office": case.office, "kind": case.kind} | ({"result": detail} if detail else {})
-        await record(tx, Event(case.person, "case", what, officer.id, facts), now)
 
 
 def _applicant_of(case_id: str) -> bytes:

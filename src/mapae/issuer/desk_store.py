@@ -7,13 +7,24 @@ case_evidence, case_step, desk_offer, desk_look; the applicant's name only seale
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final, assert_never
 
 from mapae.db import Db, Row, Tx
 
-from .evidence import Evidence, Need, OfficerCompared, PhysicalCardSeen
+from .evidence import (
+    Evidence,
+    FaceMatched,
+    Need,
+    OfficerCompared,
+    PhysicalCardSeen,
+    SecondDocumentSeen,
+    SecondOfficer,
+    Why,
+)
 
 
 class Task(StrEnum):
@@ -29,6 +40,12 @@ class State(StrEnum):
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
 
+
+# Under which need a piece of evidence is kept.
+_KINDS: Final[dict[type, Need]] = {
+    PhysicalCardSeen: Need.PHYSICAL_CARD, OfficerCompared: Need.OFFICER, FaceMatched: Need.FACE,
+    SecondDocumentSeen: Need.SECOND_DOCUMENT, SecondOfficer: Need.SECOND_OFFICER,
+}  # fmt: skip
 
 LIVE = (State.OPEN, State.FILED, State.OFFERED)
 
@@ -182,32 +199,48 @@ async def put_evidence(tx: Tx, evidence_id: str, case_id: str, evidence: Evidenc
     face = evidence if isinstance(evidence, OfficerCompared) else None
     await tx.run(
         "INSERT INTO case_evidence (evidence_id, case_id, need, officer_id, officer_name, at, number_matches,"
-        " photo_matches, undamaged, same_person) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        " photo_matches, undamaged, same_person, facts, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+        " (SELECT COUNT(*) FROM case_evidence WHERE case_id = $2))",
         evidence_id,
         case_id,
-        (Need.PHYSICAL_CARD if card else Need.FACE).value,
-        evidence.officer,
+        _KINDS[type(evidence)].value,
+        getattr(evidence, "officer", ""),
         officer_name,
         int(evidence.at.timestamp()),
         int(card.number_matches) if card else None,
         int(card.photo_matches) if card else None,
         int(card.undamaged) if card else None,
         int(face.same_person) if face else None,
+        "" if card or face else json.dumps(evidence.as_facts()),
     )
 
 
-async def evidence(db: Db, case_id: str) -> tuple[Evidence, ...]:
-    rows = await db.all("SELECT * FROM case_evidence WHERE case_id = $1 ORDER BY at, evidence_id", case_id)
+async def evidence(reader: Db | Tx, case_id: str) -> tuple[Evidence, ...]:
+    """In the order it was recorded in."""
+    rows = await reader.all("SELECT * FROM case_evidence WHERE case_id = $1 ORDER BY place, at, evidence_id", case_id)
     return tuple(_evidence(row) for row in rows)
 
 
 def _evidence(row: Row) -> Evidence:
-    at = datetime.fromtimestamp(row["at"], UTC)
-    if row["need"] == Need.PHYSICAL_CARD:
-        return PhysicalCardSeen(
-            row["officer_id"], at, bool(row["number_matches"]), bool(row["photo_matches"]), bool(row["undamaged"])
-        )
-    return OfficerCompared(row["officer_id"], row["officer_name"], at, bool(row["same_person"]))
+    at, officer = datetime.fromtimestamp(row["at"], UTC), row["officer_id"]
+    facts = json.loads(row["facts"]) if row["facts"] else {}
+    match Need(row["need"]):
+        case Need.PHYSICAL_CARD:
+            return PhysicalCardSeen(
+                officer, at, bool(row["number_matches"]), bool(row["photo_matches"]), bool(row["undamaged"])
+            )
+        case Need.OFFICER:
+            return OfficerCompared(officer, row["officer_name"], at, bool(row["same_person"]))
+        case Need.FACE:
+            return FaceMatched(
+                facts["challenge"], at, bool(facts["ok"]), bool(facts["borderline"]), facts["reason"], facts["model"]
+            )
+        case Need.SECOND_DOCUMENT:
+            return SecondDocumentSeen(officer, facts["kind"], bool(facts["number_matches"]), at)
+        case Need.SECOND_OFFICER:
+            return SecondOfficer(officer, row["officer_name"], at, Why(facts["why"]))
+        case _ as never:
+            assert_never(never)
 
 
 async def put_offer(tx: Tx, case_id: str, offer_id: str, uri: bytes, expires: int) -> None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from mapae.catalog import Document
+from mapae.db import Tx
 from mapae.errors import Code, Refused
 from mapae.registers.values import Hit, Person
 
@@ -47,6 +48,7 @@ class Issuing(Protocol):
     """What the desk and the portal need of the issuer: `mapae.issuer.issue.Issuer` has it."""
 
     async def open_offer(self, order: Order) -> Offer: ...
+    async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None: ...
     async def cancel_offer(self, case_id: str) -> None: ...
     async def offer_events(self, case_id: str) -> list[OfferEvent]: ...
     async def holdings(self, person: str) -> list[Holding]: ...
@@ -164,12 +166,21 @@ class CaseView:
     answer: Eligible | Ineligible
     evidence: tuple[Evidence, ...]
     missing: tuple[Need, ...]
+    early: tuple[Need, ...]
+    """Those of `missing` that stand before the application is filed."""
+    move: tuple[Need, ...]
+    """What is missing to move the person to another phone."""
     steps: tuple[Step, ...]
     live: Live
 
     @property
     def blocked(self) -> bool:
         return isinstance(self.answer, Ineligible)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is still open who stands at the counter."""
+        return any(need is not Need.PHYSICAL_CARD for need in self.missing)
 
     def last_of(self, kind: type[Evidence]) -> Evidence | None:
         return next((value for value in reversed(self.evidence) if isinstance(value, kind)), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,24 +22,25 @@ from mapae.ui.pages import page
 
 from .authenticator_client import DemoAuthenticator
 from .desk import Desk
+from .desk_pages import KNOCK, SESSION, Pages, must_be_officer, officer_of, said
+from .desk_proof_web import Second
 from .desk_store import State, Task
 from .desk_values import CaseView, Live, Reason
 from .eligibility import PhoneState
-from .evidence import OfficerCompared, PhysicalCardSeen
+from .evidence import FaceMatched, OfficerCompared, PhysicalCardSeen, SecondOfficer
 from .officers import WORKING_DAY, Officer, Officers
 from .order import OfferEvent, What
 
 __all__ = ["DemoAuthenticator", "routes"]
 
-SESSION: Final = csrf.COOKIES["officer"]
-KNOCK: Final = "mapae_knock"
 _SIGN_IN_RATE: Final = Rate(60, 60)
 
 Act = Callable[[Officer, str, dict[str, str]], Awaitable[None]]
 
 
 def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None) -> list[Door]:
-    door_, cases = _SignIn(officers, desk.country, demo), _Cases(desk, officers)
+    door_, second = _SignIn(officers, desk.country, demo), Second(desk, officers, demo)
+    cases = _Cases(desk, officers, second)
     anyone, mine = Caller.ANYONE, Caller.OFFICER
 
     def get(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
@@ -80,6 +81,8 @@ def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None
         get(case, cases.show),
         get(case + "/live", cases.live),
         get(case + "/move", cases.confirm_move),
+        post(case + "/officers", second.enter),
+        post(case + "/officers/demo", second.enter_demo),
         *(post(f"{case}/{name}", cases.act(act)) for name, act in acts.items()),
     ]
 
@@ -133,7 +136,7 @@ class _SignIn:
         return answer
 
     async def passkeys(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        officer = await officer_of(request, self._officers)
         if officer is None:
             return see_other("/desk/sign-in")
         knock, options = await self._officers.begin_passkey(officer.id)
@@ -143,34 +146,27 @@ class _SignIn:
         return answer
 
     async def add(self, request: Request) -> Response:
-        officer = await _must_be_officer(request, self._officers)
+        officer = await must_be_officer(request, self._officers)
         sent = await form(request)
         knock = csrf.read_cookie(request, KNOCK) or ""
         await self._officers.add_passkey(officer.id, knock, sent.get("answer", ""), sent.get("label", ""))
         return see_other("/desk/passkeys")
 
     async def end(self, request: Request) -> Response:
-        officer = await _must_be_officer(request, self._officers)
+        officer = await must_be_officer(request, self._officers)
         await self._officers.end_passkey(officer.id, (await form(request)).get("passkey", ""))
         return see_other("/desk/passkeys")
 
 
-class _Cases:
+class _Cases(Pages):
     """The list, the search, the record and the one screen of a case."""
 
-    def __init__(self, desk: Desk, officers: Officers) -> None:
-        self._desk = desk
-        self._officers = officers
-        self._format_names = {
-            each.configuration_id: name
-            for document in desk.country.documents.values()
-            if document.formats is not None
-            for each, name in ((document.formats.sd_jwt, "SD-JWT VC"), (document.formats.mdoc, "ISO mdoc"))
-            if each is not None
-        }
+    def __init__(self, desk: Desk, officers: Officers, second: Second) -> None:
+        super().__init__(desk, officers)
+        self._second = second
 
     async def list(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        officer = await officer_of(request, self._officers)
         if officer is None:
             return see_other("/desk/sign-in")
         show = "closed" if request.query_params.get("show") == "closed" else "open"
@@ -179,13 +175,13 @@ class _Cases:
         return self._page(request, "desk/list.html", officer, lines=found, show=show, mine=mine)
 
     async def search(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        officer = await officer_of(request, self._officers)
         if officer is None:
             return see_other("/desk/sign-in")
         return self._page(request, "desk/search.html", officer, found=None, sent={}, wrong={})
 
     async def found(self, request: Request) -> Response:
-        officer = await _must_be_officer(request, self._officers)
+        officer = await must_be_officer(request, self._officers)
         sent = await form(request)
         wrong = _wrong_search(sent)
         if wrong:
@@ -209,7 +205,7 @@ class _Cases:
         return self._page(request, "desk/search.html", officer, found=found, sent=_shown(sent), wrong={})
 
     async def person(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        officer = await officer_of(request, self._officers)
         if officer is None:
             return see_other("/desk/sign-in")
         view = await self._desk.person(officer, request.path_params["look"])
@@ -221,13 +217,13 @@ class _Cases:
         )
 
     async def renew(self, request: Request) -> Response:
-        officer = await _must_be_officer(request, self._officers)
+        officer = await must_be_officer(request, self._officers)
         look = request.path_params["look"]
         await self._desk.ask_renewal(officer, look)
         return see_other(f"/desk/people/{look}?asked=yes")
 
     async def open(self, request: Request) -> Response:
-        officer = await _must_be_officer(request, self._officers)
+        officer = await must_be_officer(request, self._officers)
         sent = await form(request)
         try:
             task = Task(sent.get("task", ""))
@@ -238,11 +234,14 @@ class _Cases:
 
     async def show(self, request: Request) -> Response:
         # A page that reloads itself (no script, open QR) is no sign of life.
-        officer = await _officer(request, self._officers, active=request.query_params.get("auto") != "yes")
+        officer = await officer_of(request, self._officers, active=request.query_params.get("auto") != "yes")
         if officer is None:
             return see_other("/desk/sign-in")
         view = await self._desk.case(officer, request.path_params["case"])
-        return self._page(
+        # The passkey's challenge is drawn only where two officers were asked for.
+        two = view.case.live and request.query_params.get("route") == "officers"
+        knock, asked = await self._second.asked(officer, view.case.id) if two else ("", None)
+        answer = self._page(
             request,
             "desk/case.html",
             officer,
@@ -253,11 +252,17 @@ class _Cases:
             step=_step_now(view),
             card=view.last_of(PhysicalCardSeen),
             face=view.last_of(OfficerCompared),
+            machine=view.last_of(FaceMatched),
+            second=view.last_of(SecondOfficer),
+            asked=asked,
         )
+        if knock:
+            csrf.set_cookie(request, answer, KNOCK, knock, 300)
+        return answer
 
     async def live(self, request: Request) -> Response:
         """What htmx asks every second. It does not keep the session alive; a new stage reloads the page."""
-        officer = await _officer(request, self._officers, active=False)
+        officer = await officer_of(request, self._officers, active=False)
         if officer is None:
             answer_header(request, "HX-Redirect", "/desk/sign-in")
             raise Refused(Code.NOT_SIGNED_IN, "sign in with your passkey")
@@ -269,7 +274,7 @@ class _Cases:
         return self._page(request, "desk/live.html", officer, headers=headers, live=live, case=live.case, stage=now)
 
     async def confirm_move(self, request: Request) -> Response:
-        officer = await _officer(request, self._officers)
+        officer = await officer_of(request, self._officers)
         if officer is None:
             return see_other("/desk/sign-in")
         view = await self._desk.case(officer, request.path_params["case"])
@@ -281,7 +286,7 @@ class _Cases:
 
     def act(self, act: Act) -> Callable[[Request], Awaitable[Response]]:
         async def handler(request: Request) -> Response:
-            officer = await _must_be_officer(request, self._officers)
+            officer = await must_be_officer(request, self._officers)
             case_id = request.path_params["case"]
             await act(officer, case_id, await form(request))
             return see_other(f"/desk/cases/{case_id}")
@@ -292,33 +297,17 @@ class _Cases:
         await self._desk.record_card(
             officer,
             case_id,
-            number=_said(sent, "number"),
-            photo=_said(sent, "photo"),
-            undamaged=_said(sent, "undamaged"),
+            number=said(sent, "number"),
+            photo=said(sent, "photo"),
+            undamaged=said(sent, "undamaged"),
         )
 
     async def face(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
-        await self._desk.record_face(officer, case_id, same_person=_said(sent, "same"))
+        await self._desk.record_face(officer, case_id, same_person=said(sent, "same"))
 
     async def move(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
         twice = sent.get("asked") == "yes" and sent.get("ends") == "yes"
         await self._desk.move_phone(officer, case_id, sent.get("device", ""), sent.get("old", ""), asked=twice)
-
-    def _page(self, request: Request, template: str, officer: Officer, *, status: int = 200, **values: Any) -> Response:
-        country = self._desk.country
-        return page(
-            request,
-            template,
-            status=status,
-            officer=officer,
-            office=country.offices.get(officer.office),
-            country=country,
-            today=country.today(self._desk.now()),
-            format_names=self._format_names,
-            minutes=country.issuance.offer_seconds // 60,
-            digits=sum(letter.isalpha() for letter in country.number.layout),
-            **values,
-        )
 
 
 def stage(live: Live) -> str:
@@ -349,7 +338,7 @@ def _step_now(view: CaseView) -> int:
     """1 may he  2 card and face  3 file  4 QR  5 issued. What the officer does next."""
     match view.case.state:
         case State.OPEN:
-            return 1 if view.blocked else 2 if view.missing else 3
+            return 1 if view.blocked else 2 if view.early else 3
         case State.FILED | State.OFFERED:
             return 4
         case State.ISSUED | State.RELEASED | State.WITHDRAWN:
@@ -377,23 +366,3 @@ def _wrong_search(sent: dict[str, str]) -> dict[str, str]:
 def _shown(sent: dict[str, str]) -> dict[str, str]:
     """What goes back into the form: all but the resident number."""
     return {name: sent.get(name, "") for name in ("reason", "name", "birth_date")}
-
-
-def _said(sent: dict[str, str], name: str) -> bool:
-    said = sent.get(name)
-    if said not in ("yes", "no"):
-        raise Refused(Code.MALFORMED, "answer every question with yes or no")
-    return said == "yes"
-
-
-async def _officer(request: Request, officers: Officers, *, active: bool = True) -> Officer | None:
-    try:
-        return await officers.signed_in(csrf.session_token(request, SESSION) or "", active=active)
-    except Refused as refused:
-        if refused.code is Code.NOT_SIGNED_IN:
-            return None
-        raise
-
-
-async def _must_be_officer(request: Request, officers: Officers) -> Officer:
-    return await officers.signed_in(csrf.session_token(request, SESSION) or "")

@@ -83,6 +83,10 @@ class Issuer:
         CASE_CLOSED, CONFLICT, NOT_FOUND)."""
         return await self.offers.open(order, terms)
 
+    async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None:
+        """The desk has recorded more for this case, in `tx`: a card that waits is signed when nothing is missing."""
+        await self.offers.settle_needs(tx, kind, case_id, evidence)
+
     async def cancel_offer(self, case_id: str) -> None:
         await self.offers.cancel(case_id)
 

@@ -8,6 +8,7 @@ vault, so that it is nowhere at rest. Refuses: documents not issued here, eviden
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from mapae.formats.jose import b64u
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
 from mapae.issuer.authorization import digest
-from mapae.issuer.evidence import LIFE, must_suffice, to_issue
+from mapae.issuer.evidence import LIFE, Evidence, missing, must_suffice_to_offer, to_issue
 from mapae.issuer.metadata import configuration_ids
 from mapae.issuer.oid4vci import TX_DIGITS, offer_message, offer_uri
 from mapae.issuer.order import Card, Offer, OfferEvent, Order, Terms, Way, What
@@ -44,12 +45,12 @@ class Offers:
         document = self._country.documents.get(order.kind)
         if document is None or not document.issued_here:
             raise Refused(Code.NOT_FOUND, "this document is not issued here")
-        must_suffice(to_issue(document), order.evidence, now)
+        needs = must_suffice_to_offer(to_issue(document), order.evidence, now, self._country.face)
         today = self._country.today(now)
         card = Card(
             self._dice.token(16), order.case_id, order.person, order.kind,
             self._country.code + self._dice.digits(12), today, expiry_date(document, today), "open", None,
-            terms.wallets, int((now + LIFE).timestamp()), terms.second_look,
+            terms.wallets, int((now + LIFE).timestamp()), terms.second_look, needs,
         )  # fmt: skip
         new, tx_code = self._new(terms, now)
 
@@ -80,6 +81,11 @@ class Offers:
                 tx_code = self._dice.digits(TX_DIGITS)
                 hashed = self.tx_hash(offer_id, tx_code)
                 return store.NewOffer(offer_id, code_hash, terms.way, expires, hashed, TX_TRIES), tx_code
+
+    async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: Iterable[Evidence]) -> bool:
+        """The desk has recorded more, in this very transaction: what still stands before the first signature."""
+        needs = missing(to_issue(self._country.documents[kind]), evidence, self._clock.now(), self._country.face)
+        return await store.set_needs(tx, case_id, needs)
 
     async def _order_of_case(self, tx: Tx, order: Order, card: Card, now: datetime) -> str:
         known = await store.card_of_case(tx, order.case_id)

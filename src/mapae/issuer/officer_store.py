@@ -76,7 +76,7 @@ async def officer(db: Db, officer_id: str) -> Officer | None:
 
 
 async def officers(db: Db) -> list[Officer]:
-    return [_officer(row) for row in await db.all("SELECT * FROM officer WHERE active = 1 ORDER BY office, name")]
+    return [_officer(row) for row in await db.all("SELECT * FROM officer WHERE active = 1 ORDER BY office, officer_id")]
 
 
 async def failures(db: Db, officer_id: str, since: int) -> int:

@@ -51,6 +51,7 @@ FAILURE_WINDOW: Final = timedelta(minutes=15)
 _CREDENTIAL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,1400}")  # WebAuthn 4: at most 1023 bytes, in base64url
 _SIGN_IN: Final = "get"
 _ENROL: Final = "create"
+_SECOND: Final = "second"  # and the case it is for
 _ALGORITHMS: Final = [
     COSEAlgorithmIdentifier.ECDSA_SHA_256,
     COSEAlgorithmIdentifier.EDDSA,
@@ -181,31 +182,59 @@ class Officers:
     async def sign_in(self, knock: str, answer: str) -> tuple[str, Officer]:
         """1 our challenge, unused  2 a passkey we know  3 not too many failures  4 the assertion  5 the counter."""
         challenge = await self._take(knock, _SIGN_IN)
-        passkey = await store.passkey(self._db, _credential_id(answer))
-        officer = await store.officer(self._db, passkey.officer_id) if passkey else None
-        if passkey is None or officer is None:
-            raise Refused(Code.BAD_PASSKEY, "this passkey is not registered here")
+        passkey, officer = await self._known(answer)
+        proved = await self._proved_or_counted(answer, challenge, passkey, officer)
         now = self._clock.now()
-        at, window = int(now.timestamp()), int((now - FAILURE_WINDOW).timestamp())
-        if await store.failures(self._db, officer.id, window) >= FAILURES:
-            raise Refused(Code.TOO_OFTEN, "too many failed sign-ins: wait 15 minutes")
-        try:
-            proved = self._proved(answer, challenge, passkey)
-        except Refused:
-            await self._db.write(lambda tx: self._failed(tx, officer, at, window))
-            raise
-        token = self._dice.token()
+        at, token = int(now.timestamp()), self._dice.token()
 
         async def body(tx: Tx) -> None:
-            if not await store.used_passkey(tx, passkey, proved.new_sign_count, at):
-                raise Refused(Code.BAD_PASSKEY, "the passkey was used elsewhere at the same moment")
-            await store.forget_failures(tx, officer.id)
+            await self._use(tx, passkey, proved, officer, at)
             await store.sweep_sessions(tx, at - int(IDLE.total_seconds()), at - int(WORKING_DAY.total_seconds()))
             await store.put_session(tx, _hash(token), officer.id, at)
             await record(tx, Event(officer.id, "officer", "signed_in", officer.id, {"office": officer.office}), now)
 
         await self._db.write(body)
         return token, officer
+
+    # --- another officer of the same office ------------------------------------------------------------------------
+
+    async def colleagues(self, first: Officer) -> list[Officer]:
+        return [one for one in await store.officers(self._db) if one.office == first.office and one.id != first.id]
+
+    async def begin_second(self, first: Officer, case_id: str) -> tuple[str, dict[str, Any]]:
+        """A knock and options for a colleague's passkey, in the browser the first officer is signed in with. They open
+        no session and count for this case only."""
+        challenge = self._dice.bytes(32)
+        held = [key for one in await self.colleagues(first) for key in await store.passkeys(self._db, one.id)]
+        options = generate_authentication_options(
+            rp_id=self.site.rp_id,
+            challenge=challenge,
+            user_verification=UserVerificationRequirement.REQUIRED,
+            allow_credentials=[PublicKeyCredentialDescriptor(id=base64url_to_bytes(key.credential_id)) for key in held],
+        )
+        return await self._knock(challenge, f"{_SECOND} {case_id}", first.id), options_to_json_dict(options)
+
+    async def second(self, first: Officer, case_id: str, knock: str, answer: str) -> Officer:
+        """1 a challenge drawn for this officer and this case  2 a passkey we know  3 somebody else's  4 of the same
+        office  5 not too many failures  6 the assertion and its counter."""
+        challenge = await self._take(knock, f"{_SECOND} {case_id}")
+        if challenge.officer_id != first.id:
+            raise Refused(Code.BAD_PASSKEY, "this question was put to somebody else")
+        passkey, officer = await self._known(answer)
+        if officer.id == first.id:
+            raise Refused(Code.SECOND_OFFICER, "the second officer must be somebody else")
+        if officer.office != first.office:
+            raise Refused(Code.WRONG_OFFICE, "the second officer must be of the same office")
+        proved = await self._proved_or_counted(answer, challenge, passkey, officer)
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            await self._use(tx, passkey, proved, officer, int(now.timestamp()))
+            facts = {"office": officer.office, "case": case_id, "first": first.id}
+            await record(tx, Event(officer.id, "officer", "stepped_up", officer.id, facts), now)
+
+        await self._db.write(body)
+        return officer
 
     async def signed_in(self, token: str, *, active: bool = True) -> Officer:
         """The officer of a live session. A page that asks again by itself is no sign of life: `active=False`."""
@@ -245,6 +274,34 @@ class Officers:
         if challenge.expires <= int(self._clock.now().timestamp()):
             raise Refused(Code.BAD_PASSKEY, "this sign-in page is too old: load it again")
         return challenge
+
+    async def _known(self, answer: str) -> tuple[Passkey, Officer]:
+        passkey = await store.passkey(self._db, _credential_id(answer))
+        officer = await store.officer(self._db, passkey.officer_id) if passkey else None
+        if passkey is None or officer is None:
+            raise Refused(Code.BAD_PASSKEY, "this passkey is not registered here")
+        return passkey, officer
+
+    async def _proved_or_counted(
+        self, answer: str, challenge: Challenge, passkey: Passkey, officer: Officer
+    ) -> VerifiedAuthentication:
+        """The assertion; or one more failure of this officer on record."""
+        now = self._clock.now()
+        at, window = int(now.timestamp()), int((now - FAILURE_WINDOW).timestamp())
+        if await store.failures(self._db, officer.id, window) >= FAILURES:
+            raise Refused(Code.TOO_OFTEN, "too many failed sign-ins: wait 15 minutes")
+        try:
+            return self._proved(answer, challenge, passkey)
+        except Refused:
+            await self._db.write(lambda tx: self._failed(tx, officer, at, window))
+            raise
+
+    async def _use(
+        self, tx: Tx, passkey: Passkey, proved: VerifiedAuthentication, officer: Officer, at: int
+    ) -> None:  # fmt: skip
+        if not await store.used_passkey(tx, passkey, proved.new_sign_count, at):
+            raise Refused(Code.BAD_PASSKEY, "the passkey was used elsewhere at the same moment")
+        await store.forget_failures(tx, officer.id)
 
     async def _failed(self, tx: Tx, officer: Officer, at: int, window: int) -> None:
         await store.count_failure(tx, officer.id, at, window)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from mapae.issuer.evidence import Evidence
+from mapae.issuer.evidence import Evidence, Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ class What(StrEnum):
     DEFERRED = "deferred"
     ISSUED = "issued"
     ACCEPTED = "accepted"
+    FACE_MATCHED = "face_matched"
+    FACE_BORDERLINE = "face_borderline"
+    FACE_REFUSED = "face_refused"
     REFUSED_SECOND_SCAN = "refused_second_scan"
     REFUSED_EXPIRED = "refused_expired"
     REFUSED_OTHER_WALLET = "refused_other_wallet"
@@ -110,6 +113,8 @@ class Card:
     wallets: Wallets = Wallets.REGISTERED
     waits_until: int = 0
     second_look: int = 0
+    needs: tuple[Need, ...] = ()
+    """What still stands between the order and a first signature."""
 
 
 @dataclass(frozen=True, slots=True)

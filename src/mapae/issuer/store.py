@@ -7,10 +7,12 @@ Keeps: tables issue_order, issue_offer, offer_event, wallet_session, spent, foll
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from mapae.db import Db, Row, Tx
+from mapae.issuer.evidence import Need
 from mapae.issuer.order import Card, OfferEvent, Order, Session, Wallets, Way, What
 
 Reader = Db | Tx
@@ -33,7 +35,7 @@ def moment(at: int) -> datetime:
 
 _CARD = (
     "o.id, o.case_id, o.person, o.kind, o.document_number, o.issued_on, o.expires_on, o.state AS order_state, o.device,"
-    " o.wallets, o.waits_until, o.second_look"
+    " o.wallets, o.waits_until, o.second_look, o.needs"
 )
 _SELECT_CARD = f"SELECT {_CARD} FROM issue_order o"  # noqa: S608 our own words
 
@@ -42,8 +44,12 @@ def _card(row: Row) -> Card:
     return Card(
         row["id"], row["case_id"], row["person"], row["kind"], row["document_number"],
         date.fromisoformat(row["issued_on"]), date.fromisoformat(row["expires_on"]), row["order_state"], row["device"],
-        Wallets(row["wallets"]), row["waits_until"], row["second_look"],
+        Wallets(row["wallets"]), row["waits_until"], row["second_look"], _needs(row["needs"]),
     )  # fmt: skip
+
+
+def _needs(raw: str) -> tuple[Need, ...]:
+    return tuple(Need(name) for name in raw.split(",") if name)
 
 
 async def card_of_case(reader: Reader, case_id: str) -> Card | None:
@@ -69,11 +75,12 @@ async def cards_on(reader: Reader, device: str) -> list[Card]:
 async def add_order(tx: Tx, order: Order, card: Card, now: datetime) -> bool:
     return await tx.run(
         "INSERT INTO issue_order (id, case_id, person, kind, office, officer, document_number, issued_on, expires_on,"
-        " device, state, opened, changed, wallets, waits_until, second_look)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+        " device, state, opened, changed, wallets, waits_until, second_look, needs)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10, $11, $12, $13, $14)"
+        " ON CONFLICT DO NOTHING",
         card.id, order.case_id, order.person, order.kind, order.office, order.officer, card.document_number,
         card.issued_on.isoformat(), card.expires_on.isoformat(), seconds(now), card.wallets.value, card.waits_until,
-        card.second_look,
+        card.second_look, ",".join(card.needs),
     ) == 1  # fmt: skip
 
 
@@ -81,10 +88,25 @@ async def redate_order(tx: Tx, order_id: str, fresh: Card, now: datetime) -> boo
     """A case that was opened yesterday and is offered again today, on the terms of `fresh`."""
     return await tx.run(
         "UPDATE issue_order SET issued_on = $2, expires_on = $3, changed = $4, wallets = $5, waits_until = $6,"
-        " second_look = $7 WHERE id = $1 AND state = 'open'",
+        " second_look = $7, needs = $8 WHERE id = $1 AND state = 'open'",
         order_id, fresh.issued_on.isoformat(), fresh.expires_on.isoformat(), seconds(now), fresh.wallets.value,
-        fresh.waits_until, fresh.second_look,
+        fresh.waits_until, fresh.second_look, ",".join(fresh.needs),
     ) == 1  # fmt: skip
+
+
+async def set_needs(tx: Tx, case_id: str, needs: Sequence[Need]) -> bool:
+    """What still stands between the order of this case and its first signature; after that, nothing does."""
+    return await tx.run(
+        "UPDATE issue_order SET needs = $2 WHERE case_id = $1 AND state = 'open'", case_id, ",".join(needs)
+    ) == 1  # fmt: skip
+
+
+async def still_needs(tx: Tx, order_id: str) -> bool:
+    """Asked behind `hold_still`, so that nobody changes it before the caller's transaction is through."""
+    row = await tx.one(
+        "SELECT 1 AS found FROM issue_order WHERE id = $1 AND state = 'open' AND needs <> ''", order_id
+    )  # fmt: skip
+    return row is not None
 
 
 async def stop_waiting(tx: Tx, order_id: str, now: datetime) -> bool:

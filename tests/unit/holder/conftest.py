@@ -21,7 +21,7 @@ from mapae.founding import governors
 from mapae.holder import MemoryStore, Person, Wallet
 from mapae.holder.store import Store
 from mapae.house import House
-from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen
+from mapae.issuer.evidence import OfficerCompared, PhysicalCardSeen, SecondOfficer, Why
 from mapae.issuer.order import Offer, Order, Terms
 from mapae.registers.people import parse_people
 from mapae.registers.values import Resident
@@ -110,6 +110,7 @@ class Country:
         evidence = (
             PhysicalCardSeen("officer-1", now, number_matches=True, photo_matches=True, undamaged=True),
             OfficerCompared("officer-1", "박주무관", now, same_person=True),
+            SecondOfficer("officer-2", "이주무관", now, Why.EYES),
         )
         order = Order(f"case-{self.cases}", person, "resident_card", "office-1", "officer-1", evidence)
         return await self.house.issuer.open_offer(order, Terms(**terms))

@@ -17,14 +17,14 @@ from mapae.audit import Event, record
 from mapae.catalog import Country, parse_country
 from mapae.clock import MovableClock, SeededDice
 from mapae.config import country_tree
-from mapae.db import Db
+from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.issuer import desk_web
 from mapae.issuer import soft_authenticator as soft
 from mapae.issuer.desk import Desk
 from mapae.issuer.desk_store import Task
 from mapae.issuer.desk_values import Reason
-from mapae.issuer.evidence import Evidence, Purpose, must_suffice
+from mapae.issuer.evidence import Evidence, Need, Purpose, Why, missing, must_suffice, must_suffice_to_offer
 from mapae.issuer.officers import Officer, Officers, Site
 from mapae.issuer.order import Holding, Offer, OfferEvent, Order
 from mapae.keys import Signer, Vault
@@ -128,14 +128,19 @@ class FakeIssuer:
         self.events: dict[str, list[OfferEvent]] = {}
         self.held: dict[str, list[Holding]] = {}
         self.done: list[tuple[str, str]] = []
+        self.needs: dict[str, tuple[Need, ...]] = {}
+        self.country = country()
 
     async def open_offer(self, order: Order) -> Offer:
-        must_suffice(Purpose.ISSUE, order.evidence, self.clock.now())
+        must_suffice_to_offer(Purpose.ISSUE, order.evidence, self.clock.now(), self.country.face)
         self.orders.append(order)
         self.happen(order.case_id, "opened")
         id = f"offer-{len(self.orders)}"
         uri = f"openid-credential-offer://?credential_offer_uri={ORIGIN}/issuer/offers/{id}"
         return Offer(id, uri, self.clock.now() + timedelta(seconds=180))
+
+    async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None:
+        self.needs[case_id] = missing(Purpose.ISSUE, evidence, self.clock.now(), self.country.face)
 
     async def cancel_offer(self, case_id: str) -> None:
         self.happen(case_id, "cancelled")
@@ -234,5 +239,6 @@ class DeskWorld:
     async def checked_case(self, officer: Officer) -> str:
         case_id = await self.case(officer)
         await self.desk.record_card(officer, case_id, number=True, photo=True, undamaged=True)
-        await self.desk.record_face(officer, case_id, same_person=True)
+        other = self.lee if officer.id != self.lee.id else self.kim
+        await self.desk.two_officers(officer, case_id, other, Why.EYES)
         return case_id

@@ -39,7 +39,7 @@ async def test_a_card_is_issued_at_the_counter(desk_world: DeskWorld) -> None:
     assert (order.person, order.kind, order.officer) == ("p-jisoo", "resident_card", kim.id)
     view = await desk.case(kim, case_id)
     assert [step.what for step in view.steps] == [
-        "opened", "card_checked", "face_compared", "filed", "offered", "issued",
+        "opened", "card_checked", "face_compared", "second_officer", "filed", "offered", "issued",
     ]  # fmt: skip
     assert await refusal(desk.open_offer(kim, case_id)) == Code.CASE_CLOSED
 
@@ -141,7 +141,7 @@ async def test_no_qr_before_filing_and_no_evidence_after(desk_world: DeskWorld) 
     case_id = await desk_world.checked_case(kim)
     assert await refusal(desk.open_offer(kim, case_id)) == Code.EVIDENCE_MISSING
     await desk.file(kim, case_id)
-    assert await refusal(desk.record_face(kim, case_id, same_person=True)) == Code.CONFLICT
+    assert await refusal(desk.record_card(kim, case_id, **YES)) == Code.CONFLICT
     assert await refusal(desk.file(kim, case_id)) == Code.CONFLICT
 
 

@@ -1,0 +1,109 @@
+"""Who stands at the counter: what officers and the machine say of it, recorded one by one.
+
+Promises: every word is on record with who said it and when; a card that waits for the last of them is signed when it
+is there, in one transaction with it; two officers are a matter of course and counted. Trusts: the signed-in officer's
+eyes; its caller that the second officer has just used a passkey of their own. Keeps: evidence and counts, no picture.
+Refuses: the card in hand once the application is filed, a second officer who is the first or of another office.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from mapae.db import Tx
+from mapae.errors import Code, Refused
+
+from . import desk_store as store
+from .desk_file import CaseFile
+from .desk_store import Case, State, Task
+from .evidence import (
+    Evidence,
+    FaceMatched,
+    OfficerCompared,
+    PhysicalCardSeen,
+    SecondOfficer,
+    Why,
+)
+from .officers import Officer
+
+NO_MATCH: Final = "no-match"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One piece of evidence with the name it goes under in the case's trail."""
+
+    by: Officer
+    evidence: Evidence
+    what: str
+    detail: str
+
+
+class Proofs(CaseFile):
+    """The evidence of a case."""
+
+    async def record_card(self, officer: Officer, case_id: str, *, number: bool, photo: bool, undamaged: bool) -> None:
+        """The officer held the plastic card in hand."""
+        case = await self._open(officer, case_id)
+        if case.state is not State.OPEN:
+            raise Refused(Code.CONFLICT, "the application is filed: the card was looked at before")
+        seen = PhysicalCardSeen(officer.id, self._clock.now(), number, photo, undamaged)
+        await self._record(case, [Said(officer, seen, "card_checked", _result(seen.good))])
+
+    async def record_face(self, officer: Officer, case_id: str, *, same_person: bool) -> None:
+        """The officer compared the person at the counter with the photo on record, and says so by name."""
+        case = await self._may_compare(officer, case_id)
+        await self._record(case, [self._compared(officer, same_person)])
+
+    async def two_officers(self, officer: Officer, case_id: str, second: Officer, why: Why) -> None:
+        """Both compared and both say: the same person. The system knows better than anybody when it is an override."""
+        case = await self._may_compare(officer, case_id)
+        if second.id == officer.id:
+            raise Refused(Code.SECOND_OFFICER, "the second officer must be somebody else")
+        if second.office != case.office:
+            raise Refused(Code.WRONG_OFFICE, "the second officer must be of the same office")
+        machine = _last_machine(await store.evidence(self._db, case_id))
+        if machine is not None and not machine.ok:
+            why = Why.BORDERLINE if machine.borderline else Why.OVERRIDE if machine.reason == NO_MATCH else why
+        looked = SecondOfficer(second.id, second.name, self._clock.now(), why)
+        await self._record(case, [self._compared(officer, True), Said(second, looked, "second_officer", why.value)])
+
+    def _compared(self, officer: Officer, same_person: bool) -> Said:
+        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person)
+        return Said(officer, compared, "face_compared", _result(same_person))
+
+    async def _may_compare(self, officer: Officer, case_id: str) -> Case:
+        """Before the QR or after it; without face rules before it, because nothing comes after."""
+        case = await self._open(officer, case_id)
+        if case.state is not State.OPEN and self.country.face is None:
+            raise Refused(Code.CONFLICT, "the application is filed: its evidence stands")
+        return case
+
+    async def _record(self, case: Case, said: Sequence[Said]) -> None:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            await tx.serial(f"person:{case.person}")
+            await self._move(tx, case, case.state, case.state, now)
+            await self._put(tx, case, said, now)
+
+        await self._db.write(body)
+
+    async def _put(self, tx: Tx, case: Case, said: Sequence[Said], now: datetime) -> None:
+        for one in said:
+            await store.put_evidence(tx, self._dice.token(12), case.id, one.evidence, one.by.name)
+        if case.task is Task.ISSUE:
+            await self._issuer.settle_needs(tx, case.kind, case.id, await store.evidence(tx, case.id))
+        for one in said:
+            await self._step(tx, one.by, case, one.what, one.detail, now=now)
+
+
+def _last_machine(evidence: Sequence[Evidence]) -> FaceMatched | None:
+    return next((one for one in reversed(evidence) if isinstance(one, FaceMatched)), None)
+
+
+def _result(good: bool) -> str:
+    return "good" if good else "bad"
