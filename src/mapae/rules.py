@@ -95,6 +95,8 @@ class FreeCard(Data, frozen=True):
 class ChipRules(Data, frozen=True):
     """The physical card with a chip. A pack without them has no way to a mobile card but the counter."""
 
+    state: str = "UTO"
+    """Who issues the card, in the three letters of its machine readable zone (ICAO Doc 9303-3 section 5)."""
     pin_digits: int = 4
     session_seconds: int = 600
     """From the wallet's wish to the end of the tap."""

@@ -14,6 +14,8 @@ from typing import Final, Protocol
 from PIL import Image, UnidentifiedImageError
 
 from mapae.errors import Code, Refused
+from mapae.issuer.ic_card import infos, lds, sod
+from mapae.issuer.ic_card.mrz import Mrz
 
 from .partners import CardData
 
@@ -37,6 +39,24 @@ class Sealing(Protocol):
     async def sign(self, hashes: Mapping[int, bytes]) -> bytes:
         """EF.SOD over these hashes."""
         ...
+
+
+class Groups:
+    """Profile A's data groups. `state`: who issues the card, three letters."""
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+
+    def hashes(self, data: CardData, dg14: bytes) -> dict[int, bytes]:
+        mrz = Mrz.of(
+            state=self._state, number=data.number, birth=data.birth_date, sex=data.sex, expires=data.expires,
+            nationality=data.nationality, name_latin=data.name_latin,
+        )  # fmt: skip
+        details = lds.Details(data.name, data.birth_date, data.address)
+        return sod.hashes({1: lds.dg1(mrz), 2: lds.dg2(data.portrait), 11: details.encode(), 14: dg14})
+
+    def chip_key(self, dg14: bytes) -> bytes:
+        return infos.read_dg14(dg14).encode()
 
 
 def portrait(jpeg: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 Promises: a card moves only from the state its mover saw (compare and swap), and each move is a numbered step; one open
 application and one active card a person, by unique indexes. Trusts: its only callers, the classes of this folder.
-Keeps: tables card_life, card_step, card_photo, card_handed_in; names and photos only sealed. Refuses: nothing; it
-counts, and Duplicate says what an index refused.
+Keeps: tables card_life, card_step, card_photo, card_handed_in, card_signer; names and photos only sealed. Refuses:
+nothing; it counts, and Duplicate says what an index refused.
 """
 
 from __future__ import annotations
@@ -317,3 +317,45 @@ async def handed_in(db: Db, office: str) -> list[HandedIn]:
 async def gone(tx: Tx, card_id: str, office: str) -> bool:
     """The earlier card is no more. False when it was not there."""
     return await tx.run("DELETE FROM card_handed_in WHERE card_id = $1 AND office = $2", card_id, office) == 1
+
+
+# --- who signs chips --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ChipSigner:
+    """A generation of the chips' authority, or of its document signer. `name` is its key's; `above` the authority's."""
+
+    name: str
+    kind: str
+    serial: int
+    above: str
+    der: bytes
+    begun: int
+    signs_until: int
+    revoked_at: int | None
+
+
+async def chip_signers(db: Db, kind: str) -> list[ChipSigner]:
+    """Oldest first."""
+    rows = await db.all("SELECT * FROM card_signer WHERE kind = $1 ORDER BY begun, name", kind)
+    return [
+        ChipSigner(
+            row["name"], row["kind"], int(row["serial"]), row["above"], bytes(row["der"]), row["begun"],
+            row["signs_until"], row["revoked_at"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def add_chip_signer(tx: Tx, signer: ChipSigner) -> bool:
+    """False when another process was faster."""
+    return await tx.run(
+        "INSERT INTO card_signer (name, kind, serial, above, der, begun, signs_until)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        signer.name, signer.kind, str(signer.serial), signer.above, signer.der, signer.begun, signer.signs_until,
+    ) == 1  # fmt: skip
+
+
+async def revoke_chip_signer(tx: Tx, name: str, at: int) -> bool:
+    return await tx.run("UPDATE card_signer SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL", name, at) == 1

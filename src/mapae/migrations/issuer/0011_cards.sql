@@ -91,3 +91,15 @@ CREATE TABLE card_handed_in (
     at BIGINT NOT NULL
 );
 CREATE INDEX card_handed_in_office ON card_handed_in (office, at);
+
+-- The country's authority for chips (csca) and its document signers, one generation after the other; public data.
+CREATE TABLE card_signer (
+    name TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    above TEXT NOT NULL,
+    der BYTEA NOT NULL,
+    begun BIGINT NOT NULL,
+    signs_until BIGINT NOT NULL,
+    revoked_at BIGINT
+);
