@@ -15,6 +15,7 @@ import type { Store } from "./store.ts";
 import { parseSession, parseTap, type Tap, type TapSession } from "./tap.ts";
 import type { Vault } from "./vault.ts";
 import type { IssuerLine } from "./vci.ts";
+import { spoken } from "./words.ts";
 
 export interface Model {
   readonly name: string;
@@ -78,7 +79,8 @@ export class Proofing {
 
   async beginTap(document: string): Promise<TapSession> {
     const line = await this.line();
-    const said = await this.post("/tap/sessions", { dpop_jkt: await line.clientThumbprint() });
+    // In the language of this screen: the person is told of it in the same.
+    const said = await this.post("/tap/sessions", { dpop_jkt: await line.clientThumbprint(), document }, { "Accept-Language": spoken() });
     const session = parseSession(said, document, this.now());
     await writeOne(this.store, this.vault, "person", "", { ...session, id: TAP });
     return session;
@@ -94,8 +96,9 @@ export class Proofing {
     return parseTap(await this.post(`/tap/sessions/${encodeURIComponent(session)}/state`, {}));
   }
 
-  async confirmTap({ session }: TapSession): Promise<void> {
-    await this.post(`/tap/sessions/${encodeURIComponent(session)}/confirm`, {});
+  /** May be said again: what is under way already is only finished by it. */
+  async confirmTap({ session }: TapSession): Promise<Tap> {
+    return parseTap(await this.post(`/tap/sessions/${encodeURIComponent(session)}/confirm`, {}));
   }
 
   async cancelTap({ session }: TapSession): Promise<void> {
@@ -113,8 +116,9 @@ export class Proofing {
     this.open = null;
   }
 
-  private async post(path: string, body: unknown): Promise<unknown> {
-    return this.net.json<unknown>("POST", `${this.base}/issuer${path}`, body, await (await this.line()).attestationHeaders());
+  private async post(path: string, body: unknown, more: Record<string, string> = {}): Promise<unknown> {
+    const attested = await (await this.line()).attestationHeaders();
+    return this.net.json<unknown>("POST", `${this.base}/issuer${path}`, body, { ...attested, ...more });
   }
 
   /** A tap is asked about every second or two: the issuer's metadata need not be. */

@@ -24,8 +24,9 @@ export const TAP_STATES = ["waiting", "opened", "card", "proven", "face", "confi
 export type TapState = (typeof TAP_STATES)[number];
 export interface Tap {
   readonly state: TapState;
-  /** Of a failed one: the issuer's code. */
+  /** Of a failed one: the issuer's code, and at which of its steps. */
   readonly reason: string;
+  readonly step: string;
   /** Of an offered one: the text of the offer. */
   readonly offer: string | null;
   readonly needs: readonly string[];
@@ -51,11 +52,12 @@ export function parseSession(raw: unknown, document: string, now: number): TapSe
 }
 
 export function parseTap(raw: unknown): Tap {
-  const { state, reason, offer, needs } = members(raw);
+  const { state, reason, step, offer, needs } = members(raw);
   const known = TAP_STATES.find((one) => one === state) ?? bad("state");
   return {
     state: known,
     reason: typeof reason === "string" ? reason : "",
+    step: typeof step === "string" ? step : "",
     offer: typeof offer === "string" ? offer : null,
     needs: Array.isArray(needs) ? needs.filter((one) => typeof one === "string") : [],
   };
@@ -72,8 +74,8 @@ export function stepsOf(state: TapState, face: boolean): readonly { readonly ste
   return steps.map((step, index) => ({ step, mark: index < now ? "done" : index === now ? "now" : "later" }));
 }
 
-/** The one that ends a session; nothing comes after it. */
-export const isOver = (state: TapState): boolean => state === "offered" || state === "done" || state === "failed";
+/** Nothing comes after it. */
+export const isOver = (state: TapState): boolean => state === "done" || state === "failed";
 
 const ASK_MS = 1500;
 const AGAIN_MS = 4000;

@@ -106,7 +106,6 @@ describe("the body that goes out (MFB1)", () => {
 
   test.each<[string, string, Frame[], string]>([
     ["a picture over 256 KiB", "c1", [{ atMs: 0, jpeg: jpeg(0, 256 * 1024 + 1) }], "burst_too_large"],
-    ["an empty picture", "c1", [{ atMs: 0, jpeg: jpeg(0, 0) }], "burst_too_large"],
     ["more than 8 MiB", "c1", Array.from({ length: 40 }, (_one, at) => ({ atMs: at * 80, jpeg: jpeg(0, 256 * 1024) })), "burst_too_large"],
     ["151 pictures", "c1", Array.from({ length: 151 }, (_one, at) => ({ atMs: at * 80, jpeg: jpeg(0) })), "burst_too_large"],
     ["times that do not rise", "c1", [frames[1]!, frames[0]!], "wallet_fault"],

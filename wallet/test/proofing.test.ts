@@ -168,7 +168,7 @@ describe("by IC card", () => {
     await restart();
     await wallet.finish(await begin(OFFER), () => undefined);
     const { jwk } = decodeProtectedHeader(dpop[0] ?? "");
-    expect(seen[0]?.body).toEqual({ dpop_jkt: await calculateJwkThumbprint(jwk as never) });
+    expect(seen[0]?.body).toEqual({ dpop_jkt: await calculateJwkThumbprint(jwk as never), document: "resident_card" });
   });
 
   test("a wallet that was killed goes on with the session, and with its offer to the card", async () => {
@@ -241,7 +241,7 @@ describe("by IC card", () => {
 describe("following a tap", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
-  const tap = (state: TapState): Tap => ({ state, reason: "", offer: null, needs: [] });
+  const tap = (state: TapState): Tap => ({ state, reason: "", step: "", offer: null, needs: [] });
 
   function followed(...answers: (Tap | Problem)[]): { heard: string[]; asked: () => number; follower: Follower } {
     const heard: string[] = [];

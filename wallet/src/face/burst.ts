@@ -35,7 +35,7 @@ export function writeBurst(challenge: string, frames: readonly Frame[]): Bytes {
   for (const { atMs, jpeg } of frames) {
     const when = Math.round(atMs);
     if (when <= before || when > 0xffff_ffff) throw new Problem("wallet_fault", "frames out of order");
-    if (jpeg.length === 0 || jpeg.length > MOST_FRAME_BYTES) throw new Problem("burst_too_large");
+    if (jpeg.length > MOST_FRAME_BYTES) throw new Problem("burst_too_large");
     view.setUint32(at, when);
     view.setUint32(at + 4, jpeg.length);
     whole.set(jpeg, at + HEAD);

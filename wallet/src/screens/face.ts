@@ -49,7 +49,9 @@ class Face extends Screen {
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.left = this.about.standing.triesLeft;
+    const { triesLeft, route } = this.about.standing;
+    this.left = triesLeft;
+    if (route !== "face") this.stage = "declining";
     document.addEventListener("visibilitychange", this.unseen);
     this.wallet.addEventListener("change", this.settledElsewhere);
   }
@@ -98,7 +100,7 @@ class Face extends Screen {
   private goOn(): void {
     this.off();
     const { pending, card } = this.about;
-    if (pending === undefined) this.host.go({ name: "tap", with: {} }, true);
+    if (pending === undefined) this.host.go({ name: "tap", with: { faced: true } }, true);
     else this.host.go({ name: "progress", with: { pending, card, waiting: true } }, true);
   }
 

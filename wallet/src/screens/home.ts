@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit";
 import "../parts/card_face.ts";
 import { claimsOf, faceOf } from "../parts/card_face.ts";
+import { officer, reader } from "../parts/face_parts.ts";
 import { noticeWords } from "../notices.ts";
 import { isPicture, linesOf } from "../claims.ts";
 import { deferredUntil, waitsFor } from "../offer.ts";
@@ -145,9 +146,9 @@ class Documents extends Screen {
 
   private ways(item: DocumentOffer): TemplateResult {
     return html`<section class="ways" data-testid="ways-${item.id}"><h3>${t("way.title")}</h3>
-      <div class="way"><span class="way-mark">${icon("people")}</span><div><b>${t("way.counter")}</b><p>${t("way.counter.lead")}</p></div></div>
+      <div class="way"><span class="way-mark">${officer()}</span><div><b>${t("way.counter")}</b><p>${t("way.counter.lead")}</p></div></div>
       <button class="way" data-testid="way-chip-${item.id}" @click=${() => this.host.go({ name: "tap", with: { document: item.id } })}>
-        <span class="way-mark">${icon("card")}</span><span><b>${t("way.chip")}</b><span>${t("way.chip.lead")}</span></span>${icon("next")}</button>
+        <span class="way-mark">${reader()}</span><span><b>${t("way.chip")}</b><span>${t("way.chip.lead")}</span></span>${icon("next")}</button>
     </section>`;
   }
 }

@@ -5,7 +5,7 @@
  */
 import { html, nothing, type TemplateResult } from "lit";
 import { qrCode } from "../parts/qr_code.ts";
-import { officer } from "../parts/face_parts.ts";
+import { reader } from "../parts/face_parts.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { Follower, stepsOf, type Tap, type TapSession } from "../tap.ts";
 import { has, minutes, problemWords, t } from "../words.ts";
@@ -20,6 +20,7 @@ class TapScreen extends Screen {
   private offline = false;
   private faceSeen = false;
   private confirmed = false;
+  private arriving: Promise<void> | null = null;
   private shown = "";
 
   override connectedCallback(): void {
@@ -43,6 +44,7 @@ class TapScreen extends Screen {
   private resume(): Promise<void> {
     return this.attempt(async () => {
       this.session = await this.wallet.proofing.tapUnderWay();
+      this.faceSeen = (this.with as { faced?: boolean }).faced ?? false;
       this.looking = false;
       if (this.session) this.follow(this.session);
     });
@@ -66,9 +68,14 @@ class TapScreen extends Screen {
   private heard(session: TapSession, tap: Tap): void {
     this.offline = false;
     this.tap = tap;
+    if (tap.state === "failed") this.problem = null; // the state says why, and says it better
     this.faceSeen ||= tap.state === "face" || tap.needs.includes("face");
     if (tap.state === "face") void this.attempt(() => this.face(session));
-    else if (tap.state === "offered" && tap.offer) void this.attempt(() => this.receive(tap.offer ?? ""));
+    else if (tap.state === "confirm" && this.confirmed && !this.busy) void this.confirm(); // it was begun and is not finished
+    else if (tap.state === "offered" && tap.offer) this.arriving ??= this.receive(tap.offer).catch((thrown: unknown) => {
+      this.arriving = null;
+      this.problem = asProblem(thrown);
+    });
     else if (tap.state === "done" || tap.state === "failed") void this.wallet.proofing.forgetTap();
     const page = this.pageName;
     if (page !== this.shown) void this.updateComplete.then(() => this.querySelector<HTMLElement>("#heading")?.focus());
@@ -107,9 +114,9 @@ class TapScreen extends Screen {
   private readonly confirm = (): Promise<void> =>
     this.attempt(async () => {
       if (!this.session) return;
-      await this.wallet.proofing.confirmTap(this.session);
       this.confirmed = true;
-      void this.follower?.look();
+      const { session } = this;
+      this.heard(session, await this.wallet.proofing.confirmTap(session));
     });
 
   private readonly stop = (): Promise<void> =>
@@ -162,7 +169,7 @@ class TapScreen extends Screen {
       ${page === "confirm" ? nothing : html`<p class="lead" role="status">${words ? t(`tap.${words}.lead`) : t("tap.confirmed.lead")}</p>`}
       ${this.offline ? html`<p class="note" role="status">${t("tap.offline")}</p>` : nothing}
       ${this.trouble()}
-      ${page === "waiting" ? this.linkView() : page === "opened" ? this.codeView() : page === "confirm" ? this.confirmView() : html`<div class="centre">${officer()}</div>`}
+      ${page === "waiting" ? this.linkView() : page === "opened" ? this.codeView() : page === "confirm" ? this.confirmView() : html`<div class="centre">${reader()}</div>`}
       ${page === "confirmed" || page === "offered" || page === "done"
         ? nothing
         : html`<p class="fine centre ${left < 60 ? "soon" : ""}" data-testid="tap-left">${t("tap.left", { time: minutes(left) })}</p>
@@ -215,11 +222,11 @@ class TapScreen extends Screen {
   }
 
   private failedView(): TemplateResult {
-    const reason = this.tap?.reason ?? "";
+    const { reason = "", step = "" } = this.tap ?? {};
     return html`<div class="centred">
       <span class="big-mark stop">${icon("no")}</span>
       ${heading(t("tap.failed.title"))}
-      <p class="lead" role="alert" data-testid="tap-reason" data-code=${reason}>${failureWords(reason)}</p>
+      <p class="lead" role="alert" data-testid="tap-reason" data-code=${reason} data-step=${step}>${failureWords(reason, step)}</p>
       <p class="note">${t("tap.failed.safe")}</p>
       <p class="fine">${t("problem.code")}: <code>${reason}</code></p>
       ${this.trouble()}
@@ -230,8 +237,8 @@ class TapScreen extends Screen {
   }
 }
 
-export function failureWords(reason: string): string {
-  const key = `tap.reason.${reason}`;
-  return has(key) ? t(key) : problemWords(reason);
+export function failureWords(reason: string, step: string): string {
+  const key = [`tap.reason.${reason}.${step}`, `tap.reason.${reason}`].find(has);
+  return key && has(key) ? t(key) : problemWords(reason);
 }
 customElements.define("s-tap", TapScreen);
