@@ -16,6 +16,7 @@ from io import BytesIO
 from typing import Final
 
 import numpy as np
+from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -83,7 +84,7 @@ def film(
 ) -> Iterator[Pixels]:
     """A frame for each time. `loop_ms`: the hand's shaking repeats, so that the clip can run round. `slow`: so many
     times longer a blink takes, for a camera that sees few frames a second."""
-    dice = np.random.default_rng(seed)
+    dice = Generator(PCG64(seed))  # grain of a picture: nothing is decided by it
     noise = [dice.normal(0, 2, who.picture.shape).astype(np.float32) for _ in range(3)]
     shake = 5 if kind in (Kind.STILL, Kind.PEN) else 3
     middle_ms = (times_ms[0] + times_ms[-1]) / 2
