@@ -350,6 +350,11 @@ SEEDS: dict[str, Seeds] = {
         [{"type": PAYMENT, "credential_ids": ["a"], "transaction_data_hashes_alg": ["sha-256"], "payee": "p",
           "amount": "1.50", "currency": "KRW"}]),
     "oid4vci_proofs": _proofs,
+    "form_with_files": lambda: [
+        b"multipart/form-data; boundary=x\n--x\r\nContent-Disposition: form-data; name=\"taken\"\r\n\r\n2026-03-01\r\n"
+        b"--x\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+        b"\xff\xd8\xff\r\n--x--\r\n",
+        b"multipart/form-data; boundary=x\n--x--"],
     "face_burst": lambda: [bytes.fromhex(one.decode()) for one in _vectors("face_burst")],
     "oid4vci_request": lambda: _json(
         {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),

@@ -38,6 +38,7 @@ from mapae.trust.log.tree import Frontier
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead
 from mapae.trust.witness import Asked
+from mapae.ui import multipart
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -634,3 +635,12 @@ def oid4vci_request(data: bytes) -> None:
 @target
 def face_burst(data: bytes) -> None:
     same(Burst.parse(data).encode(), data)
+
+
+@target
+def form_with_files(data: bytes) -> None:
+    """The first line is the content type, the rest the body."""
+    kind, _, raw = data.partition(b"\n")
+    sent = multipart.parse(kind.decode("latin-1"), raw)
+    for text in sent.fields.values():
+        text.encode()

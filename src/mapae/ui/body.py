@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json_value
+from mapae.ui.multipart import Sent, parse
 
 T = TypeVar("T")
 
@@ -93,6 +94,13 @@ async def form(request: Request) -> dict[str, str]:
         _malformed(request, "a form field appears twice")
     fields.pop("csrf", None)
     return fields
+
+
+async def form_with_files(request: Request) -> Sent:
+    """A form that carries files: fields and files, each once, without the CSRF token."""
+    sent = parse(request.headers.get("content-type", ""), request.state.raw)
+    sent.fields.pop("csrf", None)
+    return sent
 
 
 def form_pairs(request: Request) -> list[tuple[str, str]]:

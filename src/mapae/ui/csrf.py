@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from mapae.clock import SystemDice
 from mapae.errors import Code, Refused
+from mapae.ui import multipart
 from mapae.ui.body import form_pairs
 
 COOKIES = {"officer": "mapae_desk", "citizen": "mapae_portal"}  # by the value of `Caller`
@@ -81,6 +82,9 @@ async def must_match(request: Request, name: str | None) -> None:
 
 
 async def _field(request: Request) -> str:
+    kind = request.headers.get("content-type", "")
+    if kind.lower().startswith("multipart/form-data"):
+        return multipart.parse(kind, request.state.raw).fields.get("csrf", "")
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return ""
     return dict(form_pairs(request)).get("csrf", "")

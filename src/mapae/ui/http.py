@@ -24,13 +24,13 @@ from starlette.types import Receive, Scope, Send
 from mapae.clock import SystemClock, SystemDice
 from mapae.errors import Code, Refused, where
 from mapae.ui import csrf as tokens
-from mapae.ui.body import form, json_body, json_message, media_type, preferred, raw_body, read_within
+from mapae.ui.body import form, form_with_files, json_body, json_message, media_type, preferred, raw_body, read_within
 from mapae.ui.pages import refused_page, remember_language
 from mapae.ui.rate import Buckets, Rate
 
 __all__ = [
-    "PROTOCOL", "Answer", "Caller", "Csrf", "Door", "Rate", "answer_header", "door", "doors", "form", "json_answer",
-    "json_body", "json_message", "media_type", "not_modified", "preferred", "raw_body", "see_other",
+    "PROTOCOL", "Answer", "Caller", "Csrf", "Door", "Rate", "answer_header", "door", "doors", "form", "form_with_files",
+    "json_answer", "json_body", "json_message", "media_type", "not_modified", "preferred", "raw_body", "see_other",
 ]  # fmt: skip
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -11,7 +11,7 @@ officer agrees.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -144,7 +144,7 @@ class Applications:
             verdict = GOOD
         id, at = self._dice.token(16), int(self._clock.now().timestamp())
         sealed = self._vault.seal(jpeg, _photo_of(id))
-        kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, at)
+        kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)
         await self._db.write(lambda tx: store.put_photo(tx, kept, at - int(PHOTO_DRAFT.total_seconds())))
         return Judged(id, report)
 
@@ -166,16 +166,23 @@ class Applications:
             raise Refused(Code.NOT_FOUND, "this photo is no longer here: bring it again")
         return found, self._vault.open(found.sealed, _photo_of(found.id))
 
+    async def agree_to_photo(self, officer: Officer, second: Officer, photo_id: str, person_id: str) -> None:
+        """Two officers let a photo pass that the machine found wanting, or could not judge."""
+        actor, (photo, _) = Actor.officer(officer, second), await self.photo(photo_id, person_id)
+
+        async def body(tx: Tx) -> None:
+            if not await store.agree_photo(tx, photo.id, actor.second):
+                raise Refused(Code.CONFLICT, "this photo was used already: bring it again")
+
+        await self._db.write(body)
+
     # --- applying -----------------------------------------------------------------------------------------------------
 
-    async def file_at_desk(
-        self, officer: Officer, person_id: str, wish: Wish, *, same_person: bool, second: Officer | None = None
-    ) -> str:
+    async def file_at_desk(self, officer: Officer, person_id: str, wish: Wish, *, same_person: bool) -> str:
         """1 the register's facts  2 entitled  3 the photo  4 the fee that was shown  5 no other open application."""
         if not same_person:
             raise Refused(Code.EVIDENCE_MISSING, "the officer must say that the photo shows this person", step="photo")
-        actor = Actor.officer(officer, second)
-        return await self._file(actor, Channel.DESK, officer.office, person_id, wish)
+        return await self._file(Actor.officer(officer), Channel.DESK, officer.office, person_id, wish)
 
     async def file_online(self, person_id: str, wish: Wish) -> str:
         """The same by the citizen. The office is the one that hands out, or one of the person's own municipality."""
@@ -211,7 +218,7 @@ class Applications:
         if photo.verdict != GOOD:
             if actor.by is By.CITIZEN and photo.verdict != UNJUDGED:
                 raise Refused(Code.PHOTO_REFUSED, "this photo cannot serve: bring another one", step=photo.verdict)
-            if actor.by is By.OFFICER:
+            if actor.by is By.OFFICER and not photo.agreed:
                 raise Refused(Code.SECOND_OFFICER, "a photo found wanting takes a second officer", step="photo")
         return photo
 
@@ -238,8 +245,9 @@ class Applications:
         if photo is not None and not await store.use_photo(tx, photo.id, card.id):
             raise Refused(Code.CONFLICT, "this photo was used already: bring it again")
         await begun(tx, card, actor, now)
-        if card.photo in ("judged", "overridden"):
-            await note(tx, card, f"photo_{card.photo}", actor, now, detail=_detail(photo))
+        if photo is not None and card.photo in ("judged", "overridden"):
+            both = replace(actor, second=photo.agreed)
+            await note(tx, card, f"photo_{card.photo}", both, now, detail=_detail(photo))
             await tell_register(tx, card, {"do": "photo"}, now)
         await self._old_card(tx, card, actor, now)
         if card.amount == 0:

@@ -97,7 +97,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo on its way into the register. `verdict`: good, unjudged, or the codes of its flaws."""
+    """A photo on its way into the register. `verdict`: good, unjudged, or the codes of its flaws; `agreed`: the second
+    officer who let it pass all the same."""
 
     id: str
     person: str
@@ -106,6 +107,7 @@ class Photo:
     sealed: bytes
     taken: str
     verdict: str
+    agreed: str
     at: int
 
 
@@ -269,9 +271,10 @@ async def steps_since(db: Db, card_id: str, act: str, detail: str, since: int) -
 async def put_photo(tx: Tx, photo: Photo, forget_before: int) -> None:
     await tx.run("DELETE FROM card_photo WHERE card_id = '' AND at < $1", forget_before)
     await tx.run(
-        "INSERT INTO card_photo (photo_id, person, card_id, brought_by, sealed, taken, verdict, at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        photo.id, photo.person, photo.card, photo.brought_by, photo.sealed, photo.taken, photo.verdict, photo.at,
+        "INSERT INTO card_photo (photo_id, person, card_id, brought_by, sealed, taken, verdict, agreed, at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        photo.id, photo.person, photo.card, photo.brought_by, photo.sealed, photo.taken, photo.verdict, photo.agreed,
+        photo.at,
     )  # fmt: skip
 
 
@@ -291,6 +294,10 @@ async def use_photo(tx: Tx, photo_id: str, card_id: str) -> bool:
     return used == 1
 
 
+async def agree_photo(tx: Tx, photo_id: str, second: str) -> bool:
+    return await tx.run("UPDATE card_photo SET agreed = $2 WHERE photo_id = $1 AND card_id = ''", photo_id, second) == 1
+
+
 async def drop_photo(tx: Tx, card_id: str) -> None:
     await tx.run("DELETE FROM card_photo WHERE card_id = $1", card_id)
 
@@ -298,7 +305,7 @@ async def drop_photo(tx: Tx, card_id: str) -> None:
 def _photo(row: Row) -> Photo:
     return Photo(
         row["photo_id"], row["person"], row["card_id"], row["brought_by"], bytes(row["sealed"]), row["taken"],
-        row["verdict"], row["at"],
+        row["verdict"], row["agreed"], row["at"],
     )  # fmt: skip
 
 

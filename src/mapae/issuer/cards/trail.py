@@ -18,11 +18,13 @@ from mapae.errors import Code, Refused
 from mapae.issuer.officers import Officer
 
 from . import store
-from .life import DONE, Act, By, State, step
+from .life import DONE, OPEN, Act, By, State, step
 from .store import Card, Step
 
 HOUSE: Final = "issuer"
 REGISTER: Final = "card.register"  # the outbox's kind: what the population register shall know
+PAPER: Final = "card.paper"  # the same: a temporary certificate that has served
+NO_PAPER: Final = (State.ACTIVE, State.CANCELLED, State.LOST, State.UNCOLLECTED)  # from here on it bridges nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ async def go(
     moved: dict[str, Any] = {"since": at, "look_at": at, **changes, "state": target}
     after = replace(seen, **moved)
     await _write(tx, after, act.value, actor, now, detail)
+    if target in NO_PAPER and seen.state in OPEN:
+        await outbox.promise(tx, PAPER, seen.id, {"card": seen.id, "reason": target.value, "actor": actor.id}, now)
     facts: dict[str, str | int] = {"card": seen.id, "from": seen.state.value, "to": target.value}
     await _audit(tx, seen.person, DONE[act], actor, facts, detail, now)
     return after

@@ -79,6 +79,7 @@ CREATE TABLE card_photo (
     sealed BYTEA NOT NULL,
     taken TEXT NOT NULL,
     verdict TEXT NOT NULL,
+    agreed TEXT NOT NULL,
     at BIGINT NOT NULL
 );
 CREATE INDEX card_photo_card ON card_photo (card_id);

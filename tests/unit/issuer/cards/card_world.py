@@ -37,7 +37,7 @@ from mapae.issuer.cards.partners import (
 )  # fmt: skip
 from mapae.issuer.cards.register import IssuedCards
 from mapae.issuer.cards.store import Card
-from mapae.issuer.cards.trail import REGISTER
+from mapae.issuer.cards.trail import PAPER, REGISTER
 from mapae.issuer.face.values import Finding, Flaw, PhotoReport
 from mapae.issuer.officers import Officer
 from mapae.keys import Vault
@@ -323,6 +323,7 @@ class CardWorld:
         self.provider, self.factory, self.mail = Provider(), Factory(self.clock), Mail(self.clock)
         self.reader, self.judge, self.chips = Reader(), Judge(), Chips()
         self.dice = SeededDice(5)
+        self.ended: list[tuple[str, str]] = []
         self.begin()
 
     def begin(self) -> None:
@@ -338,7 +339,10 @@ class CardWorld:
             self.db, self.clock, self.country, self.register, self.applications, self.reader
         )  # fmt: skip
         self.issued = IssuedCards(self.db)
-        self.outbox = Outbox(self.db, self.clock, {REGISTER: self.applications.tell})
+        self.outbox = Outbox(self.db, self.clock, {REGISTER: self.applications.tell, PAPER: self.papers})
+
+    async def papers(self, message: dict[str, Any]) -> None:
+        self.ended.append((message["card"], message["reason"]))
 
     async def turn(self, **later: float) -> None:
         """The clock moves on; rounds and promises are kept."""

@@ -120,11 +120,15 @@ async def test_a_photo_found_wanting_takes_a_second_officer_of_the_same_office_a
     judged = await world.applications.bring_photo(JISOO, jpeg(), date(2026, 3, 1), KIM.id)
     assert judged.report is not None and not judged.report.ok
     wish = Wish(Why.REISSUE, "", 10000, photo=judged.id)
-    for second in (None, KIM, PARK):
+    with pytest.raises(Refused) as refused:
+        await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
+    assert refused.value.code is Code.SECOND_OFFICER
+    for second in (KIM, PARK):
         with pytest.raises(Refused) as refused:
-            await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True, second=second)
+            await world.applications.agree_to_photo(KIM, second, judged.id, JISOO)
         assert refused.value.code is Code.SECOND_OFFICER
-    card = await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True, second=LEE)
+    await world.applications.agree_to_photo(KIM, LEE, judged.id, JISOO)
+    card = await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
     steps = await store.steps(world.db, card)
     assert [(step.act, step.second, step.detail) for step in steps if step.act == "photo_overridden"] == [
         ("photo_overridden", LEE.id, "blurred+tilted")
@@ -140,7 +144,8 @@ async def test_where_no_judge_answers_two_officers_look(world: CardWorld) -> Non
     with pytest.raises(Refused) as refused:
         await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
     assert refused.value.code is Code.SECOND_OFFICER
-    await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True, second=LEE)
+    await world.applications.agree_to_photo(KIM, LEE, judged.id, JISOO)
+    await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
 
 
 async def test_another_persons_photo_an_old_draft_and_a_used_one_are_refused(world: CardWorld) -> None:

@@ -43,6 +43,7 @@ async def test_a_card_is_applied_for_paid_made_sent_handed_over_and_active(world
     held = (await world.register.get(JISOO)).card
     row = await world.card(card)
     assert held == PhysicalCard(number=row.number, issued=date.fromisoformat(row.issued), kind="chip", state="valid")
+    assert world.ended == [(card, "active")]  # the temporary certificate has served
     assert await world.acts(card) == [
         "apply", "pay", "order", "sod_signed", "make", "send", "arrive", "fingerprint", "hand_over", "activate"
     ]  # fmt: skip
