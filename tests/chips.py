@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-
-from PIL import Image
 
 from hands import Hand
 from mapae.clock import SeededDice
@@ -23,11 +20,21 @@ START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 PLACES = Places("KOR", "https://csca.example.go.kr", "https://csca.example.go.kr/list.crl")
 
 
-def portrait(side: int = 120) -> bytes:
-    """Grey, but a JPEG."""
-    out = io.BytesIO()
-    Image.new("RGB", (side, side * 5 // 4), (128, 128, 128)).save(out, "JPEG")
-    return out.getvalue()
+def portrait(width: int = 120, height: int = 152) -> bytes:
+    """All grey, but a JPEG (ITU-T T.81), the same everywhere: each block says "as before" and "nothing more"."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
+
+    blocks = -(-width // 8) * -(-height // 8)
+    word = b"\x01" + bytes(15) + b"\x00"  # one code of one bit, for nought
+    frame = b"\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + b"\x01\x01\x11\x00"
+    scan = int("0" * 2 * blocks + "1" * (-2 * blocks % 8), 2).to_bytes(-(-2 * blocks // 8), "big")
+    return (
+        b"\xff\xd8" + segment(0xDB, b"\x00" + b"\x01" * 64) + segment(0xC0, frame)
+        + segment(0xC4, b"\x00" + word + b"\x10" + word) + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + scan
+        + b"\xff\xd9"
+    )  # fmt: skip
 
 
 PORTRAIT = portrait()

@@ -18,6 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import chip_cases  # noqa: E402
 import face_cases  # noqa: E402
 import jose_cases  # noqa: E402
 import sd_jwt_cases  # noqa: E402
@@ -413,6 +414,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "status_cwt": {**issuer, "uri": "https://issuer.example/status/1", "cases": list(status_cases.lists_as_cwt())},
         "dcql": {"vct": "urn:vector", "claims": ARTHUR, "cases": list(queries())},
         "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
+        "chip": {**chip_cases.trusted(), "cases": list(chip_cases.everything())},
         "face_burst": {"cases": list(face_cases.bursts())},
         **trust_cases.written(),
     }

@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from fuzz.targets import KEY, NEXT_PACK, NOW, PACK
+import chips
+from fuzz.targets import (
+    CHIP_FILES,
+    CHIP_KEYS,
+    CHIP_LISTS,
+    CHIP_READ,
+    CHIPS,
+    KEY,
+    NEXT_PACK,
+    NOW,
+    PACK,
+)
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
@@ -20,6 +31,10 @@ from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.formats.x509 import Subject
 from mapae.holder.transaction import PAYMENT
+from mapae.issuer.ic_card import infos, lds
+from mapae.issuer.ic_card.apdu import Command, Response
+from mapae.issuer.ic_card.ec import CURVES
+from mapae.issuer.ic_card.secure import ChipChannel, TerminalChannel
 from mapae.rules import Words
 from mapae.trust import entries, epoch
 from mapae.trust import request as ca_requests
@@ -264,6 +279,26 @@ def _node_says() -> list[bytes]:
     return _json(*({"jsonrpc": "2.0", "id": 1, **answer} for answer in answers))
 
 
+def _protected() -> list[bytes]:
+    """Commands with data, with an expected length, with both and with neither."""
+    commands = (
+        CHIP_READ,
+        Command(0, 0x2C, 3, 3),
+        Command(0, 0x2C, 2, 3, b"7788"),
+        Command(0, 0xD7, 0, 0, b"x" * 17, 9),
+    )
+    return [TerminalChannel(CHIP_KEYS).wrap(command).encode() for command in commands]
+
+
+def _answers() -> list[bytes]:
+    found = []
+    for response in (Response(b"hello"), Response(b"", 0x6A82)):
+        chip = ChipChannel(CHIP_KEYS)
+        chip.open(TerminalChannel(CHIP_KEYS).wrap(CHIP_READ))
+        found.append(chip.seal(response).encode())
+    return found
+
+
 SEEDS: dict[str, Seeds] = {
     "log_note": lambda: [_proof().checkpoint.encode()],
     "log_add_checkpoint": _requests_to_a_witness,
@@ -358,4 +393,19 @@ SEEDS: dict[str, Seeds] = {
     "face_burst": lambda: [bytes.fromhex(one.decode()) for one in _vectors("face_burst")],
     "oid4vci_request": lambda: _json(
         {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),
+    "chip_tlv": lambda: [infos.card_access(), lds.com(), CHIP_FILES[11], bytes(3)],
+    "chip_command": lambda: [
+        Command(*head, data=data, ne=ne, extended=long).encode() for head in ((0, 0xB0, 0, 0), (12, 0xA4, 4, 12))
+        for data in (b"", b"x") for ne in (None, 4) for long in (False, True)] + [bytes(3)],
+    "chip_point": lambda: [*(curve.g.encode() for curve in CURVES.values()), bytes(65), b"\x04" + b"\xff" * 64],
+    "chip_protected_command": lambda: [*_protected(), CHIP_READ.encode()],
+    "chip_protected_answer": lambda: [*_answers(), Response().encode()],
+    "chip_sod": lambda: [CHIPS.sod(CHIP_FILES), CHIPS.sod({**CHIP_FILES, 3: b""})],
+    "chip_authority": lambda: [CHIPS.csca, CHIPS.ds],
+    "chip_list": lambda: [*CHIP_LISTS, chips.State("other").list()],
+    "chip_protocols": lambda: [infos.card_access(), CHIP_FILES[14][4:]],
+    "chip_dg1": lambda: [CHIP_FILES[1], CHIP_FILES[1][:-1]],
+    "chip_dg2": lambda: [CHIP_FILES[2], CHIP_FILES[2][:-1]],
+    "chip_dg11": lambda: [CHIP_FILES[11], CHIP_FILES[11][:-1]],
+    "chip_dg14": lambda: [CHIP_FILES[14], CHIP_FILES[14][:-1]],
 }  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+import chips
 from hands import Hand
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
@@ -26,6 +27,11 @@ from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.issuer.face.wire import Burst
+from mapae.issuer.ic_card import infos, lds, passive, tlv
+from mapae.issuer.ic_card.apdu import Command, Response
+from mapae.issuer.ic_card.ec import CURVES
+from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
+from mapae.issuer.ic_card.sod import Sod
 from mapae.trust import entries, epoch, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
@@ -644,3 +650,93 @@ def form_with_files(data: bytes) -> None:
     sent = multipart.parse(kind.decode("latin-1"), raw)
     for text in sent.fields.values():
         text.encode()
+
+
+# --- the chip of a physical card ----------------------------------------------------------------------------------
+
+CHIPS = chips.State()
+CHIP_FILES = chips.groups(chips.chip_key())
+CHIP_LISTS = (CHIPS.list(5), CHIPS.list(5, 6, at=NOW))
+CHIP_ANCHORS = passive.Anchors([CHIPS.csca], CHIP_LISTS)
+CHIP_KEYS = Keys.of(b"fuzz")
+CHIP_READ = Command(0, 0xB0, 0, 0, b"", 223)
+
+
+@target
+def chip_tlv(data: bytes) -> None:
+    same(tlv.join(tlv.read(data)), data)
+
+
+@target
+def chip_command(data: bytes) -> None:
+    same(Command.parse(data).encode(), data)
+
+
+@target
+def chip_point(data: bytes) -> None:
+    for curve in CURVES.values():
+        try:
+            found = curve.read(data)
+        except Refused:
+            continue
+        same(found.encode(), data)
+        return
+    raise Refused(Code.MALFORMED, "on neither curve")
+
+
+@target
+def chip_protected_command(data: bytes) -> None:
+    """The first of a channel."""
+    command = ChipChannel(CHIP_KEYS).open(Command.parse(data))
+    same(TerminalChannel(CHIP_KEYS).wrap(command).data, Command.parse(data).data)
+
+
+@target
+def chip_protected_answer(data: bytes) -> None:
+    channel = TerminalChannel(CHIP_KEYS)
+    channel.wrap(CHIP_READ)
+    channel.unwrap(Response.parse(data))
+
+
+@target
+def chip_sod(data: bytes) -> None:
+    """Its form first: what passes that is the only encoding of what it says."""
+    same(Sod.parse(data).encode(), data)
+    passive.check(data, CHIP_FILES, CHIP_ANCHORS, NOW)
+
+
+@target
+def chip_authority(data: bytes) -> None:
+    passive.Anchors([data], [])
+
+
+@target
+def chip_list(data: bytes) -> None:
+    passive.Anchors([CHIPS.csca], [data])
+
+
+@target
+def chip_protocols(data: bytes) -> None:
+    """EF.CardAccess."""
+    infos.read_card_access(data)
+    infos.must_match(data, CHIP_FILES[14])
+
+
+@target
+def chip_dg1(data: bytes) -> None:
+    same(lds.dg1(lds.read_dg1(data)), data)
+
+
+@target
+def chip_dg2(data: bytes) -> None:
+    same(lds.dg2(lds.read_dg2(data)), data)
+
+
+@target
+def chip_dg11(data: bytes) -> None:
+    same(lds.Details.parse(data).encode(), data)
+
+
+@target
+def chip_dg14(data: bytes) -> None:
+    same(infos.dg14(infos.read_dg14(data)), data)

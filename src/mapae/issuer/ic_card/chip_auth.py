@@ -14,7 +14,7 @@ from mapae.errors import Code, Refused
 from mapae.issuer.ic_card.ec import Pair, Point
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 
-# id-CA-ECDH-AES-CBC-CMAC-128 (Doc 9303-11 9.2.5): 0.4.0.127.0.7.2.2.3.2.2
+# id-CA-ECDH-AES-CBC-CMAC-128 (Doc 9303-11 9.2.7): 0.4.0.127.0.7.2.2.3.2.2
 OID: Final = bytes.fromhex("04007f00070202030202")
 EPHEMERAL: Final = 0x80  # in 7C of GENERAL AUTHENTICATE (Doc 9303-11 6.2.4.2): the terminal's key
 

@@ -80,7 +80,7 @@ class Curve(ABC):
         return Pair(secret, (generator or self.g).times(secret))
 
     def read(self, raw: bytes) -> Point:
-        """Doc 9303-11 9.5: uncompressed, and checked before any secret comes near it (BSI TR-03111 4.3.1.1)."""
+        """Doc 9303-11 9.4.1: uncompressed, and checked before any secret comes near it (BSI TR-03111 4.3.1.1)."""
         if len(raw) != 1 + 2 * SIZE or raw[0] != 4:
             raise Refused(Code.CHIP_REFUSED, "a point is not in its uncompressed form")
         x, y = int.from_bytes(raw[1 : 1 + SIZE], "big"), int.from_bytes(raw[1 + SIZE :], "big")

@@ -12,14 +12,13 @@ from typing import Final
 
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import der, tlv
-from mapae.issuer.ic_card.ec import SIZE, Curve, Point
+from mapae.issuer.ic_card.ec import Curve, Point
 from mapae.issuer.ic_card.profile import PROFILE_A, CardProfile
 
 LARGEST_ACCESS: Final = 1_024
 _ID_PACE: Final = bytes.fromhex("04007f0007020204")  # 0.4.0.127.0.7.2.2.4, what all PACE protocols begin with
 _ID_PK_ECDH: Final = bytes.fromhex("04007f000702020102")
-_EC_PUBLIC_KEY: Final = der.oid("1.2.840.10045.2.1")
-_PRIME_FIELD: Final = der.oid("1.2.840.10045.1.1")
+_STANDARDIZED: Final = der.oid("0.4.0.127.0.7.1.2")
 
 
 def card_access(profile: CardProfile = PROFILE_A) -> bytes:
@@ -54,8 +53,9 @@ def read_dg14(raw: bytes, profile: CardProfile = PROFILE_A) -> Point:
 
 
 def must_match(access: bytes, group: bytes) -> None:
-    """EF.CardAccess, as it was read before PACE, against DG14: nothing in it that DG14 has not, and no way of PACE left
-    out. Otherwise somebody on the way may have made the terminal use a weaker one."""
+    """EF.CardAccess, as it was read before PACE, against DG14, which has all of it again (Doc 9303-11 9.2.11): nothing
+    in it that DG14 has not, and no way of PACE left out. Otherwise somebody on the way may have made the terminal use a
+    weaker one."""
     offered, signed = _infos(access, LARGEST_ACCESS), _infos(tlv.only(group, 0x6E), 1_024)
     ways = {info for info in signed if tlv.read(tlv.only(info, der.SEQUENCE))[0][1].startswith(_ID_PACE)}
     if not ways <= offered <= signed:
@@ -81,11 +81,7 @@ def _pace(profile: CardProfile) -> bytes:
 
 
 def _public_key(key: Point) -> bytes:
-    """SubjectPublicKeyInfo with the curve spelled out (BSI TR-03110-3 A.2.1.2: explicit domain parameters), in the
-    ECParameters of RFC 3279 2.3.5."""
-    curve = key.curve
-    field = der.sequence(_PRIME_FIELD, der.integer(curve.p))
-    numbers = (der.octets(number.to_bytes(SIZE, "big")) for number in (curve.a, curve.b))
-    generator, order, cofactor = der.octets(curve.g.encode()), der.integer(curve.n), der.integer(1)
-    parameters = der.sequence(der.integer(1), field, der.sequence(*numbers), generator, order, cofactor)
-    return der.sequence(der.sequence(_EC_PUBLIC_KEY, parameters), der.bits(key.encode()))
+    """SubjectPublicKeyInfo. Which curve is said by its number among the standardized domain parameters, as Doc 9303-11
+    9.5.1 has it; 9.5.2 forbids to name a curve by its own identifier."""
+    curve = der.sequence(_STANDARDIZED, der.integer(key.curve.parameter))
+    return der.sequence(curve, der.bits(key.encode()))

@@ -24,9 +24,9 @@ from mapae.issuer.ic_card import tlv
 from mapae.issuer.ic_card.ec import Curve, Point
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel, authenticate, derive
 
-# id-PACE-ECDH-GM-AES-CBC-CMAC-128 (Doc 9303-11 9.2.1): 0.4.0.127.0.7.2.2.4.2.2
+# id-PACE-ECDH-GM-AES-CBC-CMAC-128 (Doc 9303-11 9.2.3): 0.4.0.127.0.7.2.2.4.2.2
 OID: Final = bytes.fromhex("04007f00070202040202")
-# Doc 9303-11 4.4.4.1: what GENERAL AUTHENTICATE carries in 7C, there and back. The first command carries nothing.
+# Doc 9303-11 4.4.5, table 4: what GENERAL AUTHENTICATE carries in 7C, there and back. The first carries nothing.
 OBJECTS: Final = ((0x00, 0x80), (0x81, 0x82), (0x83, 0x84), (0x85, 0x86))
 NONCE: Final = 16
 
@@ -101,11 +101,11 @@ def _mapped(curve: Curve, nonce: bytes, shared: Point) -> Point:
 
 
 def _must_differ(ours: Point, theirs: Point) -> None:
-    """Doc 9303-11 4.4.1 step 3 (c)."""
+    """Doc 9303-11 4.4.1 step 3 d."""
     if ours.encode() == theirs.encode():
         raise Refused(Code.CHIP_REFUSED, "our own key came back", step="pace")
 
 
 def _aes(key: bytes) -> Cipher[modes.CBC]:
-    """Doc 9303-11 4.4.3.2: one block, IV nought."""
+    """Doc 9303-11 4.4.3.3: one block, IV nought."""
     return Cipher(algorithms.AES(key), modes.CBC(bytes(NONCE)))

@@ -1,4 +1,4 @@
-"""Passive authentication: are these files the ones a state signed (Doc 9303-11 5.1, Doc 9303-12 6).
+"""Passive authentication: are these files the ones a state signed (Doc 9303-11 5.1).
 
 Promises: `check` comes back only when the SOD, the data groups, the document signer, its authority, the dates and the
 revocation lists all agree; otherwise it is Refused(CHIP_REFUSED) and `step` says which did not. Trusts: the authorities
@@ -18,11 +18,12 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.issuer.ic_card import der, lds, tlv
+from mapae.issuer.ic_card.mrz import Mrz
 from mapae.issuer.ic_card.pki import DOCUMENT_TYPES
 from mapae.issuer.ic_card.profile import MRZ, PROFILE_A, CardProfile
 from mapae.issuer.ic_card.sod import Sod, card_id
@@ -84,12 +85,20 @@ class _Certificate:
         return {name for name in named if usage is not None and getattr(usage, name)}
 
     def signs_until(self) -> datetime:
-        """The end of the key's use: privateKeyUsagePeriod, which Doc 9303-12 7 makes mandatory."""
+        """The end of the key's use: privateKeyUsagePeriod, which Doc 9303-12 7.1.1 makes mandatory."""
         period = self.extension(x509.PrivateKeyUsagePeriod)
         if period is None or period.not_after is None:
             raise Refused(Code.BAD_CERTIFICATE, "a certificate does not say how long its key is used")
         until: datetime = period.not_after
         return until if until.tzinfo else until.replace(tzinfo=UTC)
+
+    def state(self) -> str:
+        """The three letters (Doc 9303-12 7.1.1.2): the locality of its alternative name."""
+        names = self.extension(x509.SubjectAlternativeName)
+        for name in names.get_values_for_type(x509.DirectoryName) if names is not None else ():
+            for attribute in name.get_attributes_for_oid(NameOID.LOCALITY_NAME):
+                return str(attribute.value)
+        raise Refused(Code.BAD_CERTIFICATE, "a certificate does not say of which state it is")
 
     def document_types(self) -> set[str]:
         found = self.extensions.get(DOCUMENT_TYPES)
@@ -117,8 +126,8 @@ class _Authority:
     def _signed(self, outside: der.Outside) -> bool:
         return self.certificate.key.fits(outside.signature, outside.signed)
 
-    def take(self, raw: bytes) -> bool:
-        """Whether this list is of this authority; the newest is kept."""
+    def signed_list(self, raw: bytes) -> x509.CertificateRevocationList | None:
+        """The list, when it is of this authority."""
         outside = der.Outside.parse(raw)
         try:
             found = x509.load_der_x509_crl(raw)
@@ -127,9 +136,12 @@ class _Authority:
                 raise ValueError
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise Refused(Code.BAD_CERTIFICATE, "not a revocation list we can read") from None
-        if ours and (self.list is None or found.last_update_utc > self.list.last_update_utc):
+        return found if ours else None
+
+    def keep(self, found: x509.CertificateRevocationList) -> None:
+        """The newest."""
+        if self.list is None or found.last_update_utc > self.list.last_update_utc:
             self.list = found
-        return ours
 
     def must_not_have_revoked(self, serials: Iterable[int], now: datetime) -> None:
         listed = self.list
@@ -145,9 +157,15 @@ class Anchors:
     def __init__(self, certificates: Iterable[bytes], lists: Iterable[bytes]) -> None:
         self._authorities = [_Authority(raw) for raw in certificates]
         for raw in lists:
-            taken = [authority.take(raw) for authority in self._authorities]  # two certificates may be of one key
-            if not any(taken):
+            # An empty list is false to Python, and a list all the same.
+            read = (authority.signed_list(raw) for authority in self._authorities)
+            found = next((one for one in read if one is not None), None)
+            if found is None:
                 raise Refused(Code.BAD_CERTIFICATE, "a revocation list is of no authority we trust")
+            # Doc 9303-12 4.1.5: signed with the newest key, it is the list for that authority's older keys as well.
+            for authority in self._authorities:
+                if authority.certificate.subject == found.issuer.public_bytes():
+                    authority.keep(found)
 
     def above(self, certificate: bytes) -> _Authority:
         """Who has certified it, before anything else of it is read."""
@@ -170,7 +188,7 @@ def check(
     with chip_step("signer"):
         authority = anchors.above(sod.signer)
         signer = _Certificate(sod.signer)
-        _must_sign_documents(signer)
+        _must_sign_documents(signer, authority.certificate)
     with chip_step("signature"):
         if not signer.key.fits(sod.signature, sod.signed):
             raise Refused(Code.BAD_SIGNATURE, "the document signer has not signed this security object")
@@ -182,20 +200,31 @@ def check(
         for number, group in groups.items():
             if sod.hashes.get(number) != hashlib.sha256(group).digest():
                 raise Refused(Code.BAD_DIGEST, f"data group {number} is not the one that was signed")
-        if MRZ in groups and lds.read_dg1(groups[MRZ]).code not in signer.document_types():
-            raise Refused(Code.BAD_CERTIFICATE, "the document signer does not sign documents of this type")
+        if MRZ in groups:
+            _must_be_its_document(lds.read_dg1(groups[MRZ]), signer)
     return Genuine(card_id(raw), sod.hashes, sod.signed_at, signer.serial)
 
 
-def _must_sign_documents(signer: _Certificate) -> None:
-    basic = signer.extension(x509.BasicConstraints)
-    if signer.uses() != {"digital_signature"} or (basic is not None and basic.ca):
+def _must_sign_documents(signer: _Certificate, above: _Certificate) -> None:
+    """Doc 9303-11 5.1.1, best practice 1 and 2."""
+    basic, purposes = signer.extension(x509.BasicConstraints), signer.extension(x509.ExtendedKeyUsage)
+    if signer.uses() != {"digital_signature"} or (basic is not None and basic.ca) or purposes is not None:
         raise Refused(Code.BAD_CERTIFICATE, "the document signer's certificate is not for signing documents")
+    if signer.state() != above.state():
+        raise Refused(Code.BAD_CERTIFICATE, "the document signer is of another state than its authority")
     signer.document_types()
 
 
+def _must_be_its_document(mrz: Mrz, signer: _Certificate) -> None:
+    """Doc 9303-12 7.1.1.6: a single letter stands for all types that begin with it."""
+    if not {mrz.code, mrz.code[:1]} & signer.document_types():
+        raise Refused(Code.BAD_CERTIFICATE, "the document signer does not sign documents of this type")
+    if mrz.state != signer.state():
+        raise Refused(Code.BAD_CERTIFICATE, "the document signer is of another state than the document")
+
+
 def _must_be_in_date(signed_at: datetime, signer: _Certificate, above: _Certificate, now: datetime) -> None:
-    """Doc 9303-12 6 looks at today. We wrote down when we signed, so that a key kept past its time signs nothing."""
+    """Today, and when it was signed: a key kept past its time signs nothing (Doc 9303-11 5.1.1, best practice 3)."""
     for certificate in (signer, above):
         if not certificate.not_before - SKEW <= now <= certificate.not_after:
             raise Refused(Code.EXPIRED, "a certificate is not valid today")

@@ -25,7 +25,7 @@ from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import Certifying, Subject
 from mapae.issuer.ic_card import der, tlv
 
-DOCUMENT_TYPES: Final = x509.ObjectIdentifier("2.23.136.1.1.6.2")  # Doc 9303-12 7: DocumentTypeList
+DOCUMENT_TYPES: Final = x509.ObjectIdentifier("2.23.136.1.1.6.2")  # Doc 9303-12 7.1.1.6
 _CRL_NUMBER: Final = der.oid("2.5.29.20")
 _AUTHORITY_KEY: Final = der.oid("2.5.29.35")
 
@@ -38,15 +38,16 @@ class Authority(Certifying, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Doc 9303-12 4: how long a key is used, and a certificate good."""
+    """Doc 9303-12 4.1: how long a key is used, and a certificate good."""
 
     signer_signs: timedelta = timedelta(days=90)
-    """How long one document signer's key is used; at most three months are recommended."""
+    """How long one document signer's key is used; at most three months are recommended (4.1.1.2)."""
     authority_signs: timedelta = timedelta(days=3 * 365)
+    """Three to five years are recommended (4.1.4.2)."""
     cards: timedelta = timedelta(days=3653)
     """How long a card is good: ten years."""
     list: timedelta = timedelta(days=90)
-    """A revocation list at least this often, also when nothing was revoked (Doc 9303-12 4)."""
+    """A revocation list at least this often, also when nothing was revoked (4.1.5)."""
 
     @property
     def signer_lives(self) -> timedelta:
@@ -59,7 +60,7 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What every certificate of the country says (Doc 9303-12 7)."""
+    """What every certificate of the country says (Doc 9303-12 7.1.1.2, 7.1.1.4)."""
 
     state: str
     """Three letters, as in the machine readable zone."""
@@ -71,7 +72,7 @@ class Places:
 def authority(
     subject: Subject, key: Authority, places: Places, *, serial: int, start: datetime, periods: Periods = Periods()
 ) -> bytes:
-    """A CSCA's certificate, self-signed (Doc 9303-12 7)."""
+    """A CSCA's certificate, self-signed (Doc 9303-12 7.1.1, tables 5 and 6)."""
     start = start.replace(microsecond=0)
     signs = x509.PrivateKeyUsagePeriod(start, start + periods.authority_signs)
     builder = (
@@ -95,7 +96,7 @@ def document_signer(
     document_types: tuple[str, ...] = ("I",),
     periods: Periods = Periods(),
 ) -> bytes:
-    """A document signer's certificate (Doc 9303-12 7), for documents of these types of the MRZ."""
+    """A document signer's certificate (Doc 9303-12 7.1.1), for documents of these types of the MRZ."""
     start = start.replace(microsecond=0)
     above, until = x509.load_der_x509_certificate(by_der), start + periods.signer_lives
     may = above.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value.not_after
@@ -128,7 +129,7 @@ def revocation_list(
     at: datetime,
     periods: Periods = Periods(),
 ) -> bytes:
-    """A CRL (Doc 9303-12 7; RFC 5280 5.1): serial numbers and since when. Without reasons."""
+    """A CRL (Doc 9303-12 7.1, table 10; RFC 5280 5.1): serial numbers and since when. Without reasons."""
     above = x509.load_der_x509_certificate(by_der)
     key_id = x509.SubjectKeyIdentifier.from_public_key(by.public_key).digest
     entries = [der.sequence(der.integer(serial), der.time(since)) for serial, since in sorted(revoked)]
@@ -163,14 +164,14 @@ def _builder(
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:
-    """A CSCA signs certificates and lists, a document signer documents (Doc 9303-12 7); nothing else."""
+    """A CSCA signs certificates and lists, a document signer documents (Doc 9303-12 7.1.1, table 6); nothing else."""
     return x509.KeyUsage(not authority, False, False, False, False, authority, authority, False, False)
 
 
 def _shared(
     builder: x509.CertificateBuilder, places: Places, signs: x509.PrivateKeyUsagePeriod
 ) -> x509.CertificateBuilder:
-    """Doc 9303-12 7: alternative names with the three letters of the state and a way to reach it; when the key is
+    """Doc 9303-12 7.1.1.2: alternative names with the three letters of the state and a way to reach it; when the key is
     used; where the list is."""
     state = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.LOCALITY_NAME, places.state)]))
     names = [x509.UniformResourceIdentifier(places.contact), state]

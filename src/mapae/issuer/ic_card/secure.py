@@ -2,8 +2,8 @@
 
 Promises: what `unwrap` and `open` give back was said by the other end of this channel, next in order and unchanged.
 Trusts: the keys the channel was made of. Keeps: the keys and the send sequence counter, in memory. Refuses: a wrong
-MAC, anything replayed, left out or unprotected. A channel that has refused once refuses for ever (Doc 9303-11 9.8.3:
-the session is over).
+MAC, anything replayed, left out or unprotected. A channel that has refused once refuses for ever (Doc 9303-11
+9.8.3: an error ends the session).
 """
 
 from __future__ import annotations

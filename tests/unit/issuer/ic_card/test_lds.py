@@ -153,7 +153,7 @@ def test_a_portrait_lies_in_its_record_as_iso_19794_5_says():
     assert int.from_bytes(record[8:12], "big") == len(record)
     assert int.from_bytes(record[12:14], "big") == 1
     assert int.from_bytes(record[14:18], "big") == len(record) - 14
-    assert (int.from_bytes(record[36:38], "big"), int.from_bytes(record[38:40], "big")) == (120, 150)
+    assert (int.from_bytes(record[36:38], "big"), int.from_bytes(record[38:40], "big")) == (120, 152)
     assert record[46:] == jpeg
 
 
@@ -178,6 +178,11 @@ def test_portraits_of_each_usual_make_are_taken(how):
     assert lds.jpeg_size(saved("JPEG", (413, 531), **how)) == (413, 531)
 
 
+def test_the_tests_own_portrait_is_a_picture():
+    with Image.open(io.BytesIO(chips.PORTRAIT)) as picture:
+        assert picture.size == (120, 152) and picture.getpixel((60, 75)) == 128
+
+
 BAD_PORTRAITS = {
     "nothing": b"",
     "no end": chips.PORTRAIT[:-2],
@@ -190,7 +195,7 @@ BAD_PORTRAITS = {
     "a segment of no length": b"\xff\xd8\xff\xe0\x00\x00" + chips.PORTRAIT[2:],
     "a segment past the end": b"\xff\xd8\xff\xe0\xff\xff" + chips.PORTRAIT[2:],
     "a scan before its frame": b"\xff\xd8\xff\xda\x00\x02" + chips.PORTRAIT[2:],
-    "twelve bits": chips.PORTRAIT.replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"),
+    "twelve bits": chips.PORTRAIT.replace(b"\xff\xc0\x00\x0b\x08", b"\xff\xc0\x00\x0b\x0c"),
 }
 
 

@@ -276,6 +276,43 @@ def test_a_signer_for_passports_does_not_sign_cards():
     assert check(both.sod(FILES), anchors=both.anchors())
 
 
+def test_a_signer_for_all_cards_signs_each_kind_and_one_for_one_kind_no_other():
+    """Doc 9303-12 7.1.1.6: I is ID as well; ID is not I."""
+    files = chips.groups(PAIR, replace(chips.MRZ, code="ID"))
+    assert check(STATE.sod(files), files)
+    narrow = State("narrow", document_types=("ID",))
+    assert check(narrow.sod(files), files, narrow.anchors())
+    with refused("hashes"):
+        check(narrow.sod(FILES), anchors=narrow.anchors())
+
+
+def test_state_of_the_document_signer_and_authority_are_one():
+    """Doc 9303-11 5.1.1, best practice 2."""
+    files = chips.groups(PAIR, replace(chips.MRZ, state="UTO"))
+    with refused("hashes"):
+        check(STATE.sod(files), files)
+    elsewhere = pki.document_signer(
+        Subject("Document Signer"), STATE.signer.key, replace(chips.PLACES, state="UTO"), by=STATE.authority,
+        by_der=STATE.csca, serial=9, start=START,
+    )  # fmt: skip
+    with refused("signer"):
+        check(make_sod(hashes(FILES), START + DAY, STATE.signer.sign, elsewhere))
+
+
+def test_the_list_of_the_newer_key_holds_for_the_older_one():
+    """Doc 9303-12 4.1.5: after a change of keys one list, signed with the newest, names signers of both."""
+    newer = Hand("csca 2")
+    csca = pki.authority(Subject("CSCA", "State", "KR"), newer, chips.PLACES, serial=8, start=START + DAY)
+    for serials, good in (((77,), True), ((2,), False)):
+        revoked = [(serial, START) for serial in serials]
+        anchors = Anchors([STATE.csca, csca], [pki.revocation_list(newer, csca, revoked, number=2, at=START + 2 * DAY)])
+        if good:
+            assert check(anchors=anchors)
+        else:
+            with refused("revocation"):
+                check(anchors=anchors)
+
+
 # --- the certificates ---------------------------------------------------------------------------------------------
 
 
