@@ -64,10 +64,11 @@ export interface LineOptions {
   readonly entered: Entered;
 }
 
+/** The newest DPoP nonce of each server (RFC 9449 section 8.2): the next line to it need not be refused once to learn it. */
+const nonces = new Map<string, string>();
+
 /** Everything the wallet says to one issuer, through one of its authorization servers. */
 export class IssuerLine {
-  private dpopNonce: string | undefined;
-
   private constructor(
     private readonly options: LineOptions,
     readonly issuer: IssuerMetadata,
@@ -90,6 +91,14 @@ export class IssuerLine {
     const client = await keepKey(store, `client:${as.issuer}`, `client:${as.issuer}`);
     signers.set(await thumbprint(client.jwk), client);
     return new IssuerLine(options, metadata, { ...as, code_challenge_methods_supported: ["S256"] }, signer, client, signers);
+  }
+
+  private get dpopNonce(): string | undefined {
+    return nonces.get(this.as.issuer);
+  }
+
+  private set dpopNonce(nonce: string | undefined) {
+    if (nonce !== undefined) nonces.set(this.as.issuer, nonce);
   }
 
   get batchSize(): number {

@@ -227,7 +227,7 @@ class TapScreen extends Screen {
       <span class="big-mark stop">${icon("no")}</span>
       ${heading(t("tap.failed.title"))}
       <p class="lead" role="alert" data-testid="tap-reason" data-code=${reason} data-step=${step}>${failureWords(reason, step)}</p>
-      <p class="note">${t("tap.failed.safe")}</p>
+      <p class="note">${t(this.confirmed ? "tap.failed.late" : "tap.failed.safe")}</p>
       <p class="fine">${t("problem.code")}: <code>${reason}</code></p>
       ${this.trouble()}
       <div class="actions">
