@@ -1,4 +1,5 @@
 /** The face check on the phone: which pictures, when to blink, what is said before, and the body that goes out. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Bytes, utf8 } from "../src/bytes.ts";
 import { type Frame, MOST_FRAMES, writeBurst } from "../src/face/burst.ts";
@@ -114,6 +115,19 @@ describe("the body that goes out (MFB1)", () => {
     ["a challenge too long to name", "x".repeat(256), frames, "malformed"],
   ])("%s is not sent", (_what, challenge, burst, code) => {
     expect(() => writeBurst(challenge, burst)).toThrow(expect.objectContaining({ code }));
+  });
+
+  /** The issuer's reader takes these bytes (tests/unit/issuer/face/test_challenge.py); what it refuses we never write. */
+  interface Written {
+    readonly name: string;
+    readonly input: string;
+    readonly expected?: { readonly challenge: string; readonly frames: readonly (readonly [number, string])[] };
+  }
+  const vectors = JSON.parse(readFileSync(new URL("../../vectors/face_burst.json", import.meta.url), "utf8")) as { cases: Written[] };
+  const written = vectors.cases.filter(({ expected, name }) => expected && name !== "the same moment twice"); // which Pace never takes
+  test.each(written.map((one) => [one.name, one] as const))("vectors/face_burst.json: %s", (_name, { input, expected }) => {
+    const burst = (expected?.frames ?? []).map(([atMs, hex]) => ({ atMs, jpeg: Uint8Array.from(Buffer.from(hex, "hex")) }));
+    expect(Buffer.from(writeBurst(expected?.challenge ?? "", burst)).toString("hex")).toBe(input);
   });
 
   test("a challenge's name is counted in bytes", () => {

@@ -1,4 +1,5 @@
 /** Proving who one is, from the phone's side: the face check's doors, the officer's confirmation, the IC card, and the phone left behind. */
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { calculateJwkThumbprint, decodeProtectedHeader } from "jose";
 import { noticesOf } from "../src/notices.ts";
@@ -304,10 +305,16 @@ describe("the phone left behind", () => {
 });
 
 describe("words", () => {
-  const REASONS = [
-    "match", "no-match", "not-live", "no-face", "several-faces", "face-too-small", "unsteady", "burst-length", "burst-times", "burst-gap", "image-empty",
-    "image-too-large", "image-unreadable", "record-no-face", "record-several-faces", "record-too-small", "record-unreadable", "verifier-slow", "verifier-unavailable",
-  ];
+  /** The issuer's closed list, from where it is kept. */
+  const source = readFileSync(new URL("../../src/mapae/issuer/face/values.py", import.meta.url), "utf8");
+  const list = /class Reason\(StrEnum\):(.*?)\n\n\n/s.exec(source)?.[1] ?? "";
+  const REASONS = [...list.matchAll(/= "([a-z-]+)"/g)].map(([, reason]) => reason);
+
+  test("the issuer's list of reasons was found", () => {
+    expect(REASONS).toContain("not-live");
+    expect(REASONS.length).toBeGreaterThanOrEqual(19);
+  });
+
   const keys = [
     ...REASONS.flatMap((reason) => [`face.reason.${reason}`, `face.do.${reason}`]),
     ...(["dark", "bright", "still", "blurred", "nobody", "several", "closer", "farther", "middle", "good"] satisfies string[]).map((one) => `face.hint.${one}`),
