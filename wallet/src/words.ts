@@ -1,6 +1,7 @@
 /**
  * Words, dates and values in the holder's language.
- * Promises: every key exists in both languages (the type checker says so). Keeps: nothing but the language now in use.
+ * Promises: every key exists in both languages (the type checker says so). Keeps: nothing but the language now in use, and the words that
+ * came later with the screens that need them.
  */
 import { isPicture, linesOf } from "./claims.ts";
 import type { Words } from "./trust.ts";
@@ -8,7 +9,15 @@ import { en } from "./words/en.ts";
 import { ko } from "./words/ko.ts";
 
 export type Language = "ko" | "en";
-export type Key = keyof typeof ko;
+export type Key = keyof typeof ko | keyof typeof import("./words/checks.ts").checksKo;
+
+const words: Record<Language, Record<string, string>> = { ko: { ...ko }, en: { ...en } };
+
+/** Words that come with a screen. */
+export function learn(more: Readonly<Record<Language, Readonly<Record<string, string>>>>): void {
+  Object.assign(words.ko, more.ko);
+  Object.assign(words.en, more.en);
+}
 
 let language: Language = "ko";
 
@@ -23,11 +32,11 @@ export function firstLanguage(kept: unknown, offered: readonly string[]): Langua
 }
 
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
-  const phrase: string = (language === "ko" ? ko : en)[key];
+  const phrase = words[language][key] ?? key;
   return phrase.replace(/\{(\w+)\}/g, (hole, name: string) => String(values[name] ?? hole));
 }
 
-export const has = (key: string): key is Key => Object.hasOwn(ko, key);
+export const has = (key: string): key is Key => Object.hasOwn(words.ko, key);
 export const pickWords = (words: Words): string => words[language] || words.ko || words.en;
 
 /** What a problem means, in words; an unknown code gets the general sentence, and the code is printed beside it. */

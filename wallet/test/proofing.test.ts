@@ -8,6 +8,7 @@ import { Problem } from "../src/problem.ts";
 import { parseChallenge, parseResult, parseStanding } from "../src/proofing.ts";
 import { Follower, parseSession, parseTap, stepsOf, type Tap, TAP_STATES, type TapState } from "../src/tap.ts";
 import { Wallet } from "../src/wallet.ts";
+import { checksEn, checksKo } from "../src/words/checks.ts";
 import { en } from "../src/words/en.ts";
 import { ko } from "../src/words/ko.ts";
 import { BASE, Country, json, NOW, OFFER } from "./country.ts";
@@ -324,7 +325,7 @@ describe("words", () => {
     ...["title", "lead", "not_you", "sms", "report", "visit", "portal"].map((part) => `blocked.moved.${part}`),
   ];
   test.each(keys)("%s is said in both languages", (key) => {
-    const [korean, english] = [(ko as Record<string, string>)[key] ?? "", (en as Record<string, string>)[key] ?? ""];
+    const [korean, english] = [{ ...ko, ...checksKo } as Record<string, string>, { ...en, ...checksEn } as Record<string, string>].map((words) => words[key] ?? "") as [string, string];
     expect(korean).toMatch(/[가-힣]/);
     expect(english).toMatch(/[a-z]/);
     expect(english).not.toMatch(/[가-힣]/);

@@ -11,6 +11,7 @@ import { asProblem, Problem } from "../problem.ts";
 import type { Challenge, FaceResult, FaceStanding } from "../proofing.ts";
 import { has, t } from "../words.ts";
 import { eye, ring } from "../parts/face_parts.ts";
+import "../words/checks.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 export interface FaceWith {

@@ -9,6 +9,7 @@ import { reader } from "../parts/face_parts.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { Follower, stepsOf, type Tap, type TapSession } from "../tap.ts";
 import { has, minutes, problemWords, t } from "../words.ts";
+import "../words/checks.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 class TapScreen extends Screen {
