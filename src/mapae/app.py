@@ -54,6 +54,7 @@ from .trust.registry import AccessCa, Registry
 from .trust.signers import Purpose
 from .trust.web import routes as trust_routes
 from .verifier.kiosk import Access, Verifier
+from .verifier.paper_web import routes as paper_routes
 from .verifier.shop_web import routes as shop_routes
 from .verifier.web import routes as verifier_routes
 from .wallet_provider.attest import Attester, Urls
@@ -345,7 +346,7 @@ async def _verifier(house: House) -> None:
         http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
         own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
-    doors = [*verifier_routes(house.verifier), *shop_routes(house.verifier)]
+    doors = [*verifier_routes(house.verifier), *paper_routes(house.verifier), *shop_routes(house.verifier)]
     await house.add("verifier", Role(doors, rounds=[(5, house.verifier.sweep), refresh]))
 
 

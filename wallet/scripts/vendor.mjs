@@ -8,6 +8,9 @@ const vendor = join(wallet, "../src/mapae/ui/static/vendor");
 const files = {
   "htmx.org/dist/htmx.min.js": "htmx.min.js",
   "htmx.org/LICENSE": "htmx.LICENSE",
+  "zxing-wasm/dist/iife/reader/index.js": "zxing/reader.js",
+  "zxing-wasm/dist/reader/zxing_reader.wasm": "zxing/zxing_reader.wasm",
+  "zxing-wasm/LICENSE": "zxing/LICENSE",
   "krds-uiux/resources/css/token/krds_tokens.css": "krds/krds_tokens.css",
 };
 for (const [from, to] of Object.entries(files)) {

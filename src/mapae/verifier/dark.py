@@ -37,7 +37,7 @@ from mapae.verifier.check import Answer, Asked, conclude, examine_answer
 from mapae.verifier.doubt import Accepted, Doubt, Doubtful, Tagger, accepted, doubted_signers, newly, newly_not_valid
 from mapae.verifier.offline import Known, Light, Offline, Tier, clock, light, reach
 from mapae.verifier.standing import StatusLists, Unreachable
-from mapae.verifier.steps import Examined, Listed
+from mapae.verifier.steps import Examined, Listed, Trusted
 
 PATIENCE: Final = 2.0  # seconds to wait for the trust list where there is a pack
 QUIET: Final = timedelta(seconds=30)
@@ -219,6 +219,25 @@ class Basement:
                     found[examined.status.uri] = listed
         answer = conclude(halfway, found, now)
         return answer, _weakest(grounds), tuple(one for _, one in halfway)
+
+    async def look_up(
+        self, examine: Callable[[Trusted], Examined], purpose: Purpose, lists: StatusLists, *, ask: bool
+    ) -> tuple[Examined, Mapping[str, Listed], Offline]:
+        """What the pack knows of one document that no wallet showed: `examine` has steps 1 to 4 done on the pack's
+        trust; its status list; on what a verdict stands. Raises Refused with `step`."""
+        known = self._known
+        if known is None:
+            raise Refused(Code.STATUS_UNKNOWN, "the issuer's status list cannot be reached", step="standing")
+        now = self.now()
+        with step("issuer"):
+            trusted = known.trusted(purpose, now)
+        examined = examine(trusted)
+        with step("standing"):
+            listed, heard = await self._listed(known, examined, trusted.lists, lists, purpose, ask)
+            uri = examined.status.uri if examined.status is not None else None
+            grounds = known.standing(uri, purpose, now, heard)
+        found = {uri: listed} if uri is not None and listed is not None else {}
+        return examined, found, grounds
 
     async def _listed(
         self,

@@ -58,7 +58,7 @@ def ended(look: Ended) -> dict[str, Any]:
         "shown": [(msgspec.to_builtins(label), name, value) for label, name, value in look.shown],
         "erased": look.erased,
         "seconds": look.seconds,
-        "offline": _grounds(verdict.offline) if verdict.offline is not None else None,
+        "offline": grounds(verdict.offline) if verdict.offline is not None else None,
     }
 
 
@@ -79,7 +79,7 @@ def doubts(found: Sequence[Doubtful], country: Country) -> list[dict[str, Any]]:
     ]
 
 
-def _grounds(offline: Offline) -> dict[str, Any]:
+def grounds(offline: Offline) -> dict[str, Any]:
     return {
         "tier": offline.tier.value, "light": light(max(offline.trust, offline.status)).value,
         "trust": _age(offline.trust), "status": _age(offline.status),

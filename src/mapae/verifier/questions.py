@@ -406,6 +406,18 @@ class Questions:
             self._known = _Known(trusted, issuers)
         return self._known
 
+    def trusted(self, trusted: TrustList) -> Trusted:
+        """The issuers of this trust list, for whoever checks something that was not asked for by wallet."""
+        return Trusted(self._know(trusted).issuers)
+
+    @property
+    def lists(self) -> StatusLists:
+        return self._lists
+
+    async def listed(self, examined: Examined) -> Mapping[str, Listed]:
+        """The status list of one examined document, as its issuer has it now. Raises Unreachable."""
+        return {} if examined.status is None else await self._lists.listed(examined.status, examined.issuer)
+
     def _trusted(self, trusted: TrustList, manner: Manner) -> Trusted:
         issuers = self._know(trusted).issuers
         if manner.anchors:

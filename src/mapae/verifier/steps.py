@@ -234,7 +234,7 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     with step("issuer"):
         shown = sd_jwt.SdJwt.parse(text)
         x5c = shown.x5c
-        issuer, signer, entered = _issuer(x5c, trusted, Format.SD_JWT, expected.kinds, now)
+        issuer, signer, entered = issuer_behind(x5c, trusted, Format.SD_JWT, expected.kinds, now)
     with step("seal"):
         claims = shown.open(signer.key)
         type_ = claims.get("vct")
@@ -242,8 +242,8 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
             raise Refused(Code.MALFORMED, "the credential names no type")
     if not issuer.may_issue(Format.SD_JWT, (type_,)):  # another of the types asked for, of an issuer not listed for it
         with step("issuer"):
-            issuer, signer, entered = _issuer(x5c, trusted, Format.SD_JWT, (type_,), now)
-    _signer_stood(entered, claims.get("iat"))
+            issuer, signer, entered = issuer_behind(x5c, trusted, Format.SD_JWT, (type_,), now)
+    signer_stood(entered, claims.get("iat"))
     policy = issuer.policy or policy
     bound = expected.must_be_bound or shown.key_binding is not None
     with step("holder"):
@@ -252,8 +252,8 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
         starts, ends, signed = _seconds(claims, "nbf"), _seconds(claims, "exp"), _seconds(claims, "iat")
         if ends is None and not policy.without_end:
             raise Refused(Code.MALFORMED, "the credential says nothing about its end")
-        _within(starts, ends, now.timestamp())
-        _signed_in_time(signed, signer)
+        must_be_within(starts, ends, now.timestamp())
+        must_be_signed_in_time(signed, signer)
         if issuer.young is not None:
             issuer.young.must_be(starts, ends, signed)
     with step("standing"):
@@ -288,11 +288,11 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         signed = document.issuer_signed
         x5c = signed.x5chain
         candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
-        issuer, signer, entered = _issuer(x5c, trusted, Format.MDOC, candidates, now)
+        issuer, signer, entered = issuer_behind(x5c, trusted, Format.MDOC, candidates, now)
     policy = issuer.policy or policy
     with step("seal"):
         namespaces = signed.open(signer.key)
-    _signer_stood(entered, signed.mso.validity.signed.timestamp())
+    signer_stood(entered, signed.mso.validity.signed.timestamp())
     with step("holder"):
         # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
         if document.check_device(expected.tie.transcript):
@@ -300,8 +300,8 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
             raise Refused(Code.UNSUPPORTED, "elements signed by the device alone are not accepted")
     with step("dates"):
         validity = signed.mso.validity
-        _within(validity.valid_from.timestamp(), validity.valid_until.timestamp(), now.timestamp())
-        _signed_in_time(validity.signed.timestamp(), signer)
+        must_be_within(validity.valid_from.timestamp(), validity.valid_until.timestamp(), now.timestamp())
+        must_be_signed_in_time(validity.signed.timestamp(), signer)
         if issuer.young is not None:
             from_, until, at = validity.valid_from, validity.valid_until, validity.signed
             issuer.young.must_be(from_.timestamp(), until.timestamp(), at.timestamp())
@@ -310,7 +310,7 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
     return Examined(Format.MDOC, issuer, document.doctype, namespaces, x5c, signed.mso.status)
 
 
-def _issuer(
+def issuer_behind(
     x5c: tuple[bytes, ...], trusted: Trusted, format: Format, kinds: Iterable[str], now: datetime
 ) -> tuple[Issuer, Checked, Signer | None]:
     """The one listed issuer this chain leads to, and what the trust log has of the signer. A chain that is wrong in
@@ -331,7 +331,7 @@ def _issuer(
     raise refusal or Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
 
 
-def _signer_stood(entered: Signer | None, signed: Any) -> None:
+def signer_stood(entered: Signer | None, signed: Any) -> None:
     """Step 1 again, now that the seal vouches for the date the document names."""
     if entered is not None and entered.since is not None:
         with step("issuer"):
@@ -339,14 +339,14 @@ def _signer_stood(entered: Signer | None, signed: Any) -> None:
             must_be_signed_before_its_end(entered, signed if dated else None)
 
 
-def _within(starts: float | None, ends: float | None, at: float) -> None:
+def must_be_within(starts: float | None, ends: float | None, at: float) -> None:
     if starts is not None and at + TOLERANCE < starts:
         raise Refused(Code.NOT_YET_VALID, "the document is not valid yet")
     if ends is not None and at >= ends:
         raise Refused(Code.EXPIRED, "the document has expired")
 
 
-def _signed_in_time(signed: float | None, signer: Checked) -> None:
+def must_be_signed_in_time(signed: float | None, signer: Checked) -> None:
     """ISO/IEC 18013-5 9.3.3: signed within the life of the signer's certificate. Held for both formats."""
     if signed is None:
         return
