@@ -2,7 +2,8 @@
 
 Promises: a document says where it is to be had, what to bring, what it costs, and why not, in the pack's words; and,
 where it is issued here, under which configurations and how long before its end a new one may be asked for, so that a
-wallet can say so in time. `renewal_days` is null where the pack has no such window.
+wallet can say so in time. `renewal_days` is null where the pack has no such window. `paths` are the ways to it: the
+counter, and the chip of the physical card where the pack has such a card.
 Trusts: the eligibility answer. Keeps: nothing. Refuses: nothing.
 """
 
@@ -17,7 +18,7 @@ from mapae.errors import Code
 from mapae.issuer.eligibility import Eligible, Ineligible
 
 
-def listed(document: Document, answer: Eligible | Ineligible) -> dict[str, Any]:
+def listed(document: Document, answer: Eligible | Ineligible, *, chip: bool) -> dict[str, Any]:
     """`state`: available, held, not_eligible or elsewhere."""
     line: dict[str, Any] = {
         "id": document.id,
@@ -26,6 +27,7 @@ def listed(document: Document, answer: Eligible | Ineligible) -> dict[str, Any]:
         "where": msgspec.to_builtins(document.where),
         "bring": msgspec.to_builtins(document.bring),
         "fee": msgspec.to_builtins(document.fee),
+        "paths": ["counter", "chip"] if chip and document.issued_here else ["counter"],
         "configurations": configurations(document),
         "renewal_days": document.validity.renewal_days if document.validity else None,
         "state": "available",

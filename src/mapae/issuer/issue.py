@@ -260,8 +260,9 @@ class Issuer:
         cards = await store.cards_of(self._db, standing.person)
         # A card on another phone is not in the way here: at the counter the binding moves and that card ends.
         held = {card.kind: card.expires_on for card in cards if card.state == "held" and card.device == standing.device}
+        chip = self.country.chip is not None
         return [
-            listed(document, eligibility(id, Facts(person, held_until=held.get(id)), today, self.country))
+            listed(document, eligibility(id, Facts(person, held_until=held.get(id)), today, self.country), chip=chip)
             for id, document in self.country.documents.items()
         ]
 

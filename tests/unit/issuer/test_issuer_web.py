@@ -164,6 +164,7 @@ async def test_the_list_of_documents_says_where_and_why_not(hall: Hall) -> None:
     card = (await documents(Phone(hall, "jisoo")))["resident_card"]
     assert card["state"] == "available" and card["where"]["ko"] and card["bring"]
     assert card["renewal_days"] == 90 and card["configurations"] == [SD_JWT, MDOC]
+    assert card["paths"] == ["counter", "chip"]
     others = {id: one["state"] for id, one in (await documents(Phone(hall, "jisoo"))).items() if id != "resident_card"}
     assert others and set(others.values()) == {"elsewhere"}
     refused = (await documents(Phone(hall, "young")))["resident_card"]
