@@ -58,7 +58,7 @@ def pad(data: bytes) -> bytes:
 class Channel:
     """What both ends share."""
 
-    __slots__ = ("_aes", "_ecb", "_mac", "_open", "_ssc")
+    __slots__ = ("_aes", "_ecb", "_ins", "_mac", "_open", "_ssc")
 
     def __init__(self, keys: Keys) -> None:
         self._aes = algorithms.AES(keys.enc)
@@ -66,6 +66,7 @@ class Channel:
         self._mac = CMAC(algorithms.AES(keys.mac))
         self._ssc = 0  # Doc 9303-11 9.8.7.3: nought at the start, one more before each command and each answer
         self._open = True
+        self._ins = 0  # of the command that is being answered: whether it is odd decides how data lie in both
 
     def _next(self) -> bytes:
         if not self._open:
@@ -137,7 +138,7 @@ class Channel:
 class TerminalChannel(Channel):
     """The terminal's end. One command, its answer, the next command."""
 
-    __slots__ = ("_ins",)
+    __slots__ = ()
 
     def wrap(self, command: Command) -> Command:
         ssc = self._next()
@@ -170,7 +171,7 @@ class TerminalChannel(Channel):
 class ChipChannel(Channel):
     """The chip's end."""
 
-    __slots__ = ("_ins",)
+    __slots__ = ()
 
     def open(self, command: Command) -> Command:
         ssc = self._next()

@@ -15,6 +15,7 @@ import chips
 from chips import START, State
 from hands import Hand
 from mapae.errors import Code, Refused
+from mapae.formats import p256
 from mapae.formats.x509 import Subject
 from mapae.issuer.ic_card import cms, infos, lds, passive, pki, tlv
 from mapae.issuer.ic_card.passive import Anchors
@@ -93,6 +94,15 @@ def test_no_byte_of_the_sod_can_be_changed():
             assert found.value.code is Code.CHIP_REFUSED
             steps[found.value.step] = steps.get(found.value.step, 0) + 1
     assert set(steps) == {"sod", "signer", "signature"}, steps
+
+
+def test_a_signature_written_the_other_way_holds_and_is_of_no_card_we_know():
+    """ECDSA takes s and n - s alike. So the SOD of a card can be written in two ways, and the register's digest, which
+    is of the one that was signed, tells them apart."""
+    sod = Sod.parse(SOD)
+    s = int.from_bytes(sod.signature[32:], "big")
+    other = replace(sod, signature=sod.signature[:32] + (p256.N - s).to_bytes(32, "big")).encode()
+    assert check(other).card != check().card
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 4, 40, 300, len(SOD) - 1])
