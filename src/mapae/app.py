@@ -43,7 +43,9 @@ from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
 from .registers.population import Population, PopulationClient
+from .registers.telling import Telling
 from .registers.web import routes as registers_routes
+from .registers.web import telling_routes
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.checkpoints import origin
@@ -119,7 +121,9 @@ async def _registers(house: House) -> None:
         db, vault, f.clock, f.dice, scheme=f.country.number, rules=f.country.identity,
         signer=f.signer("registers", "peer"), carrier=carrier,
     )  # fmt: skip
-    await house.add("registers", Role(registers_routes(house.population, house.identity)))
+    telling = Telling(db, vault, f.clock, carrier)
+    doors = [*registers_routes(house.population, house.identity), *telling_routes(telling)]
+    await house.add("registers", Role(doors))
     if not f.settings.sms_url:
         house.carrier = SimulatedCarrier(await f.database("carrier"), f.clock, f.dice, key=key)
         await house.add("carrier", Role(carrier_routes(house.carrier)))

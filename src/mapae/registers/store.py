@@ -140,6 +140,14 @@ class PopulationStore:
             photo_taken=_day(row["photo_taken"]),
         )
 
+    async def phones_of(self, person: str) -> list[str] | None:
+        """Every number in the person's name, in a lasting order; None: there is no such person."""
+        if await self._db.one("SELECT 1 AS found FROM resident WHERE person = $1", person) is None:
+            return None
+        rows = await self._db.all("SELECT phone_sealed FROM phone_line WHERE person = $1", person)
+        context = b"phone_line.phone " + person.encode()
+        return sorted(self._vault.open(bytes(row["phone_sealed"]), context).decode() for row in rows)
+
     async def undrawn_photo(self, person: str) -> str:
         """The seed of a photo the archive has not delivered yet, or ""."""
         row = await self._db.one("SELECT photo_seed FROM resident WHERE person = $1 AND photo IS NULL", person)

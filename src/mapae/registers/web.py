@@ -21,6 +21,7 @@ from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_bo
 from ..ui.rate import network
 from .identity import Ask, IdentityCheck, WrongCode
 from .population import Population
+from .telling import Notice, Telling
 from .values import CardState, Changed, PhysicalCard
 
 FORM_CACHE = {"Cache-Control": "public, max-age=300"}
@@ -32,6 +33,7 @@ READERS: Mapping[str, frozenset[str]] = {
     "photo": frozenset({"issuer"}),
     "card": frozenset({"issuer"}),
     "card-state": frozenset({"issuer"}),
+    "tell": frozenset({"issuer"}),
 }
 PHOTO_BODY = 768 * 1024  # a photo in base64
 
@@ -83,8 +85,26 @@ class EnterCode(msgspec.Struct):
     code: str
 
 
+class Tell(msgspec.Struct):
+    id: str
+    person: str
+    kind: str
+    terms: dict[str, str]
+    language: str = ""
+
+
 def routes(population: Population, identity: IdentityCheck) -> list[BaseRoute]:
     return [*_register_doors(population), *_identity_doors(identity)]
+
+
+def telling_routes(telling: Telling) -> list[BaseRoute]:
+    async def tell(request: Request) -> Response:
+        asker = _reader(request, "tell")
+        sent = await json_body(request, Tell)
+        notice = Notice(sent.id, sent.person, sent.kind, sent.terms, sent.language)
+        return json_answer({"numbers": await telling.tell(notice, asker)})
+
+    return [door("POST", "/registers/persons/tell", tell, caller=Caller.PEER, answer=Answer.JSON, limit=4096)]
 
 
 def _register_doors(population: Population) -> list[BaseRoute]:

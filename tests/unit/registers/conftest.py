@@ -20,7 +20,8 @@ from mapae.registers.carrier_web import carrier_routes
 from mapae.registers.identity import Carrier, IdentityCheck
 from mapae.registers.people import Named, parse_people
 from mapae.registers.population import Population
-from mapae.registers.web import routes
+from mapae.registers.telling import Telling
+from mapae.registers.web import routes, telling_routes
 from mapae.ui.http import Caller, doors
 from mapae.ui.site import application
 
@@ -69,11 +70,11 @@ async def office(migrated: Callable[[str], Awaitable[Db]], tmp_path: Path, korea
     role = ["issuer"]
     inbox = application(carrier_routes(carrier), clock=clock)
     to_carrier = httpx.AsyncClient(transport=httpx.ASGITransport(app=inbox), base_url="http://mapae.test")
+    handing_in = Carrier(to_carrier, "http://mapae.test/carrier/messages", KEY)
     identity = IdentityCheck(
-        db, vault, clock, dice, scheme=korea.number, rules=korea.identity, signer=signer,
-        carrier=Carrier(to_carrier, "http://mapae.test/carrier/messages", KEY),
+        db, vault, clock, dice, scheme=korea.number, rules=korea.identity, signer=signer, carrier=handing_in,
     )  # fmt: skip
-    own = routes(population, identity)
+    own = [*routes(population, identity), *telling_routes(Telling(db, vault, clock, handing_in))]
     for one in doors(own):
         if one.caller is Caller.PEER:  # the house puts its gate here
             inner = one.handler
