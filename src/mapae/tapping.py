@@ -12,21 +12,30 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
+from .clock import Dice
 from .errors import Code, Refused
-from .formats.jose import decode_json_value
+from .formats.jose import b64u, decode_json_value, unb64u
+from .issuer.ic_card import terminal, tlv
+from .issuer.ic_card.apdu import OK, Command, Response
+from .issuer.ic_card.pace import Password
+from .issuer.ic_card.profile import PROFILE_A, SECURITY
+from .issuer.ic_card.reader import Transport, drive
+from .issuer.ic_card.secure import TerminalChannel
 
+A = TypeVar("A")
 T = TypeVar("T", bound=msgspec.Struct)
 
 VERSION: Final = 1
 PATH: Final = "/issuer/tap/helper"
 LONGEST: Final = 65536
+MOST: Final = 400  # commands the issuer may have carried
 ANSWER_WITHIN: Final = 30.0  # seconds the issuer may take for one message
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -184,8 +193,8 @@ class _Kind(msgspec.Struct, frozen=True):
     step: str = ""
 
 
-async def hear(wire: Wire, type_: type[T], kind: str) -> T:
-    """The next message, which must be of this kind; the issuer's refusal arrives as the same Refused."""
+async def hear(wire: Wire, type_: type[T], kind: str | None) -> T:
+    """The next message, which must be of this kind (None: any); the issuer's refusal arrives as the same Refused."""
     raw = await wire.hear()
     if len(raw) > LONGEST:
         raise Refused(Code.TOO_LARGE, "the issuer says more than the protocol allows", step="line")
@@ -195,8 +204,127 @@ async def hear(wire: Wire, type_: type[T], kind: str) -> T:
         if said.type == "refused":
             known = said.code if said.code in set(Code) else Code.UNAVAILABLE.value
             raise Refused(Code(known), "the issuer refuses", step=said.step or None)
-        if said.type != kind:
+        if kind is not None and said.type != kind:
             raise Refused(Code.MALFORMED, f"the issuer says {said.type[:20]!r} where {kind!r} is next", step="order")
         return msgspec.convert(value, type_)
     except msgspec.ValidationError:
         raise Refused(Code.MALFORMED, "the issuer's message has another shape", step="line") from None
+
+
+# --- one tap ----------------------------------------------------------------------------------------------------------
+
+
+class Asks(msgspec.Struct, frozen=True):
+    """Who asks and what for, in both languages."""
+
+    ko: str
+    en: str
+    new_phone: bool
+
+    def pick(self, language: str) -> str:
+        return self.ko if language == "ko" else self.en
+
+
+class Ready(msgspec.Struct, frozen=True):
+    code: str
+    expires_in: int
+    asks: Asks = msgspec.field(name="for")
+
+
+class _Authenticate(msgspec.Struct, frozen=True):
+    point: str
+
+
+class _Next(msgspec.Struct, frozen=True):
+    type: str
+    n: int = 0
+    apdu: str = ""
+
+
+class Holder(Protocol):
+    """The person at the reader."""
+
+    async def shown(self, ready: Ready) -> None:
+        """Shows who asks and the four digits, before any PIN is asked."""
+        ...
+
+    async def pin(self, tries_left: int, last: Refused | None) -> str:
+        """Asks the PIN; `last` is why the one before did not do. Raises Refused(ACCESS_DENIED) when there is none."""
+        ...
+
+    async def can(self) -> str:
+        """One try is left: asks the number printed on the card, for the last one."""
+        ...
+
+
+async def ask_card(card: Transport, talk: Generator[bytes, bytes, A]) -> A:
+    """A whole conversation with the card, off the loop: a reader may take a second for one answer."""
+    return await asyncio.to_thread(drive, talk, card)
+
+
+async def open_channel(card: Transport, holder: Holder, dice: Dice) -> tuple[bytes, TerminalChannel]:
+    """EF.CardAccess and the holder's channel. Asks for the PIN until it is right, or the card has enough."""
+    access = await ask_card(card, terminal.read_card_access())
+    last: Refused | None = None
+    while True:
+        left = await ask_card(card, tries_left())
+        if left == 0:
+            raise Refused(Code.CHIP_BLOCKED, "no try is left", step="pin")
+        outer = None
+        if left == 1:
+            outer = await ask_card(card, terminal.resume(await holder.can(), access, dice))
+        pin = await holder.pin(left, last)
+        try:
+            return access, (await ask_card(card, terminal.pace(Password.PIN, pin, access, dice, outer))).channel
+        except Refused as refused:
+            if refused.code not in (Code.CHIP_PIN_WRONG, Code.CHIP_SUSPENDED):
+                raise
+            last = refused
+            card.reset()
+
+
+def tries_left() -> Generator[bytes, bytes, int]:
+    """How many tries the PIN has, by asking for PACE and going no further (BSI TR-03110-3 B.11.1: MSE:Set AT)."""
+    chosen = tlv.encode(0x80, PROFILE_A.pace_oid) + tlv.encode(0x83, bytes((Password.PIN,)))
+    answer = Response.parse((yield Command(0x00, 0x22, 0xC1, 0xA4, chosen).encode()))
+    if answer.sw == OK:
+        return PROFILE_A.pin_tries
+    if answer.sw & 0xFFF0 != 0x63C0:
+        raise Refused(Code.CHIP_REFUSED, f"the card answers {answer.sw:04X}", step="pin")
+    return answer.sw & 0x0F
+
+
+async def tap(wire: Wire, secret: str, card: Transport, holder: Holder, dice: Dice) -> int:
+    """The whole of it; how many commands were carried. 1 who asks  2 the PIN, here  3 the card's signed files  4 the
+    issuer's key to the chip  5 from here on only carrying. Raises Refused, the issuer's or the card's."""
+    await wire.say({"type": "hello", "version": VERSION, "secret": secret})
+    ready = await hear(wire, Ready, "ready")
+    await holder.shown(ready)  # 1
+    try:
+        access, channel = await open_channel(card, holder, dice)  # 2
+        await ask_card(card, terminal.select_application(channel))  # 3
+        sod = await ask_card(card, terminal.read_file(channel, PROFILE_A.sod_fid))
+        dg14 = await ask_card(card, terminal.read_file(channel, PROFILE_A.fid(SECURITY)))
+    except Refused as refused:
+        with contextlib.suppress(Refused):
+            await wire.say({"type": "stopped", "code": refused.code.value})
+            await wire.hear()  # the issuer has written it down
+        raise
+    await wire.say({"type": "card", "card_access": b64u(access), "sod": b64u(sod), "dg14": b64u(dg14)})
+    point = unb64u((await hear(wire, _Authenticate, "authenticate")).point)
+    await ask_card(card, terminal.chip_auth_commands(channel, point))  # 4
+    await wire.say({"type": "authenticated"})
+    return await _carry(wire, card)  # 5
+
+
+async def _carry(wire: Wire, card: Transport) -> int:
+    carried = 0
+    while True:
+        said = await hear(wire, _Next, None)
+        if said.type == "done":
+            return carried
+        if said.type != "apdu" or said.n != carried + 1 or carried >= MOST:
+            raise Refused(Code.MALFORMED, "the issuer's commands are out of their order", step="order")
+        answer = await asyncio.to_thread(card.transmit, unb64u(said.apdu))
+        carried += 1
+        await wire.say({"type": "answer", "n": carried, "apdu": b64u(answer)})

@@ -36,6 +36,7 @@ from mapae.registers.values import PopulationRegister
 REDRAWS: Final = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
 
 Settle = Callable[[Tx], Awaitable[None]]
+Guard = Callable[[Card], Awaitable[None]]
 
 
 class RegisterSilent(Refused):
@@ -48,6 +49,10 @@ class NotYetProven(Refused):
 
 async def _nothing(tx: Tx) -> None:
     """What a request that was not deferred has to settle."""
+
+
+async def _no_guard(card: Card) -> None:
+    """Where no order comes from a chip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,14 @@ class Batches:
         self._lists = lists
         self._register = register
         self._checkpoint = checkpoint
+        self.guard: Guard = _no_guard  # whoever opened an order may look once more before its first signature
 
     async def make(self, wanted: Wanted) -> dict[str, Any]:
         """The numbered steps of docs/issuing.md part 1, from the facts on."""
         card, now = wanted.access.session.card, self._clock.now()
         configuration = wanted.configuration
+        if card.state == "open":
+            await self.guard(card)
         facts = await self._facts(configuration, card, now)  # 4
         self._checkpoint("facts")
         for _ in range(REDRAWS):

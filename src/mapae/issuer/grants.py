@@ -178,6 +178,9 @@ class Grants:
         if refusal is not None:
             await self._offers.tell(offer.card.case_id, refusal, "", now)
             raise Refused(Code.INVALID_GRANT, REDEMPTION_WORDS[refusal])
+        if offer.bound is not None and (dpop.jkt, client.jkt) != (offer.bound.dpop_jkt, offer.bound.client_jkt):
+            await self._offers.tell(offer.card.case_id, What.REFUSED_OTHER_WALLET, "", now)
+            raise Refused(Code.INVALID_GRANT, REDEMPTION_WORDS[What.REFUSED_OTHER_WALLET])
         if offer.tx_hash is not None:
             await self._check_tx_code(offer, offer.tx_hash, asked.tx_code or "", now)
         tokens = self._new_tokens(now)

@@ -73,14 +73,14 @@ class Offers:
         code_hash = digest(self._code(offer_id))
         match terms.way:
             case Way.AUTHORIZATION_CODE:
-                return store.NewOffer(offer_id, code_hash, terms.way, now + LIFE), ""
+                return store.NewOffer(offer_id, code_hash, terms.way, now + LIFE, bound=terms.bound), ""
             case Way.PRE_AUTHORIZED:
                 expires = now + timedelta(seconds=self._country.issuance.offer_seconds)
                 if not terms.tx_code:
-                    return store.NewOffer(offer_id, code_hash, terms.way, expires), ""
+                    return store.NewOffer(offer_id, code_hash, terms.way, expires, bound=terms.bound), ""
                 tx_code = self._dice.digits(TX_DIGITS)
                 hashed = self.tx_hash(offer_id, tx_code)
-                return store.NewOffer(offer_id, code_hash, terms.way, expires, hashed, TX_TRIES), tx_code
+                return store.NewOffer(offer_id, code_hash, terms.way, expires, hashed, TX_TRIES, terms.bound), tx_code
 
     async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: Iterable[Evidence]) -> bool:
         """The desk has recorded more, in this very transaction: what still stands before the first signature."""

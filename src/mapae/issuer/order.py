@@ -40,14 +40,23 @@ class Wallets(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """The keys of the one wallet that may redeem an offer."""
+
+    dpop_jkt: str
+    client_jkt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """How an order may be fetched. `second_look`: so many seconds somebody looks at a first request before the card
-    is signed (OpenID4VCI 9)."""
+    is signed (OpenID4VCI 9). `bound`: by whom alone, where that is known beforehand."""
 
     way: Way = Way.PRE_AUTHORIZED
     wallets: Wallets = Wallets.REGISTERED
     tx_code: bool = False
     second_look: int = 0
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)

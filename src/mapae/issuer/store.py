@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 
 from mapae.db import Db, Row, Tx
 from mapae.issuer.evidence import Need
-from mapae.issuer.order import Card, OfferEvent, Order, Session, Wallets, Way, What
+from mapae.issuer.order import Bound, Card, OfferEvent, Order, Session, Wallets, Way, What
 
 Reader = Db | Tx
 
@@ -150,6 +150,7 @@ class OfferRow:
     card: Card
     way: Way
     tx_hash: bytes | None
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +161,22 @@ class NewOffer:
     expires: datetime
     tx_hash: bytes | None = None
     tx_tries: int = 0
+    bound: Bound | None = None
 
 
 async def add_offer(tx: Tx, order_id: str, new: NewOffer, now: datetime) -> None:
+    dpop_jkt, client_jkt = (new.bound.dpop_jkt, new.bound.client_jkt) if new.bound is not None else ("", "")
     await tx.run(
-        "INSERT INTO issue_offer (id, order_id, code_hash, state, opened, expires, redeemed_by, way, tx_hash, tx_tries)"
-        " VALUES ($1, $2, $3, 'open', $4, $5, NULL, $6, $7, $8)",
+        "INSERT INTO issue_offer (id, order_id, code_hash, state, opened, expires, redeemed_by, way, tx_hash, tx_tries,"
+        " dpop_jkt, client_jkt) VALUES ($1, $2, $3, 'open', $4, $5, NULL, $6, $7, $8, $9, $10)",
         new.id, order_id, new.code_hash, seconds(now), seconds(new.expires), new.way.value, new.tx_hash, new.tx_tries,
+        dpop_jkt, client_jkt,
     )  # fmt: skip
 
 
 _SELECT_OFFER = (
-    f"SELECT f.id AS offer_id, f.state, f.expires, f.redeemed_by, f.way, f.tx_hash, {_CARD}"  # noqa: S608 our own words
+    "SELECT f.id AS offer_id, f.state, f.expires, f.redeemed_by, f.way, f.tx_hash, f.dpop_jkt, f.client_jkt,"  # noqa: S608 our own words
+    f" {_CARD}"
     " FROM issue_offer f JOIN issue_order o ON o.id = f.order_id"
 )
 
@@ -182,6 +187,7 @@ def _offer(row: Row | None) -> OfferRow | None:
     return OfferRow(
         row["offer_id"], row["state"], row["expires"], row["redeemed_by"], _card(row), Way(row["way"]),
         None if row["tx_hash"] is None else bytes(row["tx_hash"]),
+        Bound(row["dpop_jkt"], row["client_jkt"]) if row["dpop_jkt"] else None,
     )  # fmt: skip
 
 
