@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import chips
+import taps
 from fuzz.targets import (
     CHIP_FILES,
     CHIP_KEYS,
@@ -50,6 +51,11 @@ from mapae.trust.witness import Asked
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
 Seeds = Callable[[], list[bytes]]
+
+
+def _in_a_row(*spoken: str) -> bytes:
+    """What is said over a card's wire, each behind its length."""
+    return b"".join(bytes((len(one) // 2,)) + bytes.fromhex(one) for one in spoken)
 
 
 def _vectors(name: str) -> list[bytes]:
@@ -390,6 +396,14 @@ SEEDS: dict[str, Seeds] = {
         b"--x\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
         b"\xff\xd8\xff\r\n--x--\r\n",
         b"multipart/form-data; boundary=x\n--x--"],
+    "chip_conversation": lambda: [
+        _in_a_row("00B09C0000"), _in_a_row("00A4040C07A0000002471001", "00B0810000", "00A4000C"),
+        _in_a_row("0022C1A40F800A04007F00070202040202830102", "10860000027C0000",
+                  f"10860000457C43814104{(HOLDER.key.x + HOLDER.key.y).hex()}00"),
+        _in_a_row("002241A40F800A04007F00070202030202840101", "00860000027C0000", "002C030304", "0CB081000000")],
+    "terminal_conversation": lambda: [
+        _in_a_row(taps.image().files[0x011C].hex() + "9000"), _in_a_row("31039000", "AABBCC9000"),
+        _in_a_row("3102AABB6282"), _in_a_row("61FF"), _in_a_row("6A82")],
     "face_burst": lambda: [bytes.fromhex(one.decode()) for one in _vectors("face_burst")],
     "oid4vci_request": lambda: _json(
         {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),

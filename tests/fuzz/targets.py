@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 import chips
+import taps
 from hands import Hand
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
@@ -27,7 +28,7 @@ from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.issuer.face.wire import Burst
-from mapae.issuer.ic_card import infos, lds, passive, tlv
+from mapae.issuer.ic_card import infos, lds, passive, terminal, tlv
 from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
@@ -740,3 +741,34 @@ def chip_dg11(data: bytes) -> None:
 @target
 def chip_dg14(data: bytes) -> None:
     same(infos.dg14(infos.read_dg14(data)), data)
+
+
+@target
+def chip_conversation(data: bytes) -> None:
+    """Commands in a row to a chip nobody has shown a PIN: each behind its length."""
+    tap = taps.Tap()
+    accepted = False
+    while data:
+        command, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+        answer = Response.parse(tap.reader.transmit(command))
+        if answer.data and answer.data not in tap.access and answer.data[:1] != b"\x7c":
+            raise Broken(f"the chip said {answer.data.hex()} to {command.hex()}")
+        accepted |= answer.sw in (0x9000, 0x6282)
+    same(tap.memory.state, tap.memory.image.first)
+    if not accepted:
+        raise Refused(Code.CHIP_REFUSED, "nothing was accepted")
+
+
+@target
+def terminal_conversation(data: bytes) -> None:
+    """A card that answers these, each behind its length, when its first file is read; then it is gone."""
+    talk = terminal.read_card_access()
+    next(talk)
+    try:
+        while data:
+            answer, data = data[1 : 1 + data[0]], data[1 + data[0] :]
+            talk.send(answer)
+    except StopIteration as end:
+        same(tlv.join(tlv.read(end.value)), end.value)
+        return
+    raise Refused(Code.UNAVAILABLE, "the card is gone")
