@@ -11,8 +11,7 @@ It is not a secure element: its key is a number in a file. It is the card of tes
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from mapae.clock import Dice
@@ -87,8 +86,6 @@ class _Session:
     application: bytes | None = None
     file: int | None = None
     pending: _Pacing | _Authenticating | None = None
-    next: Callable[[], None] = field(default=lambda: None)
-    """Done once the answer has been sealed: the change to another channel."""
 
 
 class Card:
@@ -133,28 +130,20 @@ class Card:
         except Refused:  # Doc 9303-11 9.8.7: the status word goes out plain, the keys are gone
             self.reset()
             return Response(sw=BAD_PROTECTION)
-        answer = channel.seal(self._answer(opened))
-        self._now.next()
-        self._now.next = _nothing
-        return answer
+        # By the channel the command came in, also when another one stands after it (Doc 9303-11 6.2.4).
+        return channel.seal(self._answer(opened))
 
     def _answer(self, command: Command) -> Response:
-        session, plain = self._now, self._now.channel is None
         try:
-            answer = self._execute(command)
+            return self._execute(command)
         except _Says as says:
-            session.pending = None
-            answer = Response(sw=says.sw)
+            sw = says.sw
         except Refused:  # of a codec: objects or points that are none
-            session.pending = None
-            answer = Response(sw=WRONG_DATA)
+            sw = WRONG_DATA
         except OSError:  # the memory could not write; nothing was judged on the strength of it
-            session.pending = None
-            answer = Response(sw=MEMORY_FAILED)
-        if plain:
-            session.next()
-            session.next = _nothing
-        return answer
+            sw = MEMORY_FAILED
+        self._now.pending = None
+        return Response(sw=sw)
 
     def _execute(self, command: Command) -> Response:
         if command.cla & ~_CHAINED:
@@ -293,13 +282,8 @@ class Card:
 
     def _authenticate(self, theirs: bytes) -> Response:
         session = self._now
-        channel = chip_auth.chip(self._pair, theirs)
+        session.channel, session.authenticated = chip_auth.chip(self._pair, theirs), True
         session.pending = None
-
-        def change() -> None:
-            session.channel, session.authenticated = channel, True
-
-        session.next = change  # Doc 9303-11 6.2.4: the answer still goes out under the old keys
         return Response(tlv.encode(0x7C, b""))
 
     def _pace(self, pacing: _Pacing, body: bytes) -> Response:
@@ -338,13 +322,9 @@ class Card:
         else:
             raise AssertionError("PACE has no fifth step")
         self._keep("restore", counted.matched(password))
-
-        def change() -> None:
-            session.channel, session.opened_by = channel, password
-            session.delivery = password is Password.PIN and counted.delivery
-            session.resumed = password is Password.CAN
-
-        session.next = change
+        session.channel, session.opened_by = channel, password
+        session.delivery = password is Password.PIN and counted.delivery
+        session.resumed = password is Password.CAN
         return bytes(said)
 
     def _may_try(self, password: Password) -> PinState:
@@ -391,7 +371,3 @@ class Card:
             raise _Says(WRONG_DATA)
         self._keep("unblock", state.unblocked())
         return Response()
-
-
-def _nothing() -> None:
-    """No change of channel is due."""

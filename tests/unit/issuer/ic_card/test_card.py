@@ -15,7 +15,7 @@ from mapae.issuer.ic_card import chip_auth, infos, lds, pace, terminal, tlv
 from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.card import Card
 from mapae.issuer.ic_card.ec import SECP256R1
-from mapae.issuer.ic_card.memory import FileMemory, RamMemory
+from mapae.issuer.ic_card.memory import FileMemory, PowerCut, RamMemory
 from mapae.issuer.ic_card.pace import Password
 from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.profile import PROFILE_A
@@ -212,6 +212,14 @@ def test_resuming_lasts_only_as_long_as_its_channel(tap: Tap):
     assert refusal(tap.open) == (Code.CHIP_SUSPENDED, "pin")
 
 
+def test_a_miss_ends_the_resuming_too(tap: Tap):
+    """In the channel of one CAN: two misses, and the last try needs the CAN again."""
+    channel = tap.open(CAN, Password.CAN)
+    for wrong, code in ((WRONG[0], Code.CHIP_PIN_WRONG), (WRONG[1], Code.CHIP_SUSPENDED), (PIN, Code.CHIP_SUSPENDED)):
+        assert refusal(tap.open, wrong, channel=channel) == (code, "pin")
+    assert tap.memory.state.tries == 1
+
+
 def test_a_wrong_can_costs_nothing_and_opens_nothing(tap: Tap):
     for _ in range(20):
         assert refusal(tap.open, "000000", Password.CAN) == (Code.CHIP_PIN_WRONG, "can")
@@ -306,6 +314,7 @@ BAD_SEQUENCES = {
     "not chained": ([MSE_CAN, "00860000027C0000"], "6883"),
     "nonce asked twice": ([MSE_CAN, NONCE, NONCE], "6A80"),
     "a step left out": ([MSE_CAN, MAPPING], "6A80"),
+    "after an unchained one": ([MSE_CAN, "00860000027C0000", NONCE], "6985"),
     "a select in between": ([MSE_CAN, NONCE, SELECT_LDS, MAPPING], "6985"),
     "after an error": ([MSE_CAN, NONCE, "10860000047C02810000", MAPPING], "6985"),
     "a point at infinity": ([MSE_CAN, NONCE, "10860000057C0381010000"], "6A80"),
@@ -380,6 +389,16 @@ def test_two_readers_cannot_try_one_pin_at_once(tmp_path: Path):
     tap.reader.close()
     with closing(FileMemory(tmp_path / "chip")) as second:
         assert Tap(second).say(MSE_PIN) == "63C2"
+
+
+def test_a_chip_that_lost_its_power_has_no_session():
+    memory = RamMemory(image())
+    tap = Tap(memory)
+    channel = tap.open()
+    memory.power.cut_after("change")
+    with pytest.raises(PowerCut):
+        tap.card.transmit(channel.wrap(Command(0, 0x2C, 2, 3, b"7788")).encode())
+    assert tap.card.transmit(channel.wrap(Command.parse(bytes.fromhex(SELECT_LDS))).encode()) == b"\x69\x88"
 
 
 class Worn(RamMemory):
