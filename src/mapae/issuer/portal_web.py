@@ -55,7 +55,8 @@ class _Pages:
             return page(request, "portal/welcome.html")
         view = await self._portal.overview(citizen)
         documents = self._portal.country.documents
-        return page(request, "portal/home.html", citizen=citizen, view=view, documents=documents)
+        chip = self._portal.country.chip is not None
+        return page(request, "portal/home.html", citizen=citizen, view=view, documents=documents, chip=chip)
 
     async def ask(self, request: Request) -> Response:
         return page(request, "portal/check.html", digits=self._digits, sent={}, wrong={}, trouble="")

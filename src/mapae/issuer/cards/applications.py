@@ -346,6 +346,10 @@ class Applications:
             self._must_be_ours(card, actor)
         return await self._view(card)
 
+    async def person(self, card: Card) -> Person:
+        """The register's record of whose card it is, for an officer who may look at the card."""
+        return await self._register.get(card.person)
+
     async def _view(self, card: Card) -> CardView:
         name, birth_date = json.loads(self._vault.open(card.applicant, _applicant_of(card.id)))
         steps = await store.steps(self._db, card.id)
