@@ -21,6 +21,7 @@ from .values import Challenge, FaceOutcome, Frame, ModelId, Reason
 from .weights import FIVE_POINTS, RESNET, checked, folder, model_id
 
 SCORE: Final = 0.6  # of a detection: false alarms score about 0.1, faces 1.3 and more
+CLEAR: Final = 1.2  # what a photo on record reaches at one of two scales; drawings of faces stay below
 SMALLEST: Final = 80  # pixels across a face
 RIVAL: Final = 0.25  # a second face of this share of the first one's area counts
 FEWEST_FRAMES: Final = 20
@@ -69,13 +70,21 @@ class Dlib:
         ]
         return sorted(faces, key=lambda face: -face.area)
 
+    def portrayed(self, pixels: Pixels) -> list[Face]:
+        """Of a photograph: enlarged if its largest face is clearer then."""
+        found = self.faces(pixels)
+        if found and found[0].score >= CLEAR:
+            return found
+        enlarged = self.faces(pixels, 1)
+        return max(found, enlarged, key=lambda faces: faces[0].score if faces else 0.0)
+
     def one_face(self, pixels: Pixels) -> Face:
         """Raises Unfit(no-face, several-faces, face-too-small)."""
-        faces = self.faces(pixels) or self.faces(pixels, 1)
-        if not faces:
-            raise Unfit(Reason.NO_FACE)
+        faces = self.portrayed(pixels)
         if several(faces):
             raise Unfit(Reason.SEVERAL_FACES)
+        if not faces or faces[0].score < CLEAR:
+            raise Unfit(Reason.NO_FACE)
         if faces[0].width < SMALLEST:
             raise Unfit(Reason.FACE_TOO_SMALL)
         return faces[0]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from .blink import Numbers
-from .dlib_verifier import Dlib, Face, several
+from .dlib_verifier import CLEAR, Dlib, Face, several
 from .pictures import Pixels, Unfit, open_picture, size_of
 from .values import Box, Finding, Flaw, PhotoReport, Reason
 
@@ -77,7 +77,7 @@ class DlibJudge:
             flaw = Flaw.TOO_LARGE if unfit.reason is Reason.IMAGE_TOO_LARGE else Flaw.UNREADABLE
             return PhotoReport(False, (_finding(flaw),), b"")
         findings = [_finding(Flaw.TOO_SMALL)] if width < SMALLEST_WIDTH or height < SMALLEST_HEIGHT else []
-        faces = self._engine.faces(pixels) or self._engine.faces(pixels, 1)
+        faces = self._engine.portrayed(pixels)
         if not faces:
             return _report(pixels, [*findings, _finding(Flaw.NO_FACE)])
         if several(faces):
@@ -85,6 +85,8 @@ class DlibJudge:
             return _report(pixels, [*findings, *rivals])
         seen = Seen(pixels, faces[0], self._engine.points(pixels, faces[0]))
         findings += list(_flaws(seen, width / pixels.shape[1]))
+        if not findings and seen.face.score < CLEAR:  # a drawing, or nothing the verifier could compare later
+            findings.append(_finding(Flaw.NO_FACE, _box(pixels, seen.face)))
         return _report(pixels, findings, seen)
 
 
@@ -95,8 +97,6 @@ def _flaws(seen: Seen, reduced: float) -> Iterator[Finding]:
         yield _finding(Flaw.TILTED, _eye_box(seen))
     elif abs(turn(seen)) > TURN:
         yield _finding(Flaw.TILTED, _box(seen.pixels, seen.face), "turned")
-    if max(lid(seen, 0), lid(seen, 2)) > LID:
-        yield _finding(Flaw.EYES_CLOSED, _eye_box(seen))
     bright = _face_grey(seen)
     if np.percentile(bright, 95) < DARK:
         yield _finding(Flaw.TOO_DARK, _box(seen.pixels, seen.face))
@@ -104,6 +104,8 @@ def _flaws(seen: Seen, reduced: float) -> Iterator[Finding]:
         yield _finding(Flaw.TOO_BRIGHT, _box(seen.pixels, seen.face))
     elif sharpness(seen) < SHARP:  # of a face that can be seen
         yield _finding(Flaw.BLURRED, _box(seen.pixels, seen.face))
+    elif max(lid(seen, 0), lid(seen, 2)) > LID:  # of one that is sharp: a blurred iris is as bright as a lid
+        yield _finding(Flaw.EYES_CLOSED, _eye_box(seen))
     odd, where = ground(seen)
     if odd > ODD:
         yield _finding(Flaw.BACKGROUND, where)
