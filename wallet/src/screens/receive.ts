@@ -92,6 +92,10 @@ class Offer extends Screen {
   }
 }
 
+/** How often the wallet asks what is still missing: the officers may have chosen another way meanwhile. */
+const NEEDS_MS = 9000;
+const NEEDS_UNKNOWN_MS = 4000;
+
 const STEPS: readonly Step[] = ["token", "keys", "credential", "check", "store", "receipt"];
 
 interface Receiving {
@@ -114,6 +118,7 @@ class Progress extends Screen {
   private told = false;
   /** What still stands between the order and its card. */
   private standing: FaceStanding | null = null;
+  private askedNeeds = 0;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -157,9 +162,11 @@ class Progress extends Screen {
   /** The issuer put it off: perhaps for somebody to prove who they are. */
   private async hearNeeds(): Promise<void> {
     const { pending } = this;
-    if (!pending?.subject || this.waits !== "issuer") return;
+    if (!pending?.subject || deferredUntil(pending) === 0) return;
+    this.askedNeeds = this.wallet.now();
     this.standing = await this.wallet.proofing.standing(pending.subject);
     const { waiting = false } = this.with as Receiving;
+    if (!this.isConnected) return;
     if (!waiting && this.standing?.route === "face" && this.standing.needs.includes("face")) this.toFace();
     this.requestUpdate();
   }
@@ -205,6 +212,8 @@ class Progress extends Screen {
   }
 
   protected override updated(): void {
+    const stale = this.wallet.now() - this.askedNeeds > (this.standing ? NEEDS_MS : NEEDS_UNKNOWN_MS);
+    if (stale && this.putOff && this.pending?.subject) void this.hearNeeds().catch(asProblem); // the next look asks again
     if (this.told || !this.querySelector('[data-testid="arrived"]')) return;
     this.told = true;
     this.host.announce(t("progress.arrived"));

@@ -98,7 +98,8 @@ class TapScreen extends Screen {
     this.follower?.stop();
     const subject = `tap:${session.session}`;
     const standing = await this.wallet.proofing.standing(subject);
-    if (standing) this.host.go({ name: "face", with: { subject, standing } }, true);
+    if (!standing) throw new Problem("face_unavailable");
+    this.host.go({ name: "face", with: { subject, standing } }, true);
   }
 
   /** On into the ordinary receiving: the holder has said yes already. */
@@ -164,7 +165,7 @@ class TapScreen extends Screen {
 
   private underWay(page: string): TemplateResult {
     const left = this.session ? (this.session.ends - this.wallet.now()) / 1000 : 0;
-    const words = page === "waiting" || page === "opened" || page === "card" || page === "proven" || page === "confirmed" ? page : null;
+    const words = page === "waiting" || page === "opened" || page === "card" || page === "confirmed" ? page : page === "proven" || page === "face" ? "proven" : null;
     return html`${heading(page === "confirm" ? t(this.moving ? "tap.confirm.move.title" : "tap.confirm.title") : words ? t(`tap.${words}.title`) : t("tap.confirmed.title"))}
       ${this.steps()}
       ${page === "confirm" ? nothing : html`<p class="lead" role="status">${words ? t(`tap.${words}.lead`) : t("tap.confirmed.lead")}</p>`}
