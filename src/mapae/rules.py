@@ -112,4 +112,6 @@ class ChipRules(Data, frozen=True):
     mail_days: tuple[int, int] = (2, 4)
     pickup_days: int = 90
     """How long a finished card waits at an office before it is destroyed."""
+    paper_days: int = 30
+    """How long a temporary certificate stands in for it at the most."""
     free: tuple[FreeCard, ...] = ()

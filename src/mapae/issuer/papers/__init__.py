@@ -1,0 +1,1 @@
+"""The temporary certificate: a signed page that stands in for the physical card until that is handed over."""
