@@ -39,6 +39,7 @@ from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
 from .onchain import account_named
 from .packing import living, publishing
+from .proofing import papers, simulators
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -257,9 +258,10 @@ async def _issuer(house: House) -> None:
     trust = _trust_reader(house)
     certified = await _certified(house, "issuer", ISSUER)
     await certified.anchor(_issuing_ca(f))
+    documents = await _seal(certified, "document-signer", Profile.DOCUMENT_SIGNER, Purpose.DOCUMENT_SIGNER)
     house.issuer = Issuer(
         db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:issuer"), base=base, country=f.country,
-        documents=await _seal(certified, "document-signer", Profile.DOCUMENT_SIGNER, Purpose.DOCUMENT_SIGNER),
+        documents=documents,
         statuses=await _seal(certified, "status-signer", Profile.STATUS_SIGNER, Purpose.STATUS_SIGNER),
         register=register, peers=peers, attesters=_Attesters(trust),
     )  # fmt: skip
@@ -277,15 +279,18 @@ async def _issuer(house: House) -> None:
     demo = desk_web.DemoAuthenticator(simulator, f.http) if f.settings.demo else None
     house.epochs = _epochs(f, db, house.issuer.lists)
     desk_doors = desk_web.routes(house.desk, house.officers, demo)
+    await simulators(house)
+    paper_doors, paper_round = await papers(house, documents, register)
     routes = [
         *issuer_routes(house.issuer, house.authorize),
         *desk_doors,
+        *paper_doors,
         *portal_web.routes(house.portal),
         *authorize_web.routes(house.authorize, f.dice),
         *epochs_web.routes(house.epochs),
     ]
     rounds: list[Round] = [
-        (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices),
+        (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices), paper_round,
         (min(5, f.settings.epoch), house.epochs.cut_when_due),
     ]  # fmt: skip
     promises = house.issuer.promises() | house.epochs.promises() | dict(certified.promises())

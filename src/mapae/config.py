@@ -27,6 +27,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_-]*/[a-z0-9][a-z0-9_-]{0,62}")
 _WITNESS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _EVM = re.compile(r"evm:https?://[^\s#]+#0x[0-9a-fA-F]{40}(@[0-9]{1,18})?")
 ISSUING_CA, ELSEWHERE = "issuer/issuing-ca", "elsewhere:"  # the one key that may be on no machine of ours
+OUTSIDE = ("sms_url", "factory_url", "post_url", "payment_url", "fingerprint_url")  # who is not one of our roles
 ROLES = ("registers", "trust", "wallet_provider", "issuer", "verifier")
 
 
@@ -56,6 +57,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
+
+    factory_url: str = ""
+    """The factory of physical cards; empty: in a demo the simulated one, else no cards are ordered."""
+
+    post_url: str = ""
+    """Registered mail and couriers; empty: in a demo the simulated post, else nothing is sent."""
+
+    payment_url: str = ""
+    """The payment company; empty: in a demo the simulated one, else nobody pays by card."""
+
+    fingerprint_url: str = ""
+    """What compares a finger at an office with the register; empty: in a demo a simulated reader, else none."""
 
     keys: dict[str, str] = {}
     """Role and key to URI, for P-256 keys that are not in an encrypted file: pkcs11:token=mapae;object=issuing-ca."""
@@ -129,9 +142,11 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def checked(settings: Settings) -> Settings:
     """The same settings. Raises Refused(BAD_CONFIG) naming the field that cannot be right and what to write instead."""
-    for field, url in {"base_url": settings.base_url, "sms_url": settings.sms_url or "http://none", **{
-        f"role_urls.{role}": url for role, url in settings.role_urls.items()
-    }}.items():  # fmt: skip
+    outside = {field: getattr(settings, field) for field in OUTSIDE}
+    for field, url in {
+        "base_url": settings.base_url, **{field: url or "http://none" for field, url in outside.items()},
+        **{f"role_urls.{role}": url for role, url in settings.role_urls.items()},
+    }.items():  # fmt: skip
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise Refused(Code.BAD_CONFIG, f"{field} must be an address such as https://id.example.org")
@@ -218,7 +233,12 @@ def passphrase(data: Path) -> bytes:
 
 def sms_key(data: Path) -> str:
     """What the carrier knows us by: MAPAE_SMS_KEY, or a secret made once in the data folder."""
-    return os.environ.get("MAPAE_SMS_KEY") or _secret(data / "sms-key")
+    return service_key(data, "sms")
+
+
+def service_key(data: Path, service: str) -> str:
+    """What a service outside knows us by: MAPAE_<SERVICE>_KEY, or a secret made once in the data folder."""
+    return os.environ.get(f"MAPAE_{service.upper()}_KEY") or _secret(data / f"{service}-key")
 
 
 def _secret(path: Path) -> str:

@@ -39,6 +39,7 @@ from .issuer.desk import Desk
 from .issuer.epochs import Epochs
 from .issuer.issue import Issuer
 from .issuer.officers import Officers
+from .issuer.papers.issue import Papers
 from .issuer.portal import Portal
 from .keys import KeyStore, Signer
 from .outbox import Handler, Outbox
@@ -46,6 +47,7 @@ from .peers import Gate, Inside, Peers
 from .registers.carrier import SimulatedCarrier
 from .registers.identity import IdentityCheck
 from .registers.population import Population
+from .simulators.web import Simulators
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
 from .trust.pack.build import Packs
@@ -187,6 +189,8 @@ class House:
     officers: Officers
     desk: Desk
     portal: Portal
+    papers: Papers
+    simulators: Simulators
     authorize: Authorize
     epochs: Epochs
     verifier: Verifier

@@ -26,7 +26,7 @@ from fuzz.targets import (
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import cbor, cose, jose, jwe, mdoc, proximity, sd_jwt, status
+from mapae.formats import cbor, cose, jose, jwe, mdoc, paper, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -305,6 +305,21 @@ def _answers() -> list[bytes]:
     return found
 
 
+def _papers() -> list[paper.Signed]:
+    one = paper.Paper(
+        stands_for="urn:x", number="T-2026-1", name="홍길동", birth_date=NOW.date(), number_masked="9*", issued=1,
+        until=1_800_000_000, status=StatusRef("https://i.example/1", 7),
+    )  # fmt: skip
+    return [paper.complete(one, bytes(64), b"a certificate")]
+
+
+def _factory_answers() -> list[bytes]:
+    key = b"data group 14"
+    hashes = {str(group): b64encode(hashlib.sha256(key).digest()).decode() for group in (1, 2, 11, 14)}
+    said = {"order": "order-1", "state": "signed", "hashes": hashes, "dg14": b64encode(key).decode(), "at": 1}
+    return _json(said, said | {"state": "queued", "hashes": {}, "dg14": ""}, {"error": "conflict"})
+
+
 SEEDS: dict[str, Seeds] = {
     "log_note": lambda: [_proof().checkpoint.encode()],
     "log_add_checkpoint": _requests_to_a_witness,
@@ -422,4 +437,9 @@ SEEDS: dict[str, Seeds] = {
     "chip_dg2": lambda: [CHIP_FILES[2], CHIP_FILES[2][:-1]],
     "chip_dg11": lambda: [CHIP_FILES[11], CHIP_FILES[11][:-1]],
     "chip_dg14": lambda: [CHIP_FILES[14], CHIP_FILES[14][:-1]],
+    "base45_text": lambda: [b"QED8WEX0", b"BB8", b"%69 VD92EX0", b"GGW", b"ab"],
+    "paper_text": lambda: [*(one.encode().encode() for one in _papers()), b"MAPAE-PAPER:BB8"],
+    "paper_inside": lambda: [*(cbor.dumps(one.sealed.encode()) for one in _papers()), cbor.dumps([])],
+    "paper_payload": lambda: [*(one.paper.payload() for one in _papers()), cbor.dumps({4: 1})],
+    "factory_answer": _factory_answers,
 }  # fmt: skip

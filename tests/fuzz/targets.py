@@ -20,13 +20,27 @@ import chips
 import taps
 from hands import Hand
 from mapae.errors import Code, Refused
-from mapae.formats import cbor, cose, dcql, jose, jwe, jws_json, proximity, sd_jwt, status, x509
+from mapae.formats import (
+    base45,
+    cbor,
+    cose,
+    dcql,
+    jose,
+    jwe,
+    jws_json,
+    paper,
+    proximity,
+    sd_jwt,
+    status,
+    x509,
+)
 from mapae.formats import type_metadata as types
 from mapae.formats.jose import b64u
 from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
 from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
+from mapae.issuer.cards import calls, factory_client
 from mapae.issuer.face.wire import Burst
 from mapae.issuer.ic_card import infos, lds, passive, terminal, tlv
 from mapae.issuer.ic_card.apdu import Command, Response
@@ -772,3 +786,39 @@ def terminal_conversation(data: bytes) -> None:
         same(tlv.join(tlv.read(end.value)), end.value)
         return
     raise Refused(Code.UNAVAILABLE, "the card is gone")
+
+
+# --- paper, and services outside --------------------------------------------------------------------------------------
+
+
+@target
+def base45_text(data: bytes) -> None:
+    same(base45.encode(base45.decode(text(data))), text(data))
+
+
+@target
+def paper_text(data: bytes) -> None:
+    """What a scanner types into the checker's page."""
+    same(paper.Signed.parse(text(data)).encode(), text(data))
+
+
+@target
+def paper_inside(data: bytes) -> None:
+    """Under the code's own alphabet: the seal and everything in it."""
+    code = paper.PREFIX + base45.encode(data)
+    read = paper.Signed.parse(code)
+    same(read.encode(), code)
+    _each(lambda: read.verify(VOICE.key))
+
+
+@target
+def paper_payload(data: bytes) -> None:
+    """Under a signature that holds."""
+    same(paper.Paper.read(data).payload(), data)
+
+
+@target
+def factory_answer(data: bytes) -> None:
+    said = calls.read_answer("factory", 200, data, factory_client.Answered)
+    read = factory_client.production("order-1", said)
+    same(read.at.timestamp(), said.at)
