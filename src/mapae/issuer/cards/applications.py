@@ -142,6 +142,8 @@ class Applications:
         verdict = UNJUDGED if report is None else GOOD if report.ok else " ".join(codes)
         if self._judge is None:  # a country whose officers judge photos, as they always did
             verdict = GOOD
+        if report is not None and report.record:
+            jpeg = report.record
         id, at = self._dice.token(16), int(self._clock.now().timestamp())
         sealed = self._vault.seal(jpeg, _photo_of(id))
         kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)

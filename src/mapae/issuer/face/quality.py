@@ -38,6 +38,18 @@ BURNT: Final = 0.12  # share of the face that is white
 ODD: Final = 0.15  # share of the ground that is
 ODD_BY: Final = 32  # so far from the ground's own colour, of 255
 SHOWN: Final = 360  # pixels of the picture shown back
+RECORD_BYTES: Final = 28 << 10  # of a portrait in a document, with room below the issuer's own limit
+RECORD_TRIES: Final = (
+    (640, 90),
+    (640, 82),
+    (640, 72),
+    (560, 72),
+    (480, 70),
+    (400, 65),
+    (320, 60),
+    (320, 40),
+    (240, 25),
+)
 _GREY: Final = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _SEARCH: Final = 160  # pixels across a face, for sharpness
 _RED, _WHITE = (200, 30, 45), (255, 255, 255)
@@ -217,7 +229,19 @@ def _around(mask: NDArray[np.bool_]) -> Box:
 
 
 def _report(pixels: Pixels, findings: list[Finding], seen: Seen | None = None) -> PhotoReport:
-    return PhotoReport(not findings, tuple(findings), _drawn(pixels, findings, seen))
+    return PhotoReport(not findings, tuple(findings), _drawn(pixels, findings, seen), _for_record(pixels))
+
+
+def _for_record(pixels: Pixels) -> bytes:
+    """Written anew: nothing of the file that came gets into the register but what can be seen."""
+    picture = Image.fromarray(pixels)
+    for side, quality in RECORD_TRIES:
+        picture.thumbnail((side, side))
+        out = BytesIO()
+        picture.save(out, "JPEG", quality=quality, optimize=True)
+        if out.tell() <= RECORD_BYTES:
+            break
+    return out.getvalue()
 
 
 def _drawn(pixels: Pixels, findings: list[Finding], seen: Seen | None) -> bytes:

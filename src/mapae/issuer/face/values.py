@@ -167,12 +167,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class PhotoReport:
-    """`picture` is a small JPEG of the photo with what is wrong drawn in: shown once, never stored; empty when the
-    photo could not be read."""
+    """`picture` is a small JPEG of the photo with what is wrong drawn in: shown once, never stored. `record` is the
+    photo as a register keeps it: upright, without what a camera writes beside the pixels, and small enough for every
+    document. Both are empty when the photo could not be read."""
 
     ok: bool
     findings: tuple[Finding, ...]
     picture: bytes
+    record: bytes = b""
 
     def __repr__(self) -> str:
         return f"PhotoReport(ok={self.ok}, findings={[finding.code.value for finding in self.findings]})"

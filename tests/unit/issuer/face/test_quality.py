@@ -12,8 +12,9 @@ from PIL import Image, ImageFilter
 
 from clips import PEOPLE, card_photo, engine, jpeg, photograph, sitter, two_people
 from mapae.issuer.face import clips
-from mapae.issuer.face.quality import SHOWN, DlibJudge
+from mapae.issuer.face.quality import RECORD_BYTES, SHOWN, DlibJudge
 from mapae.issuer.face.values import Flaw, PhotoReport
+from mapae.issuer.lint import PORTRAIT_LIMIT
 from mapae.registers.portraits import portrait
 
 
@@ -85,6 +86,19 @@ def test_each_flaw_has_its_code_its_words_and_a_picture_of_it(name):
         assert max(shown.size) <= SHOWN and len(report.picture) < 60_000
         red = np.asarray(shown.convert("RGB"), int)
         assert ((red[..., 0] - red[..., 1] > 90) & (red[..., 0] > 150)).sum() > 12, "nothing is drawn"
+
+
+def test_what_the_register_keeps_is_written_anew_and_fits_every_document():
+    """No place, no camera, no hidden bytes; and a photo as noisy as can be still becomes a portrait in a card."""
+    exif = Image.Exif()
+    exif[0x010F] = "a camera's name"
+    sideways = head().rotate(-90, expand=True)
+    exif[0x0112] = 8
+    kept = judged(jpeg(sideways, exif=exif) + b"something behind").record
+    assert b"camera" not in kept and b"behind" not in kept and Image.open(BytesIO(kept)).size == head().size
+    noise = np.random.default_rng(1).integers(0, 256, (800, 640, 3), np.uint8)
+    assert len(judged(clips.jpeg(noise, 95)).record) <= RECORD_BYTES < PORTRAIT_LIMIT
+    assert judged(b"a photo").record == b""
 
 
 def test_closed_eyes_are_seen_without_the_68_points():
