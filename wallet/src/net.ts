@@ -31,7 +31,7 @@ export class Net {
         credentials: "omit",
         referrerPolicy: "no-referrer",
         cache: "no-store",
-        signal: AbortSignal.any([AbortSignal.timeout(patience), ...(init.signal ? [init.signal] : [])]),
+        signal: init.signal ? AbortSignal.any([AbortSignal.timeout(patience), init.signal]) : AbortSignal.timeout(patience),
       });
     } catch {
       if (init.signal?.aborted) throw new Problem("cancelled");

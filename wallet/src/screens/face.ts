@@ -321,7 +321,8 @@ class Face extends Screen {
     return html`<div class="centred" data-testid="face-result" data-ok="false" data-reason=${reason || (this.problem?.code ?? "")}>
       <span class="big-mark stop">${icon("no")}</span>
       ${heading(t(again ? "face.failed.title" : "face.failed.last"))}
-      ${result ? html`<p class="lead" data-testid="face-reason">${reasonWords(reason)}</p><p class="note">${adviceWords(reason)}</p>` : this.trouble()}
+      ${result ? html`<p class="lead" data-testid="face-reason">${reasonWords(reason)}</p>
+          ${again || FOR_OFFICERS.has(reason) ? html`<p class="note">${adviceWords(reason)}</p>` : nothing}` : this.trouble()}
       <p class="fine" data-testid="face-tries">${this.left > 0 ? t("face.tries", { n: this.left }) : t("face.tries.none")}</p>
       <div class="actions">
         ${again ? html`<button class="button" id="face-again" data-testid="face-again" ?disabled=${this.busy} @click=${this.begin}>${t("face.again")}</button>` : nothing}
