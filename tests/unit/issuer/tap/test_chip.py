@@ -21,6 +21,7 @@ from tapped import SIGNED, Plastic, RealHall, TapPhone, Told, Typing, helped, sh
 from unit.issuer.tap.test_sessions import fetched
 
 Migrated = Callable[[str], Awaitable[Db]]
+pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)  # both: test_both_engines.py
 
 
 @pytest.fixture

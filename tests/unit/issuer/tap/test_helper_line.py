@@ -17,6 +17,7 @@ from mapae.tapping import Inside
 from tapped import SOD, Issued, TapHall, TapPhone, Told, sha
 
 Migrated = Callable[[str], Awaitable[Db]]
+pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)  # both: test_both_engines.py
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from mapae.errors import Refused
 from tapped import SOD, Issued, TapHall, TapPhone, Told, sha
 
 Migrated = Callable[[str], Awaitable[Db]]
+pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)  # both: test_both_engines.py
 
 
 @pytest.fixture
