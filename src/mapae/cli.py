@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .cli_ca import ca_app
+from .cli_card import card_app
 from .cli_drill import drill_app
 from .cli_ledger import ledger_app
 from .cli_pack import pack_app
@@ -51,6 +52,7 @@ app.add_typer(pack_app, name="pack")
 app.add_typer(witness_app, name="witness")
 app.add_typer(trust_app, name="trust")
 app.add_typer(ca_app, name="ca")
+app.add_typer(card_app, name="card")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]

@@ -328,3 +328,26 @@ async def _carry(wire: Wire, card: Transport) -> int:
         answer = await asyncio.to_thread(card.transmit, unb64u(said.apdu))
         carried += 1
         await wire.say({"type": "answer", "n": carried, "apdu": b64u(answer)})
+
+
+# --- what a holder does with the card alone ---------------------------------------------------------------------------
+
+
+async def resume_pin(card: Transport, can: str, pin: str, dice: Dice) -> None:
+    """The last try, with the number printed on the card; the right PIN gives all tries back."""
+    access = await ask_card(card, terminal.read_card_access())
+    outer = await ask_card(card, terminal.resume(can, access, dice))
+    await ask_card(card, terminal.pace(Password.PIN, pin, access, dice, outer))
+
+
+async def unblock_pin(card: Transport, puk: str, dice: Dice) -> None:
+    """All tries again; the PIN stays the same."""
+    access = await ask_card(card, terminal.read_card_access())
+    await ask_card(card, terminal.unblock(puk, access, dice))
+
+
+async def replace_pin(card: Transport, now: str, new: str, dice: Dice) -> None:
+    """`now` is the PIN, or the one of the letter the card came with."""
+    access = await ask_card(card, terminal.read_card_access())
+    channel = (await ask_card(card, terminal.pace(Password.PIN, now, access, dice))).channel
+    await ask_card(card, terminal.change_pin(channel, new))
