@@ -12,6 +12,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -53,14 +54,14 @@ def card_issue(
     if kiosk == bool(link):
         raise Refused(Code.BAD_CONFIG, "give the link the wallet shows, or --kiosk")
     if not kiosk:
-        run(lambda: desk.issue(link))
+        run(partial(desk.issue, link))
         return
     while True:
         scanned = desk.scanned()
         if scanned is None:
             return
         try:
-            run(lambda scanned=scanned: desk.issue(scanned))
+            run(partial(desk.issue, scanned))
         except Refused as refused:  # the next in the queue is not to blame
             desk.regret(refused)
         desk.next_please()
