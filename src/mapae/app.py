@@ -39,7 +39,7 @@ from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
 from .onchain import account_named
 from .packing import living, publishing
-from .proofing import papers, simulators
+from .proofing import faces, papers, simulators
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -267,7 +267,7 @@ async def _issuer(house: House) -> None:
     )  # fmt: skip
     await house.issuer.recover()
     house.officers = Officers(db, f.clock, f.dice, Site(_host(base), f"mapae {f.country.name.en}", base))
-    house.desk = Desk(db, f.clock, f.dice, keys.vault("file:desk"), f.country, register, peers, house.issuer)
+    house.desk = Desk(db, f.clock, f.dice, keys.vault("file:desk"), f.country, register, peers, house.issuer, register)
     identity_url = f"{f.settings.url_of('registers')}/identity"
     identity = Identity(clock=f.clock, keys=_identity_keys(f), peers=peers, http=f.http, url=identity_url)
     house.portal = Portal(db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer, identity)
@@ -278,12 +278,14 @@ async def _issuer(house: House) -> None:
     simulator = f"{f.settings.url_of('issuer')}/demo/authenticator"
     demo = desk_web.DemoAuthenticator(simulator, f.http) if f.settings.demo else None
     house.epochs = _epochs(f, db, house.issuer.lists)
-    desk_doors = desk_web.routes(house.desk, house.officers, demo)
+    face_doors, face_rounds = await faces(house, register)
+    desk_doors = desk_web.routes(house.desk, house.officers, demo, house.faces)
     await simulators(house)
     paper_doors, paper_round = await papers(house, documents, register)
     routes = [
         *issuer_routes(house.issuer, house.authorize),
         *desk_doors,
+        *face_doors,
         *paper_doors,
         *portal_web.routes(house.portal),
         *authorize_web.routes(house.authorize, f.dice),
@@ -291,7 +293,7 @@ async def _issuer(house: House) -> None:
     ]
     rounds: list[Round] = [
         (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices), paper_round,
-        (min(5, f.settings.epoch), house.epochs.cut_when_due),
+        (min(5, f.settings.epoch), house.epochs.cut_when_due), *face_rounds,
     ]  # fmt: skip
     promises = house.issuer.promises() | house.epochs.promises() | dict(certified.promises())
     await house.add("issuer", Role(routes, promises, rounds))

@@ -79,6 +79,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_engine: str = ""
     """Who verifies several signatures at a time: crypto_mb when that library is there; empty: the engine, in turn."""
 
+    face_verifier: str = "dlib"
+    """Who compares faces: dlib (the reference, not accredited), none, or somebody's own as module:attribute."""
+
     ledger: str = "embedded"
     """The engine of the trust log: embedded, or evm:RPC-URL#CONTRACT as `mapae ledger deploy` prints it."""
 

@@ -37,6 +37,8 @@ from .formats.jose import PublicKey
 from .issuer.authorize import Authorize
 from .issuer.desk import Desk
 from .issuer.epochs import Epochs
+from .issuer.face.checks import FaceChecks
+from .issuer.face.values import PhotoJudge
 from .issuer.issue import Issuer
 from .issuer.officers import Officers
 from .issuer.papers.issue import Papers
@@ -188,6 +190,8 @@ class House:
     issuer: Issuer
     officers: Officers
     desk: Desk
+    faces: FaceChecks | None = None  # where the country has face rules
+    photo_judge: PhotoJudge | None = None
     portal: Portal
     papers: Papers
     simulators: Simulators
@@ -204,6 +208,7 @@ class House:
         self.roles: dict[str, Role] = {}
         self.outboxes: dict[str, Outbox] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self.endings: list[Callable[[], Awaitable[object]]] = []  # what else runs and must be ended with the house
 
     @property
     def site(self) -> Starlette:
@@ -265,6 +270,8 @@ class House:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in self.endings:
+            await end()
         await self.foundation.http.aclose()
         for db in self.foundation.databases.values():
             await db.close()

@@ -2,7 +2,7 @@
 
 Promises: each part is built once, from the settings, by one function here; what is not one of our roles is reached over
 HTTP, also when its simulator is in this process. Trusts: the settings. Keeps: nothing (the house keeps it). Refuses:
-nothing; a service without an address and without a simulator does not answer.
+a face verifier that is not there; a service without an address and without a simulator does not answer.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from .config import service_key
 from .house import Foundation, House, Role, Round
 from .issuer.cards.calls import Outside
+from .issuer.face.checks import FaceChecks
+from .issuer.face.plug import faces_of
+from .issuer.face.web import routes as face_routes
 from .issuer.papers.issue import Papers
 from .issuer.papers.web import routes as paper_routes
 from .issuer.status import Seal
@@ -65,3 +68,21 @@ async def papers(house: House, documents: Seal, register: PopulationRegister) ->
         demo=f.settings.demo,
     )  # fmt: skip
     return paper_routes(house.papers, house.officers, house.portal), (3600, house.papers.prune)
+
+
+async def faces(house: House, register: PopulationRegister) -> tuple[list[Door], list[Round]]:
+    """`house.faces` and `house.photo_judge`, where the country has face rules. After the issuer and the desk."""
+    f, rules = house.foundation, house.country.face
+    if rules is None:
+        return [], []
+    judges = faces_of(f.settings.face_verifier, rules)
+    house.endings.append(judges.close)
+    house.photo_judge = judges.judge
+    db = await f.database("issuer")
+    checks = house.faces = FaceChecks(
+        db=db, clock=f.clock, dice=f.dice, country=house.country, rules=rules, verifier=judges.verifier,
+        register=register,
+    )  # fmt: skip
+    checks.own("offer", house.issuer.face_of)
+    checks.hear("case", house.desk.face_answered)
+    return face_routes(checks, house.issuer.grants, db, f.settings.base_url), [(300, checks.prune)]

@@ -16,7 +16,7 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
-from mapae.registers.values import PopulationRegister
+from mapae.registers.values import DocumentNumbers, PopulationRegister
 
 from . import desk_store as store
 from .desk_store import Case, State, Step, Task
@@ -40,6 +40,7 @@ class CaseFile:
         register: PopulationRegister,
         peers: Calling,
         issuer: Issuing,
+        documents: DocumentNumbers | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -49,6 +50,7 @@ class CaseFile:
         self._register = register
         self._peers = peers
         self._issuer = issuer
+        self._documents = documents
 
     def now(self) -> datetime:
         return self._clock.now()

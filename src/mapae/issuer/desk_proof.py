@@ -8,7 +8,7 @@ Refuses: the card in hand once the application is filed, a second officer who is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,19 +17,25 @@ from mapae.db import Tx
 from mapae.errors import Code, Refused
 
 from . import desk_store as store
-from .desk_file import CaseFile
+from .desk_file import NOBODY, CaseFile
 from .desk_store import Case, State, Task
 from .evidence import (
     Evidence,
     FaceMatched,
+    Need,
     OfficerCompared,
     PhysicalCardSeen,
+    SecondDocumentSeen,
     SecondOfficer,
     Why,
+    missing,
 )
+from .face.checks import Subject
 from .officers import Officer
+from .order import What
 
 NO_MATCH: Final = "no-match"
+DOCUMENT_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,14 @@ class Said:
     evidence: Evidence
     what: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfficeCounts:
+    """`cases` by `<need>.<result>`: face.matched, second_officer.eyes, second_document.good."""
+
+    office: str
+    cases: Mapping[str, int]
 
 
 class Proofs(CaseFile):
@@ -70,6 +84,43 @@ class Proofs(CaseFile):
             why = Why.BORDERLINE if machine.borderline else Why.OVERRIDE if machine.reason == NO_MATCH else why
         looked = SecondOfficer(second.id, second.name, self._clock.now(), why)
         await self._record(case, [self._compared(officer, True), Said(second, looked, "second_officer", why.value)])
+
+    async def record_document(self, officer: Officer, case_id: str, kind: str, number: str) -> None:
+        """The officer reads the number off another document; its register says whether it is this person's. Asked only
+        when the machine said nearly, a few times a case, so that nobody finds a number by trying."""
+        case, rules = await self._may_compare(officer, case_id), self.country.face
+        if rules is None or kind not in rules.second_documents:
+            raise Refused(Code.MALFORMED, "this document does not settle it")
+        known = await store.evidence(self._db, case_id)
+        if Need.SECOND_DOCUMENT not in missing(self._purpose(case), known, self._clock.now(), rules):
+            raise Refused(Code.CONFLICT, "no second document is asked for")
+        if sum(isinstance(one, SecondDocumentSeen) and not one.good for one in known) >= DOCUMENT_TRIES:
+            raise Refused(Code.SECOND_OFFICER, "no more numbers are compared: two officers decide")
+        if self._documents is None:
+            raise Refused(Code.UNAVAILABLE, "no register of that document answers here")
+        matches = await self._documents.document_matches(case.person, kind, number)
+        seen = SecondDocumentSeen(officer.id, kind, matches, self._clock.now())
+        await self._record(case, [Said(officer, seen, "document_compared", _result(matches))])
+
+    async def counts(self) -> list[OfficeCounts]:
+        """Every office with something to count, by what came out: cases, not tries."""
+        counted: dict[str, dict[str, int]] = {}
+        for office, need, result, cases in await store.counts(self._db):
+            counted.setdefault(office, {})[f"{need}.{result}"] = cases
+        return [OfficeCounts(office, cases) for office, cases in counted.items()]
+
+    async def face_answered(self, tx: Tx, subject: Subject, matched: FaceMatched) -> None:
+        """The machine has answered the phone, in this very transaction. A case that is over learns nothing more."""
+        case = await store.case(tx, subject.id.partition(":")[2])
+        if case is None or not case.live:
+            return
+        what = What.FACE_MATCHED if matched.ok else What.FACE_BORDERLINE if matched.borderline else What.FACE_REFUSED
+        await self._put(tx, case, [Said(NOBODY, matched, "face_checked", matched.reason)], self._clock.now())
+        await self._issuer.tell(tx, case.id, what, matched.reason)
+
+    def subject(self, case: Case, needs: tuple[Need, ...]) -> Subject:
+        """The case as the face checks know it."""
+        return Subject(f"case:{case.id}", case.person, case.kind, needs)
 
     def _compared(self, officer: Officer, same_person: bool) -> Said:
         compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person)

@@ -114,8 +114,8 @@ async def put_case(tx: Tx, case: Case) -> None:
     )
 
 
-async def case(db: Db, case_id: str) -> Case | None:
-    row = await db.one("SELECT * FROM desk_case WHERE case_id = $1", case_id)
+async def case(reader: Db | Tx, case_id: str) -> Case | None:
+    row = await reader.one("SELECT * FROM desk_case WHERE case_id = $1", case_id)
     return _case(row) if row else None
 
 
@@ -199,8 +199,8 @@ async def put_evidence(tx: Tx, evidence_id: str, case_id: str, evidence: Evidenc
     face = evidence if isinstance(evidence, OfficerCompared) else None
     await tx.run(
         "INSERT INTO case_evidence (evidence_id, case_id, need, officer_id, officer_name, at, number_matches,"
-        " photo_matches, undamaged, same_person, facts, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-        " (SELECT COUNT(*) FROM case_evidence WHERE case_id = $2))",
+        " photo_matches, undamaged, same_person, facts, result, place) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+        " $10, $11, $12, (SELECT COUNT(*) FROM case_evidence WHERE case_id = $2))",
         evidence_id,
         case_id,
         _KINDS[type(evidence)].value,
@@ -212,7 +212,28 @@ async def put_evidence(tx: Tx, evidence_id: str, case_id: str, evidence: Evidenc
         int(card.undamaged) if card else None,
         int(face.same_person) if face else None,
         "" if card or face else json.dumps(evidence.as_facts()),
+        _result(evidence),
     )
+
+
+def _result(evidence: Evidence) -> str:
+    match evidence:
+        case FaceMatched():
+            return "matched" if evidence.ok else "borderline" if evidence.borderline else "refused"
+        case SecondOfficer():
+            return evidence.why.value
+        case _:
+            return "good" if evidence.good else "bad"
+
+
+async def counts(db: Db) -> list[tuple[str, str, str, int]]:
+    """Of how many cases of which office what kind of evidence came out how: office, need, result, cases."""
+    rows = await db.all(
+        "SELECT c.office, e.need, e.result, COUNT(DISTINCT e.case_id) AS n FROM case_evidence e"
+        " JOIN desk_case c ON c.case_id = e.case_id WHERE e.need IN ('face', 'second_document', 'second_officer')"
+        " GROUP BY c.office, e.need, e.result ORDER BY c.office, e.need, e.result"
+    )
+    return [(row["office"], row["need"], row["result"], row["n"]) for row in rows]
 
 
 async def evidence(reader: Db | Tx, case_id: str) -> tuple[Evidence, ...]:

@@ -8,6 +8,7 @@ done. Keeps: nothing but two cookies (the session, and a passkey ceremony's knoc
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -27,7 +28,9 @@ from .desk_proof_web import Second
 from .desk_store import State, Task
 from .desk_values import CaseView, Live, Reason
 from .eligibility import PhoneState
-from .evidence import FaceMatched, OfficerCompared, PhysicalCardSeen, SecondOfficer
+from .evidence import FaceMatched, OfficerCompared, PhysicalCardSeen, SecondDocumentSeen, SecondOfficer, Why
+from .face.checks import FaceChecks, Standing
+from .face.store import Check
 from .officers import WORKING_DAY, Officer, Officers
 from .order import OfferEvent, What
 
@@ -35,12 +38,16 @@ __all__ = ["DemoAuthenticator", "routes"]
 
 _SIGN_IN_RATE: Final = Rate(60, 60)
 
+_FACE: Final = (What.FACE_MATCHED, What.FACE_BORDERLINE, What.FACE_REFUSED)  # they change what the officer may do
+
 Act = Callable[[Officer, str, dict[str, str]], Awaitable[None]]
 
 
-def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None) -> list[Door]:
+def routes(
+    desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None, faces: FaceChecks | None = None
+) -> list[Door]:
     door_, second = _SignIn(officers, desk.country, demo), Second(desk, officers, demo)
-    cases = _Cases(desk, officers, second)
+    cases = _Cases(desk, officers, second, faces)
     anyone, mine = Caller.ANYONE, Caller.OFFICER
 
     def get(path: str, handler: Callable[[Request], Awaitable[Response]], caller: Caller = mine) -> Door:
@@ -55,6 +62,7 @@ def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None
     acts: dict[str, Act] = {
         "card": cases.card,
         "face": cases.face,
+        "document": cases.document,
         "file": lambda officer, id, sent: desk.file(officer, id),
         "offer": lambda officer, id, sent: desk.open_offer(officer, id),
         "withdraw": lambda officer, id, sent: desk.withdraw(officer, id),
@@ -78,6 +86,7 @@ def routes(desk: Desk, officers: Officers, demo: DemoAuthenticator | None = None
         get("/desk/people/{look}", cases.person),
         post("/desk/people/{look}/renew", cases.renew),
         post("/desk/cases", cases.open),
+        get("/desk/counts", cases.counts),
         get(case, cases.show),
         get(case + "/live", cases.live),
         get(case + "/move", cases.confirm_move),
@@ -158,12 +167,21 @@ class _SignIn:
         return see_other("/desk/passkeys")
 
 
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """The phone's face check on the officer's screen."""
+
+    standing: Standing
+    last: Check | None
+
+
 class _Cases(Pages):
     """The list, the search, the record and the one screen of a case."""
 
-    def __init__(self, desk: Desk, officers: Officers, second: Second) -> None:
+    def __init__(self, desk: Desk, officers: Officers, second: Second, faces: FaceChecks | None) -> None:
         super().__init__(desk, officers)
         self._second = second
+        self._faces = faces
 
     async def list(self, request: Request) -> Response:
         officer = await officer_of(request, self._officers)
@@ -173,6 +191,13 @@ class _Cases(Pages):
         mine = request.query_params.get("mine") == "yes"
         found = await self._desk.cases(officer, live=show == "open", mine=mine)
         return self._page(request, "desk/list.html", officer, lines=found, show=show, mine=mine)
+
+    async def counts(self, request: Request) -> Response:
+        """Per office, how often the machine and how often two officers decided, and against what."""
+        officer = await officer_of(request, self._officers)
+        if officer is None:
+            return see_other("/desk/sign-in")
+        return self._page(request, "desk/counts.html", officer, counts=await self._desk.counts(), reasons=tuple(Why))
 
     async def search(self, request: Request) -> Response:
         officer = await officer_of(request, self._officers)
@@ -254,11 +279,23 @@ class _Cases(Pages):
             face=view.last_of(OfficerCompared),
             machine=view.last_of(FaceMatched),
             second=view.last_of(SecondOfficer),
+            paper=view.last_of(SecondDocumentSeen),
             asked=asked,
+            check=await self._check(view),
         )
         if knock:
             csrf.set_cookie(request, answer, KNOCK, knock, 300)
         return answer
+
+    async def _check(self, view: CaseView) -> _Check | None:
+        """How the phone's face check stands. The photo on record is shown to the machine once the application is
+        filed, so before anybody looks into a camera."""
+        case = view.case
+        if self._faces is None or case.task is not Task.ISSUE or not case.live:
+            return None
+        subject = self._desk.subject(case, view.missing)
+        filed = case.state is not State.OPEN
+        return _Check(await self._faces.standing_of(subject, read=filed), await self._faces.last(subject.id))
 
     async def live(self, request: Request) -> Response:
         """What htmx asks every second. It does not keep the session alive; a new stage reloads the page."""
@@ -270,7 +307,9 @@ class _Cases(Pages):
         now, asked = stage(live), request.query_params
         if asked.get("stage") == now and asked.get("seen") == str(len(live.events)):
             return Response(status_code=204)  # nothing new: nothing is swapped, nothing is read aloud again
-        headers = {"HX-Refresh": "true"} if asked.get("stage") != now else None
+        fresh = live.events[int(asked["seen"]) :] if asked.get("seen", "").isdecimal() else ()
+        news = asked.get("stage") != now or any(event.what in _FACE for event in fresh)
+        headers = {"HX-Refresh": "true"} if news else None
         return self._page(request, "desk/live.html", officer, headers=headers, live=live, case=live.case, stage=now)
 
     async def confirm_move(self, request: Request) -> Response:
@@ -304,6 +343,9 @@ class _Cases(Pages):
 
     async def face(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
         await self._desk.record_face(officer, case_id, same_person=said(sent, "same"))
+
+    async def document(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
+        await self._desk.record_document(officer, case_id, sent.get("kind", ""), sent.get("document_number", ""))
 
     async def move(self, officer: Officer, case_id: str, sent: dict[str, str]) -> None:
         twice = sent.get("asked") == "yes" and sent.get("ends") == "yes"

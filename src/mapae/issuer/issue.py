@@ -27,6 +27,7 @@ from mapae.issuer.documents import listed
 from mapae.issuer.eligibility import Facts, eligibility
 from mapae.issuer.encryption import RequestKeys
 from mapae.issuer.evidence import Evidence, Purpose, must_suffice
+from mapae.issuer.face.checks import Subject
 from mapae.issuer.grants import Access, Asking, Grants, spend_all
 from mapae.issuer.metadata import Configuration, configurations
 from mapae.issuer.offers import Offers
@@ -86,6 +87,18 @@ class Issuer:
     async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None:
         """The desk has recorded more for this case, in `tx`: a card that waits is signed when nothing is missing."""
         await self.offers.settle_needs(tx, kind, case_id, evidence)
+
+    async def tell(self, tx: Tx, case_id: str, what: What, detail: str) -> None:
+        """One line for the officer's screen, of what the desk itself has to tell."""
+        await store.tell(tx, case_id, what, detail, self._clock.now())
+
+    async def face_of(self, offer_id: str, client_jkt: str) -> Subject:
+        """Whose face the order behind an offer waits for: asked by the wallet that redeemed it, and by no other."""
+        session = await store.session_of_offer(self._db, offer_id)
+        if session is None or session.client_jkt != client_jkt or session.state != "live":
+            raise Refused(Code.NOT_FOUND, "this wallet has redeemed no such offer")
+        card = session.card
+        return Subject(f"case:{card.case_id}", card.person, card.kind, card.needs if card.state == "open" else ())
 
     async def cancel_offer(self, case_id: str) -> None:
         await self.offers.cancel(case_id)

@@ -97,6 +97,8 @@ class NamedPerson(Data, frozen=True):
     moved_in: str = ""
     face: str = ""
     """Who shares a face with whom; empty: a face of one's own."""
+    documents: dict[str, str] = {}
+    """Kind and number of other documents in the person's purse."""
     story: str = ""
     """What the demo does with this person's wallet: locked, expired, renewal, waiting, held; empty: nothing."""
 
@@ -207,6 +209,7 @@ def _named_resident(
         photo_taken=photo_taken,
         photo_seed=f"named {person.face or person.key}" if photo_taken is not None else "",
         phones=person.phones or (_spell(rules.phone_layout, at),),
+        documents=tuple(person.documents.items()),
     )
 
 

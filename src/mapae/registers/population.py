@@ -25,13 +25,14 @@ from ..peers import Peers
 from .number import parse_number
 from .portraits import portrait
 from .store import PopulationStore, name_key
-from .values import CardState, Changed, ClaimSet, Hits, Person, PhysicalCard, Resident
+from .values import CardState, Changed, ClaimSet, Compared, Hits, Person, PhysicalCard, Resident
 
 MOST_HITS = 20
 BATCH = 5000
 LONGEST_NAME = 100
 LARGEST_PHOTO = 512 * 1024
 LONGEST_CARD_NUMBER = 20
+LONGEST_DOCUMENT_NUMBER = 40
 _JPEG = b"\xff\xd8\xff"
 
 T = TypeVar("T")
@@ -81,6 +82,14 @@ class Population:
         photo = found.portrait or await self._archive_photo(person, found)
         await self._note(person, "handed_over", asked_by)
         return msgspec.structs.replace(found, portrait=photo)
+
+    async def document_matches(self, person: str, kind: str, number: str, asked_by: str = "registers") -> bool:
+        """Whether this number is the person's; no number ever comes out."""
+        if not number.strip() or len(number) > LONGEST_DOCUMENT_NUMBER:
+            raise Refused(Code.MALFORMED, "a document's number is missing or too long")
+        matches = await self._store.has_document(person, kind, number)
+        await self._note(person, "document_compared", asked_by, matches=int(matches))
+        return matches
 
     async def put_photo(self, person: str, jpeg: bytes, taken: date, asked_by: str = "registers") -> bool:
         """The photo on record from now on; False when a later one is there. Raises Refused(MALFORMED, NOT_FOUND)."""
@@ -156,7 +165,7 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class PopulationClient:
-    """The register as another role reaches it. Implements `PopulationRegister`."""
+    """The register as another role reaches it. Implements `PopulationRegister` and `DocumentNumbers`."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -177,6 +186,10 @@ class PopulationClient:
     async def claims(self, person: str) -> ClaimSet:
         """Raises Refused(NOT_FOUND) or Refused(UNAVAILABLE)."""
         return await self._ask("claims", {"person": person}, ClaimSet)
+
+    async def document_matches(self, person: str, kind: str, number: str) -> bool:
+        """Raises Refused(MALFORMED) or Refused(UNAVAILABLE)."""
+        return (await self._ask("document", {"person": person, "kind": kind, "number": number}, Compared)).matches
 
     async def put_photo(self, person: str, jpeg: bytes, taken: date) -> bool:
         """Raises Refused(MALFORMED, NOT_FOUND or UNAVAILABLE)."""

@@ -37,6 +37,8 @@ _INSERT_RESIDENT = (
 )
 _INSERT_PHONE = "INSERT INTO phone_line (phone_index, person, phone_sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
+_INSERT_DOCUMENT = "INSERT INTO other_document (person, kind, number_index) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -62,10 +64,16 @@ class PopulationStore:
         known.sort(key=lambda one: one[0])  # neighbours in the index are written together
         rows = [self._resident_row(person, resident) for person, resident in known]
         lines = [line for person, resident in known for line in self._phone_rows(person, resident)]
+        papers = [
+            (person, kind, self._document_index(kind, number))
+            for person, resident in known
+            for kind, number in resident.documents
+        ]
 
         async def body(tx: Tx) -> None:
             await tx.many(_INSERT_RESIDENT, rows)
             await tx.many(_INSERT_PHONE, lines)
+            await tx.many(_INSERT_DOCUMENT, papers)
 
         await self._db.write(body)
 
@@ -103,6 +111,17 @@ class PopulationStore:
             (self._vault.index(phone, b"phone_line.phone"), person, self._vault.seal(phone.encode(), context))
             for phone in resident.phones
         ]
+
+    def _document_index(self, kind: str, number: str) -> bytes:
+        """Letters and digits alone count: people write the hyphens or leave them."""
+        written = "".join(letter for letter in number.upper() if letter.isalnum())
+        return self._vault.index(f"{kind} {written}", b"other_document.number")
+
+    async def has_document(self, person: str, kind: str, number: str) -> bool:
+        row = await self._db.one(
+            "SELECT number_index FROM other_document WHERE person = $1 AND kind = $2", person, kind
+        )
+        return row is not None and bytes(row["number_index"]) == self._document_index(kind, number)
 
     async def by_number(self, number: ResidentNumber) -> list[Hit]:
         index = self._vault.index(number.written, b"resident.number")

@@ -83,6 +83,12 @@ class Person(Value, frozen=True, kw_only=True):
     photo: bytes
 
 
+class Compared(Value, frozen=True, kw_only=True):
+    """Whether a number that was read off a document is the one its register knows."""
+
+    matches: bool
+
+
 class Changed(Value, frozen=True, kw_only=True):
     """Whether a change was made, or found made already or overtaken."""
 
@@ -128,6 +134,16 @@ class Resident(Value, frozen=True, kw_only=True):
     photo_seed: str = ""
     """What the portrait is drawn from when it is first asked for."""
     phones: tuple[str, ...] = ()
+    documents: tuple[tuple[str, str], ...] = ()
+    """Kind and number of other documents, as their registers would know them."""
+
+
+class DocumentNumbers(Protocol):
+    """The registers of other documents. A simulator of theirs stands beside the population register."""
+
+    async def document_matches(self, person: str, kind: str, number: str) -> bool:
+        """Whether this number, read off a document of this kind, is the person's."""
+        ...
 
 
 class PopulationRegister(Protocol):

@@ -22,7 +22,7 @@ from ..ui.rate import network
 from .identity import Ask, IdentityCheck, WrongCode
 from .population import Population
 from .telling import Notice, Telling
-from .values import CardState, Changed, PhysicalCard
+from .values import CardState, Changed, Compared, PhysicalCard
 
 FORM_CACHE = {"Cache-Control": "public, max-age=300"}
 READERS: Mapping[str, frozenset[str]] = {
@@ -46,6 +46,12 @@ class Search(msgspec.Struct):
 
 class Which(msgspec.Struct):
     person: str
+
+
+class OtherDocument(msgspec.Struct):
+    person: str
+    kind: str
+    number: str
 
 
 class NewPhoto(msgspec.Struct):
@@ -124,7 +130,13 @@ def _register_doors(population: Population) -> list[BaseRoute]:
         reader = _reader(request, "claims")
         return json_answer(await population.claims((await json_body(request, Which)).person, asked_by=reader))
 
-    found = {"search": search, "get": get, "claims": claims}
+    async def document(request: Request) -> Response:
+        reader = _reader(request, "document")
+        ask = await json_body(request, OtherDocument)
+        matches = await population.document_matches(ask.person, ask.kind, ask.number, asked_by=reader)
+        return json_answer(Compared(matches=matches))
+
+    found = {"search": search, "get": get, "claims": claims, "document": document}
     return [
         *(
             door("POST", f"/registers/persons/{name}", handler, caller=Caller.PEER, answer=Answer.JSON)

@@ -26,7 +26,7 @@ from mapae.issuer.desk_store import Task
 from mapae.issuer.desk_values import Reason
 from mapae.issuer.evidence import Evidence, Need, Purpose, Why, missing, must_suffice, must_suffice_to_offer
 from mapae.issuer.officers import Officer, Officers, Site
-from mapae.issuer.order import Holding, Offer, OfferEvent, Order
+from mapae.issuer.order import Holding, Offer, OfferEvent, Order, What
 from mapae.keys import Signer, Vault
 from mapae.registers.values import ClaimSet, Hit, Hits, Person, PhysicalCard
 from mapae.ui.site import application
@@ -141,6 +141,9 @@ class FakeIssuer:
 
     async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None:
         self.needs[case_id] = missing(Purpose.ISSUE, evidence, self.clock.now(), self.country.face)
+
+    async def tell(self, tx: Tx, case_id: str, what: What, detail: str) -> None:
+        self.events.setdefault(case_id, []).append(OfferEvent(self.clock.now(), what.value, detail))
 
     async def cancel_offer(self, case_id: str) -> None:
         self.happen(case_id, "cancelled")
