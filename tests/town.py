@@ -23,6 +23,7 @@ from mapae.clock import MovableClock, SystemDice
 from mapae.config import Settings
 from mapae.demo import Demo, demo_settings, found
 from mapae.holder import MemoryStore, Person, Wallet
+from mapae.holder.face import Camera
 from mapae.house import House
 from mapae.registers.people import Named
 
@@ -46,10 +47,13 @@ class Town:
     @classmethod
     def open(
         cls, portal: BlockingPortal, data: Path, *, database: str = "", start: datetime = START, country: str = "kr",
-        residents: int = 0, keys: dict[str, str] | None = None,
+        residents: int = 0, keys: dict[str, str] | None = None, face_verifier: str = "dlib",
     ) -> Town:  # fmt: skip
         clock = MovableClock(start)
-        settings = demo_settings(base_url=BASE, data=str(data), database=database, country=country, keys=keys or {})
+        settings = demo_settings(
+            base_url=BASE, data=str(data), database=database, country=country, keys=keys or {},
+            face_verifier=face_verifier,
+        )  # fmt: skip
         house = portal.call(_build, settings, clock)
 
         async def seed() -> int:
@@ -123,6 +127,7 @@ class Citizen:
     town: Town
     named: Named
     phone: int = 0
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
@@ -132,7 +137,9 @@ class Citizen:
 
     def _wallet(self) -> Wallet:
         house = self.town.house
-        return Wallet(house.foundation.http, BASE, store=self.store, clock=self.town.clock, dice=SystemDice())
+        return Wallet(
+            house.foundation.http, BASE, store=self.store, clock=self.town.clock, dice=SystemDice(), camera=self.camera
+        )  # fmt: skip
 
     def new_phone(self) -> Citizen:
         return Citizen(self.town, self.named, self.phone)
@@ -155,6 +162,12 @@ class Citizen:
 
     def receive(self, offer: str) -> Any:
         return self.town.call(self.wallet.receive, offer)
+
+    def resume(self) -> Any:
+        """What was deferred is asked for again, when it may be; the cards there are then."""
+        self.town.clock.advance(seconds=5)
+        self.town.call(self.wallet.resume)
+        return self.wallet.cards
 
     def obtain(self, officer: Officer | None = None) -> Any:
         """The whole counter story: phone, visit, QR, card."""
@@ -237,6 +250,13 @@ class Officer(Visitor):
         self.do("/card", number="yes", photo="yes", undamaged="yes")
         self.compare()
         return self.do("/file")
+
+    def offer_before_the_face(self, citizen: Citizen) -> str:
+        """The card in hand, filed, and the QR: the face comes after it, by phone."""
+        self.open_case(citizen)
+        self.do("/card", number="yes", photo="yes", undamaged="yes")
+        self.do("/file")
+        return self.offer()
 
     def compare(self, why: str = "eyes") -> Page:
         """The face: where the country has face rules, two officers of this office in a machine's place."""

@@ -23,6 +23,7 @@ needs an `attester`. The network is httpx's (`pip install mapae[wallet]`); impor
 from .choose import Match, Option
 from .client import Attester, ProviderAttester
 from .device import DeviceStanding, Person
+from .face import FaceAsked, FaceSaid, FaceStanding
 from .issuance import SignIn
 from .pocket import OwnKeys, StoredKeys
 from .presentation import Asked
@@ -37,6 +38,9 @@ __all__ = [
     "Card",
     "Copy",
     "DeviceStanding",
+    "FaceAsked",
+    "FaceSaid",
+    "FaceStanding",
     "FileStore",
     "Match",
     "MemoryStore",

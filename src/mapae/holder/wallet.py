@@ -21,8 +21,9 @@ from .country import CountryTrust
 from .credentials import Credentials
 from .device import Device, DeviceStanding, Person, ReadCode
 from .dpop import Dpop
+from .face import Camera, FaceCheck, FaceSaid, FaceStanding
 from .issuance import Issuance, SignIn
-from .offer import ByCode, Offer
+from .offer import ByCode, Offer, read_link
 from .pocket import Keys, Pocket
 from .presentation import Asked, Presentation, usable
 from .received import claims_of
@@ -59,6 +60,7 @@ class Wallet:
         also: Trust | None = None,
         attester: Attester | None = None,
         client_id: str = "mapae-holder",
+        camera: Camera | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._base = None if base is None else base.rstrip("/")
@@ -76,6 +78,7 @@ class Wallet:
         credentials = Credentials(self._pocket, self._wire, self._dpop, self._clients, tokens, self._trust)
         self._issuance = Issuance(self._pocket, self._wire, self._clients, tokens, credentials, self._trust)
         self._presentation = Presentation(self._pocket, self._wire, self._trust)
+        self._camera = camera
 
     # --- what there is ---
 
@@ -138,8 +141,39 @@ class Wallet:
         return await self._issuance.read(text)
 
     async def receive(self, offer: str, tx_code: str | None = None) -> list[Card]:
-        """The cards of an offer with a pre-authorized code. Fewer than offered while some are deferred."""
-        return await self._issuance.receive(offer, tx_code)
+        """The cards of an offer with a pre-authorized code. Fewer than offered while some are deferred: `resume` gets
+        them. With a `camera` a face check that is asked for is answered until it passes or another way must be gone."""
+        cards = await self._issuance.receive(offer, tx_code)
+        if self._camera is not None and self.ask_again_at is not None:
+            await self.prove_face(offer, self._camera)
+        return cards
+
+    async def face_standing(self, offer: str) -> FaceStanding:
+        """What an order still waits for, once its offer has been redeemed."""
+        return await (await self._faces()).standing(await self._subject(offer))
+
+    async def prove_face(self, offer: str, camera: Camera) -> FaceSaid | None:
+        """Look into the camera until the issuer has seen enough, or has seen too much. None: nobody asks for a face."""
+        faces, subject = await self._faces(), await self._subject(offer)
+        said = None
+        while (await faces.standing(subject)).by_camera:
+            asked = await faces.challenge(subject)
+            said = await faces.answer(asked, await camera(asked))
+        return said
+
+    async def _faces(self) -> FaceCheck:
+        if self._base is None:
+            raise Refused(Code.BAD_CONFIG, "this wallet belongs to no country")
+        issuer = f"{self._base}/issuer"
+        server = await self._issuance.server(issuer)
+        return FaceCheck(self._wire, issuer, lambda: self._clients.authenticate(server, issuer))
+
+    async def _subject(self, offer: str) -> str:
+        """The name of the order at the face checks' doors: that of its offer."""
+        form, value = read_link(offer)
+        if form != "reference" or not value.startswith(f"{self._base}/issuer/offers/"):
+            raise Refused(Code.UNSUPPORTED, "only an offer of this country's issuer has a face check behind it")
+        return "offer:" + value.rpartition("/")[2]
 
     async def authorize(self, offer: str, redirect_uri: str, *, details: bool = False) -> SignIn:
         """Begin an offer that wants the person to sign in. Open `url` for her; then `redeem` what comes back."""

@@ -95,6 +95,19 @@ class Desk(Proofs):
         await self._looked(officer, person_id, reason)
         await self._issuer.renew(person_id, "record_changed", officer.id)
 
+    async def look_from(self, officer: Officer, case_id: str) -> str:
+        """From a case to the record behind it, for another matter of the same person: a look like that of a search."""
+        case = await self._own(officer, case_id)
+        now, look = self._clock.now(), self._dice.token(16)
+
+        async def body(tx: Tx) -> None:
+            await store.put_look(tx, look, officer.id, case.person, Reason.APPLICATION, int(now.timestamp()))
+            facts = {"office": officer.office, "reason": Reason.APPLICATION.value, "by": "case"}
+            await record(tx, Event(case.person, "record", "found", officer.id, facts), now)
+
+        await self._db.write(body)
+        return look
+
     async def _look(self, officer: Officer, look: str) -> tuple[str, Reason]:
         since = int((self._clock.now() - LOOK_LIFE).timestamp())
         found = await store.look(self._db, look, officer.id, since)

@@ -60,9 +60,11 @@ class Proofs(CaseFile):
     """The evidence of a case."""
 
     async def record_card(self, officer: Officer, case_id: str, *, number: bool, photo: bool, undamaged: bool) -> None:
-        """The officer held the plastic card in hand."""
+        """The officer held the plastic card in hand: before the filing, and again when an hour is over."""
         case = await self._open(officer, case_id)
-        if case.state is not State.OPEN:
+        known = await store.evidence(self._db, case_id)
+        stale = Need.PHYSICAL_CARD in missing(self._purpose(case), known, self._clock.now(), self.country.face)
+        if case.state is not State.OPEN and (self.country.face is None or not stale):
             raise Refused(Code.CONFLICT, "the application is filed: the card was looked at before")
         seen = PhysicalCardSeen(officer.id, self._clock.now(), number, photo, undamaged)
         await self._record(case, [Said(officer, seen, "card_checked", _result(seen.good))])

@@ -90,6 +90,7 @@ def routes(
         get(case, cases.show),
         get(case + "/live", cases.live),
         get(case + "/move", cases.confirm_move),
+        post(case + "/reissue", cases.reissue),
         post(case + "/officers", second.enter),
         post(case + "/officers/demo", second.enter_demo),
         *(post(f"{case}/{name}", cases.act(act)) for name, act in acts.items()),
@@ -311,6 +312,12 @@ class _Cases(Pages):
         news = asked.get("stage") != now or any(event.what in _FACE for event in fresh)
         headers = {"HX-Refresh": "true"} if news else None
         return self._page(request, "desk/live.html", officer, headers=headers, live=live, case=live.case, stage=now)
+
+    async def reissue(self, request: Request) -> Response:
+        """What is in the way is the physical card: on to the application for a new one, for the same person."""
+        officer = await must_be_officer(request, self._officers)
+        await form(request)
+        return see_other(f"/desk/cards/new/{await self._desk.look_from(officer, request.path_params['case'])}")
 
     async def confirm_move(self, request: Request) -> Response:
         officer = await officer_of(request, self._officers)

@@ -30,6 +30,7 @@ READERS: Mapping[str, frozenset[str]] = {
     "get": frozenset({"issuer"}),
     "claims": frozenset({"issuer"}),
     "check": frozenset({"issuer"}),
+    "document": frozenset({"issuer"}),
     "photo": frozenset({"issuer"}),
     "card": frozenset({"issuer"}),
     "card-state": frozenset({"issuer"}),
