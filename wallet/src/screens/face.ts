@@ -162,11 +162,12 @@ class Face extends Screen {
 
   /** The challenge is asked for when the picture is right: it does not live long. */
   private async countdown(leaving: AbortSignal): Promise<Challenge> {
+    this.count = 0;
+    this.turn("countdown");
     const challenge = await this.wallet.proofing.challenge(this.about.subject);
     leaving.throwIfAborted();
     this.challenge = challenge;
     this.left = challenge.triesLeft;
-    this.turn("countdown");
     this.say(this.blinkWords());
     for (this.count = COUNT_FROM; this.count > 0; this.count--) {
       this.requestUpdate();
@@ -278,7 +279,7 @@ class Face extends Screen {
     const words =
       stage === "opening" ? t("face.opening")
       : stage === "framing" ? t(`face.hint.${this.hint}`)
-      : stage === "countdown" ? t("face.in", { n: this.count })
+      : stage === "countdown" ? (this.count > 0 ? t("face.in", { n: this.count }) : t("app.busy"))
       : prompt > 0 ? t("face.now")
       : t("face.look");
     return html`<div class="face-camera" data-testid="face-camera" data-prompt=${prompt} data-asked=${prompt > 0 ? "blink" : "look"}>
@@ -287,7 +288,7 @@ class Face extends Screen {
         <video playsinline muted aria-label=${t("face.video")}></video>
         ${ring(stage)}
         ${prompt > 0 ? html`<span class="face-flash" aria-hidden="true"></span><span class="face-eye" aria-hidden="true">${eye()}</span>` : nothing}
-        ${stage === "countdown" ? html`<span class="face-count" aria-hidden="true">${this.count}</span>` : nothing}
+        ${stage === "countdown" && this.count > 0 ? html`<span class="face-count" aria-hidden="true">${this.count}</span>` : nothing}
       </div>
       <p class="face-words ${prompt > 0 ? "asked" : ""}" data-testid="face-words" data-hint=${stage === "framing" ? this.hint : stage}>${words}</p>
       <p class="fine centre">${this.challenge ? this.blinkWords() : t("face.blinks.about")}</p>
