@@ -104,6 +104,25 @@ def test_times_in_another_way_are_refused(tag, value):
         der.read_time(tag, value)
 
 
+BAD_SIGNATURES = {
+    "a longer number": "3007020200010201AA",
+    "a negative number": "3006020180020101",
+    "nought": "3006020100020101",
+    "three numbers": "3009020101020101020101",
+    "one number": "3003020101",
+    "text": "300604010102010F",
+    "no numbers": "020101",
+    "a number above the order": "30260221" + "00" + "FF" * 32 + "020101",
+}
+
+
+@pytest.mark.parametrize("raw", BAD_SIGNATURES.values(), ids=BAD_SIGNATURES.keys())
+def test_a_signature_in_another_way_is_refused(raw):
+    assert der.read_signature(bytes.fromhex("3006020101020102")) == bytes(31) + b"\1" + bytes(31) + b"\2"
+    with pytest.raises(Refused):
+        der.read_signature(bytes.fromhex(raw))
+
+
 def test_a_certificate_is_taken_in_one_encoding_only():
     """No signature covers a certificate's outside; a flip there changes what the file is and not what it says."""
     _, leaf = certificates()

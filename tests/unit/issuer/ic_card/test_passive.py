@@ -10,6 +10,7 @@ import pytest
 from asn1crypto import cms as asn1
 from asn1crypto.core import Null
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import chips
 from chips import START, State
@@ -244,6 +245,25 @@ def test_a_signer_certified_when_the_authority_was_old_is_refused():
         )
 
 
+def test_a_signer_certified_after_the_authoritys_time_is_refused_though_the_authority_did_it():
+    """By its own certificate the authority's key signed for ten days; the signer is of the twentieth."""
+    short, start = State("short", periods=Periods(authority_signs=10 * DAY)), START + 20 * DAY
+    longer = pki.authority(Subject("CSCA", "State", "KR"), short.authority, chips.PLACES, serial=1, start=START)
+    ds = pki.document_signer(
+        Subject("Late"), short.signer.key, chips.PLACES, by=short.authority, by_der=longer, serial=2, start=start
+    )
+    made = make_sod(hashes(FILES), start + DAY, short.signer.sign, ds)
+    assert check(made, anchors=Anchors([longer], [short.list()]))
+    with refused("dates"):
+        check(made, anchors=short.anchors())
+
+
+def test_an_authority_of_another_name_is_another_authority_even_with_the_same_key():
+    named = pki.authority(Subject("Another", "State", "KR"), STATE.authority, chips.PLACES, serial=1, start=START)
+    with refused("signer"):
+        check(anchors=Anchors([named], [pki.revocation_list(STATE.authority, named, [], number=1, at=START)]))
+
+
 def test_a_revoked_signer_and_a_revoked_authority_are_refused():
     assert check(anchors=STATE.anchors(3, 77))
     for serial in (1, 2):
@@ -276,6 +296,76 @@ def test_an_authority_is_only_one_that_signed_itself():
     for raw in (STATE.ds, STATE.csca[:-1] + bytes([STATE.csca[-1] ^ 1]), STATE.csca[:100], b""):
         with pytest.raises(Refused):
             Anchors([raw], [])
+
+
+def remade(raw: bytes, key: Hand, *left_out: type[x509.ExtensionType], **added: x509.ExtensionType) -> bytes:
+    """This certificate once more by `key`, without some extensions and with others; `critical_..` ones are critical."""
+    old = x509.load_der_x509_certificate(raw)
+    builder = x509.CertificateBuilder(
+        old.issuer, old.subject, old.public_key(), old.serial_number, old.not_valid_before_utc, old.not_valid_after_utc
+    )
+    gone = {kind.oid for kind in left_out} | {value.oid for value in added.values()}
+    for one in old.extensions:
+        if one.oid not in gone:
+            builder = builder.add_extension(one.value, one.critical)
+    for name, value in added.items():
+        builder = builder.add_extension(value, name.startswith("critical_"))
+    return key.certify(builder).public_bytes(Encoding.DER)
+
+
+def usage(**yes: bool) -> x509.KeyUsage:
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: yes.get(name, False) for name in names})
+
+
+class Types(x509.UnrecognizedExtension):
+    """Stands for the list of document types, which the library does not know."""
+
+    oid = pki.DOCUMENT_TYPES
+
+
+TYPES = x509.UnrecognizedExtension(pki.DOCUMENT_TYPES, b"\x30\x03\x02\x01\x00")
+CODE_SIGNING = x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.3")])
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+OTHER_MAKES = {
+    "without a key usage": (x509.KeyUsage,), "without document types": (Types,),
+    "without a state": (x509.SubjectAlternativeName,),
+    "for signing code": {"more": CODE_SIGNING}, "an authority itself": {"critical_ca": x509.BasicConstraints(True, 0)},
+    "for certificates as well": {"critical_use": usage(digital_signature=True, key_cert_sign=True)},
+    "for agreeing on keys": {"critical_use": usage(key_agreement=True)},
+    "with something critical nobody knows": {"critical_new": UNKNOWN}, "with types that are none": {"types": TYPES},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", OTHER_MAKES)
+def test_a_signer_whose_certificate_is_of_another_make_is_refused(how):
+    """Doc 9303-12 7.1.1, table 6; Doc 9303-11 5.1.1, best practice 1."""
+    change = OTHER_MAKES[how]
+    ds = remade(STATE.ds, STATE.authority, *change) if isinstance(change, tuple) else remade(
+        STATE.ds, STATE.authority, **change)  # fmt: skip
+    with refused("signer"):
+        check(make_sod(hashes(FILES), START + DAY, STATE.signer.sign, ds))
+
+
+def test_a_signer_remade_as_it_was_is_taken_and_one_that_never_ends_signing_is_not():
+    same = remade(STATE.ds, STATE.authority)
+    assert check(make_sod(hashes(FILES), START + DAY, STATE.signer.sign, same))
+    endless = remade(STATE.ds, STATE.authority, x509.PrivateKeyUsagePeriod)
+    with refused("dates"):
+        check(make_sod(hashes(FILES), START + DAY, STATE.signer.sign, endless))
+
+
+@pytest.mark.parametrize(
+    "change", [{"critical_use": usage(digital_signature=True)}, {"critical_ca": x509.BasicConstraints(False, None)},
+               {"critical_use": usage(key_cert_sign=True)}, {"critical_new": UNKNOWN}],
+    ids=["signs documents", "no authority", "signs no lists", "something critical"],
+)  # fmt: skip
+def test_an_authority_of_another_make_is_no_anchor(change):
+    with pytest.raises(Refused):
+        Anchors([remade(STATE.csca, STATE.authority, **change)], [])
+    with pytest.raises(Refused, match="has not signed itself"):
+        Anchors([remade(STATE.csca, Hand("thief"))], [])
 
 
 def test_a_signer_for_passports_does_not_sign_cards():
@@ -355,13 +445,16 @@ def test_what_the_card_offered_before_pace_is_what_was_signed():
     infos.must_match(infos.card_access(), FILES[14])
 
 
-@pytest.mark.parametrize("how", ["left out", "another way added", "something unknown added", "cut", "too long"])
+@pytest.mark.parametrize(
+    "how", ["nothing", "left out", "another way added", "something unknown added", "cut", "too long"]
+)
 def test_a_downgrade_outside_is_found_inside(how):
     """EF.CardAccess is read before anything is protected: whoever stands between could have offered a weaker way."""
     ((_, ours),) = tlv.read(tlv.only(infos.card_access(), 0x31))
     weaker = tlv.encode(0x30, ours.replace(b"\x04\x02\x02", b"\x04\x02\x01"))  # 3DES in the place of AES
     unknown = tlv.encode(0x30, tlv.encode(6, b"\x2a\x03") + tlv.encode(2, b"\1"))
     bent = {
+        "nothing": tlv.encode(0x31, b""),
         "left out": tlv.encode(0x31, weaker),
         "another way added": tlv.encode(0x31, weaker + tlv.encode(0x30, ours)),
         "something unknown added": tlv.encode(0x31, tlv.encode(0x30, ours) + unknown),
@@ -371,7 +464,7 @@ def test_a_downgrade_outside_is_found_inside(how):
     with pytest.raises(Refused) as found:
         infos.must_match(bent, FILES[14])
     assert found.value.code is Code.CHIP_REFUSED
-    if how == "left out":
+    if how in ("nothing", "left out"):
         with pytest.raises(Refused, match="does not speak our PACE"):
             infos.read_card_access(bent)
 

@@ -442,6 +442,14 @@ def test_a_command_outside_the_channel_is_refused(command):
         chip.open(command)
 
 
+@pytest.mark.parametrize("cla", [0x80, 0x20, 0x60], ids=hex)
+def test_a_command_of_another_class_is_refused_even_under_the_right_keys(cla):
+    """Doc 9303-11 9.8.4: the class byte is 0C, or 1C in a chain; the MAC covers whichever it is."""
+    terminal, chip = channels()
+    with pytest.raises(Refused, match="not protected"):
+        chip.open(terminal.wrap(Command(cla, 0xB0, 0, 0, b"", 1)))
+
+
 def test_a_status_word_that_is_not_the_protected_one_is_refused():
     terminal, chip = channels()
     chip.open(terminal.wrap(READ))
