@@ -23,8 +23,13 @@ def _code_on(pdf: bytes) -> Any:
     page = PdfFileReader(io.BytesIO(pdf)).root["/Pages"]["/Kids"][0]
     words = page["/Contents"].data.decode("latin-1").split()
     rectangles = [tuple(map(float, words[at - 4 : at])) for at, word in enumerate(words) if word == "re"]
-    unit = min(width for _, _, width, _ in rectangles)
-    modules = [(x, y) for x, y, width, height in rectangles if abs(width - unit) < 0.01 and abs(height - unit) < 0.01]
+    unit = min(height for _, _, _, height in rectangles)
+    modules = [
+        (x + step * unit, y)
+        for x, y, width, height in rectangles
+        if abs(height - unit) < 0.01 and width < 100 * unit
+        for step in range(round(width / unit))
+    ]
     left, top = min(x for x, _ in modules), max(y for _, y in modules)
     side = max(round((x - left) / unit) for x, _ in modules) + 1
     picture = numpy.full((side + 8, side + 8), 255, dtype=numpy.uint8)

@@ -51,13 +51,14 @@ from .ui.pages import page
 BEGUN = "begun"
 MARK = "demo-country"  # holds the day the country was made
 RESIDENTS = 1500  # besides the named people; `mapae demo people --count` adds more
-SURFACES = ("wallet", "desk", "checker", "portal", "inbox", "log")
+SURFACES = ("wallet", "desk", "checker", "portal", "inbox", "simulators", "log")
 PATHS = {
     "wallet": "/wallet/",
     "desk": "/desk/",
     "checker": "/checker/",
     "portal": "/portal/",
     "inbox": "/carrier/inbox",
+    "simulators": "/simulators/",
     "log": "/trust/log/",
 }
 Progress = Callable[[int], None]
@@ -311,7 +312,9 @@ class Demo:
         return {
             "country": {"code": country.code, "name": msgspec.to_builtins(country.name)},
             "base_url": base,
-            "surfaces": {name: base + PATHS[name] for name in SURFACES},
+            "surfaces": {
+                name: base + PATHS[name] for name in SURFACES if name != "simulators" or country.chip is not None
+            },
             "roles": {
                 "issuer": {
                     "credential_issuer": f"{base}/issuer",

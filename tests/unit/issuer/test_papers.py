@@ -317,6 +317,14 @@ async def test_the_page_of_an_expired_paper_is_erased(counter: Counter) -> None:
     assert await counter.papers.prune() == 1
 
 
+async def test_an_application_whose_paper_has_expired_gets_another(counter: Counter) -> None:
+    first = await code_of(counter)
+    counter.hall.clock.advance(days=40)
+    second = await code_of(counter)
+    assert first != second and (await counter.refusal(first)) == ("dates", Code.EXPIRED)
+    await counter.check(second)
+
+
 async def test_nobody_gets_a_paper_for_the_dead(counter: Counter) -> None:
     counter.hall.register.gone["jisoo"] = date(2026, 2, 1)
     with pytest.raises(Refused) as refused:

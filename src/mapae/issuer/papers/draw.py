@@ -6,8 +6,10 @@ nothing. Refuses: a code that does not fit version 25 of a QR code at level M, w
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import groupby
 from typing import Final
 
 import segno
@@ -127,9 +129,9 @@ def _code(page: Canvas, face: Face, code: segno.QRCode, languages: tuple[Languag
     page.setFillColor(HexColor("#000000"))
     path = page.beginPath()
     for down, row in enumerate(code.matrix):
-        for across, dark in enumerate(row):
-            if dark:
-                path.rect(left + (across + border) * unit, bottom + side - (down + 1 + border) * unit, unit, unit)
+        top = bottom + side - (down + 1 + border) * unit
+        for across, length in _runs(row):
+            path.rect(left + (across + border) * unit, top, length * unit, unit)
     page.drawPath(path, stroke=0, fill=1)
     page.setFillColor(_INK)
     _lines(page, _MARGIN + side + 8 * mm, bottom + side - 8 * mm, _WIDTH - 2 * _MARGIN - side - 8 * mm, [
@@ -137,6 +139,16 @@ def _code(page: Canvas, face: Face, code: segno.QRCode, languages: tuple[Languag
         for language in languages
         for key in ("scan", "compare", "ends")
     ])  # fmt: skip
+
+
+def _runs(row: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Where dark modules stand side by side, and how many."""
+    at = 0
+    for dark, group in groupby(row, bool):
+        length = len(list(group))
+        if dark:
+            yield at, length
+        at += length
 
 
 def _lines(page: Canvas, left: float, at: float, width: float, texts: list[tuple[str, int]]) -> None:

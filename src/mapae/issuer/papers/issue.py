@@ -129,7 +129,7 @@ class Papers:
 
     async def _page(self, application: str) -> Page | None:
         row = await store.live(self._db, application)
-        if row is None or row.page is None:
+        if row is None or row.page is None or row.until <= _seconds(self._clock.now()):
             return None
         pdf = self._vault.open(row.page, _place(row.id))
         return Page(row.person, row.office, row.number, row.until, pdf)
