@@ -103,20 +103,33 @@ class Browser:
         form = page.form(action_ends)
         return await self._follow(form.method.upper(), form.action, {**form.fields, **fields})
 
-    async def _follow(self, method: str, path: str, fields: dict[str, str] | None) -> Page:
+    async def upload(self, page: Page, action_ends: str, files: dict[str, bytes], **fields: str) -> Page:
+        """The same for a form that carries files."""
+        form = page.form(action_ends)
+        sent = {name: value for name, value in {**form.fields, **fields}.items() if name not in files}
+        return await self._follow("POST", form.action, sent, files)
+
+    async def _follow(
+        self, method: str, path: str, fields: dict[str, str] | None, files: dict[str, bytes] | None = None
+    ) -> Page:
         for _ in range(5):
-            answer = await self._send(method, path, fields)
+            answer = await self._send(method, path, fields, files)
+            files = None
             if answer.status_code not in (302, 303):
                 return Page(answer)
             method, path, fields = "GET", answer.headers["location"], None
         raise AssertionError("too many redirects")
 
-    async def _send(self, method: str, path: str, fields: dict[str, str] | None) -> httpx.Response:
+    async def _send(
+        self, method: str, path: str, fields: dict[str, str] | None, files: dict[str, bytes] | None = None
+    ) -> httpx.Response:
         url = path if path.startswith("http") else self._base + path
         headers = {"Accept": "text/html", "Accept-Language": self._language, "Origin": self._base}
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         extra: dict[str, Any] = {"data": fields} if method == "POST" else {"params": fields}
+        if files:
+            extra["files"] = {name: ("photo.jpg", raw, "image/jpeg") for name, raw in files.items()}
         answer = await self._http.request(method, url, headers=headers, **extra)
         for header in answer.headers.get_list("set-cookie"):
             pair, *rest = header.split(";")

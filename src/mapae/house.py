@@ -35,6 +35,9 @@ from .db import Db, connect, migrate
 from .errors import Code, Refused, where
 from .formats.jose import PublicKey
 from .issuer.authorize import Authorize
+from .issuer.cards.authority import ChipAuthority
+from .issuer.cards.desk_web import CardOffice
+from .issuer.cards.register import IssuedCards
 from .issuer.desk import Desk
 from .issuer.epochs import Epochs
 from .issuer.face.checks import FaceChecks
@@ -194,6 +197,9 @@ class House:
     photo_judge: PhotoJudge | None = None
     portal: Portal
     papers: Papers
+    cards: CardOffice
+    chips: ChipAuthority
+    issued_cards: IssuedCards
     simulators: Simulators
     authorize: Authorize
     epochs: Epochs

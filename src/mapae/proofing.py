@@ -7,21 +7,40 @@ a face verifier that is not there; a service without an address and without a si
 
 from __future__ import annotations
 
+from typing import Any
+
 from .config import service_key
 from .house import Foundation, House, Role, Round
+from .issuer.authenticator_client import DemoAuthenticator
+from .issuer.cards import chip_pki
+from .issuer.cards import desk_web as card_desk
+from .issuer.cards import portal_web as card_portal
+from .issuer.cards.applications import Applications
+from .issuer.cards.authority import Called, ChipAuthority
 from .issuer.cards.calls import Outside
+from .issuer.cards.desk_web import CardOffice
+from .issuer.cards.factory_client import FactoryClient
+from .issuer.cards.fingerprint_client import FingerprintClient
+from .issuer.cards.handing import HandOver
+from .issuer.cards.making import Making
+from .issuer.cards.payment_client import PaymentClient
+from .issuer.cards.post_client import PostClient
+from .issuer.cards.register import IssuedCards
+from .issuer.cards.trail import PAPER, REGISTER
 from .issuer.face.checks import FaceChecks
 from .issuer.face.plug import faces_of
 from .issuer.face.web import routes as face_routes
 from .issuer.papers.issue import Papers
 from .issuer.papers.web import routes as paper_routes
 from .issuer.status import Seal
-from .registers.values import PopulationRegister
+from .outbox import Handler
+from .registers.values import CardRegister, PopulationRegister
 from .simulators.factory import SimulatedFactory
 from .simulators.faults import Service
 from .simulators.fingerprint import SimulatedReader
 from .simulators.pages import pages
 from .simulators.payment import SimulatedPayments
+from .simulators.pin_pad import PinPad
 from .simulators.post import SimulatedPost
 from .simulators.press import ChipPress
 from .simulators.web import Simulators
@@ -55,7 +74,8 @@ async def simulators(house: House) -> None:
         SimulatedReader(service("fingerprint")),
         f.settings.base_url,
     )  # fmt: skip
-    doors = [*simulator_routes(house.simulators), *pages(house.simulators)]
+    pad = PinPad(house.simulators.factory, f.dice, chip.pin_digits)
+    doors = [*simulator_routes(house.simulators), *pages(house.simulators), *pad.doors()]
     await house.add("simulators", Role(doors, rounds=[(60, house.simulators.factory.turn)]))
 
 
@@ -86,3 +106,37 @@ async def faces(house: House, register: PopulationRegister) -> tuple[list[Door],
     checks.own("offer", house.issuer.face_of)
     checks.hear("case", house.desk.face_answered)
     return face_routes(checks, house.issuer.grants, db, f.settings.base_url), [(300, checks.prune)]
+
+
+async def cards(
+    house: House, register: CardRegister, demo: DemoAuthenticator | None
+) -> tuple[list[Door], dict[str, Handler], list[Round]]:
+    """The life of physical cards, where the country has them with a chip: `house.cards`, `house.chips` and
+    `house.issued_cards`; their doors, promises and rounds, for the issuer's role."""
+    f, chip = house.foundation, house.country.chip
+    if chip is None:
+        return [], {}, []
+    db, vault = await f.database("issuer"), f.keys("issuer").vault("file:cards")
+    called = Called(house.country.name.en, house.country.code, chip.state, f.settings.base_url)
+    house.chips = ChipAuthority(db, f.clock, f.dice, lambda name: f.signer("issuer", name), called)
+    house.issued_cards = IssuedCards(db)
+    payment = PaymentClient(outside(f, "payment"))
+    applications = Applications(db, f.clock, f.dice, vault, house.country, register, payment, house.photo_judge)
+    making = Making(
+        db, f.clock, f.dice, house.country, register, applications, payment=payment, sealing=house.chips,
+        factory=FactoryClient(outside(f, "factory")), post=PostClient(outside(f, "post")),
+    )  # fmt: skip
+    reader = FingerprintClient(outside(f, "fingerprint"))
+    handing = HandOver(db, f.clock, house.country, register, applications, reader)
+    office = house.cards = CardOffice(applications, making, handing, getattr(house, "papers", None))
+
+    async def end_paper(message: dict[str, Any]) -> None:
+        if office.papers is not None:
+            await office.papers.end(str(message["card"]), str(message["reason"]), str(message["actor"]))
+
+    doors = [
+        *card_desk.routes(house.desk, house.officers, office, demo),
+        *card_portal.routes(house.portal, office),
+        *chip_pki.routes(house.chips),
+    ]
+    return doors, {REGISTER: applications.tell, PAPER: end_paper}, [(5, making.tick)]

@@ -38,8 +38,8 @@ _EARLIER: Final = timedelta(hours=1)  # clocks differ
 
 
 @dataclass(frozen=True, slots=True)
-class Country:
-    """How the certificates call it. `state` has the three letters of the MRZ, `code` the two of X.509."""
+class Called:
+    """How the certificates call the country. `state` has the three letters of the MRZ, `code` the two of X.509."""
 
     name: str
     code: str
@@ -51,7 +51,7 @@ class ChipAuthority:
     """Signs chips, and says whose signatures count. Implements `Sealing`."""
 
     def __init__(
-        self, db: Db, clock: Clock, dice: Dice, keys: Callable[[str], Signer], country: Country,
+        self, db: Db, clock: Clock, dice: Dice, keys: Callable[[str], Signer], country: Called,
         periods: Periods = PERIODS,
     ) -> None:  # fmt: skip
         self._db, self._clock, self._dice, self._keys = db, clock, dice, keys

@@ -54,6 +54,7 @@ class Bridging(Protocol):
     """Temporary certificates: `mapae.issuer.papers.issue.Papers` has them."""
 
     async def issue(self, application: str, person: str, office: str, actor: str) -> Any: ...
+    async def end(self, application: str, reason: str, actor: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

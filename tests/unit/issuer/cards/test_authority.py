@@ -12,7 +12,7 @@ import pytest
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
 from mapae.errors import Code, Refused
-from mapae.issuer.cards.authority import ChipAuthority, Country
+from mapae.issuer.cards.authority import Called, ChipAuthority
 from mapae.issuer.cards.partners import CardData
 from mapae.issuer.cards.sealing import LARGEST_PORTRAIT, portrait
 from mapae.issuer.ic_card import infos, passive
@@ -39,7 +39,7 @@ class World:
         self.authority = self.anew()
 
     def anew(self) -> ChipAuthority:
-        country = Country("Republic of Korea", "KR", "KOR", "https://mapae.test")
+        country = Called("Republic of Korea", "KR", "KOR", "https://mapae.test")
         return ChipAuthority(self.db, self.clock, SeededDice(3), self.key, country)
 
     def key(self, name: str) -> Signer:
