@@ -41,7 +41,9 @@ def issued(town: Town, application: str = "application-1") -> Paper:
     return town.call(town.house.papers.issue, application, person, office, "officer-1")
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "Genuine and good"), ("ko", "진짜이고 유효합니다")])
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "Genuine and good"), ("ko", "진짜이고 유효합니다")], ids=["en", "ko"]
+)
 def test_a_paper_is_green_with_name_and_birth_date_until_the_card_is_handed_over(
     town: Town, language: str, words: str
 ) -> None:

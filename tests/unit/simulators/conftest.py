@@ -23,7 +23,7 @@ from mapae.issuer.cards.partners import CardData
 from mapae.issuer.cards.payment_client import PaymentClient
 from mapae.issuer.cards.post_client import PostClient
 from mapae.simulators import factory as factories
-from mapae.simulators.factory import Letter, Prepared, SimulatedFactory
+from mapae.simulators.factory import Letter, Prepared, Press, SimulatedFactory
 from mapae.simulators.faults import Service
 from mapae.simulators.fingerprint import SimulatedReader
 from mapae.simulators.pages import pages
@@ -58,6 +58,18 @@ class PaperPress:
         path.write_bytes(msgspec.json.encode([blank, sod, letter]))
 
 
+class Cut(BaseException):
+    """The power."""
+
+
+class CutPress(PaperPress):
+    """Loses power once the chip's file is written."""
+
+    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path) -> None:
+        super().finish(blank, sod, letter, path)
+        raise Cut
+
+
 def sod_over(hashes: dict[int, bytes]) -> bytes:
     return b"SOD" + b"".join(hashes[group] for group in sorted(hashes))
 
@@ -85,12 +97,12 @@ class Outskirts:
     async def after(self, **parts: float) -> None:
         self.clock.advance(**parts)
 
-    def killed(self) -> Outskirts:
+    def killed(self, press: Press | None = None) -> Outskirts:
         """The services started again on the same database and folder."""
-        return opened(self.db, self.clock, self.folder)
+        return opened(self.db, self.clock, self.folder, press)
 
 
-def opened(db: Db, clock: MovableClock, folder: Path) -> Outskirts:
+def opened(db: Db, clock: MovableClock, folder: Path, press: Press | None = None) -> Outskirts:
     dice = SeededDice("outskirts")
 
     def service(name: str) -> Service:
@@ -98,7 +110,7 @@ def opened(db: Db, clock: MovableClock, folder: Path) -> Outskirts:
 
     these = Simulators(
         SimulatedFactory(
-            db=db, clock=clock, dice=dice, service=service("factory"), press=PaperPress(), folder=folder,
+            db=db, clock=clock, dice=dice, service=service("factory"), press=press or PaperPress(), folder=folder,
             production_days=(14, 21), pin_digits=4,
         ),
         SimulatedPost(db, clock, service("post")),

@@ -9,6 +9,9 @@ from mapae.issuer.cards.partners import Parcel, Transit
 
 from .conftest import Outskirts
 
+# Races are run on both engines with the payments; here it is about the post.
+pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)
+
 
 def letter(reference: str = "card M12345678", *, personal: bool = True) -> Parcel:
     return Parcel(reference, "홍길동", "세종특별자치시 도움6로 11", personal, (2, 4))

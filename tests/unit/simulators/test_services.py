@@ -9,6 +9,8 @@ from mapae.issuer.cards.partners import Fingerprint
 
 from .conftest import KEY, Outskirts
 
+# Races are run on both engines with the payments.
+pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)
 SERVICES = ("factory", "post", "payment", "fingerprint")
 
 
