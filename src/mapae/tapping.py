@@ -195,7 +195,11 @@ class _Kind(msgspec.Struct, frozen=True):
 
 async def hear(wire: Wire, type_: type[T], kind: str | None) -> T:
     """The next message, which must be of this kind (None: any); the issuer's refusal arrives as the same Refused."""
-    raw = await wire.hear()
+    return read(await wire.hear(), type_, kind)
+
+
+def read(raw: bytes, type_: type[T], kind: str | None) -> T:
+    """One message of the issuer's. Raises Refused: its own, or ours for what is none."""
     if len(raw) > LONGEST:
         raise Refused(Code.TOO_LARGE, "the issuer says more than the protocol allows", step="line")
     value = decode_json_value(raw, limit=len(raw))

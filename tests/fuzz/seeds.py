@@ -437,6 +437,16 @@ SEEDS: dict[str, Seeds] = {
     "chip_dg2": lambda: [CHIP_FILES[2], CHIP_FILES[2][:-1]],
     "chip_dg11": lambda: [CHIP_FILES[11], CHIP_FILES[11][:-1]],
     "chip_dg14": lambda: [CHIP_FILES[14], CHIP_FILES[14][:-1]],
+    "tap_link": lambda: [
+        b"https://id.example.org/tap#" + b"Ab-_" * 8, b"http://localhost:8080/tap#" + b"x" * 32,
+        b"http://id.example.org/tap#" + b"x" * 32, b"https://id.example.org/tap"],
+    "helper_message": lambda: _json(
+        {"type": "hello", "version": 1, "secret": "x" * 32}, {"type": "stopped", "code": "chip_blocked"},
+        {"type": "card", "card_access": "MQA", "sod": "dwA", "dg14": "bgA"}, {"type": "authenticated"},
+        {"type": "answer", "n": 1, "apdu": "kAA"}, {"type": "answer", "n": 1, "apdu": "kAA", "more": 1}),
+    "issuer_message": lambda: _json(
+        {"type": "ready", "code": "1234", "expires_in": 600, "for": {"ko": "a", "en": "b", "new_phone": True}},
+        {"type": "refused", "code": "chip_used", "step": "use"}, {"type": "done"}, {"type": "ready"}),
     "base45_text": lambda: [b"QED8WEX0", b"BB8", b"%69 VD92EX0", b"GGW", b"ab"],
     "paper_text": lambda: [*(one.encode().encode() for one in _papers()), b"MAPAE-PAPER:BB8"],
     "paper_inside": lambda: [*(cbor.dumps(one.sealed.encode()) for one in _papers()), cbor.dumps([])],

@@ -19,6 +19,7 @@ import msgspec
 import chips
 import taps
 from hands import Hand
+from mapae import tapping
 from mapae.errors import Code, Refused
 from mapae.formats import (
     base45,
@@ -47,6 +48,7 @@ from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 from mapae.issuer.ic_card.sod import Sod
+from mapae.issuer.tap import remote
 from mapae.trust import entries, epoch, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
@@ -60,6 +62,7 @@ from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead
 from mapae.trust.witness import Asked
 from mapae.ui import multipart
+from mapae.ui.line import read_message
 from mapae.verifier import fit, oid4vp
 
 Target = Callable[[bytes], None]
@@ -786,6 +789,39 @@ def terminal_conversation(data: bytes) -> None:
         same(tlv.join(tlv.read(end.value)), end.value)
         return
     raise Refused(Code.UNAVAILABLE, "the card is gone")
+
+
+# --- the line between a card helper and the issuer --------------------------------------------------------------------
+
+
+@target
+def tap_link(data: bytes) -> None:
+    """What a scanner reads off a wallet's screen."""
+    link = tapping.Link.parse(text(data))
+    same(f"{link.base}/tap#{link.secret}", text(data).strip())
+
+
+@target
+def helper_message(data: bytes) -> None:
+    """Whatever a stranger says on the line: of the one type that may come next, or nothing."""
+    heard = 0
+    for kind in (remote.Hello, remote.Shown, remote.Authenticated, remote.Answer):
+        try:
+            said = read_message(data, kind)
+        except Refused as refused:
+            last = refused
+            continue
+        same(read_message(msgspec.json.encode(said), kind), said)
+        heard += 1
+    if not heard:
+        raise last
+
+
+@target
+def issuer_message(data: bytes) -> None:
+    """And whatever an issuer that is none says to a helper."""
+    said = tapping.read(data, tapping.Ready, "ready")
+    assert isinstance(said.asks.new_phone, bool)
 
 
 # --- paper, and services outside --------------------------------------------------------------------------------------
