@@ -21,6 +21,8 @@ from mapae.clock import SystemDice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u
+from mapae.issuer.evidence import Need
+from mapae.issuer.face.checks import CameTo, Standing, Subject
 from mapae.issuer.ic_card import infos, lds
 from mapae.issuer.ic_card.ec import Pair
 from mapae.issuer.ic_card.memory import RamMemory
@@ -31,7 +33,6 @@ from mapae.issuer.tap.chip import ChipProver
 from mapae.issuer.tap.notices import Notices
 from mapae.issuer.tap.remote import Remote
 from mapae.issuer.tap.sessions import Read, Taps
-from mapae.issuer.tap.values import FaceStanding
 from mapae.issuer.web import routes
 from mapae.keys import Vault
 from mapae.rules import ChipRules
@@ -78,11 +79,15 @@ class Faces:
     """Face checks as they turn out."""
 
     def __init__(self) -> None:
-        self.standing = FaceStanding(None, spent=False)
+        self.came = CameTo(None, spent=False)
+        self.standing = Standing((Need.FACE,), by_face=True, tries_left=5, model=None)
         self.asked: list[str] = []
 
-    async def came_to(self, subject: str) -> FaceStanding:
+    async def came_to(self, subject: str) -> CameTo:
         self.asked.append(subject)
+        return self.came
+
+    async def standing_of(self, subject: Subject) -> Standing:
         return self.standing
 
 

@@ -33,6 +33,7 @@ from .desk_values import (
     Possible,
     Reason,
     Screen,
+    Telling,
 )
 from .eligibility import Eligible, Facts, Ineligible, PhoneState, eligibility, must_be_eligible
 from .evidence import Purpose, missing, must_suffice, must_suffice_to_offer, to_file
@@ -49,6 +50,8 @@ _DONE: Final = (What.ISSUED, What.ACCEPTED)
 
 class Desk(Proofs):
     """Everything an officer does. Pages only ask it and show what it says."""
+
+    telling: Telling | None = None
 
     # --- finding a person ------------------------------------------------------------------------------------------
 
@@ -308,7 +311,17 @@ class Desk(Proofs):
         if device not in {waiting.device for waiting in (await self._phone(case.person)).waiting}:
             raise Refused(Code.CONFLICT, "that phone no longer waits: look at the case again")
         message = {"person": case.person, "device_id": device, "actor": officer.id}
-        await self._peers.call("wallet_provider", "/wallet-provider/peer/move", message | ({"old": old} if old else {}))
+        message |= {"old": old} if old else {}
+        notice = f"moved.{case.id}.{device}"
+        # Promised before it is done: a power cut in between must not leave the old phone's owner untold.
+        if self.telling is not None:
+            await self.telling.moving(notice, case.person)
+        try:
+            await self._peers.call("wallet_provider", "/wallet-provider/peer/move", message)
+        except Refused as refused:
+            if self.telling is not None and refused.code is not Code.UNAVAILABLE:
+                await self.telling.stayed(notice)
+            raise
         # The old phone's cards go with it, now and not when its end is next polled.
         if old:
             await self._issuer.end(case.person, "moved", officer.id)

@@ -24,7 +24,7 @@ from .order import Holding, Offer, OfferEvent, Order, What
 
 __all__ = [
     "Calling", "CaseLine", "CaseView", "Found", "FoundPerson", "Issuing", "Live", "PersonView", "Phone", "Possible",
-    "Reason", "Screen", "Task", "WaitingPhone",
+    "Reason", "Screen", "Task", "Telling", "WaitingPhone",
 ]  # fmt: skip
 
 
@@ -57,6 +57,13 @@ class Issuing(Protocol):
     async def release(self, person: str, actor: str, evidence: tuple[Evidence, ...]) -> int: ...
     async def end(self, person: str, reason: str, actor: str) -> int: ...
     async def renew(self, person: str, reason: str, actor: str) -> int: ...
+
+
+class Telling(Protocol):
+    """Who tells a person that the phone is being moved: `mapae.issuer.tap.notices.Notices` does."""
+
+    async def moving(self, id: str, person: str) -> None: ...
+    async def stayed(self, id: str) -> None: ...
 
 
 class Calling(Protocol):

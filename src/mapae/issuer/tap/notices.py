@@ -52,6 +52,15 @@ class Notices:
         payload = {"id": id, "person": person, "kind": kind.value, "language": language}
         await outbox.promise(tx, TELL, id, payload, now)
 
+    async def moving(self, id: str, person: str) -> None:
+        """An officer is about to move the person's phone: told whatever happens next, in every language."""
+        now = self._clock.now()
+        await self._db.write(lambda tx: self.promise(tx, id, person, Kind.COUNTER, "", now))
+
+    async def stayed(self, id: str) -> None:
+        """It was not moved after all."""
+        await self._db.write(lambda tx: outbox.withdraw(tx, TELL, id))
+
     def promises(self) -> dict[str, outbox.Handler]:
         return {TELL: self._tell, LOCK: self._do_lock}
 

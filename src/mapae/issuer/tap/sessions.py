@@ -23,7 +23,8 @@ from mapae.errors import Code, Refused, step
 from mapae.issuer import store as issued
 from mapae.issuer.authorization import Client, Knock, Standing, digest
 from mapae.issuer.eligibility import Facts, eligibility, must_be_eligible
-from mapae.issuer.evidence import ChipProven, Evidence
+from mapae.issuer.evidence import ChipProven, Evidence, Need
+from mapae.issuer.face.checks import Subject
 from mapae.issuer.grants import Asking, spend_all
 from mapae.issuer.issue import Issuer
 from mapae.issuer.oid4vci import offer_uri
@@ -97,6 +98,8 @@ class Taps:
             0, b"", 0, "", "",
         )  # fmt: skip
 
+        await self._face_must_be_possible(new)
+
         async def body(tx: Tx) -> None:
             await spend_all(tx, client.spends, Code.INVALID_CLIENT)
             await tx.serial(f"person:{person}")
@@ -153,12 +156,28 @@ class Taps:
             raise Refused(Code.DEVICE_SUSPENDED, "this phone is locked or ended")
         return client, standing
 
-    async def person_of(self, id: str, client_jkt: str) -> str:
+    async def face_of(self, id: str, client_jkt: str) -> Subject:
         """Whose face a session waits for. Raises Refused(NOT_FOUND) for anybody but its wallet."""
         session = await store.get(self._db, id)
-        if session is None or session.client_jkt != client_jkt or session.state is not State.FACE:
-            raise Refused(Code.NOT_FOUND, "no session of this wallet waits for a face")
-        return session.person
+        if session is None or session.client_jkt != client_jkt:
+            raise Refused(Code.NOT_FOUND, "this wallet has no such session")
+        session = await self._noticed(session)
+        return _face(session, (Need.FACE,) if session.state is State.FACE else ())
+
+    async def _face_must_be_possible(self, session: Session) -> None:
+        """Said before a card is touched: at home there are no officers for whom the machine cannot read."""
+        if not await self._wants_face(session):
+            return
+        if self._faces is None:
+            raise Refused(Code.FACE_UNAVAILABLE, "no face check answers here: come to a counter", step="face")
+        standing = await self._faces.standing_of(_face(session, (Need.FACE,)))
+        if standing.by_face:
+            return
+        if standing.unread == Code.RECORD_PHOTO_TOO_OLD.value:
+            raise Refused(Code.RECORD_PHOTO_TOO_OLD, "the photo on record is too old to compare a face with")
+        if not standing.tries_left:
+            raise Refused(Code.FACE_SPENT, "too many face checks failed today: come to a counter", step="face")
+        raise Refused(Code.FACE_UNAVAILABLE, "the machine cannot compare this face: come to a counter", step="face")
 
     async def _shown(self, session: Session) -> dict[str, Any]:
         said: dict[str, Any] = {"state": outward(session.state), "code": session.code, "needs": []}
@@ -179,7 +198,7 @@ class Taps:
             return await self._again(session)
         if session.state is State.FACE and self._faces is not None:
             came = await self._faces.came_to(session.subject)
-            if came.passed is not None:
+            if came.passed is not None and came.passed.at.timestamp() >= session.proven:
                 await self._db.write(lambda tx: store.move(tx, session.id, State.FACE, State.CONFIRM, at))
             elif came.spent:
                 await self.fail(session, Code.FACE_SPENT, "face")
@@ -242,8 +261,6 @@ class Taps:
         if card.number != read.number:
             raise Refused(Code.CHIP_REFUSED, "the chip names another card", step="number")
         after = State.FACE if await self._wants_face(session) else State.CONFIRM
-        if after is State.FACE and self._faces is None:
-            raise Refused(Code.FACE_UNAVAILABLE, "no face check answers here: come to a counter", step="face")
         now = self._clock.now()
 
         async def body(tx: Tx) -> bool:
@@ -459,6 +476,10 @@ class Taps:
             await self._finish(session)
         await self._db.write(lambda tx: store.forget(tx, at - self._hours() - 86400, at))
         return len(late) + len(left)
+
+
+def _face(session: Session, needs: tuple[Need, ...]) -> Subject:
+    return Subject(session.subject, session.person, session.kind, needs)
 
 
 class _Used(Exception):

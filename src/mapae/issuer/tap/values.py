@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from mapae.errors import Code
-from mapae.issuer.evidence import Evidence
+from mapae.issuer.face.checks import CameTo, Standing, Subject
 
 CASE: Final = "tap-"  # what an order's case id begins with when no officer opened it
 ACTIVE: Final = "active"
@@ -68,8 +68,8 @@ class Session:
 
     @property
     def subject(self) -> str:
-        """How the face checks know it."""
-        return "tap:" + self.id
+        """How the face checks know it: by person and day, so that a new session brings no new tries."""
+        return f"tap:{self.person}.{self.opened // 86400}"
 
     def deadline(self) -> int:
         return min(self.expires, self.tap_until) if self.state is State.CARD else self.expires
@@ -98,18 +98,12 @@ class CardRegister(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FaceStanding:
-    """What the face checks of a subject have come to. `spent`: nobody may try again."""
-
-    passed: Evidence | None
-    spent: bool
-
-
 class Faces(Protocol):
-    """What a tap needs of the face checks."""
+    """What a tap needs of the face checks: `mapae.issuer.face.checks.FaceChecks` has it."""
 
-    async def came_to(self, subject: str) -> FaceStanding: ...
+    async def came_to(self, subject: str) -> CameTo: ...
+
+    async def standing_of(self, subject: Subject) -> Standing: ...
 
 
 def not_active(card: IssuedCard, today: date) -> bool:

@@ -11,6 +11,8 @@ from issuing import BASE, Phone, live_batches, must_be_whole
 from mapae.audit import events_about
 from mapae.db import Db
 from mapae.errors import Refused
+from mapae.issuer.evidence import FaceMatched, Need
+from mapae.issuer.face.checks import CameTo, Standing
 from tapped import SOD, Issued, TapHall, TapPhone, Told, sha
 
 Migrated = Callable[[str], Awaitable[Db]]
@@ -97,26 +99,65 @@ async def test_a_lost_phone_is_replaced_by_a_tap(hall: TapHall) -> None:
 
 
 async def test_the_face_comes_between_where_the_pack_asks_for_it(migrated: Migrated) -> None:
+    """The face check is the session's wallet's alone, and one from before the tap does not count."""
     hall = TapHall(await migrated("issuer"), face=True)
     phone = TapPhone(hall)
+    hall.faces.came = CameTo(matched(hall), spent=False)
+    hall.clock.advance(seconds=1)
     await tapped(hall, phone)
     assert (await phone.state())["needs"] == ["face"]
-    refused = await phone.confirm()
-    assert refused.status_code == 409
-    client = phone.client.kid
-    assert await hall.taps.person_of(phone.session, client) == "jisoo"
+    assert (await phone.confirm()).status_code == 409
+    subject = await hall.taps.face_of(phone.session, phone.client.kid)
+    assert (subject.person, subject.needs) == ("jisoo", (Need.FACE,))
     with pytest.raises(Refused):
-        await hall.taps.person_of(phone.session, "another wallet")
+        await hall.taps.face_of(phone.session, "another wallet")
+    hall.faces.came = CameTo(matched(hall), spent=False)
+    assert (await phone.state())["state"] == "confirm"
+    assert (await hall.taps.face_of(phone.session, phone.client.kid)).needs == ()
+    await fetched(phone)
+    offered = await hall.db.all("SELECT facts FROM audit_event WHERE action = 'offered'")
+    assert "chip_proven+face_matched" in offered[-1]["facts"]
 
 
 async def test_five_failed_faces_end_it(migrated: Migrated) -> None:
-    from mapae.issuer.tap.values import FaceStanding
-
     hall = TapHall(await migrated("issuer"), face=True)
     phone = TapPhone(hall)
     await tapped(hall, phone)
-    hall.faces.standing = FaceStanding(None, spent=True)
+    hall.faces.came = CameTo(None, spent=True)
     assert await failed(phone) == ("face_spent", "face")
+
+
+async def test_a_new_session_brings_no_new_tries_at_the_camera(migrated: Migrated) -> None:
+    """The tries are counted by person and day, whatever sessions there were."""
+    hall = TapHall(await migrated("issuer"), face=True)
+    phone = TapPhone(hall)
+    await tapped(hall, phone)
+    first = (await hall.taps.face_of(phone.session, phone.client.kid)).id
+    await tapped(hall, phone)
+    assert (await hall.taps.face_of(phone.session, phone.client.kid)).id == first
+
+
+@pytest.mark.parametrize(
+    ("standing", "code"),
+    [
+        (Standing((Need.FACE,), False, 0, None), "face_spent"),
+        (Standing((Need.FACE,), False, 5, None, "record_photo_too_old"), "record_photo_too_old"),
+        (Standing((Need.FACE,), False, 5, None, "record-no-face"), "face_unavailable"),
+    ],
+    ids=["spent", "old-photo", "unread"],
+)
+async def test_whom_no_camera_can_read_is_told_before_a_card_is_touched(
+    migrated: Migrated, standing: Standing, code: str
+) -> None:
+    """At home there are no officers: the counter is the way, and it is said at once."""
+    hall = TapHall(await migrated("issuer"), face=True)
+    hall.faces.standing = standing
+    phone = TapPhone(hall)
+    assert (await phone.ask("/issuer/tap/sessions", {"dpop_jkt": phone.dpop_key.kid})).json()["error"] == code
+
+
+def matched(hall: TapHall) -> FaceMatched:
+    return FaceMatched("challenge", hall.clock.now(), True, False, "match", "dlib 1")
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------
