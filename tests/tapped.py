@@ -183,7 +183,8 @@ class TapHall(Hall):
         issuer.batches.guard = self.taps.still_active
         remote = Remote(self.taps, self.prover, self.clock, self.country)
         everything = [
-            *routes(issuer, self.authorize), *web.routes(self.taps, notices, BASE), *web.lines(remote, BASE),
+            *routes(issuer, self.authorize), *web.routes(self.taps, BASE), *web.stop_routes(notices),
+            *web.lines(remote, BASE),
         ]  # fmt: skip
         self.app = application(everything, clock=self.clock, rates=False)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url=BASE)

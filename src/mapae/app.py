@@ -39,7 +39,7 @@ from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
 from .onchain import account_named
 from .packing import living, publishing
-from .proofing import cards, faces, papers, simulators
+from .proofing import cards, faces, papers, simulators, taps
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
@@ -283,21 +283,24 @@ async def _issuer(house: House) -> None:
     await simulators(house)
     paper_doors, paper_round = await papers(house, documents, register)
     card_doors, card_promises, card_rounds = await cards(house, register, demo)
+    tap_doors, tap_promises, tap_rounds = await taps(house, register, peers)
     routes = [
         *issuer_routes(house.issuer, house.authorize),
         *desk_doors,
         *face_doors,
         *paper_doors,
         *card_doors,
+        *tap_doors,
         *portal_web.routes(house.portal),
         *authorize_web.routes(house.authorize, f.dice),
         *epochs_web.routes(house.epochs),
     ]
     rounds: list[Round] = [
         (300, house.issuer.prune), (300, house.authorize.prune), (10, house.issuer.follow_devices), paper_round,
-        (min(5, f.settings.epoch), house.epochs.cut_when_due), *face_rounds, *card_rounds,
+        (min(5, f.settings.epoch), house.epochs.cut_when_due), *face_rounds, *card_rounds, *tap_rounds,
     ]  # fmt: skip
-    promises = house.issuer.promises() | house.epochs.promises() | dict(certified.promises()) | card_promises
+    promises = house.issuer.promises() | house.epochs.promises() | dict(certified.promises())
+    promises |= card_promises | tap_promises
     await house.add("issuer", Role(routes, promises, rounds))
 
 

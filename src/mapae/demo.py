@@ -30,6 +30,7 @@ from .clock import SystemClock
 from .config import ROLES, Settings, checked, country_tree
 from .db import Tx
 from .demo_ask import DemoAsk
+from .demo_card import DemoCard
 from .demo_lives import lived
 from .demo_offer import DemoOffer
 from .errors import Code, Refused
@@ -292,6 +293,7 @@ class Demo:
                 *DemoAsk(self._house, self._own_queries).routes(),
             ]
         if "issuer" in self._house.roles:
+            there += DemoCard(self._house).routes() if self._house.country.chip is not None else []
             there += [
                 door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
                 door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),

@@ -46,6 +46,7 @@ from .issuer.issue import Issuer
 from .issuer.officers import Officers
 from .issuer.papers.issue import Papers
 from .issuer.portal import Portal
+from .issuer.tap.sessions import Taps
 from .keys import KeyStore, Signer
 from .outbox import Handler, Outbox
 from .peers import Gate, Inside, Peers
@@ -200,6 +201,7 @@ class House:
     cards: CardOffice
     chips: ChipAuthority
     issued_cards: IssuedCards
+    taps: Taps
     simulators: Simulators
     authorize: Authorize
     epochs: Epochs

@@ -30,10 +30,17 @@ from .issuer.cards.trail import PAPER, REGISTER
 from .issuer.face.checks import FaceChecks
 from .issuer.face.plug import faces_of
 from .issuer.face.web import routes as face_routes
+from .issuer.ic_card.passive import Anchors
 from .issuer.papers.issue import Papers
 from .issuer.papers.web import routes as paper_routes
 from .issuer.status import Seal
+from .issuer.tap import web as tap_web
+from .issuer.tap.chip import ChipProver
+from .issuer.tap.notices import Notices
+from .issuer.tap.remote import Remote
+from .issuer.tap.sessions import Taps
 from .outbox import Handler
+from .peers import Peers
 from .registers.values import CardRegister, PopulationRegister
 from .simulators.factory import SimulatedFactory
 from .simulators.faults import Service
@@ -46,6 +53,7 @@ from .simulators.press import ChipPress
 from .simulators.web import Simulators
 from .simulators.web import routes as simulator_routes
 from .ui.http import Door
+from .ui.line import Line
 
 
 def outside(f: Foundation, service: str) -> Outside:
@@ -140,3 +148,34 @@ async def cards(
         *chip_pki.routes(house.chips),
     ]
     return doors, {REGISTER: applications.tell, PAPER: end_paper}, [(5, making.tick)]
+
+
+async def taps(
+    house: House, register: PopulationRegister, peers: Peers
+) -> tuple[list[Door | Line], dict[str, Handler], list[Round]]:
+    """`house.taps`: the way to a mobile card by the chip of the physical one, where the country has such chips; and the
+    notices to people whose phone is moved, which every country has. After the cards and the faces."""
+    f, issuer, base = house.foundation, house.issuer, house.settings.base_url
+    db, rules = await f.database("issuer"), house.country.chip
+    notices = Notices(db, f.clock, f.keys("issuer").vault("file:notices"), base, peers, issuer.lock)
+    house.desk.telling = notices
+    if rules is None:
+        return list(tap_web.stop_routes(notices)), notices.promises(), []
+
+    async def trusted() -> Anchors:
+        return Anchors(await house.chips.authorities(), await house.chips.lists())
+
+    house.taps = Taps(
+        db=db, clock=f.clock, dice=f.dice, country=house.country, rules=rules, issuer=issuer, register=register,
+        peers=peers, cards=house.issued_cards, notices=notices, faces=house.faces,
+    )  # fmt: skip
+    issuer.batches.guard = house.taps.still_active
+    if house.faces is not None:
+        house.faces.own("tap", house.taps.face_of)
+    remote = Remote(house.taps, ChipProver(trusted, f.clock, f.dice), f.clock, house.country)
+    simulated = f"{base}/demo/card" if f.settings.demo else ""
+    doors: list[Door | Line] = [
+        *tap_web.routes(house.taps, base, simulated), *tap_web.stop_routes(notices),
+        *tap_web.lines(remote, base),
+    ]  # fmt: skip
+    return doors, notices.promises(), [(10, house.taps.tidy)]

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
 from mapae.errors import Code, Refused
 from mapae.issuer.authorization import Knock
@@ -27,7 +26,7 @@ from mapae.ui.words import accepted
 HELPER: Final = "/issuer/tap/helper"
 _WALLET: Final = Rate(1200, 60)  # as the other doors for wallets: many phones stand behind one address
 _HELPER: Final = Rate(60, 60)
-_PEOPLE: Final = Rate(60, 60)
+_ANYONE: Final[dict[str, Any]] = {"caller": Caller.ANYONE, "answer": Answer.PAGE, "rate": Rate(60, 60)}
 
 
 class NewTap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,8 +41,8 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TapDoors:
     """`simulated`: where a simulated card of the demo country is tapped; empty elsewhere."""
 
-    def __init__(self, taps: Taps, notices: Notices, base: str, simulated: str = "") -> None:
-        self._taps, self._notices, self._base, self._simulated = taps, notices, base, simulated
+    def __init__(self, taps: Taps, base: str, simulated: str = "") -> None:
+        self._taps, self._base, self._simulated = taps, base, simulated
 
     # --- the wallet ------------------------------------------------------------------------------------------------
 
@@ -92,7 +91,12 @@ class TapDoors:
         """What the link is for; the secret is behind # and only the page's own script reads it."""
         return page(request, "tap/landing.html", simulated=self._simulated)
 
-    async def stop_asked(self, request: Request) -> Response:
+
+class StopDoors:
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
+
+    async def asked(self, request: Request) -> Response:
         link = await self._notices.behind(request.path_params["secret"])
         return page(request, "tap/stop.html", link=link, done=bool(link.used), headers=_UNSEEN)
 
@@ -104,20 +108,25 @@ class TapDoors:
 _UNSEEN: Final = {"Referrer-Policy": "no-referrer"}  # the address is the secret
 
 
-def routes(taps: Taps, notices: Notices, base: str, simulated: str = "") -> list[Door]:
-    doors = TapDoors(taps, notices, base, simulated)
+def routes(taps: Taps, base: str, simulated: str = "") -> list[Door]:
+    doors = TapDoors(taps, base, simulated)
     wallet: dict[str, Any] = {
         "caller": Caller.WALLET, "answer": Answer.JSON, "cors": True, "rate": _WALLET, "limit": 1024,
     }  # fmt: skip
-    people: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.PAGE, "rate": _PEOPLE}
     return [
         door("POST", "/issuer/tap/sessions", doors.open, **wallet),
         door("POST", "/issuer/tap/sessions/{id}/state", doors.state, **wallet),
         door("POST", "/issuer/tap/sessions/{id}/confirm", doors.confirm, **wallet),
         door("POST", "/issuer/tap/sessions/{id}/cancel", doors.cancel, **wallet),
-        door("GET", "/tap", doors.landing, limit=0, **people),
-        door("GET", "/stop/{secret}", doors.stop_asked, limit=0, **people),
-        door("POST", "/stop/{secret}", doors.stop, csrf=Csrf.TOKEN, limit=1024, **people),
+        door("GET", "/tap", doors.landing, limit=0, **_ANYONE),
+    ]
+
+
+def stop_routes(notices: Notices) -> list[Door]:
+    doors = StopDoors(notices)
+    return [
+        door("GET", "/stop/{secret}", doors.asked, limit=0, **_ANYONE),
+        door("POST", "/stop/{secret}", doors.stop, csrf=Csrf.TOKEN, limit=1024, **_ANYONE),
     ]
 
 
@@ -125,6 +134,3 @@ def lines(remote: Remote, base: str) -> list[Line]:
     return [
         line(HELPER, remote.serve, caller=Caller.ANYONE, origin=base, limit=65536, rate=_HELPER, patience=600.0)
     ]  # fmt: skip
-
-
-Routes = list[BaseRoute]
