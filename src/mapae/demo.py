@@ -33,6 +33,8 @@ from .demo_ask import DemoAsk
 from .demo_card import DemoCard
 from .demo_lives import lived
 from .demo_offer import DemoOffer
+from .demo_you import PATH as YOU
+from .demo_you import DemoYou, you_of
 from .errors import Code, Refused
 from .formats.jose import PublicKey
 from .formats.x509 import Subject, x509_hash
@@ -298,10 +300,11 @@ class Demo:
                 door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
                 door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),
             ]
-        return [*there, *DemoOffer(self._house, self._people).routes()]
+        return [*there, *DemoOffer(self._house, self._people).routes(), *DemoYou(self._house, self._people).routes()]
 
     async def _start(self, request: Request) -> Response:
-        return page(request, "demo/start.html", **await self._facts())
+        you = self._base + YOU if you_of(self._people) is not None and self._house.country.face is not None else ""
+        return page(request, "demo/start.html", you=you, **await self._facts())
 
     async def _json(self, request: Request) -> Response:
         return json_answer(await self._facts())
