@@ -98,6 +98,10 @@ class Browser:
     async def get(self, path: str) -> Page:
         return await self._follow("GET", path, None)
 
+    async def fetch(self, path: str) -> httpx.Response:
+        """What is no page: a file."""
+        return await self._send("GET", path, None)
+
     async def post(self, page: Page, action_ends: str, **fields: str) -> Page:
         """Send the form on `page` whose action ends like this, with these fields filled in."""
         form = page.form(action_ends)

@@ -240,6 +240,20 @@ def demo_fork() -> None:
         _run(lambda: show_fork(Path(folder), typer.echo))
 
 
+@demo_app.command("later")
+def demo_later(
+    days: Annotated[int, typer.Argument(help="How many days, 1 to 60")],
+    url: DemoUrl = "http://localhost:8080",
+    cacert: DemoCa = None,
+) -> None:
+    """Let days pass for the physical cards of the running demo country: factory, post and waits; nothing else."""
+    from .demo_offer import knock
+    from .simulators.later import PATH, Days
+
+    said = knock(url, f"{PATH}/days", Days(days), cacert)
+    talk.print(f"For physical cards it is {said['now'][:10]} now, {said['ahead']} days ahead of everything else.")
+
+
 @demo_app.command("reset")
 def demo_reset(
     data: Data = "var",

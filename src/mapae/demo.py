@@ -31,6 +31,7 @@ from .config import ROLES, Settings, checked, country_tree
 from .db import Tx
 from .demo_ask import DemoAsk
 from .demo_card import DemoCard
+from .demo_chips import PIN, chips, holds_chip
 from .demo_lives import lived
 from .demo_offer import DemoOffer
 from .demo_you import PATH as YOU
@@ -259,6 +260,7 @@ class Demo:
             await self.more_people(residents, "mapae", progress)
         for officer in self._officers:
             await self._appoint(officer)
+        await chips(self._house, self._people)
         return await self._house.population.count() - before
 
     async def more_people(self, count: int, seed: str, progress: Progress) -> int:
@@ -387,6 +389,7 @@ class Demo:
             "municipality": who.municipality,
             "odd": {"ko": named.odd.ko, "en": named.odd.en},
             "portrait": f"{self._base}/demo/portraits/{named.key}" if who.photo_seed else None,
+            "chip": {"card": who.card.number, "pin": PIN} if who.card is not None and holds_chip(named) else None,
         }
 
     async def _portrait(self, request: Request) -> Response:

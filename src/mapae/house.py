@@ -53,6 +53,7 @@ from .peers import Gate, Inside, Peers
 from .registers.carrier import SimulatedCarrier
 from .registers.identity import IdentityCheck
 from .registers.population import Population
+from .simulators.later import Ahead
 from .simulators.web import Simulators
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
@@ -198,7 +199,8 @@ class House:
     photo_judge: PhotoJudge | None = None
     portal: Portal
     papers: Papers
-    cards: CardOffice
+    cards: CardOffice | None = None  # where the country has cards with a chip
+    card_clock: Ahead | None = None  # of the demo's physical cards
     chips: ChipAuthority
     issued_cards: IssuedCards
     taps: Taps

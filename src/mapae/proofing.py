@@ -45,6 +45,7 @@ from .registers.values import CardRegister, PopulationRegister
 from .simulators.factory import SimulatedFactory
 from .simulators.faults import Service
 from .simulators.fingerprint import SimulatedReader
+from .simulators.later import Ahead, Later
 from .simulators.pages import pages
 from .simulators.payment import SimulatedPayments
 from .simulators.pin_pad import PinPad
@@ -68,23 +69,32 @@ async def simulators(house: House) -> None:
     if not f.settings.demo or chip is None:
         return
     db = await f.database("simulators")
+    clock = house.card_clock = Ahead(f.clock, f.data / "simulators" / "ahead")
 
     def service(name: str) -> Service:
         return Service(name, db, service_key(f.data, name))
 
     house.simulators = Simulators(
         SimulatedFactory(
-            db=db, clock=f.clock, dice=f.dice, service=service("factory"), press=ChipPress(f.dice, chip.pin_digits),
+            db=db, clock=clock, dice=f.dice, service=service("factory"), press=ChipPress(f.dice, chip.pin_digits),
             folder=f.data / "simulators" / "chips", production_days=chip.production_days, pin_digits=chip.pin_digits,
         ),
-        SimulatedPost(db, f.clock, service("post")),
+        SimulatedPost(db, clock, service("post")),
         SimulatedPayments(db, f.clock, f.dice, service("payment")),
         SimulatedReader(service("fingerprint")),
         f.settings.base_url,
     )  # fmt: skip
     pad = PinPad(house.simulators.factory, f.dice, chip.pin_digits)
-    doors = [*simulator_routes(house.simulators), *pages(house.simulators), *pad.doors()]
+    later = Later(clock, lambda: _a_day(house))
+    doors = [*simulator_routes(house.simulators), *pages(house.simulators), *pad.doors(), *later.doors()]
     await house.add("simulators", Role(doors, rounds=[(60, house.simulators.factory.turn)]))
+
+
+async def _a_day(house: House) -> None:
+    """What the background would do in a day, for a visitor who lets it pass."""
+    if house.cards is not None:
+        await house.outboxes["issuer"].run_once()
+        await house.cards.making.tick()
 
 
 async def papers(house: House, documents: Seal, register: PopulationRegister) -> tuple[list[Door], Round]:
@@ -124,19 +134,19 @@ async def cards(
     f, chip = house.foundation, house.country.chip
     if chip is None:
         return [], {}, []
-    db, vault = await f.database("issuer"), f.keys("issuer").vault("file:cards")
+    db, vault, clock = await f.database("issuer"), f.keys("issuer").vault("file:cards"), house.card_clock or f.clock
     called = Called(house.country.name.en, house.country.code, chip.state, f.settings.base_url)
     house.chips = ChipAuthority(db, f.clock, f.dice, lambda name: f.signer("issuer", name), called)
     house.issued_cards = IssuedCards(db)
     payment = PaymentClient(outside(f, "payment"))
-    applications = Applications(db, f.clock, f.dice, vault, house.country, register, payment, house.photo_judge)
+    applications = Applications(db, clock, f.dice, vault, house.country, register, payment, house.photo_judge)
     making = Making(
-        db, f.clock, f.dice, house.country, register, applications, payment=payment, sealing=house.chips,
+        db, clock, f.dice, house.country, register, applications, payment=payment, sealing=house.chips,
         factory=FactoryClient(outside(f, "factory")), post=PostClient(outside(f, "post")),
     )  # fmt: skip
     reader = FingerprintClient(outside(f, "fingerprint"))
-    handing = HandOver(db, f.clock, house.country, register, applications, reader)
-    office = house.cards = CardOffice(applications, making, handing, getattr(house, "papers", None))
+    handing = HandOver(db, clock, house.country, register, applications, reader)
+    office = house.cards = CardOffice(applications, making, handing, house.papers)
 
     async def end_paper(message: dict[str, Any]) -> None:
         if office.papers is not None:

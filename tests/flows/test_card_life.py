@@ -199,6 +199,7 @@ def test_a_citizen_reports_the_physical_card_lost(town: Town) -> None:
 def test_another_citizens_card_and_another_offices_card_are_out_of_reach(town: Town) -> None:
     citizen = town.citizen("jisoo")
     officer = town.officer(town.office_of(citizen))
+    town.call(town.house.population.put_photo, _person(town, citizen), _portrait(), _today(town))
     page = _apply_at_desk(town, officer, citizen, why="reissue", handed_in="yes", pickup=officer.office)
     card = page.url.rsplit("/", 1)[-1]
     browser, _ = _enter(town, town.citizen("minjae"))
@@ -217,3 +218,57 @@ def test_the_chips_authority_is_anybodys_to_have(town: Town) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (200, media)
     assert town.call(town.house.foundation.http.get, f"{BASE}/issuer/chips/csca.pem").status_code == 404
     assert date.fromisoformat("2026-03-02") == town.house.country.today(town.clock.now())
+
+
+def test_who_begins_with_a_chip_card_has_a_real_one(town: Town) -> None:
+    shown = next(person for person in town.get_json("/demo.json")["people"] if person["key"] == "chip")
+    assert shown["chip"]["pin"] == "1234"
+    _chip_is_genuine(town, shown["chip"]["card"], "1234")
+    page = town.call(town.browser().get, f"/factory/letters/{shown['chip']['card']}")
+    assert page["pin"].text == "1234" and len(page["can"].text) == 6 and len(page["puk"].text) == 10
+
+
+def test_a_visitor_lets_the_weeks_pass_for_cards_alone(town: Town) -> None:
+    citizen = town.citizen("jisoo")
+    office = town.office_of(citizen)
+    officer = town.officer(office)
+    town.call(town.house.population.put_photo, _person(town, citizen), _portrait(), _today(town))
+    page = _apply_at_desk(town, officer, citizen, why="reissue", handed_in="yes", pickup=office)
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    officer.case()
+    page = officer.do("/later", days="26")
+    assert page.find(data_state="at_office"), page.text[:600]
+    assert page.find(id="later") is None
+    before = town.clock.now()
+    answer = town.call(lambda: town.house.foundation.http.post(f"{BASE}/simulators/later/days", json={"days": 2}))
+    assert answer.json()["ahead"] == 28 and town.clock.now() == before
+    for days in (0, 61, -1):
+        answer = town.call(
+            lambda days=days: town.house.foundation.http.post(f"{BASE}/simulators/later/days", json={"days": days})
+        )
+        assert answer.status_code == 400
+    town.restart()
+    assert town.house.card_clock is not None and town.house.card_clock.days == 28
+
+
+def test_the_temporary_certificate_serves_until_the_card_is_active(town: Town) -> None:
+    citizen = town.citizen("jisoo")
+    office = town.office_of(citizen)
+    officer = town.officer(office)
+    town.call(town.house.population.put_photo, _person(town, citizen), _portrait(), _today(town))
+    page = _apply_at_desk(town, officer, citizen, why="reissue", handed_in="yes", pickup=office)
+    assert not any(form.action.endswith("/paper") for form in page.forms)  # not before the fee is paid
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    officer.case()
+    card = _card(town)
+    officer.do("/paper")
+    file = town.call(officer.browser.fetch, f"/desk/papers/{card.id}")
+    assert file.content.startswith(b"%PDF")
+    officer.go(f"/desk/cards/{card.id}")
+    officer.do("/cancel")
+    town.settle()
+    assert town.call(officer.browser.get, f"/desk/papers/{card.id}").status == 404
+
+
+def _today(town: Town) -> date:
+    return town.house.country.today(town.clock.now())

@@ -346,7 +346,8 @@ def _coprime(wanted: int, to: int) -> int:
 
 
 def _card_number(picks: _Picks) -> str:
-    return f"{picks.below(10**10):010d}"
+    """Nine digits: what the machine readable zone of a card has room for (ICAO Doc 9303-5 4.2.2)."""
+    return f"{picks.below(10**10):010d}"[:9]
 
 
 def _spell(layout: str, number: int) -> str:

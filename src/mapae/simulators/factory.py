@@ -77,8 +77,8 @@ class Press(Protocol):
         """Raises Refused(CHIP_REFUSED) unless the security object is over exactly these hashes."""
         ...
 
-    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path) -> None:
-        """Write the chip's memory to `path`, whole or not at all."""
+    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path, *, delivery: bool = True) -> None:
+        """Write the chip's memory to `path`, whole or not at all. `delivery`: the PIN only serves to choose another."""
         ...
 
 
@@ -197,6 +197,24 @@ class SimulatedFactory:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._press.finish(row.blank, row.sod, _letter(row), self.memory_of(row.card_number))
         await self._db.write(lambda tx: store.end_order(tx, row.id, "signed", "made", row.made_at))
+
+    # --- a card of earlier days ---------------------------------------------------------------------------------------
+
+    async def prepare(self, data: CardData) -> Prepared:
+        _must_be_orderable(data.number, data)
+        return self._press.prepare(data)
+
+    async def in_hand(self, id: str, data: CardData, prepared: Prepared, sod: bytes, pin: str) -> None:
+        """A chip whose holder has had it for a while and has set this PIN. For people a demo begins with."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        letter, now = Letter(pin=pin, can=self._dice.digits(6), puk=self._dice.digits(10)), self._now()
+        self._press.finish(prepared.blank, sod, letter, self.memory_of(data.number), delivery=False)
+        row = OrderRow(
+            id, hashlib.sha256(msgspec.json.encode(data)).digest(), data.number,
+            msgspec.json.encode(prepared.hashes).decode(), prepared.dg14, None, sod,
+            msgspec.json.encode(letter).decode(), "made", now, now, now,
+        )  # fmt: skip
+        await self._db.write(lambda tx: store.add_order(tx, row))
 
     # --- what lies in the parcel --------------------------------------------------------------------------------------
 

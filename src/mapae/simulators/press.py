@@ -33,8 +33,8 @@ class ChipPress:
     def must_cover(self, sod: bytes, hashes: dict[int, bytes]) -> None:
         personalise.must_cover(sod, hashes)
 
-    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path) -> None:
-        pins = Pins(pin=letter.pin, can=letter.can, puk=letter.puk, digits=self._digits)
+    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path, *, delivery: bool = True) -> None:
+        pins = Pins(pin=letter.pin, can=letter.can, puk=letter.puk, digits=self._digits, delivery=delivery)
         image = personalise.seal(Blank.parse(blank), sod, pins)
         try:
             FileMemory.make(path, image)

@@ -54,7 +54,7 @@ class PaperPress:
         if sod != sod_over(hashes):
             raise Refused(Code.CHIP_REFUSED, "other hashes", step="hashes")
 
-    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path) -> None:
+    def finish(self, blank: bytes, sod: bytes, letter: Letter, path: Path, *, delivery: bool = True) -> None:
         path.write_bytes(msgspec.json.encode([blank, sod, letter]))
 
 

@@ -250,7 +250,7 @@ class Applications:
         if photo is not None and card.photo in ("judged", "overridden"):
             both = replace(actor, second=photo.agreed)
             await note(tx, card, f"photo_{card.photo}", both, now, detail=_detail(photo))
-            await tell_register(tx, card, {"do": "photo"}, now)
+            await tell_register(tx, card, {"do": "photo"})
         await self._old_card(tx, card, actor, now)
         if card.amount == 0:
             await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", paid_at=int(now.timestamp()))
@@ -261,7 +261,7 @@ class Applications:
             return
         lost = card.old_fate == "lost"
         state = "lost" if lost else "returned"
-        await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": state}, now)
+        await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": state})
         chip = await store.active_card(tx, card.person)
         if chip is not None and chip.number == card.old_number:
             await go(tx, chip, Act.LOSE if lost else Act.REPLACE, actor if lost else THE_HOUSE, now, detail=card.id)
@@ -311,7 +311,7 @@ class Applications:
         async def body(tx: Tx) -> None:
             if same_person:
                 seen = await note(tx, card, "photo_judged", actor, now, detail=_detail(photo), photo="judged")
-                await tell_register(tx, seen, {"do": "photo"}, now)
+                await tell_register(tx, seen, {"do": "photo"})
             else:
                 await go(tx, card, Act.REFUSE, actor, now, detail="photo", refund=_refund(card))
                 await store.drop_photo(tx, card.id)
@@ -369,6 +369,21 @@ class Applications:
     def _must_be_ours(self, card: Card, actor: Actor) -> None:
         if actor.by in (By.OFFICER, By.OFFICERS) and not at_home(card, actor.office):
             raise Refused(Code.WRONG_OFFICE, "another office's card")
+
+    async def adopt(self, card: Card, person: Person) -> bool:
+        """A card with a chip from before these pages kept cards; False when it is known already."""
+        applicant = json.dumps([person.name, person.birth_date.isoformat()]).encode()
+        known = replace(card, applicant=self._vault.seal(applicant, _applicant_of(card.id)))
+
+        async def body(tx: Tx) -> None:
+            await store.put_card(tx, known)
+            await note(tx, known, "adopted", THE_HOUSE, self._clock.now())
+
+        try:
+            await self._db.write(body)
+        except Duplicate:
+            return False
+        return True
 
     # --- what the register shall know ---------------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ class HandOver:
     async def _take_in(self, tx: Tx, card: Card, office: str, now: datetime) -> None:
         """The old card, at hand-over: it goes into the safe, to be destroyed by two."""
         await store.note(tx, card, old_fate="handed_in")
-        await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": "returned"}, now)
+        await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": "returned"})
         if await store.by_number(tx, card.person, card.old_number) is None:  # a chip of ours has a life of its own
             await store.take_in(tx, HandedIn(card.id, office, card.old_number, int(now.timestamp())))
 
@@ -142,7 +142,7 @@ class HandOver:
             if before is not None:
                 await go(tx, before, Act.REPLACE, THE_HOUSE, now, detail=card.id)
             after = await go(tx, card, Act.ACTIVATE, Actor.officer(officer), now, detail=card.number, trouble="")
-            await tell_register(tx, after, told, now)
+            await tell_register(tx, after, told)
 
         await self._db.write(body)
 
@@ -181,7 +181,7 @@ class HandOver:
         async def body(tx: Tx) -> None:
             for card in ours:
                 await go(tx, card, Act.LOSE, actor, now)
-                await tell_register(tx, card, {"do": "mark", "number": card.number, "state": "lost"}, now)
+                await tell_register(tx, card, {"do": "mark", "number": card.number, "state": "lost"})
             known = {card.number for card in ours}
             if person.card is not None and person.card.state == "valid" and person.card.number not in known:
                 await tell_lost(tx, person_id, person.card.number, actor, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from mapae import outbox
@@ -24,6 +24,7 @@ from .store import Card, Step
 HOUSE: Final = "issuer"
 REGISTER: Final = "card.register"  # the outbox's kind: what the population register shall know
 PAPER: Final = "card.paper"  # the same: a temporary certificate that has served
+AT_ONCE: Final = datetime.fromtimestamp(0, UTC)  # whatever clock the outbox goes by: a demo's cards may be days ahead
 NO_PAPER: Final = (State.ACTIVE, State.CANCELLED, State.LOST, State.UNCOLLECTED)  # from here on it bridges nothing
 
 
@@ -61,7 +62,7 @@ async def go(
     after = replace(seen, **moved)
     await _write(tx, after, act.value, actor, now, detail)
     if target in NO_PAPER and seen.state in OPEN:
-        await outbox.promise(tx, PAPER, seen.id, {"card": seen.id, "reason": target.value, "actor": actor.id}, now)
+        await outbox.promise(tx, PAPER, seen.id, {"card": seen.id, "reason": target.value, "actor": actor.id}, AT_ONCE)
     facts: dict[str, str | int] = {"card": seen.id, "from": seen.state.value, "to": target.value}
     await _audit(tx, seen.person, DONE[act], actor, facts, detail, now)
     return after
@@ -87,16 +88,16 @@ async def begun(tx: Tx, card: Card, actor: Actor, now: datetime) -> None:
     await _audit(tx, card.person, "applied_for", actor, facts, card.why.value, now)
 
 
-async def tell_register(tx: Tx, card: Card, what: Mapping[str, Any], now: datetime) -> None:
+async def tell_register(tx: Tx, card: Card, what: Mapping[str, Any]) -> None:
     """Promised in this transaction, done when the register answers; each thing once a card."""
     key = f"{card.id}:{what['do']}:{what.get('number', '')}:{what.get('state', '')}"
-    await outbox.promise(tx, REGISTER, key, {"person": card.person, "card": card.id, **what}, now)
+    await outbox.promise(tx, REGISTER, key, {"person": card.person, "card": card.id, **what}, AT_ONCE)
 
 
 async def tell_lost(tx: Tx, person: str, number: str, actor: Actor, now: datetime) -> None:
     """The same of a card that is none of ours: an older one of plain plastic, say."""
     told = {"person": person, "card": "", "do": "mark", "number": number, "state": "lost"}
-    await outbox.promise(tx, REGISTER, f"{person}:{number}:lost", told, now)
+    await outbox.promise(tx, REGISTER, f"{person}:{number}:lost", told, AT_ONCE)
     await record(tx, Event(person, "card", "reported_lost", actor.id), now)
 
 
