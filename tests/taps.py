@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator
 from datetime import date, timedelta
 from functools import cache
 from typing import TypeVar
 
 import msgspec
+from PIL import Image
 
-from chips import PORTRAIT, START, State, portrait
+from chips import PORTRAIT, START, State
 from mapae.clock import SeededDice
 from mapae.issuer.ic_card import chip_auth, infos, passive, terminal
 from mapae.issuer.ic_card.card import Card
@@ -34,17 +36,23 @@ Answer = TypeVar("Answer")
 
 
 @cache
-def blank(side: int = 0) -> Blank:
-    """Jisoo's chip before it is signed. `side`: another size of the portrait, in pixels."""
-    holder = msgspec.structs.replace(HOLDER, portrait=portrait(side)) if side else HOLDER
-    return prepare(holder, SeededDice("factory"))
+def blank(*, detailed: bool = False) -> Blank:
+    """Jisoo's chip before it is signed; `detailed`: with a portrait as large as a real one, some 10 kB."""
+    return prepare(msgspec.structs.replace(HOLDER, portrait=_noise()) if detailed else HOLDER, SeededDice("factory"))
 
 
 @cache
-def image(*, delivery: bool = False, side: int = 0) -> ChipImage:
+def image(*, delivery: bool = False, detailed: bool = False) -> ChipImage:
     """Jisoo's chip, signed by the state: with her PIN, or as the letter brings it."""
     pins = Pins(pin=LETTER if delivery else PIN, can=CAN, puk=PUK, delivery=delivery)
-    return seal(blank(side), STATE.sod(blank(side).groups), pins)
+    made = blank(detailed=detailed)
+    return seal(made, STATE.sod(made.groups), pins)
+
+
+def _noise() -> bytes:
+    out = io.BytesIO()
+    Image.frombytes("RGB", (120, 150), SeededDice("noise").bytes(120 * 150 * 3)).save(out, "JPEG", quality=50)
+    return out.getvalue()
 
 
 def holding(files: dict[int, bytes]) -> ChipImage:

@@ -23,7 +23,7 @@ from taps import CAN, PIN, PUK, Tap, image, whole_issuance
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
 KILLS = 60 if SOAK else 6
 FULL = image().first
-IMAGE = image(side=600) if SOAK else image()
+IMAGE = image(detailed=SOAK)
 
 
 class Torn(SimulatedReader):

@@ -73,7 +73,7 @@ def slot() -> int:
 
 
 def test_our_terminal_reads_our_card_through_a_real_reader(readers: Pcsc, slot: int) -> None:
-    tap = Tap(RamMemory(image()))
+    tap = Tap(RamMemory(image(detailed=True)))
     inserted = Vpcd(Card(tap.memory, tap.dice), slot)
     serving = threading.Thread(target=inserted.serve)
     serving.start()
@@ -96,7 +96,7 @@ def test_our_terminal_reads_our_card_through_a_real_reader(readers: Pcsc, slot: 
     finally:
         inserted.take_out()
         serving.join()
-    assert tap.memory.state == image().first
+    assert tap.memory.state == tap.memory.image.first
 
 
 def _nobody_else_may(name: str) -> None:
