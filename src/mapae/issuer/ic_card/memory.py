@@ -10,7 +10,6 @@ Refuses: a file that is no chip's, or whose two states are both damaged; a file 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Callable
@@ -27,7 +26,14 @@ _MAGIC = b"mapae chip 1\0\0\0\0"
 _LARGEST = 1 << 20
 
 
-class ChipImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Private(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Values that a log or a traceback is not to print by accident."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class ChipImage(Private, frozen=True):
     """What is written when a chip is made, and never again."""
 
     files: dict[int, bytes]
@@ -115,6 +121,8 @@ class FileMemory:
     is read from the file each time: there is no second truth in this process."""
 
     def __init__(self, path: Path, power: Power | None = None) -> None:
+        import fcntl  # only here: Windows has none, and a helper with a real reader needs no memory of ours
+
         self.power = power or Power()
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

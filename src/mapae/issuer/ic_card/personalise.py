@@ -19,7 +19,7 @@ import msgspec
 from mapae.clock import Dice
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import infos, lds, sod
-from mapae.issuer.ic_card.memory import ChipImage
+from mapae.issuer.ic_card.memory import ChipImage, Private
 from mapae.issuer.ic_card.mrz import Mrz
 from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.profile import DETAILS, MRZ, PORTRAIT, PROFILE_A, SECURITY, CardProfile
@@ -28,7 +28,7 @@ SignSod = Callable[[Mapping[int, bytes]], bytes]
 """By the hashes of the data groups, the security object of a document signer."""
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Holder(Private, frozen=True, kw_only=True):
     """What a chip says of whom it belongs to. No resident number: the card has it printed, the chip has not."""
 
     name_latin: str
@@ -48,7 +48,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Who issues the card, three letters; empty: the state whose national the holder is."""
 
 
-class Pins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Pins(Private, frozen=True, kw_only=True):
     """The secrets a chip starts with."""
 
     pin: str
@@ -65,7 +65,7 @@ class Pins(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return cls(pin=dice.digits(digits), can=can, puk=puk, digits=digits)
 
 
-class Blank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Blank(Private, frozen=True):
     """A chip without a signature. Holds the chip's private key: a factory keeps it as it keeps chips."""
 
     groups: dict[int, bytes]

@@ -111,3 +111,13 @@ def test_what_is_said_of_the_holder_holds_nothing_like_a_resident_number():
     """Thirteen digits, with or without the dash. The day of birth is there, as on every travel document."""
     for file in (MRZ, DETAILS):
         assert not re.search(rb"\d{6}-?\d{7}", image().files[file]), f"{file:04X}"
+
+
+def test_nothing_of_a_chip_is_printed_by_accident():
+    said = repr([image(), blank(), PINS, HOLDER])
+    assert said == "[<ChipImage>, <Blank>, <Pins>, <Holder>]"
+
+
+def test_a_field_nobody_knows_is_refused():
+    more = msgspec.msgpack.encode({**msgspec.structs.asdict(blank()), "more": 1})
+    assert refusal(Blank.parse, more) is Code.MALFORMED
