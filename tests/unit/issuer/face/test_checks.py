@@ -9,17 +9,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from facing import FAR, NEARLY, PICTURE, Scripted, burst
-from issuing import START, Register, korea
+from issuing import BASE, START, Hall, Register, korea
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.issuer.evidence import FaceMatched, Need
+from mapae.issuer.face import web
 from mapae.issuer.face.checks import FaceChecks, Opened, Subject
 from mapae.issuer.face.values import Challenge, FaceOutcome, Frame, Reason
+from mapae.ui.site import application
 
 MINE, THEIRS = "offer:mine", "offer:theirs"
 JKT, OTHER = "key-of-jisoo", "key-of-minho"
@@ -334,3 +337,13 @@ async def test_frames_arrive_at_the_verifier_as_they_were_sent(room: Room) -> No
     [(_, frames, named)] = room.verifier.seen
     assert frames == tuple(Frame(80 * at, PICTURE) for at in range(7))
     assert named == id
+
+
+async def test_a_flood_of_bursts_is_slowed_down(room: Room) -> None:
+    """Sixty a minute from one address, whoever they say they are: a burst is megabytes before anybody can say no."""
+    grants = Hall(room.db, room.clock).issuer.grants
+    app = application(web.routes(room.checks, grants, room.db, BASE), clock=room.clock)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE) as http:
+        url, headers = f"{BASE}/issuer/face/challenges/x/burst", {"Content-Type": "application/octet-stream"}
+        seen = [(await http.post(url, content=b"", headers=headers)).status_code for _ in range(61)]
+    assert seen == [401] * 60 + [429]
