@@ -117,8 +117,9 @@ class Proofs(CaseFile):
         if case is None or not case.live:
             return
         what = What.FACE_MATCHED if matched.ok else What.FACE_BORDERLINE if matched.borderline else What.FACE_REFUSED
-        await self._put(tx, case, [Said(NOBODY, matched, "face_checked", matched.reason)], self._clock.now())
-        await self._issuer.tell(tx, case.id, what, matched.reason)
+        detail = Why.BORDERLINE.value if matched.borderline else matched.reason
+        await self._put(tx, case, [Said(NOBODY, matched, "face_checked", detail)], self._clock.now())
+        await self._issuer.tell(tx, case.id, what, detail)
 
     def subject(self, case: Case, needs: tuple[Need, ...]) -> Subject:
         """The case as the face checks know it."""

@@ -259,7 +259,8 @@ def _person(evidence: tuple[Evidence, ...], now: datetime, face: FaceRules) -> t
 
 def _after(one: Evidence, other: Evidence | None, evidence: tuple[Evidence, ...]) -> bool:
     """Of two things recorded at the same moment the later in the file is the later."""
-    return other is None or (one.at, evidence.index(one)) > (other.at, evidence.index(other))
+    place = {id(value): at for at, value in enumerate(evidence)}  # the same said twice is two values
+    return other is None or (one.at, place[id(one)]) > (other.at, place[id(other)])
 
 
 def _newest(kind: type[E], evidence: tuple[Evidence, ...], now: datetime) -> E | None:

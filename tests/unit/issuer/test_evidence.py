@@ -52,6 +52,7 @@ SUFFICIENT = {
     "two officers, the second one first": [CARD, LEE, SAME],
     "two officers after the machine said no": [CARD, NO, SAME, LEE],
     "yes in the second try": [CARD, NO, MATCH, SAME],
+    "an officer before the machine, and again after it": [CARD, SAME, MATCH, replace(SAME)],
 }
 
 
