@@ -28,6 +28,7 @@ from .issuance import SignIn
 from .pocket import OwnKeys, StoredKeys
 from .presentation import Asked
 from .store import Card, Copy, FileStore, MemoryStore, Shown
+from .tap import TapBegun, TapSaid
 from .trusted import AnchorTrust, Party, Trust
 from .wallet import Wallet
 
@@ -52,6 +53,8 @@ __all__ = [
     "Shown",
     "SignIn",
     "StoredKeys",
+    "TapBegun",
+    "TapSaid",
     "Trust",
     "Wallet",
 ]

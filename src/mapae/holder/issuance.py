@@ -52,8 +52,9 @@ class Issuance:
 
     # --- with a pre-authorized code ---
 
-    async def receive(self, text: str, tx_code: str | None = None) -> list[Card]:
-        """From a QR text to the cards. The offer is on disk before the code is spent."""
+    async def receive(self, text: str, tx_code: str | None = None, dpop_key: str = "") -> list[Card]:
+        """From a QR text to the cards. The offer is on disk before the code is spent. `dpop_key`: the one the offer is
+        bound to, where it is."""
         made = await self.read(text)
         if made.pre_authorized is None:
             raise Refused(Code.UNSUPPORTED, "the offer has no pre-authorized code; it wants a sign-in with the issuer")
@@ -65,7 +66,7 @@ class Issuance:
             if order.code == code and order.issuer == made.issuer:  # the same QR again: go on with the same order
                 order.tx_code = tx_code
                 return await self.finish(order.id)
-        order = self._open_order(described, server.issuer, made.configurations)
+        order = self._open_order(described, server.issuer, made.configurations, dpop_key)
         order.code, order.tx_code = code, tx_code if made.pre_authorized.tx_code is not None else None
         self._pocket.save()
         return await self.finish(order.id)
@@ -217,10 +218,12 @@ class Issuance:
         reply = await self._wire.get(url, {"Accept": JSON})
         return metadata.read_server(reply.json(), server)
 
-    def _open_order(self, described: IssuerMetadata, server: str, configurations: Sequence[str]) -> Order:
+    def _open_order(
+        self, described: IssuerMetadata, server: str, configurations: Sequence[str], dpop_key: str = ""
+    ) -> Order:
         pocket = self._pocket
         order = Order(
-            pocket.dice.token(12), described.issuer, server, pocket.keys.create(), None, None, pocket.at(),
+            pocket.dice.token(12), described.issuer, server, dpop_key or pocket.keys.create(), None, None, pocket.at(),
             [Task(id) for id in configurations],
         )  # fmt: skip
         pocket.state.orders[order.id] = order

@@ -7,11 +7,12 @@ Keeps: what its store keeps. Refuses: issuers and relying parties the trust list
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused, step
+from mapae.formats.jose import PublicKey
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusToken
 from mapae.formats.x509 import Profile
 
@@ -20,7 +21,7 @@ from .client import Attester, Clients
 from .country import CountryTrust
 from .credentials import Credentials
 from .device import Device, DeviceStanding, Person, ReadCode
-from .dpop import Dpop
+from .dpop import ClientHeaders, Dpop
 from .face import Camera, FaceCheck, FaceSaid, FaceStanding
 from .issuance import Issuance, SignIn
 from .offer import ByCode, Offer, read_link
@@ -28,6 +29,7 @@ from .pocket import Keys, Pocket
 from .presentation import Asked, Presentation, usable
 from .received import claims_of
 from .store import Card, MemoryStore, Shown, Store
+from .tap import TapBegun, Tapping, TapSaid
 from .tokens import Tokens
 from .trusted import Trust, Widened
 from .wire import Wire
@@ -154,19 +156,50 @@ class Wallet:
 
     async def prove_face(self, offer: str, camera: Camera) -> FaceSaid | None:
         """Look into the camera until the issuer has seen enough, or has seen too much. None: nobody asks for a face."""
-        faces, subject = await self._faces(), await self._subject(offer)
+        return await self._look_into(await self._faces(), await self._subject(offer), camera)
+
+    async def _look_into(self, faces: FaceCheck, subject: str, camera: Camera) -> FaceSaid | None:
         said = None
         while (await faces.standing(subject)).by_camera:
             asked = await faces.challenge(subject)
             said = await faces.answer(asked, await camera(asked))
         return said
 
+    async def begin_tap(self, document: str = "") -> TapBegun:
+        """A card for whoever taps the chip of the physical one; also on a phone that waits to be the person's only
+        one. The link is for whoever has a card reader."""
+        key = self._pocket.keys.create()
+        self._pocket.save()
+        jkt = PublicKey.from_jwk(self._pocket.keys.signer(key).jwk).thumbprint
+        return await Tapping(self._wire, *await self._own_issuer()).open(key, jkt, document)
+
+    async def tapped(self, tap: TapBegun) -> TapSaid:
+        """How it stands. With a `camera` a face check that is asked for is answered meanwhile."""
+        asking = Tapping(self._wire, *await self._own_issuer())
+        said = await asking.state(tap.session)
+        if "face" in said.needs and self._camera is not None:
+            await self._look_into(await self._faces(), f"tap:{tap.session}", self._camera)
+            said = await asking.state(tap.session)
+        return said
+
+    async def refuse_tap(self, tap: TapBegun) -> TapSaid:
+        return await Tapping(self._wire, *await self._own_issuer()).cancel(tap.session)
+
+    async def receive_tapped(self, tap: TapBegun) -> list[Card]:
+        """Say yes to what was proven, and fetch the cards."""
+        said = await Tapping(self._wire, *await self._own_issuer()).confirm(tap.session)
+        return await self._issuance.receive(said.offer, dpop_key=tap.dpop_key)
+
     async def _faces(self) -> FaceCheck:
+        return FaceCheck(self._wire, *await self._own_issuer())
+
+    async def _own_issuer(self) -> tuple[str, Callable[[], Awaitable[ClientHeaders | None]]]:
+        """The country's issuer, and how this wallet proves itself there."""
         if self._base is None:
             raise Refused(Code.BAD_CONFIG, "this wallet belongs to no country")
         issuer = f"{self._base}/issuer"
         server = await self._issuance.server(issuer)
-        return FaceCheck(self._wire, issuer, lambda: self._clients.authenticate(server, issuer))
+        return issuer, lambda: self._clients.authenticate(server, issuer)
 
     async def _subject(self, offer: str) -> str:
         """The name of the order at the face checks' doors: that of its offer."""
