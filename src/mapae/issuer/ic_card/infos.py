@@ -12,13 +12,14 @@ from typing import Final
 
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import der, tlv
-from mapae.issuer.ic_card.ec import Curve, Point
+from mapae.issuer.ic_card.ec import SIZE, Curve, Point
 from mapae.issuer.ic_card.profile import PROFILE_A, CardProfile
 
 LARGEST_ACCESS: Final = 1_024
 _ID_PACE: Final = bytes.fromhex("04007f0007020204")  # 0.4.0.127.0.7.2.2.4, what all PACE protocols begin with
 _ID_PK_ECDH: Final = bytes.fromhex("04007f000702020102")
-_STANDARDIZED: Final = der.oid("0.4.0.127.0.7.1.2")
+_EC_PUBLIC_KEY: Final = der.oid("1.2.840.10045.2.1")
+_PRIME_FIELD: Final = der.oid("1.2.840.10045.1.1")
 
 
 def card_access(profile: CardProfile = PROFILE_A) -> bytes:
@@ -81,7 +82,11 @@ def _pace(profile: CardProfile) -> bytes:
 
 
 def _public_key(key: Point) -> bytes:
-    """SubjectPublicKeyInfo. Which curve is said by its number among the standardized domain parameters, as Doc 9303-11
-    9.5.1 has it; 9.5.2 forbids to name a curve by its own identifier."""
-    curve = der.sequence(_STANDARDIZED, der.integer(key.curve.parameter))
-    return der.sequence(curve, der.bits(key.encode()))
+    """SubjectPublicKeyInfo with the curve spelled out, in the ECParameters of RFC 3279 2.3.5 (Doc 9303-11 9.5.2, which
+    forbids to name it). Its number would do by 9.5.1, but readers in the field take that in PACEInfo alone."""
+    curve = key.curve
+    field = der.sequence(_PRIME_FIELD, der.integer(curve.p))
+    numbers = (der.octets(number.to_bytes(SIZE, "big")) for number in (curve.a, curve.b))
+    generator, order, cofactor = der.octets(curve.g.encode()), der.integer(curve.n), der.integer(1)
+    parameters = der.sequence(der.integer(1), field, der.sequence(*numbers), generator, order, cofactor)
+    return der.sequence(der.sequence(_EC_PUBLIC_KEY, parameters), der.bits(key.encode()))
