@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+
+from PIL import Image
 
 import chips
 import taps
@@ -32,6 +35,8 @@ from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
 from mapae.formats.x509 import Subject
 from mapae.holder.transaction import PAYMENT
+from mapae.issuer.face import talk
+from mapae.issuer.face.values import Box, FaceOutcome, Finding, Flaw, ModelId, PhotoReport, Reason
 from mapae.issuer.ic_card import infos, lds
 from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.ec import CURVES
@@ -320,6 +325,32 @@ def _factory_answers() -> list[bytes]:
     return _json(said, said | {"state": "queued", "hashes": {}, "dg14": ""}, {"error": "conflict"})
 
 
+def _pictures() -> list[bytes]:
+    """Small ones of every kind that is read, and of some that are not."""
+    found = []
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind, mode, more in (
+        ("JPEG", "RGB", {"exif": exif}), ("JPEG", "CMYK", {}), ("JPEG", "L", {"progressive": True}), ("PNG", "P", {}),
+        ("PNG", "RGBA", {}), ("PNG", "LA", {}), ("PNG", "1", {}), ("PNG", "I;16", {}), ("GIF", "P", {}),
+    ):  # fmt: skip
+        out = io.BytesIO()
+        Image.new(mode, (12, 9)).save(out, kind, **more)
+        found.append(out.getvalue())
+    return found
+
+
+def _face_answers() -> list[bytes]:
+    model = ModelId("dlib", "1", "0" * 64, accredited=False)
+    outcome = FaceOutcome(True, Reason.MATCH, 0.3, 0.5, 1, 40, model)
+    report = PhotoReport(False, (Finding(Flaw.TILTED, "photo.tilted", Box(1, 2, 3, 4)),), b"jpeg", b"jpeg")
+    answers = (
+        talk.Ready(model), talk.Unready("no"), talk.Verified(outcome), talk.Has(Reason.RECORD_NO_FACE), talk.Has(None),
+        talk.Judged(report), talk.Broke("Error", ["a:1 b"]),
+    )  # fmt: skip
+    return [talk.write(answer) for answer in answers]
+
+
 SEEDS: dict[str, Seeds] = {
     "log_note": lambda: [_proof().checkpoint.encode()],
     "log_add_checkpoint": _requests_to_a_witness,
@@ -420,6 +451,8 @@ SEEDS: dict[str, Seeds] = {
         _in_a_row(taps.image().files[0x011C].hex() + "9000"), _in_a_row("31039000", "AABBCC9000"),
         _in_a_row("3102AABB6282"), _in_a_row("61FF"), _in_a_row("6A82")],
     "face_burst": lambda: [bytes.fromhex(one.decode()) for one in _vectors("face_burst")],
+    "face_picture": _pictures,
+    "face_answer": _face_answers,
     "oid4vci_request": lambda: _json(
         {"credential_configuration_id": "card", "proofs": {"jwt": ["x"]}}, {"credential_identifier": "card"}),
     "chip_tlv": lambda: [infos.card_access(), lds.com(), CHIP_FILES[11], bytes(3)],

@@ -42,6 +42,7 @@ from mapae.holder import authorization, metadata, offer, request, transaction
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.issuer.cards import calls, factory_client
+from mapae.issuer.face import pictures, talk
 from mapae.issuer.face.wire import Burst
 from mapae.issuer.ic_card import infos, lds, passive, terminal, tlv
 from mapae.issuer.ic_card.apdu import Command, Response
@@ -659,6 +660,27 @@ def oid4vci_request(data: bytes) -> None:
 @target
 def face_burst(data: bytes) -> None:
     same(Burst.parse(data).encode(), data)
+
+
+@target
+def face_picture(data: bytes) -> None:
+    """As the worker decodes it, in its 1 GiB; a reason of the closed list is its refusal."""
+    try:
+        size, pixels = pictures.size_of(data), pictures.open_picture(data, 64)
+    except pictures.Unfit as unfit:
+        raise Refused(Code.PHOTO_REFUSED, unfit.reason.value) from None
+    if max(pixels.shape[:2]) > 64 or pixels.shape[2] != 3 or not all(size):
+        raise Broken(f"a picture of {size} came out as {pixels.shape}")
+
+
+@target
+def face_answer(data: bytes) -> None:
+    """Of a worker that somebody has taken over."""
+    try:
+        answer = talk.read_answer(data)
+    except ValueError:
+        raise Refused(Code.MALFORMED) from None
+    same(talk.read_answer(talk.write(answer)), answer)
 
 
 @target

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
 import structlog
 
 from ...errors import Code, Refused
@@ -122,7 +121,7 @@ class FaceProcess:
             await self._end()
             _log.warning("the face worker was too slow and was ended")
             raise Lost("no answer in time", slow=True) from None
-        except (OSError, EOFError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             await self._end()
             _log.warning("the face worker was lost", kind=type(error).__name__)
             raise Lost("the worker is gone") from None
@@ -149,7 +148,7 @@ class FaceProcess:
             self._child = await _Child.start(self._command)
             async with asyncio.timeout(START_PATIENCE):
                 answer = await self._child.hear()
-        except (TimeoutError, OSError, EOFError, msgspec.MsgspecError, ValueError) as error:
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
             answer = talk.Unready(type(error).__name__)
         except asyncio.CancelledError:
             await self._end()
@@ -200,13 +199,12 @@ class _Child:
         return await self.hear()
 
     async def hear(self) -> talk.Answer:
-        """Raises EOFError, ValueError, MsgspecError."""
+        """Raises EOFError, ValueError."""
         assert self._process.stdout is not None
         (length,) = talk.LENGTH.unpack(await self._process.stdout.readexactly(talk.LENGTH.size))
         if length > talk.LONGEST_ANSWER:
             raise ValueError("the answer is too long")
-        answer: talk.Answer = talk.read_answer(await self._process.stdout.readexactly(length))
-        return answer
+        return talk.read_answer(await self._process.stdout.readexactly(length))
 
     async def end(self) -> None:
         """It has nothing to tidy up."""

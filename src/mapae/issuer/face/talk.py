@@ -69,7 +69,16 @@ Answer = Ready | Unready | Verified | Has | Judged | Broke
 
 write = msgspec.msgpack.Encoder().encode
 read_question = msgspec.msgpack.Decoder(Question).decode
-read_answer = msgspec.msgpack.Decoder(Answer).decode
+_answer = msgspec.msgpack.Decoder(Answer)
+
+
+def read_answer(raw: bytes) -> Answer:
+    """Raises ValueError, whatever it is."""
+    try:
+        answer: Answer = _answer.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"unreadable: {type(error).__name__}") from None
+    return answer
 
 
 def framed(message: Question | Answer) -> bytes:
