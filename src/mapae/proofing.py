@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .config import service_key
+from .errors import Refused
 from .house import Foundation, House, Role, Round
 from .issuer.authenticator_client import DemoAuthenticator
 from .issuer.cards import chip_pki
@@ -26,12 +27,13 @@ from .issuer.cards.making import Making
 from .issuer.cards.payment_client import PaymentClient
 from .issuer.cards.post_client import PostClient
 from .issuer.cards.register import IssuedCards
-from .issuer.cards.trail import PAPER, REGISTER
+from .issuer.cards.trail import PAPER, REGISTER, Actor
 from .issuer.face.checks import FaceChecks
 from .issuer.face.plug import faces_of
 from .issuer.face.web import routes as face_routes
 from .issuer.ic_card.passive import Anchors
-from .issuer.papers.issue import Papers
+from .issuer.officers import Officer
+from .issuer.papers.issue import Page, Papers
 from .issuer.papers.web import routes as paper_routes
 from .issuer.status import Seal
 from .issuer.tap import web as tap_web
@@ -105,7 +107,18 @@ async def papers(house: House, documents: Seal, register: PopulationRegister) ->
         country=f.country, seal=documents, lists=house.issuer.lists, register=register, base=f.settings.base_url,
         demo=f.settings.demo,
     )  # fmt: skip
-    return paper_routes(house.papers, house.officers, house.portal), (3600, house.papers.prune)
+
+    async def may(officer: Officer, page: Page) -> bool:
+        """Its own office; and where it is of a card, whichever office may look at the card."""
+        if officer.office == page.office:
+            return True
+        try:
+            await house.cards.applications.view(page.application, Actor.officer(officer))
+        except Refused:
+            return False
+        return True
+
+    return paper_routes(house.papers, house.officers, house.portal, may), (3600, house.papers.prune)
 
 
 async def faces(house: House, register: PopulationRegister) -> tuple[list[Door], list[Round]]:

@@ -24,6 +24,7 @@ from mapae.issuer.ic_card.passive import Anchors
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import SimulatedReader, drive
 from mapae.issuer.ic_card.terminal import pace, read_card_access, read_file, select_application
+from scanning import scanned
 from town import BASE, Citizen, Officer, Town
 
 pytestmark = pytest.mark.parametrize("town", ["sqlite"], indirect=True)  # both engines: test_card_races.py
@@ -52,6 +53,13 @@ def _pay(town: Town, url: str) -> None:
     number = next(iter(re.findall(r"\d{4} \d{4} \d{4} \d{4}", page.text)))
     paid = town.call(lambda: browser.post(page, url.rsplit("/", 1)[-1], card=number))
     assert paid.status == 200, paid.text[:500]
+
+
+def _checked(town: Town, code: str) -> dict[str, str]:
+    """What the checker's page says of a temporary certificate."""
+    browser = town.browser()
+    page = town.call(browser.get, "/checker/paper")
+    return town.call(lambda: browser.post(page, "/checker/paper", code=code))["verdict"].attributes
 
 
 def _portrait(shade: int = 200) -> bytes:
@@ -103,6 +111,10 @@ def test_a_card_from_the_counter_to_the_citizens_hand(town: Town) -> None:
     assert officer.case().find(data_state="paid")
     receipt = officer.go(f"/desk/cards/{_card(town).id}/receipt")
     assert "KRW" in receipt.text or "10,000" in receipt.text
+    officer.go(f"/desk/cards/{_card(town).id}")
+    officer.do("/paper")
+    paper = scanned(town.call(town.house.papers.page, _card(town).id).pdf)
+    assert _checked(town, paper)["data-outcome"] == "accepted"
 
     _turn(town, days=1)
     card = _card(town)
@@ -128,6 +140,9 @@ def test_a_card_from_the_counter_to_the_citizens_hand(town: Town) -> None:
     page = officer.do("/activate", pin_set="yes")
     assert page.find(data_state="active")
     town.call(town.house.turn)
+    town.clock.advance(seconds=6)
+    assert _checked(town, paper)["data-code"] == "revoked"
+    assert officer.go(f"/desk/papers/{card.id}").status == 404
     held = town.call(town.house.population.get, card.person).card
     assert held is not None and (held.number, held.kind, held.state) == (card.number, "chip", "valid")
     _chip_is_genuine(town, card.number, "2468")

@@ -299,6 +299,18 @@ async def test_a_paper_that_was_begun_and_not_recorded_is_ended_by_the_next(coun
     assert [row["status"] for row in statuses] == [0, 1] and checked.paper.name == "홍지수"
 
 
+async def test_a_card_handed_over_while_its_paper_is_drawn_leaves_none(counter: Counter) -> None:
+    async def no(tx: object) -> bool:
+        return False
+
+    with pytest.raises(Refused) as refused:
+        await counter.papers.issue(APPLICATION, "jisoo", counter.office, "officer-1", no)
+    assert refused.value.code is Code.CONFLICT
+    with pytest.raises(Refused):
+        await counter.papers.page(APPLICATION)
+    assert await counter.papers.end(APPLICATION, "active", "officer-1")  # what was intended ends as well
+
+
 async def test_the_page_is_sealed_and_erased_with_its_end(counter: Counter) -> None:
     await counter.issue()
     [row] = await counter.hall.db.all("SELECT * FROM temporary_paper")

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mapae.db import Tx
 from mapae.errors import Code, Refused
 from mapae.issuer.authenticator_client import DemoAuthenticator
 from mapae.issuer.desk import Desk
@@ -25,6 +26,7 @@ from mapae.issuer.officers import Officer, Officers
 from mapae.ui import csrf
 from mapae.ui.http import Answer, Caller, Csrf, Door, door, form, form_with_files, see_other
 
+from . import store
 from .applications import LARGEST_PHOTO, UNJUDGED, Applications, Asking, CardView, Wish
 from .fees import Channel, Why, chip_rules, photo_since
 from .handing import COUNTED, TO_DESTROY, TO_HAND_OUT, HandOver
@@ -53,7 +55,9 @@ TwoAct = Callable[[Officer, Officer, str, dict[str, str]], Awaitable[object]]
 class Bridging(Protocol):
     """Temporary certificates: `mapae.issuer.papers.issue.Papers` has them."""
 
-    async def issue(self, application: str, person: str, office: str, actor: str) -> Any: ...
+    async def issue(
+        self, application: str, person: str, office: str, actor: str, still: Callable[[Tx], Awaitable[bool]] | None
+    ) -> Any: ...
     async def end(self, application: str, reason: str, actor: str) -> bool: ...
 
 
@@ -385,7 +389,13 @@ async def issue_paper(office: CardOffice, view: CardView, actor: str) -> None:
     """A temporary certificate for the wait, once the fee is paid."""
     if office.papers is None or view.card.state not in OPEN or view.card.state is State.APPLIED:
         raise Refused(Code.CONFLICT, "there is no temporary certificate for this card now")
-    await office.papers.issue(view.card.id, view.card.person, view.card.office, actor)
+
+    async def still(tx: Tx) -> bool:
+        """The card may have been handed over while the paper was drawn."""
+        card = await store.card(tx, view.card.id)
+        return card is not None and card.state in OPEN
+
+    await office.papers.issue(view.card.id, view.card.person, view.card.office, actor, still)
 
 
 def stands(request: Request, card: Any) -> Response:

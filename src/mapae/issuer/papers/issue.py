@@ -15,6 +15,7 @@ a country without a physical card, a paper of an application that has none.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -38,11 +39,14 @@ from mapae.ui.words import LANGUAGES, day, say
 CONFIGURATION: Final = "temporary_certificate"  # what its ticket says it is
 REDRAWS: Final = 8
 
+Still = Callable[[Tx], Awaitable[bool]]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A paper to be downloaded or printed, whose it is, and the office that issued it."""
 
+    application: str
     person: str
     office: str
     number: str
@@ -59,8 +63,9 @@ class Papers:
         self._country, self._seal, self._lists, self._register = country, seal, lists, register
         self._base, self._demo = base, demo
 
-    async def issue(self, application: str, person: str, office: str, actor: str) -> Page:
-        """The paper of this application, made if it has none. Raises Refused(NOT_FOUND, DECEASED, UNAVAILABLE)."""
+    async def issue(self, application: str, person: str, office: str, actor: str, still: Still | None = None) -> Page:
+        """The paper of this application, made if it has none. `still`: asked in the transaction that records it,
+        whether the application still wants one. Raises Refused(NOT_FOUND, DECEASED, CONFLICT, UNAVAILABLE)."""
         document, place = self._document(), self._country.offices.get(office)
         if document is None or self._country.chip is None or place is None:
             raise Refused(Code.NOT_FOUND, "no temporary certificate is issued here")
@@ -79,8 +84,8 @@ class Papers:
             except tickets.Taken:
                 continue
             code, pdf = self._sign(row, paper, facts, place)  # 4
-            await self._record(row, code, pdf)  # 5
-            return Page(person, office, row.number, row.until, pdf)
+            await self._record(row, code, pdf, still)  # 5
+            return Page(application, person, office, row.number, row.until, pdf)
         raise Refused(Code.UNAVAILABLE, "the certificate could not be made, try again")
 
     async def page(self, application: str) -> Page:
@@ -132,7 +137,7 @@ class Papers:
         if row is None or row.page is None or row.until <= _seconds(self._clock.now()):
             return None
         pdf = self._vault.open(row.page, _place(row.id))
-        return Page(row.person, row.office, row.number, row.until, pdf)
+        return Page(application, row.person, row.office, row.number, row.until, pdf)
 
     def _draft(
         self, application: str, office: str, document: Document, facts: ClaimSet, masked: str, slot: Slot
@@ -197,13 +202,16 @@ class Papers:
         )  # fmt: skip
         return code, pdf
 
-    async def _record(self, row: PaperRow, code: str, pdf: bytes) -> None:
-        """Raises Refused(UNAVAILABLE) when the paper was ended meanwhile: then nothing leaves the house."""
+    async def _record(self, row: PaperRow, code: str, pdf: bytes, still: Still | None) -> None:
+        """Raises Refused when the paper was ended meanwhile, or nobody wants it any more: then nothing leaves the
+        house. What was intended stands in the way of nobody: the next one ends it."""
         now, sealed = self._clock.now(), self._vault.seal(pdf, _place(row.id))
         digests = [(row.id, hashlib.sha256(code.encode()).digest())]
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"person:{row.person}")
+            if still is not None and not await still(tx):
+                raise Refused(Code.CONFLICT, "this application wants no certificate any more")
             closed = await tickets.close_tickets(tx, row.id, digests, now)
             if not closed or not await store.issue(tx, row.id, sealed, _seconds(now)):
                 raise Refused(Code.UNAVAILABLE, "the certificate was ended while it was made")
