@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from stories.camera import film
 from stories.conftest import Stage
 from stories.counter import send
 
@@ -19,7 +20,11 @@ ODD = {"ko": "elderly", "en": "longname"}
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_pages_beside_the_way_are_whole(stage: Stage, language: str) -> None:
     album, page = stage.album(language), stage.tab(language)
-    for name, path in {"trust": "/trust/", "not-found": "/nowhere", "checker-closed": "/checker/"}.items():
+    places = {
+        "trust": "/trust/", "not-found": "/nowhere", "simulators": "/simulators/", "checker-paper": "/checker/paper",
+        "checker-closed": "/checker/",
+    }  # fmt: skip
+    for name, path in places.items():
         page.goto(path)
         expect(page.locator("html")).to_have_attribute("lang", language)
         album.look(page, name, *BOTH)
@@ -27,6 +32,16 @@ def test_pages_beside_the_way_are_whole(stage: Stage, language: str) -> None:
     page.click("#enrol")
     expect(page.locator("#till-code-error")).to_be_visible()
     album.look(page, "checker-wrong-code", *BOTH)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_code_that_is_no_certificate_is_read_by_the_camera_and_refused(stage: Stage, language: str) -> None:
+    album, phone = stage.album(language), stage.phone(language)
+    film(phone.film, "MAPAE-PAPER:BB8")
+    phone.page.goto("/checker/paper")
+    phone.page.locator("#camera").tap()
+    expect(phone.page.locator("#verdict")).to_have_attribute("data-code", "malformed", timeout=20_000)
+    album.look(phone.page, "checker-paper-refused")
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
