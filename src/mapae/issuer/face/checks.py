@@ -32,6 +32,7 @@ from mapae.rules import FaceRules
 
 UNANSWERED: Final = timedelta(days=1)
 REMEMBERED: Final = timedelta(minutes=5)  # how long a photo's readability is not asked for again
+SAID_AGAIN: Final = timedelta(minutes=1)
 REMEMBER: Final = 500
 SUBJECT_LENGTH: Final = 128
 _ROUTE: Final = {Need.FACE, Need.SECOND_DOCUMENT}  # while one of these stands, the camera may help
@@ -100,6 +101,7 @@ class FaceChecks:
         self._verifier, self._register = verifier, register
         self._owners: dict[str, Owner] = {}
         self._heard: dict[str, Heard] = {}
+        self._said: dict[tuple[str, str], tuple[datetime, str]] = {}
         self._unread: dict[tuple[str, date | None], tuple[datetime, str]] = {}
 
     def own(self, prefix: str, owner: Owner) -> None:
@@ -166,12 +168,7 @@ class FaceChecks:
         if not _ROUTE & set(subject.needs):
             return Standing(subject.needs, True, await self.tries_left(subject.id), await self._model())
         tries, model = await self.tries_left(subject.id), await self._model()
-        try:
-            unread = await self._why_unread(await self._recorded(subject)) if read and tries and model else ""
-        except Refused as refused:
-            if refused.code is not Code.RECORD_PHOTO_TOO_OLD:
-                raise
-            unread = refused.code.value
+        unread = await self._said_unread(subject) if read and tries and model else ""
         return Standing(subject.needs, bool(tries and model and not unread), tries, model, unread)
 
     async def tries_left(self, subject: str) -> int:
@@ -222,6 +219,22 @@ class FaceChecks:
             if refused.code is Code.FACE_UNAVAILABLE:
                 return None
             raise
+
+    async def _said_unread(self, subject: Subject) -> str:
+        """For whoever asks every other second how it stands: the register is asked once a minute."""
+        key, now = (subject.person, subject.document), self._clock.now()
+        known = self._said.get(key)
+        if known is None or not timedelta(0) <= now - known[0] <= SAID_AGAIN:
+            if len(self._said) >= REMEMBER:
+                self._said.clear()
+            try:
+                unread = await self._why_unread(await self._recorded(subject))
+            except Refused as refused:
+                if refused.code is not Code.RECORD_PHOTO_TOO_OLD:
+                    raise
+                unread = refused.code.value
+            known = self._said[key] = now, unread
+        return known[1]
 
     async def _why_unread(self, person: Person) -> str:
         """Why the machine cannot work with this photo, or nothing. Remembered for minutes, for it takes a machine."""

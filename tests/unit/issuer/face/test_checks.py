@@ -22,6 +22,7 @@ from mapae.issuer.evidence import FaceMatched, Need
 from mapae.issuer.face import web
 from mapae.issuer.face.checks import FaceChecks, Opened, Subject
 from mapae.issuer.face.values import Challenge, FaceOutcome, Frame, Reason
+from mapae.registers.values import Person
 from mapae.ui.site import application
 
 MINE, THEIRS = "offer:mine", "offer:theirs"
@@ -264,6 +265,20 @@ async def test_an_old_photo_stops_everything_before_the_camera(room: Room) -> No
     assert await refusal(room.ask()) == Code.RECORD_PHOTO_TOO_OLD
     standing = await room.checks.standing(MINE, JKT)
     assert (standing.by_face, standing.unread) == (False, "record_photo_too_old")
+
+
+async def test_a_wallet_that_asks_every_other_second_is_no_burden_to_the_register(room: Room) -> None:
+    asked, get = [], room.register.get
+
+    async def counted(person: str) -> Person:
+        asked.append(person)
+        return await get(person)
+
+    room.register.get = counted  # type: ignore[method-assign]  # the register is the tests' own
+    for _ in range(30):
+        room.clock.advance(seconds=2)
+        assert (await room.checks.standing(MINE, JKT)).by_face
+    assert len(asked) == 1
 
 
 async def test_a_photo_the_machine_cannot_read_is_the_officers_at_once(room: Room) -> None:
