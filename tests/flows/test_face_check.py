@@ -262,9 +262,13 @@ def test_nothing_of_a_picture_is_left_anywhere(at_the_counter: AtTheCounter, tow
 
 
 def test_a_record_photo_that_is_too_old_leads_to_a_new_physical_card(town: Town) -> None:
-    page = town.officer(town.office_of(town.citizen("oldphoto"))).open_case(town.citizen("oldphoto"))
+    officer = town.officer(town.office_of(town.citizen("oldphoto")))
+    page = officer.open_case(town.citizen("oldphoto"))
     assert "photo taken within 6 months" in page.text
     assert page.form("/reissue")
+    page = officer.do("/reissue")
+    assert page.status == 200
+    assert "/desk/cards/new/" in page.url
 
 
 def _case_id(officer: Officer) -> str:

@@ -9,9 +9,11 @@ for the appeal period. Refuses: a photo that is too old, before any camera; a si
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -34,6 +36,7 @@ UNANSWERED: Final = timedelta(days=1)
 REMEMBERED: Final = timedelta(minutes=5)  # how long a photo's readability is not asked for again
 SAID_AGAIN: Final = timedelta(minutes=1)
 REMEMBER: Final = 500
+PATIENCE: Final = 2.5  # seconds a page waits to hear whether the machine can read a photo
 SUBJECT_LENGTH: Final = 128
 _ROUTE: Final = {Need.FACE, Need.SECOND_DOCUMENT}  # while one of these stands, the camera may help
 _log = structlog.get_logger("mapae.face")
@@ -94,14 +97,16 @@ class FaceChecks:
 
     def __init__(
         self, *, db: Db, clock: Clock, dice: Dice, country: Country, rules: FaceRules, verifier: FaceVerifier,
-        register: PopulationRegister,
+        register: PopulationRegister, patience: float = PATIENCE,
     ) -> None:  # fmt: skip
+        self._patience = patience
         self._db, self._clock, self._dice = db, clock, dice
         self._country, self.rules = country, rules
         self._verifier, self._register = verifier, register
         self._owners: dict[str, Owner] = {}
         self._heard: dict[str, Heard] = {}
         self._said: dict[tuple[str, str], tuple[datetime, str]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[str]] = {}
         self._unread: dict[tuple[str, date | None], tuple[datetime, str]] = {}
 
     def own(self, prefix: str, owner: Owner) -> None:
@@ -221,20 +226,35 @@ class FaceChecks:
             raise
 
     async def _said_unread(self, subject: Subject) -> str:
-        """For whoever asks every other second how it stands: the register is asked once a minute."""
+        """For whoever asks every other second how it stands: the register is asked once a minute, and no page waits
+        longer than moments for a machine. What is not known by then counts as readable: `open` asks again."""
         key, now = (subject.person, subject.document), self._clock.now()
         known = self._said.get(key)
-        if known is None or not timedelta(0) <= now - known[0] <= SAID_AGAIN:
-            if len(self._said) >= REMEMBER:
-                self._said.clear()
-            try:
-                unread = await self._why_unread(await self._recorded(subject))
-            except Refused as refused:
-                if refused.code is not Code.RECORD_PHOTO_TOO_OLD:
-                    raise
-                unread = refused.code.value
-            known = self._said[key] = now, unread
-        return known[1]
+        if known is not None and timedelta(0) <= now - known[0] <= SAID_AGAIN:
+            return known[1]
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._find_out(key, subject, now))
+            asking.add_done_callback(partial(self._found_out, key))
+        done, _ = await asyncio.wait({asking}, timeout=self._patience)
+        return asking.result() if done else ""
+
+    def _found_out(self, key: tuple[str, str], asking: asyncio.Task[str]) -> None:
+        self._asking.pop(key, None)
+        if not asking.cancelled():
+            asking.exception()  # whoever still waits has it raised; nobody else need know
+
+    async def _find_out(self, key: tuple[str, str], subject: Subject, now: datetime) -> str:
+        try:
+            unread = await self._why_unread(await self._recorded(subject))
+        except Refused as refused:
+            if refused.code is not Code.RECORD_PHOTO_TOO_OLD:
+                raise
+            unread = refused.code.value
+        if len(self._said) >= REMEMBER:
+            self._said.clear()
+        self._said[key] = now, unread
+        return unread
 
     async def _why_unread(self, person: Person) -> str:
         """Why the machine cannot work with this photo, or nothing. Remembered for minutes, for it takes a machine."""

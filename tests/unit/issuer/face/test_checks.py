@@ -45,12 +45,12 @@ class Room:
         self.heard: list[tuple[str, FaceMatched]] = []
         self.checks = self.opened()
 
-    def opened(self) -> FaceChecks:
+    def opened(self, **how: float) -> FaceChecks:
         """A process on this database; a second one is what comes after a power cut."""
         assert self.country.face is not None
         checks = FaceChecks(
             db=self.db, clock=self.clock, dice=SeededDice(len(self.heard) + 7), country=self.country,
-            rules=self.country.face, verifier=self.verifier, register=self.register,
+            rules=self.country.face, verifier=self.verifier, register=self.register, **how,
         )  # fmt: skip
         checks.own("offer", self._owner)
         checks.hear("case", self._hear)
@@ -279,6 +279,19 @@ async def test_a_wallet_that_asks_every_other_second_is_no_burden_to_the_registe
         room.clock.advance(seconds=2)
         assert (await room.checks.standing(MINE, JKT)).by_face
     assert len(asked) == 1
+
+
+async def test_no_page_waits_for_a_machine_that_hangs(room: Room) -> None:
+    class Hanging(Scripted):
+        async def reads(self, record: bytes) -> Reason | None:
+            await asyncio.Event().wait()
+            return None
+
+    room.verifier = Hanging()
+    room.checks = room.opened(patience=0.01)
+    assert (await room.checks.standing(MINE, JKT)).by_face
+    assert (await room.checks.standing(MINE, JKT)).by_face
+    assert len(room.checks._asking) == 1  # and it is asked once, however often the page is
 
 
 async def test_a_photo_the_machine_cannot_read_is_the_officers_at_once(room: Room) -> None:
