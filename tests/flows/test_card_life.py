@@ -285,5 +285,86 @@ def test_the_temporary_certificate_serves_until_the_card_is_active(town: Town) -
     assert town.call(officer.browser.get, f"/desk/papers/{card.id}").status == 404
 
 
+def _waiting(town: Town) -> tuple[Officer, Any]:
+    """A card that waits at the office of its application, with whoever is at the desk."""
+    citizen = town.citizen("jisoo")
+    office = town.office_of(citizen)
+    officer = town.officer(office)
+    town.call(town.house.population.put_photo, _person(town, citizen), _portrait(), _today(town))
+    page = _apply_at_desk(town, officer, citizen, why="reissue", handed_in="yes", pickup=office)
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    officer.case()
+    officer.do("/later", days="26")
+    return officer, _card(town)
+
+
+def test_without_a_readable_print_two_officers_hand_out_and_destroy(town: Town) -> None:
+    officer, card = _waiting(town)
+    town.call(town.house.simulators.reader.service.misbehave, "unreadable")
+    page = officer.do("/fingerprint")
+    assert page.find("hand-over") is None and page.find("hand-two") is not None
+    second = f"officer-{officer.office}-2"
+    page = officer.do("/two/hand-over/demo", officer=second)
+    assert page.find(data_state="handed_over"), page.text[:600]
+    officer.do("/activate", pin_set="yes")
+    page = officer.do("/two/destroy-old/demo", officer=second)
+    assert page.find(data_step="old_destroyed")
+    counts = officer.go("/desk/cards/counts")
+    row = counts.find(data_office=officer.office)
+    assert row is not None and row.text.split()[-1] == "1"
+    steps = town.call(lambda: _steps(town, card.id))
+    assert [(step.actor, step.second) for step in steps if step.act == "hand_over"] == [
+        (f"officer-{officer.office}", second)
+    ]
+
+
+async def _steps(town: Town, card_id: str) -> list[Any]:
+    return list(await store.steps(await town.house.foundation.database("issuer"), card_id))
+
+
+def test_a_declined_payment_is_said_and_tried_again(town: Town) -> None:
+    citizen = town.citizen("jisoo")
+    officer = town.officer(town.office_of(citizen))
+    town.call(town.house.population.put_photo, _person(town, citizen), _portrait(), _today(town))
+    page = _apply_at_desk(town, officer, citizen, why="reissue", handed_in="yes", pickup=officer.office)
+    town.call(town.house.simulators.payments.service.misbehave, "decline")
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    page = officer.case()
+    assert page.find(data_state="applied") and page.find("pay") is None
+    page = officer.do("/pay-again")
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    assert officer.case().find(data_state="paid")
+
+
+def test_a_photo_brought_online_waits_for_an_officers_look(town: Town) -> None:
+    citizen = town.citizen("minjae")
+    office = town.office_of(citizen)
+    browser, _ = _enter(town, citizen)
+    applications = town.house.cards.applications if town.house.cards is not None else None
+    assert applications is not None
+
+    async def bring() -> str:  # as if the machine had found it good
+        person = await town.house.population.get(who)
+        db = await town.house.foundation.database("issuer")
+        judged = await applications.bring_photo(person.person, _portrait(), applications.today(), "citizen")
+        await db.run("UPDATE card_photo SET verdict = 'good' WHERE photo_id = $1", judged.id)
+        return judged.id
+
+    who = _person(town, citizen)
+    photo = town.call(bring)
+    page = town.call(browser.get, f"/portal/cards/new?photo={photo}")
+    page = town.call(lambda: browser.post(page, "/cards/new", why="reissue", pickup=office))
+    _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
+    town.call(browser.get, page.url.removeprefix(BASE))
+    officer = town.officer(office)
+    page = officer.go("/desk/cards/")
+    assert page.find("photos")
+    officer.go(f"/desk/cards/{_card(town).id}")
+    page = officer.do("/confirm-photo", same="yes")
+    assert page.find(data_step="photo_judged")
+    town.settle()
+    assert town.call(town.house.population.get, who).photo.startswith(b"\xff\xd8")
+
+
 def _today(town: Town) -> date:
     return town.house.country.today(town.clock.now())

@@ -314,10 +314,10 @@ class _Cards(_CardPages):
         knock, two = "", None
         if in_safe or card.state in (*TO_DESTROY, State.LOST) or (card.state in TO_HAND_OUT and blind):
             knock, two = await self._asked(officer, card.id)
-        today = self._applications.today()
+        today, names = self._applications.today(), {one.id: one.name for one in await self._officers.all()}
         answer = self._page(
             request, "cards/card.html", officer, view=view, card=card, person=person, finger=finger, two=two,
-            in_safe=in_safe, stops=journey(card, view.steps), offices=self._offices(),
+            names=names, in_safe=in_safe, stops=journey(card, view.steps), offices=self._offices(),
             expected=expected(card, chip_rules(self._desk.country), today), new_photo=self._photo(view),
             state=card.state.value, blind=blind, hand_out=card.state in TO_HAND_OUT,
             paper=self._office.papers is not None and card.state in OPEN and card.state is not State.APPLIED,
