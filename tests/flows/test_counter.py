@@ -209,6 +209,8 @@ def test_the_officer_moves_the_binding_to_the_new_phone_and_the_old_one_ends(tow
     officer.do("/file")
     assert new.receive(officer.offer())
     town.settle()
+    texts = [one["text"] for one in town.get_json(f"/carrier/inbox.json?phone={old.number}")["messages"]]
+    assert any("at a counter" in text and "/stop/" in text for text in texts), "the old phone's owner is told"
     town.call(town.house.issuer.follow_devices)
     assert town.till().check(old, "alcohol_tobacco")["code"] == "revoked"
     assert town.till().check(new, "alcohol_tobacco")["outcome"] == "accepted"

@@ -206,6 +206,30 @@ async def test_moving_needs_a_face_and_two_confirmations_and_ends_what_was_held(
     await desk.file(kim, case_id)
 
 
+async def test_the_old_phones_owner_is_told_before_it_is_moved_and_not_when_it_stays(desk_world: DeskWorld) -> None:
+    """The notice is promised first, so that a power cut leaves nobody untold; a move that is refused takes it back, one
+    whose answer was lost does not."""
+    told: list[str] = []
+
+    class Heard:
+        async def moving(self, id: str, person: str) -> None:
+            assert desk_world.phones.active[person]["device_id"] == "phone-1"
+            told.append(f"moving {person}")
+
+        async def stayed(self, id: str) -> None:
+            told.append("stayed")
+
+    desk, kim = desk_world.desk, desk_world.kim
+    desk.telling = Heard()
+    desk_world.phones.give("p-jisoo", "phone-1", waiting=("phone-2",))
+    case_id = await desk_world.case(kim)
+    await desk.record_face(kim, case_id, same_person=True)
+    assert await refusal(desk.move_phone(kim, case_id, "phone-2", "phone-0", asked=True)) == Code.CONFLICT
+    assert told == ["moving p-jisoo", "stayed"]
+    await desk.move_phone(kim, case_id, "phone-2", "phone-1", asked=True)
+    assert told == ["moving p-jisoo", "stayed", "moving p-jisoo"]
+
+
 async def test_a_held_card_is_in_the_way_until_renewal_or_until_it_is_ended(desk_world: DeskWorld) -> None:
     desk, kim = desk_world.desk, desk_world.kim
     desk_world.issuer.hold("p-jisoo", expires=date(2028, 3, 2))
