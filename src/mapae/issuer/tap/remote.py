@@ -23,6 +23,7 @@ from mapae.ui.line import HungUp, Wire
 
 VERSION: Final = 1
 HELLO_WITHIN: Final = 10.0  # seconds a line may be open without a secret
+COMMAND_WITHIN: Final = 10.0  # and for one command, there and back, whatever the session has left
 COMMANDS: Final = 400  # more than any card of the profile needs; a chip cannot keep us busy for ever
 LONGEST_ANSWER: Final = 4096
 _TOLD: Final = (Code.CHIP_PIN_WRONG, Code.CHIP_SUSPENDED, Code.CHIP_BLOCKED, Code.CHIP_NOT_ACTIVE, Code.UNAVAILABLE)
@@ -126,7 +127,7 @@ class Remote:
             command = next(talk)
             for n in range(1, COMMANDS + 1):
                 await wire.say({"type": "apdu", "n": n, "apdu": b64u(command)})
-                said = await wire.hear(Answer, within=self._left(session))
+                said = await wire.hear(Answer, within=min(COMMAND_WITHIN, self._left(session)))
                 if said.n != n:
                     raise Refused(Code.MALFORMED, "this answers another command", step="order")
                 self._left(session)

@@ -49,6 +49,7 @@ ACTOR: Final = "tap"
 OFFICE: Final = "chip"  # where an order comes from that no office opened
 PER_HOUR: Final = 12  # sessions of one person: enough for a clumsy evening
 LEFT_ALONE: Final = timedelta(seconds=15)  # after which somebody else finishes what a wallet confirmed
+_LIFTS: Final = (("documents", "released"), ("case", "issued"))
 _DONE: Final = (What.ISSUED, What.ACCEPTED)
 
 
@@ -445,13 +446,12 @@ class Taps:
         must_be_eligible(eligibility(document.id, Facts(known, held_until=held), self._today(), self._country))
 
     async def _must_not_be_stopped(self, person: str) -> None:
-        """A stop holds until an officer has released the person's cards at the counter, or issued there anew."""
+        """A stop holds until an officer who saw the person has released the cards, or issued one anew."""
         stopped = await store.stopped_at(self._db, person)
         if not stopped:
             return
         for seen in await events_about(self._db, person):
-            event = seen.event
-            if (event.object, event.action) == ("documents", "released") and seen.at.timestamp() >= stopped:
+            if (seen.event.object, seen.event.action) in _LIFTS and seen.at.timestamp() >= stopped:
                 return
         with step("stopped"):
             raise Refused(Code.NOT_ALLOWED, "everything was stopped by its owner: only a counter can undo that")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from issuing import BASE, Phone, live_batches, must_be_whole
-from mapae.audit import events_about
+from mapae.audit import Event, events_about, record
 from mapae.db import Db
 from mapae.errors import Refused
 from mapae.issuer.evidence import FaceMatched, Need
 from mapae.issuer.face.checks import CameTo, Standing
+from mapae.rules import ChipRules
 from tapped import SOD, Issued, TapHall, TapPhone, Told, sha
 
 Migrated = Callable[[str], Awaitable[Db]]
@@ -117,6 +118,24 @@ async def test_the_face_comes_between_where_the_pack_asks_for_it(migrated: Migra
     await fetched(phone)
     offered = await hall.db.all("SELECT facts FROM audit_event WHERE action = 'offered'")
     assert "chip_proven+face_matched" in offered[-1]["facts"]
+
+
+async def test_a_pack_may_want_the_face_for_a_first_phone_only(migrated: Migrated) -> None:
+    hall = TapHall(await migrated("issuer"), rules=ChipRules(face="first_phone"))
+    first, later = TapPhone(hall), TapPhone(hall, "minho", device="minhos-new-phone")
+    hall.cards.by[sha(b"a document, of Minho")] = Issued(person="minho", number="M22222222")
+    await hall.carded("minho", "case-1")
+    await tapped(hall, first)
+    assert (await first.state())["state"] == "face"
+    await later.begin()
+    helper = await Told.open(hall)
+    await helper.hello(later.secret)
+    await helper.card(sod=b"a document, of Minho")
+    await helper.say(type="authenticated")
+    await helper.answer(1, b"ok")
+    await helper.answer(2, b"M22222222")
+    assert (await later.state())["state"] == "confirm"
+    await fetched(later)
 
 
 async def test_five_failed_faces_end_it(migrated: Migrated) -> None:
@@ -343,6 +362,22 @@ async def test_a_card_reported_lost_before_the_offer_gets_none(hall: TapHall) ->
     assert hall.phones is not None and hall.phones.moved == []
 
 
+async def test_a_death_between_the_chip_and_the_confirmation_stops_it(hall: TapHall) -> None:
+    phone = TapPhone(hall)
+    await tapped(hall, phone)
+    hall.register.gone["jisoo"] = hall.country.today(hall.clock.now())
+    assert (await phone.confirm()).json()["error"] == "deceased"
+    assert await failed(phone) == ("deceased", "")
+
+
+async def test_a_phone_that_was_locked_meanwhile_gets_nothing(hall: TapHall) -> None:
+    phone = TapPhone(hall, state="active")
+    await tapped(hall, phone)
+    phone.standing["state"] = "suspended"
+    assert (await phone.confirm()).json()["error"] == "device_suspended"
+    assert hall.told_people == [] and not await hall.db.all("SELECT * FROM tap_use")
+
+
 async def test_a_card_reported_lost_after_the_offer_signs_nothing(hall: TapHall) -> None:
     """Revoked between the steps: looked at once more before the first signature."""
     phone = TapPhone(hall)
@@ -471,6 +506,18 @@ async def test_after_a_stop_no_card_is_tapped_until_a_counter_released(hall: Tap
     assert answer.json()["error"] == "not_allowed"
     await hall.issuer.release("jisoo", "officer-1", hall.evidence())
     await thief.begin()
+
+
+async def test_a_new_card_at_the_counter_lifts_a_stop_as_well(hall: TapHall) -> None:
+    phone = TapPhone(hall)
+    await tapped(hall, phone)
+    await phone.confirm()
+    (link,) = await hall.stop_links()
+    await hall.notices.stop(link.rpartition("/")[2])
+    hall.clock.advance(days=1)
+    event = Event("jisoo", "case", "issued", "officer-1")
+    await hall.db.write(lambda tx: record(tx, event, hall.clock.now()))
+    await TapPhone(hall, device="newer").begin()
 
 
 async def test_a_stop_ends_what_is_under_way(hall: TapHall) -> None:
