@@ -37,7 +37,8 @@ def readers() -> Iterator[Pcsc]:
         started: subprocess.Popen[bytes] | None = None
         try:
             pcsc = Pcsc()
-        except Refused:
+        except Refused as refused:
+            assert (refused.code, refused.step) == (Code.UNAVAILABLE, "reader")
             program = shutil.which("pcscd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
             if program is None:
                 pytest.skip("pcscd is not installed (apt-get install pcscd vsmartcard-vpcd)")

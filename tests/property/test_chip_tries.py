@@ -14,7 +14,6 @@ from mapae.issuer.ic_card.reader import SimulatedReader
 from taps import CAN, PIN, PUK, Tap, image
 
 WRONG = "0000"
-JUDGED = {Code.CHIP_PIN_WRONG, Code.CHIP_SUSPENDED, Code.CHIP_BLOCKED}
 PARTS = st.sampled_from([0.0, 1.0])
 STEPS = st.sampled_from(["count", "restore", "change", "unblock", None])
 
@@ -42,22 +41,20 @@ class Thief(RuleBasedStateMachine):
         super().__init__()
         self.tap = Tap(RamMemory(image()))
         self.reader = self.tap.reader = Torn(self.tap.card)
-        self.judged = self.judged_without_can = self.unblocked = 0
+        self.judged = self.judged_without_can = self.puk_uses = 0
         self.pins = {PIN}
 
-    def _asked(self, work, *arguments) -> Code | None:
-        """The card's verdict."""
-        tries = self.tap.memory.state.tries
+    def _told_wrong(self, work, *arguments) -> bool:
+        """Whether the card has looked at the secret and said so; its own counting is not asked."""
         try:
             work(*arguments)
         except Refused as refused:
-            used = self.tap.memory.state.tries < tries
-            return refused.code if used or refused.code not in JUDGED else None
-        return None
+            return "wrong" in refused.detail
+        return False
 
     @rule(with_can=st.booleans())
     def guesses(self, with_can: bool) -> None:
-        if self._asked(self.tap.resumed if with_can else self.tap.open, WRONG) in JUDGED:
+        if self._told_wrong(self.tap.resumed if with_can else self.tap.open, WRONG):
             self.judged += 1
             self.judged_without_can += not with_can
 
@@ -81,7 +78,7 @@ class Thief(RuleBasedStateMachine):
 
     def _right(self, with_can: bool, pin: str) -> None:
         """What the holder does gives tries back when the card has written so, whether it could say so or not."""
-        self._asked(self.tap.resumed if with_can else self.tap.open, pin)
+        self._told_wrong(self.tap.resumed if with_can else self.tap.open, pin)
         self._looks_again()
 
     def _looks_again(self) -> None:
@@ -93,7 +90,7 @@ class Thief(RuleBasedStateMachine):
         def change() -> None:
             self.tap.ask(terminal.change_pin(self.tap.open(self.tap.memory.state.pin), new))
 
-        self._asked(change)
+        self._told_wrong(change)
         self.pins = {self.tap.memory.state.pin}
         assert self.tap.memory.state.pin in (PIN, "7788"), "the old one or the new one"
         self._looks_again()
@@ -101,14 +98,15 @@ class Thief(RuleBasedStateMachine):
     @rule(puk=st.sampled_from([PUK, "0000000000"]))
     def unblocks(self, puk: str) -> None:
         uses = self.tap.memory.state.puk_uses
-        self._asked(self.tap.unblock, puk)
-        self.unblocked += self.tap.memory.state.puk_uses < uses
+        told = self._told_wrong(self.tap.unblock, puk)
+        used = uses - self.tap.memory.state.puk_uses
+        self.puk_uses += max(used, told)
         if puk == PUK:
             self._looks_again()
 
     @rule(secret=st.sampled_from([CAN, "000000"]))
     def shows_the_can(self, secret: str) -> None:
-        self._asked(self.tap.open, secret, Password.CAN)
+        self._told_wrong(self.tap.open, secret, Password.CAN)
 
     @precondition(lambda self: self.reader.left > 100)
     @rule()
@@ -120,7 +118,7 @@ class Thief(RuleBasedStateMachine):
         state = self.tap.memory.state
         assert self.judged <= 3 - state.tries, f"{self.judged} told wrong, and {state.tries} tries are left"
         assert self.judged_without_can <= 2
-        assert self.unblocked == 10 - state.puk_uses
+        assert self.puk_uses == 10 - state.puk_uses
         assert not state.delivery
 
 
