@@ -52,11 +52,12 @@ class Thief(RuleBasedStateMachine):
             return "wrong" in refused.detail
         return False
 
-    @rule(with_can=st.booleans())
-    def guesses(self, with_can: bool) -> None:
-        if self._told_wrong(self.tap.resumed if with_can else self.tap.open, WRONG):
-            self.judged += 1
-            self.judged_without_can += not with_can
+    @rule(with_can=st.booleans(), times=st.integers(1, 4))
+    def guesses(self, with_can: bool, times: int = 1) -> None:
+        for _ in range(times):
+            if self._told_wrong(self.tap.resumed if with_can else self.tap.open, WRONG):
+                self.judged += 1
+                self.judged_without_can += not with_can
 
     @rule(after=st.integers(1, 12), heard=st.booleans(), with_can=st.booleans(), secret=st.sampled_from([WRONG, PIN]))
     def tears_it_away(self, after: int, heard: bool, with_can: bool, secret: str) -> None:
@@ -123,4 +124,4 @@ class Thief(RuleBasedStateMachine):
 
 
 TestThief = Thief.TestCase
-TestThief.settings = settings(max_examples=max(10, settings().max_examples // 20), stateful_step_count=20)
+TestThief.settings = settings(max_examples=max(10, settings().max_examples // 20), stateful_step_count=15)
