@@ -24,6 +24,7 @@ from mapae.issuer.face.checks import FaceChecks, Opened, Subject
 from mapae.issuer.face.values import Challenge, FaceOutcome, Frame, Reason
 from mapae.registers.values import Person
 from mapae.ui.site import application
+from unit.issuer.test_desk_faults import PowerCut, Unsure
 
 MINE, THEIRS = "offer:mine", "offer:theirs"
 JKT, OTHER = "key-of-jisoo", "key-of-minho"
@@ -219,6 +220,30 @@ async def test_the_power_goes_between_the_spending_and_the_verdict(room: Room) -
     assert await refusal(room.checks.answer(id, JKT, burst(id))) == Code.CHALLENGE_SPENT
     assert (await room.checks.standing(MINE, JKT)).tries_left == 4
     assert (await room.checks.came_to("case:c-1")).passed is None
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
+@pytest.mark.parametrize("at", [1, 2, 3], ids=["challenge", "spent", "outcome"])
+async def test_a_lost_answer_at_any_write_passes_nobody_twice_and_nobody_unseen(
+    room: Room, at: int, kept: bool
+) -> None:
+    """The phone asks for a new challenge, as it would; the try that was lost may have been counted, never forgotten."""
+    room.checks._db = Unsure(room.db, at, kept)
+    passed = False
+    for _ in range(3):
+        try:
+            ok, _, _ = await room.try_once()
+        except PowerCut:
+            continue
+        passed = ok
+        break
+    assert passed
+    came = await room.checks.came_to("case:c-1")
+    assert came.passed is not None
+    rows = await room.db.all("SELECT state FROM face_check WHERE state IN ('spent', 'answered')")
+    matched = [subject for subject, said in room.heard if said.ok]
+    assert sum(row["state"] == "answered" for row in rows) == len(matched)
+    assert len(room.verifier.seen) == len(rows) - (at == 2 and kept)
 
 
 async def test_what_an_outcome_means_is_on_record_with_it_or_not_at_all(room: Room) -> None:
