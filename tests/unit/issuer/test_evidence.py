@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mapae.errors import Code, Refused
 from mapae.issuer.evidence import (
@@ -147,3 +149,38 @@ def test_facts_carry_no_name_and_no_distance() -> None:
     assert LEE.as_facts()["why"] == "eyes"
     assert CARD.as_facts()["evidence"] == "physical_card_seen"
     assert "distance" not in MATCH.as_facts()
+
+
+OFFICERS = ("officer-kim", "officer-lee", "officer-choi")
+_said = st.one_of(
+    st.builds(PhysicalCardSeen, st.sampled_from(OFFICERS), st.just(NOW), *[st.sampled_from([True, True, False])] * 3),
+    st.builds(OfficerCompared, st.sampled_from(OFFICERS), st.just("이름"), st.just(NOW), st.booleans()),
+    st.sampled_from([MATCH, NEARLY, NO]),
+    st.builds(SecondDocumentSeen, st.sampled_from(OFFICERS), st.just("driving_licence"), st.booleans(), st.just(NOW)),
+    st.builds(SecondOfficer, st.sampled_from(OFFICERS), st.just("이름"), st.just(NOW), st.sampled_from(Why)),
+)
+
+
+@given(st.lists(_said, max_size=5), st.sampled_from(sorted(SUFFICIENT)), st.lists(_said, max_size=2))
+def test_nobodys_eye_alone_and_no_machine_alone_whatever_was_said(
+    before: list[Evidence], name: str, after: list[Evidence]
+) -> None:  # fmt: skip
+    """A file that suffices does not without its officers, without what confirms them, or with a last "no"."""
+    said = [*before, *(replace(one) for one in SUFFICIENT[name]), *after]
+    if missing(Purpose.ISSUE, said, NOW, RULES):
+        return
+
+    def without(*kinds: type) -> tuple[Need, ...]:
+        return missing(Purpose.ISSUE, [one for one in said if not isinstance(one, kinds)], NOW, RULES)
+
+    assert without(PhysicalCardSeen) == (Need.PHYSICAL_CARD,)
+    assert Need.OFFICER in without(OfficerCompared)
+    assert without(FaceMatched, SecondOfficer) == ALL
+    for one in OFFICERS:  # nobody is both officers
+        alone = [v for v in said if isinstance(v, PhysicalCardSeen) or getattr(v, "officer", one) == one]
+        if not any(isinstance(v, FaceMatched) for v in said):
+            assert missing(Purpose.ISSUE, alone, NOW, RULES)
+    no = OfficerCompared("officer-kim", "이름", NOW, False)
+    assert Need.OFFICER in missing(Purpose.ISSUE, [*said, no], NOW, RULES)
+    assert missing(Purpose.ISSUE, [*said, NO], NOW, RULES) == ALL
+    assert missing(Purpose.ISSUE, said, NOW + timedelta(hours=1, seconds=1), RULES) != ()
