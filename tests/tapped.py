@@ -32,7 +32,8 @@ from mapae.issuer.tap import web
 from mapae.issuer.tap.chip import ChipProver
 from mapae.issuer.tap.notices import Notices
 from mapae.issuer.tap.remote import Remote
-from mapae.issuer.tap.sessions import Read, Taps
+from mapae.issuer.tap.sessions import Taps
+from mapae.issuer.tap.values import Read
 from mapae.issuer.web import routes
 from mapae.keys import Vault
 from mapae.rules import ChipRules

@@ -17,7 +17,7 @@ from mapae.issuer.ic_card import infos, lds, passive, terminal
 from mapae.issuer.ic_card.chip_auth import Terminal
 from mapae.issuer.ic_card.passive import Anchors, chip_step
 from mapae.issuer.ic_card.profile import DETAILS, MRZ, PORTRAIT, PROFILE_A, SECURITY, CardProfile
-from mapae.issuer.tap.sessions import Read
+from mapae.issuer.tap.values import Read
 
 Trusted = Callable[[], Awaitable[Anchors]]
 """The authorities we trust, with today's revocation lists."""

@@ -17,8 +17,8 @@ from mapae.catalog import Country
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, unb64u
-from mapae.issuer.tap.sessions import Read, Taps
-from mapae.issuer.tap.values import Session
+from mapae.issuer.tap.sessions import Taps
+from mapae.issuer.tap.values import Read, Session
 from mapae.ui.line import HungUp, Wire
 
 VERSION: Final = 1

@@ -11,7 +11,7 @@ person's own active card, a second issuance of a card within the pack's hours, w
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from mapae.errors import Code, Refused, step
 from mapae.issuer import store as issued
 from mapae.issuer.authorization import Client, Knock, Standing, digest
 from mapae.issuer.eligibility import Facts, eligibility, must_be_eligible
-from mapae.issuer.evidence import ChipProven, Evidence, Need
+from mapae.issuer.evidence import LIFE, ChipProven, Evidence, Need
 from mapae.issuer.face.checks import Subject
 from mapae.issuer.grants import Asking, spend_all
 from mapae.issuer.issue import Issuer
@@ -37,6 +37,8 @@ from mapae.issuer.tap.values import (
     CardRegister,
     Faces,
     IssuedCard,
+    Opened,
+    Read,
     Session,
     State,
     not_active,
@@ -51,22 +53,6 @@ PER_HOUR: Final = 12  # sessions of one person: enough for a clumsy evening
 LEFT_ALONE: Final = timedelta(seconds=15)  # after which somebody else finishes what a wallet confirmed
 _LIFTS: Final = (("documents", "released"), ("case", "issued"))
 _DONE: Final = (What.ISSUED, What.ACCEPTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A new session with the secret of its link, which is nowhere else."""
-
-    session: Session
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What was decided over what the issuer itself read from the chip."""
-
-    digest: bytes
-    number: str
 
 
 class Taps:
@@ -281,6 +267,8 @@ class Taps:
         async def body(tx: Tx) -> None:
             if not await store.fail(tx, session.id, code.value, at_step, int(now.timestamp()), issuing=issuing):
                 return
+            if issuing:  # no card came of it, so the chip is not used up
+                await store.drop_use(tx, session.id)
             facts = {"session": session.id, "code": code.value, **({"step": at_step} if at_step else {})}
             await record(tx, Event(session.person, "tap", "failed", ACTOR, facts), now)
 
@@ -371,6 +359,9 @@ class Taps:
 
     async def _move(self, session: Session) -> None:
         at = int(self._clock.now().timestamp())
+        if at - session.proven >= LIFE.total_seconds():  # too late for a card; then the old phone stays what it was
+            await self.fail(session, Code.EVIDENCE_MISSING, "time", issuing=True)
+            return
         message = {"person": session.person, "device_id": session.device, "actor": ACTOR}
         message |= {"old": session.old_device} if session.old_device else {}
         try:
@@ -472,9 +463,15 @@ class Taps:
         for session in late:
             await self.fail(session, Code.SESSION_SPENT, "time")
         left = await store.unfinished(self._db, int((now - LEFT_ALONE).timestamp()))
+        refusals: list[Refused] = []
         for session in left:
-            await self._finish(session)
+            try:
+                await self._finish(session)
+            except Refused as refused:  # the others are not to wait for it
+                refusals.append(refused)
         await self._db.write(lambda tx: store.forget(tx, at - self._hours() - 86400, at))
+        if refusals:
+            raise refusals[0]
         return len(late) + len(left)
 
 
@@ -484,8 +481,3 @@ def _face(session: Session, needs: tuple[Need, ...]) -> Subject:
 
 class _Used(Exception):
     """The chip led to a card already: nothing of the transaction stays."""
-
-
-def secret_link(base: str, secret: str) -> str:
-    """What stands behind # stays in the browser: no server and no log hears of it."""
-    return f"{base}/tap#{secret}"

@@ -162,6 +162,10 @@ async def take_use(tx: Tx, chip: bytes, session: str, since: int, now: int) -> b
     ) == 1  # fmt: skip
 
 
+async def drop_use(tx: Tx, session: str) -> None:
+    await tx.run("DELETE FROM tap_use WHERE session = $1", session)
+
+
 async def used_since(reader: Reader, chip: bytes, since: int) -> bool:
     return await reader.one("SELECT 1 AS found FROM tap_use WHERE chip = $1 AND at >= $2", chip, since) is not None
 

@@ -7,11 +7,10 @@ only. Keeps: nothing. Refuses: by type.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import Final, Protocol
 
-from mapae.errors import Code
 from mapae.issuer.face.checks import CameTo, Standing, Subject
 
 CASE: Final = "tap-"  # what an order's case id begins with when no officer opened it
@@ -75,6 +74,22 @@ class Session:
         return min(self.expires, self.tap_until) if self.state is State.CARD else self.expires
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A new session with the secret of its link, which is nowhere else."""
+
+    session: Session
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was decided over what the issuer itself read from the chip."""
+
+    digest: bytes
+    number: str
+
+
 class IssuedCard(Protocol):
     """A physical card as the issuer made it."""
 
@@ -116,9 +131,6 @@ def outward(state: State) -> str:
     return State.CONFIRM.value if state in (State.ISSUING, State.MOVED) else state.value
 
 
-def reason_of(code: Code) -> str:
-    return code.value
-
-
-def moment_of(at: datetime) -> int:
-    return int(at.timestamp())
+def secret_link(base: str, secret: str) -> str:
+    """What stands behind # stays in the browser: no server and no log hears of it."""
+    return f"{base}/tap#{secret}"

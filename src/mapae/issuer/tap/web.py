@@ -17,7 +17,8 @@ from mapae.errors import Code, Refused
 from mapae.issuer.authorization import Knock
 from mapae.issuer.tap.notices import Notices
 from mapae.issuer.tap.remote import Remote
-from mapae.issuer.tap.sessions import Taps, secret_link
+from mapae.issuer.tap.sessions import Taps
+from mapae.issuer.tap.values import secret_link
 from mapae.ui.http import Answer, Caller, Csrf, Door, Rate, door, json_answer, json_body
 from mapae.ui.line import Line, line
 from mapae.ui.pages import page

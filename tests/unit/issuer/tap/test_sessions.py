@@ -462,6 +462,27 @@ async def test_what_a_wallet_confirmed_and_left_is_finished_by_somebody_else(hal
     assert (await phone.state())["state"] == "offered"
 
 
+async def test_what_stayed_undone_for_an_hour_moves_nobody_and_uses_nothing_up(hall: TapHall) -> None:
+    """The wallet provider was away too long: the proof is stale, so the old phone stays what it was, and the card may
+    be tapped again at once."""
+    old = await hall.carded("jisoo", "case-1")
+    phone = TapPhone(hall)
+    await tapped(hall, phone)
+    await hall.taps._begin(await _session(hall, phone))
+    assert hall.phones is not None
+    hall.phones.silent = True
+    hall.clock.advance(minutes=30)
+    with pytest.raises(Refused):
+        await hall.taps.tidy()
+    hall.phones.silent = False
+    hall.clock.advance(minutes=31)
+    await hall.taps.tidy()
+    assert await failed(phone) == ("evidence_missing", "time")
+    assert old.standing["state"] == "active" and hall.phones.moved == []
+    await tapped(hall, phone)
+    await fetched(phone)
+
+
 # --- being told, and stopping -----------------------------------------------------------------------------------------
 
 
