@@ -33,6 +33,7 @@ from mapae.registers.values import Person, PopulationRegister
 from mapae.rules import FaceRules
 
 UNANSWERED: Final = timedelta(days=1)
+DAY: Final = timedelta(days=1)
 REMEMBERED: Final = timedelta(minutes=5)  # how long a photo's readability is not asked for again
 SAID_AGAIN: Final = timedelta(minutes=1)
 REMEMBER: Final = 500
@@ -126,9 +127,7 @@ class FaceChecks:
         if not _ROUTE & set(subject.needs):
             raise Refused(Code.CONFLICT, "no face check is needed")
         person = await self._recorded(subject)
-        tries = await self.tries_left(subject.id)
-        if not tries:
-            raise Refused(Code.FACE_SPENT, "too many face checks failed: officers compare")
+        tries = await self._must_have_tries(self._db, subject)
         model = await self._verifier.model()
         if await self._why_unread(person):
             raise Refused(Code.FACE_UNAVAILABLE, "the photo on record cannot be read by the machine")
@@ -141,9 +140,8 @@ class FaceChecks:
         )  # fmt: skip
 
         async def body(tx: Tx) -> None:
-            await tx.serial(subject.id)
-            if not _tries_left(await store.of_subject(tx, subject.id), self.rules):
-                raise Refused(Code.FACE_SPENT, "too many face checks failed: officers compare")
+            await tx.serial(f"face:{subject.person}")
+            await self._must_have_tries(tx, subject)
             await store.add(tx, check)
 
         await self._db.write(body)
@@ -158,7 +156,7 @@ class FaceChecks:
             raise Refused(Code.CHALLENGE_SPENT, "this challenge is not this wallet's, or these pictures are another's")
         subject = await self._subject(check.asked, jkt)
         person = await self._recorded(subject)
-        await self._spend(check)
+        await self._spend(check, subject)
         outcome = await self._verified(person.photo, burst, check.challenge)
         return Answered(outcome, await self._close(check, subject, outcome))
 
@@ -171,13 +169,10 @@ class FaceChecks:
         """Whether the camera may still be tried, asked before anybody looks into it. `read`: the photo on record is
         shown to the machine, which takes it a moment."""
         if not _ROUTE & set(subject.needs):
-            return Standing(subject.needs, True, await self.tries_left(subject.id), await self._model())
-        tries, model = await self.tries_left(subject.id), await self._model()
+            return Standing(subject.needs, True, await self._tries_left(self._db, subject), await self._model())
+        tries, model = await self._tries_left(self._db, subject), await self._model()
         unread = await self._said_unread(subject) if read and tries and model else ""
         return Standing(subject.needs, bool(tries and model and not unread), tries, model, unread)
-
-    async def tries_left(self, subject: str) -> int:
-        return _tries_left(await store.of_subject(self._db, subject), self.rules)
 
     async def last(self, subject: str) -> Check | None:
         """The newest check that counts, with the distance for as long as it is kept."""
@@ -187,7 +182,8 @@ class FaceChecks:
         checks = await store.of_subject(self._db, subject)
         last = checks[-1] if checks else None
         passed = _matched(last, last.outcome, self.rules) if last is not None and last.outcome is not None else None
-        return CameTo(passed if passed is not None and passed.ok else None, not _tries_left(checks, self.rules))
+        spent = last is not None and not await self._left(self._db, checks, last.person)
+        return CameTo(passed if passed is not None and passed.ok else None, spent)
 
     async def prune(self) -> int:
         now = self._clock.now()
@@ -269,14 +265,13 @@ class FaceChecks:
                 self._unread[key] = known
         return known[1]
 
-    async def _spend(self, check: Check) -> None:
+    async def _spend(self, check: Check, subject: Subject) -> None:
         """However many challenges are answered at once, no more are looked at than there are tries."""
         now = int(self._clock.now().timestamp())
 
         async def body(tx: Tx) -> None:
-            await tx.serial(check.subject)
-            if not _tries_left(await store.of_subject(tx, check.subject), self.rules):
-                raise Refused(Code.FACE_SPENT, "too many face checks failed: officers compare")
+            await tx.serial(f"face:{subject.person}")
+            await self._must_have_tries(tx, subject)
             if not await store.spend(tx, check.id, now):
                 raise Refused(Code.CHALLENGE_SPENT, "this challenge was answered before, or is too old")
 
@@ -311,14 +306,25 @@ class FaceChecks:
                 await heard(tx, subject, matched)
             facts: dict[str, str | int] = {"check": check.id, "subject": subject.id, "reason": outcome.reason.value}
             await record(tx, Event(subject.person, "face", "checked", "wallet", facts), now)
-            return _tries_left(await store.of_subject(tx, subject.id), self.rules)
+            return await self._tries_left(tx, subject)
 
         return await self._db.write(body)
 
+    async def _tries_left(self, reader: store.Reader, subject: Subject) -> int:
+        return await self._left(reader, await store.of_subject(reader, subject.id), subject.person)
 
-def _tries_left(checks: list[Check], rules: FaceRules) -> int:
-    """One that was spent and has no outcome has failed: it may be under way, or we died over it."""
-    return max(0, rules.tries - sum(not check.ok for check in checks))
+    async def _left(self, reader: store.Reader, checks: list[Check], person: str) -> int:
+        """Of this subject's tries, and of twice as many a day for the person: whoever begins anew and anew does not try
+        for ever. One that was spent and has no outcome has failed: it may be under way, or we died over it."""
+        day = int((self._clock.now() - DAY).timestamp())
+        here = self.rules.tries - sum(not check.ok for check in checks)
+        return max(0, min(here, 2 * self.rules.tries - await store.failures(reader, person, day)))
+
+    async def _must_have_tries(self, reader: store.Reader, subject: Subject) -> int:
+        left = await self._tries_left(reader, subject)
+        if not left:
+            raise Refused(Code.FACE_SPENT, "too many face checks failed: officers compare")
+        return left
 
 
 def _matched(check: Check, outcome: FaceOutcome, rules: FaceRules) -> FaceMatched:

@@ -103,6 +103,16 @@ async def of_subject(reader: Reader, subject: str) -> list[Check]:
     return [_check(row) for row in rows]
 
 
+async def failures(reader: Reader, person: str, since: int) -> int:
+    """How many checks of this person failed since then, whatever they were for."""
+    row = await reader.one(
+        "SELECT COUNT(*) AS n FROM face_check WHERE person = $1 AND opened > $2"
+        " AND (state = 'spent' OR (state = 'answered' AND reason <> 'match'))",
+        person, since,
+    )  # fmt: skip
+    return 0 if row is None else int(row["n"])
+
+
 async def forget(tx: Tx, unanswered_before: int, before: int) -> int:
     gone = await tx.run("DELETE FROM face_check WHERE opened < $1", before)
     return gone + await tx.run(

@@ -122,6 +122,21 @@ async def test_five_failures_and_then_only_officers(room: Room) -> None:
     assert (await room.checks.standing(THEIRS, OTHER)).tries_left == 5
 
 
+async def test_whoever_begins_anew_has_ten_failures_a_day(room: Room) -> None:
+    """Another case, another tap: five tries each, and the eleventh of a day is the officers'."""
+    room.verifier.says = [FAR]
+    for session in ("case:c-3", "tap:s-1", "tap:s-2"):
+        room.waiting["mine", JKT] = Subject(session, "jisoo", "resident_card", (Need.FACE,))
+        for _ in range(5):
+            if session != "tap:s-2":
+                await room.try_once()
+    assert await refusal(room.ask()) == Code.FACE_SPENT
+    assert not (await room.checks.standing(MINE, JKT)).by_face
+    assert (await room.checks.standing(THEIRS, OTHER)).tries_left == 5
+    room.clock.advance(days=1)
+    assert await room.try_once() == (False, "no-match", 4)
+
+
 async def test_an_upload_kept_from_an_earlier_challenge_is_refused(room: Room) -> None:
     first = (await room.ask()).challenge.id
     kept = burst(first)
