@@ -84,13 +84,14 @@ function codeOf({ code, detail }: Problem): string {
   return code === "offline" && navigator.onLine && detail !== "" && detail !== location.host ? "unreachable" : code;
 }
 
-export function trouble(problem: Problem): TemplateResult {
+/** `said`: where the screen knows better what it means. */
+export function trouble(problem: Problem, said: string = problemWords(codeOf(problem))): TemplateResult {
   const left = triesLeft(problem);
   return html`<div class="alert" role="alert" id="problem" data-testid="problem" data-code=${problem.code} data-detail=${problem.detail}>
     ${icon("warn")}
     <div>
       <p class="alert-text">
-        ${problemWords(codeOf(problem))}
+        ${said}
         ${left === null ? nothing : problem.code === "wrong_pin" ? t("pin.tries", { n: left }) : t("code.tries", { n: left })}
       </p>
       <p class="fine">${t("problem.code")}: <code data-testid="problem-code">${problem.code}</code></p>

@@ -10,7 +10,10 @@ import { asProblem, Problem } from "../problem.ts";
 import { Follower, stepsOf, type Tap, type TapSession } from "../tap.ts";
 import { has, minutes, problemWords, t } from "../words.ts";
 import "../words/checks.ts";
-import { heading, icon, Screen } from "./screen.ts";
+import { heading, icon, Screen, trouble } from "./screen.ts";
+
+/** What the issuer says before any card: at home it means that there is no way but the counter. */
+const TO_THE_COUNTER = new Set(["face_unavailable", "face_spent", "not_allowed", "record_photo_too_old"]);
 
 class TapScreen extends Screen {
   private session: TapSession | null = null;
@@ -147,6 +150,12 @@ class TapScreen extends Screen {
     return html`<div class="tap" data-testid="tap" data-state=${page}>
       ${page === "start" ? this.startView() : page === "failed" ? this.failedView() : this.underWay(page)}
     </div>`;
+  }
+
+  protected override trouble(problem: Problem | null = this.problem): TemplateResult | typeof nothing {
+    if (!problem || !TO_THE_COUNTER.has(problem.code)) return super.trouble(problem);
+    return html`${trouble(problem, failureWords(problem.code, ""))}
+      <button class="button secondary small" data-testid="tap-to-counter" @click=${() => this.host.go({ name: "documents" }, true)}>${t("tap.to.counter")}</button>`;
   }
 
   private startView(): TemplateResult {

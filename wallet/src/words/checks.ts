@@ -144,6 +144,7 @@ export const checksKo = {
   "tap.reason.unavailable": "카드 도우미와 연결이 끊어졌습니다. 카드를 떼지 말고 다시 해 주세요.",
   "tap.reason.malformed": "카드 도우미가 잘못된 답을 했습니다. 새 버전으로 다시 해 주세요.",
   "tap.reason.unsupported": "카드 도우미가 오래되었습니다. 새 버전으로 다시 해 주세요.",
+  "tap.reason.face_unavailable": "집에서는 등록된 사진과 얼굴을 비교할 수 없습니다. 주민센터에서는 담당자가 직접 확인하여 발급해 드립니다.",
   "tap.reason.not_allowed": "주인이 모두 멈추게 하였습니다. 주민센터에서만 다시 풀 수 있습니다.",
   "tap.reason.chip_refused.person": "이 카드는 이 지갑의 주인 것이 아닙니다. 본인의 카드로 해 주세요.",
 } as const;
@@ -291,6 +292,7 @@ export const checksEn: Record<keyof typeof checksKo, string> = {
   "tap.reason.unavailable": "The card helper lost its connection. Please do it again, and leave the card where it is.",
   "tap.reason.malformed": "The card helper gave a wrong answer. Please do it again with the newest version.",
   "tap.reason.unsupported": "The card helper is too old. Please do it again with the newest version.",
+  "tap.reason.face_unavailable": "Your face cannot be compared with the photo on record by machine. At a community centre the officers confirm who you are and issue the card.",
   "tap.reason.not_allowed": "Everything was stopped by its owner. Only a community centre can undo that.",
   "tap.reason.chip_refused.person": "This card belongs to somebody else than the owner of this wallet. Please use your own card.",
 };
