@@ -63,7 +63,7 @@ class TapScreen extends Screen {
   private readonly start = (): Promise<void> =>
     this.attempt(async () => {
       const { document = "" } = this.with as { document?: string };
-      this.tap = null;
+      this.tap = this.session = null; // the link of the one before is of no use to anybody
       this.confirmed = this.faceSeen = false;
       this.session = await this.wallet.proofing.beginTap(document);
       this.follow(this.session);
