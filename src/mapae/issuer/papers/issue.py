@@ -14,6 +14,7 @@ a country without a physical card, a paper of an application that has none.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Papers:
                     continue
             except tickets.Taken:
                 continue
-            code, pdf = self._sign(row, paper, facts, place)  # 4
+            code, pdf = await self._sign(row, paper, facts, place)  # 4
             await self._record(row, code, pdf, still)  # 5
             return Page(application, person, office, row.number, row.until, pdf)
         raise Refused(Code.UNAVAILABLE, "the certificate could not be made, try again")
@@ -179,7 +180,7 @@ class Papers:
 
         return await self._db.write(body)
 
-    def _sign(self, row: PaperRow, paper: Paper, facts: ClaimSet, office: Office) -> tuple[str, bytes]:
+    async def _sign(self, row: PaperRow, paper: Paper, facts: ClaimSet, office: Office) -> tuple[str, bytes]:
         """Two signatures, each for a ticket of its own: the code's and the page's."""
         signer, certificate = self._seal.signer, self._seal.x5c[0]
         code = complete(paper, signer.sign_once(Ticket(row.id), to_be_signed(paper)), certificate).encode()
@@ -195,8 +196,9 @@ class Papers:
             portrait=facts.portrait, code=code, demo=self._demo,
         )  # fmt: skip
         ticket = Ticket(f"{row.id}:page")
+        drawn = await asyncio.to_thread(draw.draw, face, languages)  # a fifth of a second: others get their turn
         pdf = sign_pdf(
-            draw.draw(face, languages), sign=lambda message: signer.sign_once(ticket, message),
+            drawn, sign=lambda message: signer.sign_once(ticket, message),
             certificate=certificate, more=self._seal.x5c[1:], at=_moment(row.issued),
             named=Named(municipality.authority.pick(first), say(first, "papers.reason"), office.name.pick(first)),
         )  # fmt: skip

@@ -43,5 +43,9 @@ def pdf(found: Page, may: bool) -> Response:
     """The file. Raises Refused(NOT_FOUND) unless whoever asks may have it."""
     if not may:
         raise Refused(Code.NOT_FOUND, "there is no certificate of this application")
-    headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="{found.number}.pdf"'}
+    headers = {
+        "Cache-Control": "no-store", "Content-Disposition": f'inline; filename="{found.number}.pdf"',
+        # A browser's own reader counts as an object inside, which our pages' policy forbids.
+        "Content-Security-Policy": "frame-ancestors 'none'",
+    }  # fmt: skip
     return Response(found.pdf, 200, headers, "application/pdf")
