@@ -13,6 +13,7 @@ from mapae.issuer.face.values import Challenge, FaceOutcome, ModelId, Reason
 
 Reader = Db | Tx
 MILLION = 1_000_000
+_OURS = (Reason.VERIFIER_SLOW, Reason.VERIFIER_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class Check:
     @property
     def ok(self) -> bool:
         return self.outcome is not None and self.outcome.ok
+
+    @property
+    def ours(self) -> bool:
+        """It failed with the verifier, not with the person."""
+        return self.outcome is not None and self.outcome.reason in _OURS
 
 
 def _check(row: Row) -> Check:
