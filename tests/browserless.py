@@ -33,7 +33,8 @@ class Page(HTMLParser):
         self.tags: list[Tag] = []
         self._open: list[Tag] = []
         self._form: Form | None = None
-        self.feed(self.html)
+        if answer.headers.get("content-type", "").startswith("text/html"):  # a file's bytes are no tags
+            self.feed(self.html)
 
     @property
     def text(self) -> str:

@@ -145,7 +145,8 @@ class Applications:
         if report is not None and report.record:
             jpeg = report.record
         id, at = self._dice.token(16), int(self._clock.now().timestamp())
-        sealed = self._vault.seal(jpeg, _photo_of(id))
+        # As a register keeps it, without what the camera wrote beside the pixels; as it came where nobody could judge.
+        sealed = self._vault.seal(report.record if report is not None and report.record else jpeg, _photo_of(id))
         kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)
         await self._db.write(lambda tx: store.put_photo(tx, kept, at - int(PHOTO_DRAFT.total_seconds())))
         return Judged(id, report)

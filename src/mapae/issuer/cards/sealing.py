@@ -20,7 +20,7 @@ from mapae.issuer.ic_card.mrz import Mrz
 from .partners import CardData
 
 LARGEST_PORTRAIT: Final = 20 * 1024  # with its header it fits what a chip holds
-MOST_PIXELS: Final = 40_000_000
+MOST_PIXELS: Final = 16_000_000
 _SIZES: Final = ((360, 466), (300, 386), (240, 308), (180, 231))
 _QUALITIES: Final = (85, 70, 55)
 

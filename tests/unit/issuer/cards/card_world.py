@@ -303,13 +303,14 @@ class Judge:
 
     def __init__(self) -> None:
         self.flaws: tuple[Flaw, ...] = ()
+        self.record = b""
         self.away = False
 
     async def judge(self, photo: bytes) -> PhotoReport:
         if self.away:
             raise Refused(Code.FACE_UNAVAILABLE, "no verifier")
         findings = tuple(Finding(flaw, f"photo.{flaw.value}") for flaw in self.flaws)
-        return PhotoReport(not findings, findings, photo)
+        return PhotoReport(not findings, findings, photo, self.record)
 
 
 @dataclass

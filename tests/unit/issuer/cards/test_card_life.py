@@ -108,6 +108,16 @@ async def test_a_photo_on_record_that_is_too_old_needs_a_new_one(world: CardWorl
     assert await store.photo_of(world.db, card) is None  # it is the register's now
 
 
+async def test_the_register_gets_the_photo_written_anew_without_what_a_camera_writes_beside_it(
+    world: CardWorld,
+) -> None:
+    world.judge.record = jpeg(33)
+    judged = await world.applications.bring_photo(JISOO, jpeg(200), date(2026, 3, 1), KIM.id)
+    await world.apply(photo=judged.id)
+    await world.outbox.run_once()
+    assert (await world.register.get(JISOO)).photo == jpeg(33)
+
+
 @pytest.mark.parametrize("taken", [date(2025, 9, 1), date(2026, 3, 3)], ids=["too-old", "tomorrow"])
 async def test_a_photo_from_another_time_is_refused(world: CardWorld, taken: date) -> None:
     with pytest.raises(Refused) as refused:
