@@ -357,7 +357,7 @@ def test_a_photo_brought_online_waits_for_an_officers_look(town: Town) -> None:
     _pay(town, page["pay"].attributes["href"].removeprefix(BASE))
     town.call(browser.get, page.url.removeprefix(BASE))
     officer = town.officer(office)
-    page = officer.go("/desk/cards/")
+    page = officer.go("/desk/cards")
     assert page.find("photos")
     officer.go(f"/desk/cards/{_card(town).id}")
     page = officer.do("/confirm-photo", same="yes")

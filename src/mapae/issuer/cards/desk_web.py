@@ -83,7 +83,7 @@ def routes(desk: Desk, officers: Officers, office: CardOffice, demo: DemoAuthent
 
     new, one = "/desk/cards/new/{look}", "/desk/cards/{card}"
     return [
-        get("/desk/cards/", cards.list),
+        get("/desk/cards", cards.list),
         get("/desk/cards/counts", cards.counts),
         get(new, ask.show),
         post(new, ask.file),
