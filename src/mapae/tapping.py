@@ -99,6 +99,9 @@ class Network:
                 link.line, max_size=LONGEST, compression=None, open_timeout=10, ssl=tls, proxy=proxy,
                 user_agent_header="mapae-card",
             )  # fmt: skip
+        except ssl.SSLCertVerificationError:
+            why = f"nobody this machine trusts says that this is {link.base}: stop, or name its authority with --cacert"
+            raise Refused(Code.BAD_CERTIFICATE, why, step="line") from None
         except (OSError, TimeoutError, InvalidHandshake) as error:
             why = f"{link.base} does not answer ({type(error).__name__}); look at the network and try again"
             raise Refused(Code.UNAVAILABLE, why, step="line") from None
