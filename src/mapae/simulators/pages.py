@@ -8,6 +8,7 @@ form from another site, the letter of a card that has not left the factory.
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -76,6 +77,10 @@ class _Pages:
         )
 
     async def payment(self, request: Request) -> Response:
+        came_from = urlsplit(request.headers.get("referer", ""))
+        ours = came_from.netloc == request.url.netloc and came_from.path.startswith(("/portal/", "/desk/"))
+        if ours and len(came_from.path) <= 200:
+            await self._simulators.payments.came_from(request.path_params["id"], came_from.path)
         return await self._payment(request)
 
     async def _payment(self, request: Request, *, wrong: bool = False) -> Response:

@@ -140,6 +140,10 @@ class SimulatedPayments:
 
         return await self.service.serve(work)
 
+    async def came_from(self, id: str, path: str) -> None:
+        """A page of the same house sent the payer here, and gets him back."""
+        await self._db.write(lambda tx: store.lead_back(tx, id, path))
+
     async def newest(self) -> list[PaymentRow]:
         return await store.payments(self._db, 20)
 

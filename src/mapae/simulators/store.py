@@ -224,3 +224,8 @@ async def set_payment(tx: Tx, id: str, before: tuple[str, ...], state: str, card
         " WHERE id = $1 AND state IN ($5, $6)",
         id, state, card, at, before[0], before[-1],
     ) == 1  # fmt: skip
+
+
+async def lead_back(tx: Tx, id: str, back: str) -> None:
+    """Where the page leads on to, unless whoever began the payment has said so."""
+    await tx.run("UPDATE simulated_payment SET back = $2 WHERE id = $1 AND back = ''", id, back)

@@ -106,6 +106,15 @@ async def test_a_payment_that_was_never_paid_is_ended_by_a_refund(outskirts: Out
     assert await outskirts.payment.state(payment.id) is Payment.DECLINED
 
 
+async def test_the_payer_gets_back_to_the_page_that_sent_him(outskirts: Outskirts) -> None:
+    payment = await started(outskirts)
+    for referer in ("https://elsewhere.test/portal/x", f"{BASE}/checker/", f"{BASE}/portal/cards/c1", f"{BASE}/desk/x"):
+        await outskirts.http.get(f"/payment/pay/{payment.id}", headers={"Referer": referer})
+    outskirts.http.cookies.clear()
+    page = await paid_with(outskirts, payment, Card.PAYS)
+    assert 'href="/portal/cards/c1"' in page.html
+
+
 async def test_one_reference_is_one_amount(outskirts: Outskirts) -> None:
     await started(outskirts)
     with pytest.raises(Refused) as refused:
