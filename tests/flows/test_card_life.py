@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from browserless import Browser, Page
+from mapae.audit import events_about
 from mapae.clock import SystemDice
 from mapae.issuer.cards import store
 from mapae.issuer.cards.life import State
@@ -220,6 +221,10 @@ def test_another_citizens_card_and_another_offices_card_are_out_of_reach(town: T
     browser, _ = _enter(town, town.citizen("minjae"))
     for path in (f"/portal/cards/{card}", f"/portal/cards/{card}/receipt"):
         assert town.call(browser.get, path).status == 404
+    looked = [
+        seen.event for seen in town.call(lambda: _seen(town, citizen)) if seen.event.facts.get("reason") == "card"
+    ]
+    assert [(event.action, event.actor) for event in looked] == [("looked_at", f"officer-{officer.office}")]
     elsewhere = next(office for office in town.house.country.offices if office != officer.office)
     stranger = town.officer(elsewhere)
     for path in (f"/desk/cards/{card}", f"/desk/cards/{card}/receipt"):
@@ -316,6 +321,11 @@ def test_without_a_readable_print_two_officers_hand_out_and_destroy(town: Town) 
     assert [(step.actor, step.second) for step in steps if step.act == "hand_over"] == [
         (f"officer-{officer.office}", second)
     ]
+
+
+async def _seen(town: Town, citizen: Citizen) -> list[Any]:
+    found = await town.house.population.search(resident_number=citizen.named.resident.number.written)
+    return list(await events_about(await town.house.foundation.database("issuer"), found.hits[0].person))
 
 
 async def _steps(town: Town, card_id: str) -> list[Any]:

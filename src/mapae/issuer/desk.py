@@ -82,7 +82,7 @@ class Desk(Proofs):
         """The record behind a search result of this officer, no older than 15 minutes."""
         person_id, reason = await self._look(officer, look)
         person = await self._register.get(person_id)
-        await self._looked(officer, person_id, reason)
+        await self.looked(officer, person_id, reason)
         phone, holdings = await self._phone(person_id), await self._issuer.holdings(person_id)
         possible = tuple(
             Possible(document, self._answer(officer.office, document.id, person, phone, "", holdings))
@@ -95,7 +95,7 @@ class Desk(Proofs):
     async def ask_renewal(self, officer: Officer, look: str) -> None:
         """The record behind this search has changed: the cards stay good and fetch themselves anew."""
         person_id, reason = await self._look(officer, look)
-        await self._looked(officer, person_id, reason)
+        await self.looked(officer, person_id, reason)
         await self._issuer.renew(person_id, "record_changed", officer.id)
 
     async def look_from(self, officer: Officer, case_id: str) -> str:
@@ -118,7 +118,7 @@ class Desk(Proofs):
             raise Refused(Code.NOT_FOUND, "this search is over: search again")
         return found[0], Reason(found[1])
 
-    async def _looked(self, officer: Officer, person: str, reason: str) -> None:
+    async def looked(self, officer: Officer, person: str, reason: str) -> None:
         """Record a look, once in five minutes for the same officer, person and reason."""
         now = self._clock.now()
         mark = "seen." + reason
@@ -189,7 +189,7 @@ class Desk(Proofs):
         """The whole screen of one case: what is there, what is missing, and why."""
         case = (await self.live(officer, case_id)).case
         person = await self._register.get(case.person)
-        await self._looked(officer, case.person, "case." + case.task)
+        await self.looked(officer, case.person, "case." + case.task)
         phone, holdings = await self._phone(case.person), await self._issuer.holdings(case.person)
         evidence = await store.evidence(self._db, case_id)
         now = self._clock.now()

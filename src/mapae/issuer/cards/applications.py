@@ -416,7 +416,7 @@ class Applications:
 def at_home(card: Card, office: str) -> bool:
     """The office of the application, or the one that hands the card out. A card that came by mail is activated
     wherever its holder comes."""
-    return office in (card.office, card.pickup) or card.state in (State.DELIVERED, State.ACTIVE)
+    return office in (card.office, card.pickup) or card.state is State.DELIVERED
 
 
 def _refund(card: Card) -> str:

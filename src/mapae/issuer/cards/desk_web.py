@@ -309,6 +309,7 @@ class _Cards(_CardPages):
     async def _shown(self, request: Request, officer: Officer, view: CardView) -> Response:
         card, finger = view.card, self._handing.finger(view.card)
         person = await self._applications.person(card)
+        await self._desk.looked(officer, card.person, "card")
         in_safe = any(kept.id == card.id for kept in await self._handing.safe(officer))
         blind = finger in (Fingerprint.UNREADABLE, Fingerprint.UNAVAILABLE)
         knock, two = "", None
