@@ -1,5 +1,5 @@
 /** Proving who one is, from the phone's side: the face check's doors, the officer's confirmation, the IC card, and the phone left behind. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { calculateJwkThumbprint, decodeProtectedHeader } from "jose";
 import { noticesOf } from "../src/notices.ts";
@@ -8,7 +8,8 @@ import { Problem } from "../src/problem.ts";
 import { parseChallenge, parseResult, parseStanding } from "../src/proofing.ts";
 import { Follower, parseSession, parseTap, stepsOf, type Tap, TAP_STATES, type TapState } from "../src/tap.ts";
 import { Wallet } from "../src/wallet.ts";
-import { checksEn, checksKo } from "../src/words/checks.ts";
+import { problemWords } from "../src/words.ts";
+import { checksEn, checksKo, failureWords } from "../src/words/checks.ts";
 import { en } from "../src/words/en.ts";
 import { ko } from "../src/words/ko.ts";
 import { BASE, Country, json, NOW, OFFER } from "./country.ts";
@@ -310,6 +311,16 @@ describe("words", () => {
   const source = readFileSync(new URL("../../src/mapae/issuer/face/values.py", import.meta.url), "utf8");
   const list = /class Reason\(StrEnum\):(.*?)\n\n\n/s.exec(source)?.[1] ?? "";
   const REASONS = [...list.matchAll(/= "([a-z-]+)"/g)].map(([, reason]) => reason);
+
+  test("every way a tap can be refused is said in words of its own", () => {
+    const folder = new URL("../../src/mapae/issuer/tap/", import.meta.url);
+    const codes = readdirSync(folder).filter((name) => name.endsWith(".py")).flatMap((name) =>
+      [...readFileSync(new URL(name, folder), "utf8").matchAll(/Code\.([A-Z_]+)/g)].map(([, code = ""]) => code.toLowerCase()));
+    const bare = new Set(codes.filter((code) => code !== "invalid_client" && failureWords(code, "") === problemWords("")));
+    expect([...bare]).toEqual([]);
+    expect(codes).toContain("chip_used");
+    expect(failureWords("chip_refused", "person")).not.toBe(failureWords("chip_refused", "sod"));
+  });
 
   test("the issuer's list of reasons was found", () => {
     expect(REASONS).toContain("not-live");

@@ -8,8 +8,8 @@ import { qrCode } from "../parts/qr_code.ts";
 import { reader } from "../parts/face_parts.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { Follower, stepsOf, type Tap, type TapSession } from "../tap.ts";
-import { has, minutes, problemWords, t } from "../words.ts";
-import "../words/checks.ts";
+import { minutes, t } from "../words.ts";
+import { failureWords } from "../words/checks.ts";
 import { heading, icon, Screen, trouble } from "./screen.ts";
 
 /** What the issuer says before any card: at home it means that there is no way but the counter. */
@@ -248,8 +248,4 @@ class TapScreen extends Screen {
   }
 }
 
-export function failureWords(reason: string, step: string): string {
-  const key = [`tap.reason.${reason}.${step}`, `tap.reason.${reason}`].find(has);
-  return key && has(key) ? t(key) : problemWords(reason);
-}
 customElements.define("s-tap", TapScreen);

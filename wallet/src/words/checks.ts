@@ -1,5 +1,5 @@
 /** The words of the face check and of the IC card. They come with their screens: not everybody needs them, and nobody at once. */
-import { learn } from "../words.ts";
+import { has, learn, problemWords, t } from "../words.ts";
 
 export const checksKo = {
   "face.title": "얼굴을 확인합니다",
@@ -143,6 +143,9 @@ export const checksKo = {
   "tap.reason.access_denied": "그만두었습니다.",
   "tap.reason.unavailable": "카드 도우미와 연결이 끊어졌습니다. 카드를 떼지 말고 다시 해 주세요.",
   "tap.reason.malformed": "카드 도우미가 잘못된 답을 했습니다. 새 버전으로 다시 해 주세요.",
+  "tap.reason.too_large": "카드 도우미가 잘못된 답을 했습니다. 새 버전으로 다시 해 주세요.",
+  "tap.reason.evidence_missing": "카드를 댄 지 너무 오래되었습니다. 처음부터 다시 해 주세요.",
+  "tap.reason.unknown_device": "이 휴대전화의 등록을 찾을 수 없습니다. 지갑을 다시 열어 확인해 주세요.",
   "tap.reason.unsupported": "카드 도우미가 오래되었습니다. 새 버전으로 다시 해 주세요.",
   "tap.reason.face_unavailable": "집에서는 등록된 사진과 얼굴을 비교할 수 없습니다. 주민센터에서는 담당자가 직접 확인하여 발급해 드립니다.",
   "tap.reason.not_allowed": "주인이 모두 멈추게 하였습니다. 주민센터에서만 다시 풀 수 있습니다.",
@@ -291,6 +294,9 @@ export const checksEn: Record<keyof typeof checksKo, string> = {
   "tap.reason.access_denied": "It was stopped.",
   "tap.reason.unavailable": "The card helper lost its connection. Please do it again, and leave the card where it is.",
   "tap.reason.malformed": "The card helper gave a wrong answer. Please do it again with the newest version.",
+  "tap.reason.too_large": "The card helper gave a wrong answer. Please do it again with the newest version.",
+  "tap.reason.evidence_missing": "It is too long ago that the card was tapped. Please start again.",
+  "tap.reason.unknown_device": "This phone's registration was not found. Open the wallet again and see.",
   "tap.reason.unsupported": "The card helper is too old. Please do it again with the newest version.",
   "tap.reason.face_unavailable": "Your face cannot be compared with the photo on record by machine. At a community centre the officers confirm who you are and issue the card.",
   "tap.reason.not_allowed": "Everything was stopped by its owner. Only a community centre can undo that.",
@@ -298,3 +304,9 @@ export const checksEn: Record<keyof typeof checksKo, string> = {
 };
 
 learn({ ko: checksKo, en: checksEn });
+
+/** What ended a tap: by the issuer's code and step, else by the code alone. */
+export function failureWords(reason: string, step: string): string {
+  const key = [`tap.reason.${reason}.${step}`, `tap.reason.${reason}`].find(has);
+  return key && has(key) ? t(key) : problemWords(reason);
+}
