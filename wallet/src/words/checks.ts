@@ -114,7 +114,7 @@ export const checksKo = {
   "tap.simulated.lead": "데모: 카드 리더 대신 모의 카드를 같은 절차로 댑니다.",
   "tap.left": "남은 시간 {time}",
   "tap.steps": "진행 단계",
-  "tap.step.card": "카드 대기",
+  "tap.step.card": "카드 인식",
   "tap.step.chip": "칩 확인",
   "tap.step.face": "얼굴 확인",
   "tap.step.confirm": "내가 확인",
