@@ -148,7 +148,7 @@ class Applications:
         # As a register keeps it, without what the camera wrote beside the pixels; as it came where nobody could judge.
         sealed = self._vault.seal(report.record if report is not None and report.record else jpeg, _photo_of(id))
         kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)
-        await self._db.write(lambda tx: store.put_photo(tx, kept, at - int(PHOTO_DRAFT.total_seconds())))
+        await self._db.write(lambda tx: store.put_photo(tx, kept))
         return Judged(id, report)
 
     async def _report(self, jpeg: bytes) -> PhotoReport | None:

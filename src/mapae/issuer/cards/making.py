@@ -25,7 +25,7 @@ from mapae.errors import Code, Refused, where
 from mapae.registers.values import CardRegister, Person
 
 from . import store
-from .applications import Applications
+from .applications import PHOTO_DRAFT, Applications
 from .fees import chip_rules
 from .life import Act, State
 from .partners import CardData, FactoryPort, Parcel, Payment, PaymentPort, PostPort, Production, Stage, Transit
@@ -59,6 +59,7 @@ class Making:
         self._payment, self._factory, self._post = payment, factory, post
 
     async def tick(self) -> None:
+        await store.forget_photos(self._db, self._now() - int(PHOTO_DRAFT.total_seconds()))
         for card in await store.refunds(self._db, _BATCH):
             await self._guarded(card, self._refund(card))
         for _ in range(_TURNS):  # a clock that was moved far lets a card take several steps at once
@@ -223,18 +224,25 @@ class Making:
             hashes = self._sealing.hashes(data, made.dg14)
             if hashes != dict(made.hashes):
                 raise Refused(Code.CHIP_REFUSED, "the factory's hashes are not those of our facts", step="hashes")
-            sod = await self._sealing.sign(hashes)
-            try:
-                await self._note(
-                    card, "sod_signed", sod=sod, sod_digest=hashlib.sha256(sod).digest(), trouble="",
-                    chip_key_hash=hashlib.sha256(key).digest(),
-                )  # fmt: skip
-            except Duplicate:
-                raise Refused(Code.CHIP_REFUSED, "another card has this chip key already", step="chip_key") from None
+            await self._keep(card, await self._sealing.sign(hashes), key)
             card = await store.card(self._db, card.id) or card
         if card.sod is not None:
             await self._factory.sign(card.order_id, card.sod)
         return False
+
+    async def _keep(self, card: Card, sod: bytes, key: bytes) -> None:
+        """One signature an order: whichever process is first keeps its own, the other throws its own away."""
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            digest, key_hash = hashlib.sha256(sod).digest(), hashlib.sha256(key).digest()
+            if await store.keep_signature(tx, card, sod, digest, key_hash):
+                await note(tx, card, "sod_signed", THE_HOUSE, now)
+
+        try:
+            await self._db.write(body)
+        except Duplicate:
+            raise Refused(Code.CHIP_REFUSED, "another card has this chip key already", step="chip_key") from None
 
     async def _order_again(self, card: Card, reason: str) -> bool:
         if card.order_try >= MOST_ORDERS:

@@ -211,6 +211,15 @@ async def note(tx: Tx, seen: Card, **changes: Value) -> bool:
     return await _update(tx, seen, changes)
 
 
+async def keep_signature(tx: Tx, seen: Card, sod: bytes, digest: bytes, chip_key_hash: bytes) -> bool:
+    """False when another process has signed for this order: then its signature is the one that counts."""
+    return await tx.run(
+        "UPDATE card_life SET sod = $4, sod_digest = $5, chip_key_hash = $6, trouble = ''"
+        " WHERE card_id = $1 AND state = $2 AND order_try = $3 AND sod_digest IS NULL",
+        seen.id, seen.state.value, seen.order_try, sod, digest, chip_key_hash,
+    ) == 1  # fmt: skip
+
+
 async def _update(tx: Tx, seen: Card, changes: dict[str, Value]) -> bool:
     assert set(changes) <= {*_COLUMNS, "state"}
     sets = ", ".join(f"{name} = ${at}" for at, name in enumerate(changes, 5))
@@ -268,14 +277,19 @@ async def steps_since(db: Db, card_id: str, act: str, detail: str, since: int) -
 # --- photos and earlier cards -----------------------------------------------------------------------------------------
 
 
-async def put_photo(tx: Tx, photo: Photo, forget_before: int) -> None:
-    await tx.run("DELETE FROM card_photo WHERE card_id = '' AND at < $1", forget_before)
+async def put_photo(tx: Tx, photo: Photo) -> None:
     await tx.run(
         "INSERT INTO card_photo (photo_id, person, card_id, brought_by, sealed, taken, verdict, agreed, at)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         photo.id, photo.person, photo.card, photo.brought_by, photo.sealed, photo.taken, photo.verdict, photo.agreed,
         photo.at,
     )  # fmt: skip
+
+
+async def forget_photos(db: Db, before: int) -> None:
+    """Brought, and never used."""
+    if await db.one("SELECT 1 AS old FROM card_photo WHERE card_id = '' AND at < $1 LIMIT 1", before) is not None:
+        await db.run("DELETE FROM card_photo WHERE card_id = '' AND at < $1", before)
 
 
 async def photo(db: Db | Tx, photo_id: str) -> Photo | None:

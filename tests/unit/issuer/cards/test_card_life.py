@@ -178,6 +178,14 @@ async def test_another_persons_photo_an_old_draft_and_a_used_one_are_refused(wor
         assert refused.value.code in (Code.NOT_FOUND, Code.NO_PHYSICAL_CARD)
 
 
+async def test_a_photo_that_no_application_uses_is_gone_after_an_hour(world: CardWorld) -> None:
+    judged = await world.applications.bring_photo(JISOO, jpeg(), date(2026, 3, 1), KIM.id)
+    await world.turn(minutes=59)
+    assert await store.photo(world.db, judged.id) is not None
+    await world.turn(minutes=2)
+    assert await store.photo(world.db, judged.id) is None
+
+
 @pytest.mark.parametrize("raw", [b"", b"<svg/>", b"\xff\xd8\xff" + bytes(512 * 1024)], ids=["empty", "svg", "large"])
 async def test_what_is_no_photo_is_not_even_judged(world: CardWorld, raw: bytes) -> None:
     with pytest.raises(Refused) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import date
 
 from mapae.audit import first_broken_link
@@ -70,3 +71,20 @@ async def test_two_officers_hand_out_one_card_once(world: CardWorld) -> None:
     )
     assert sorted(type(each).__name__ for each in tried) == ["NoneType", "Refused"]
     assert (await world.acts(card)).count("hand_over") == 1
+
+
+async def test_two_processes_at_once_sign_one_order_once(world: CardWorld) -> None:
+    """Both have seen it unsigned; the signature on record is the one on the chip."""
+    card = await world.apply()
+    world.provider.pay()
+    await world.turn()
+    world.factory.lose = 1
+    await world.turn(days=1)  # ordered and placed, not signed yet
+    first = world.making
+    world.begin()
+    world.clock.advance(minutes=10)
+    await asyncio.gather(first.look(card), world.making.look(card), first.look(card), world.making.look(card))
+    await world.turn()
+    row = await world.card(card)
+    assert row.sod_digest == hashlib.sha256(world.factory.newest.sod or b"").digest()
+    assert (await world.acts(card)).count("sod_signed") == 1 and world.chips.signed > 1
