@@ -21,8 +21,7 @@ from mapae.holder import FaceAsked
 from mapae.holder.face import Frames
 from mapae.issuer.face import clips
 from mapae.issuer.face.clips import Kind
-from mapae.issuer.face.process import FaceProcess
-from mapae.issuer.face.values import Challenge, Reason
+from mapae.issuer.face.values import Challenge
 from mapae.registers.population import PopulationClient
 from mapae.registers.values import Person
 from town import BASE, Town
@@ -100,18 +99,6 @@ def test_a_portrait_becomes_the_photo_on_record_gets_a_card_by_face_and_is_remov
 
     assert send(town, "remove", b"{}", "application/json").status_code == 200
     assert on_record(town).photo == drawn.photo
-
-
-def test_somebody_else_before_the_camera_is_no_match(town: Town) -> None:
-    """Whatever is on record as "You", the machine compares with that."""
-    assert send(town, "photo", card_photo("p02_a")).status_code == 201
-    challenge = Challenge("c", "n", 1, (1300,), 3000)
-    shown = clips.burst(sitter("p01_a"), Kind.LIVE, challenge, every_ms=130)
-    process = town.house.photo_judge
-    assert isinstance(process, FaceProcess)
-    outcome = town.call(process.verify, on_record(town).photo, shown, challenge)
-    assert (outcome.ok, outcome.reason) == (False, Reason.NO_MATCH)
-    assert outcome.distance is not None and outcome.distance > 0.7
 
 
 def test_what_is_wrong_is_said_and_drawn_before_anything_is_kept(town: Town) -> None:
