@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 ALPHABET = "https://id.example.go.kr/tap#aZ9_-"
 
 
-def test_every_size_of_code_is_read_back() -> None:
-    """Versions 1 to 10, each nearly full (ISO/IEC 18004 table 7, level M)."""
-    texts = [(ALPHABET * 8)[:length] for length in (1, 14, 26, 42, 62, 84, 106, 122, 152, 180, 213)]
+def test_codes_of_all_sizes_are_read_back() -> None:
+    """Versions 1, 4 (a link), 6 and 10, each nearly full (ISO/IEC 18004 table 7, level M)."""
+    texts = [(ALPHABET * 8)[:length] for length in (14, 62, 106, 213)]
     script = "const q=require('./src/mapae/ui/static/qr.js');for(const t of JSON.parse(process.argv[1]))" \
              "console.log(JSON.stringify(q.grid(t)))"  # fmt: skip
     done = subprocess.run(
@@ -23,7 +23,7 @@ def test_every_size_of_code_is_read_back() -> None:
         capture_output=True,
     )  # fmt: skip
     grids = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [len(grid) for grid in grids] == [21, *range(21, 58, 4)]
+    assert [len(grid) for grid in grids] == [21, 33, 41, 57]
     for text, grid in zip(texts, grids, strict=True):
         picture = np.kron(np.pad(1 - np.array(grid, np.uint8), 4, constant_values=1) * 255, np.ones((5, 5), np.uint8))
         assert [found.text for found in zxingcpp.read_barcodes(picture)] == [text], len(text)
