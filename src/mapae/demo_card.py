@@ -114,11 +114,14 @@ class DemoCard:
         secret, number = sent.get("secret", ""), sent.get("card", "")
         if not _SECRET.fullmatch(secret) or not _CARD.fullmatch(number):
             return page(request, "demo/card.html", status=400, cards=self._cards(), said="link", unblocked=False)
+        for earlier in list(self._visits.values()):  # a card lies on one reader: whoever left it there has lost it
+            if earlier.card == number:
+                await _end(earlier)
         id, visit = self._dice.token(12), Visit(number)
         self._visits[id] = visit
         while len(self._visits) > VISITS:
             _, oldest = self._visits.popitem(last=False)
-            _end(oldest)
+            await _end(oldest)
         visit.task = asyncio.create_task(self._helper(visit, secret))
         await visit.changed()
         return see_other(f"{PATH}/visits/{id}")
@@ -137,10 +140,7 @@ class DemoCard:
 
     async def _away(self, request: Request) -> Response:
         """Take the card off the reader, in the middle of whatever happens."""
-        visit = self._visit(request)
-        _end(visit)
-        if visit.task is not None:
-            await asyncio.wait([visit.task])
+        await _end(self._visit(request))
         return see_other(f"{PATH}/visits/{request.path_params['id']}")
 
     async def _unblock(self, request: Request) -> Response:
@@ -212,6 +212,7 @@ class DemoCard:
             memory.close()
 
 
-def _end(visit: Visit) -> None:
-    if visit.task is not None:
+async def _end(visit: Visit) -> None:
+    if visit.task is not None and not visit.task.done():
         visit.task.cancel()
+        await asyncio.wait([visit.task])

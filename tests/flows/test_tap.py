@@ -242,6 +242,17 @@ def test_a_card_taken_away_from_the_reader_fails_the_session(town: Town) -> None
     assert town.call(seyoung.wallet.tapped, begun).state == "failed"
 
 
+def test_a_card_left_on_the_reader_is_there_for_the_next_try(town: Town) -> None:
+    """Somebody closed the page with the card on the reader and began anew in the wallet."""
+    seyoung = holder(town)
+    left = AtTheReader(town, seyoung)
+    left.put(town.call(seyoung.wallet.begin_tap))
+    begun = town.call(seyoung.wallet.begin_tap)
+    again = AtTheReader(town, seyoung)
+    assert again.put(begun)["code"].text.strip() == begun.code
+    assert again.type(PIN).find("tapped")
+
+
 def _image(town: Town, citizen: Citizen) -> Any:
     memory = FileMemory(chip_file(town, citizen))
     try:
