@@ -46,7 +46,7 @@ PRIVATE = ("/registers/", "/wallet-provider/peer/")
 WAY = {  # the longest prefix decides
     "/identity/": "registers", "/carrier/": "registers", "/trust/": "trust", "/wallet-provider/": "wallet_provider",
     "/wallet/": "wallet_provider", "/witness/": "trust", "/issuer/": "issuer", "/desk/": "issuer", "/portal/": "issuer",
-    "/.well-known/": "issuer", "/demo/authenticator/": "issuer", "/": "verifier",
+    "/.well-known/": "issuer", "/demo/authenticator/": "issuer", "/tap": "issuer", "/stop/": "issuer", "/": "verifier",
 }  # fmt: skip
 PASSED_ON = {"transfer-encoding", "connection", "content-encoding", "content-length", "keep-alive"}
 
