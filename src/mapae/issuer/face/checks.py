@@ -182,7 +182,9 @@ class FaceChecks:
         checks = await store.of_subject(self._db, subject)
         last = checks[-1] if checks else None
         passed = _matched(last, last.outcome, self.rules) if last is not None and last.outcome is not None else None
-        spent = last is not None and not await self._left(self._db, checks, last.person)
+        at = self._clock.now().timestamp()
+        looking = any(check.outcome is None and at < check.expires for check in checks)  # the last try may yet pass
+        spent = last is not None and not looking and not await self._left(self._db, checks, last.person)
         return CameTo(passed if passed is not None and passed.ok else None, spent)
 
     async def prune(self) -> int:

@@ -122,6 +122,20 @@ async def test_five_failures_and_then_only_officers(room: Room) -> None:
     assert (await room.checks.standing(THEIRS, OTHER)).tries_left == 5
 
 
+async def test_while_the_last_try_is_judged_nothing_is_over(room: Room) -> None:
+    room.verifier.says = [FAR, FAR, FAR, FAR, Reason.MATCH]
+    for _ in range(4):
+        await room.try_once()
+        room.clock.advance(seconds=5)
+    room.verifier.held, room.verifier.began = asyncio.Event(), asyncio.Event()
+    last = asyncio.create_task(room.try_once())
+    await room.verifier.began.wait()
+    assert not (await room.checks.came_to("case:c-1")).spent
+    room.verifier.held.set()
+    assert (await last)[0]
+    assert (await room.checks.came_to("case:c-1")).passed is not None
+
+
 async def test_whoever_begins_anew_has_ten_failures_a_day(room: Room) -> None:
     """Another case, another tap: five tries each, and the eleventh of a day is the officers'."""
     room.verifier.says = [FAR]
