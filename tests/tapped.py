@@ -84,8 +84,8 @@ class Faces:
         self.standing = Standing((Need.FACE,), by_face=True, tries_left=5, model=None)
         self.asked: list[str] = []
 
-    async def came_to(self, subject: str) -> CameTo:
-        self.asked.append(subject)
+    async def came_to(self, subject: str, asked: str) -> CameTo:
+        self.asked.append(asked)
         return self.came
 
     async def standing_of(self, subject: Subject) -> Standing:

@@ -178,13 +178,15 @@ class FaceChecks:
         """The newest check that counts, with the distance for as long as it is kept."""
         return next(reversed(await store.of_subject(self._db, subject)), None)
 
-    async def came_to(self, subject: str) -> CameTo:
+    async def came_to(self, subject: str, asked: str) -> CameTo:
+        """Of the checks of a subject the newest that was `asked` by this name: another phone's face check, of the same
+        person on the same day, opens nothing here."""
         checks = await store.of_subject(self._db, subject)
-        last = checks[-1] if checks else None
+        last = next((check for check in reversed(checks) if check.asked == asked), None)
         passed = _matched(last, last.outcome, self.rules) if last is not None and last.outcome is not None else None
         at = self._clock.now().timestamp()
         looking = any(check.outcome is None and at < check.expires for check in checks)  # the last try may yet pass
-        spent = last is not None and not looking and not await self._left(self._db, checks, last.person)
+        spent = bool(checks) and not looking and not await self._left(self._db, checks, checks[-1].person)
         return CameTo(passed if passed is not None and passed.ok else None, spent)
 
     async def prune(self) -> int:

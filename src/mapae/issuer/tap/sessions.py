@@ -184,7 +184,7 @@ class Taps:
             await self.fail(session, Code.SESSION_SPENT, "time")
             return await self._again(session)
         if session.state is State.FACE and self._faces is not None:
-            came = await self._faces.came_to(session.subject)
+            came = await self._faces.came_to(session.subject, session.asked)
             if came.passed is not None and came.passed.at.timestamp() >= session.proven:
                 await self._db.write(lambda tx: store.move(tx, session.id, State.FACE, State.CONFIRM, at))
             elif came.spent:
@@ -397,7 +397,7 @@ class Taps:
         chip = ChipProven(session.chip.hex(), session.id, proven, face=wants)
         if not wants or self._faces is None:
             return (chip,)
-        came = await self._faces.came_to(session.subject)
+        came = await self._faces.came_to(session.subject, session.asked)
         return (chip,) if came.passed is None else (chip, came.passed)
 
     async def _ran_out(self, session: Session) -> bool:

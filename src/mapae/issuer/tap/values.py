@@ -70,6 +70,11 @@ class Session:
         """How the face checks know it: by person and day, so that a new session brings no new tries."""
         return f"tap:{self.person}.{self.opened // 86400}"
 
+    @property
+    def asked(self) -> str:
+        """What its wallet, and no other, calls it at the face checks."""
+        return f"tap:{self.id}"
+
     def deadline(self) -> int:
         return min(self.expires, self.tap_until) if self.state is State.CARD else self.expires
 
@@ -116,7 +121,7 @@ class CardRegister(Protocol):
 class Faces(Protocol):
     """What a tap needs of the face checks: `mapae.issuer.face.checks.FaceChecks` has it."""
 
-    async def came_to(self, subject: str) -> CameTo: ...
+    async def came_to(self, subject: str, asked: str) -> CameTo: ...
 
     async def standing_of(self, subject: Subject) -> Standing: ...
 

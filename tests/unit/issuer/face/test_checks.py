@@ -91,9 +91,18 @@ async def test_a_match_is_told_with_the_order_and_counts_no_try(room: Room) -> N
     assert (subject, matched.ok, matched.model) == ("case:c-1", True, "scripted 1")
     [(record, frames, _)] = room.verifier.seen
     assert (record, len(frames)) == ((await room.register.get("jisoo")).photo, 3)
-    came = await room.checks.came_to("case:c-1")
+    came = await room.checks.came_to("case:c-1", MINE)
     assert came.passed is not None
     assert not came.spent
+
+
+async def test_a_face_shown_to_one_phone_opens_nothing_on_another_of_the_same_person(room: Room) -> None:
+    """Tries are counted together; a pass is the pass of the phone that was asked."""
+    room.waiting["other", OTHER] = room.waiting["mine", JKT]
+    id = (await room.checks.open("offer:other", OTHER)).challenge.id
+    await room.checks.answer(id, OTHER, burst(id))
+    assert (await room.checks.came_to("case:c-1", "offer:other")).passed is not None
+    assert (await room.checks.came_to("case:c-1", MINE)).passed is None
 
 
 @pytest.mark.parametrize(
@@ -118,7 +127,7 @@ async def test_five_failures_and_then_only_officers(room: Room) -> None:
     assert await refusal(room.ask()) == Code.FACE_SPENT
     standing = await room.checks.standing(MINE, JKT)
     assert (standing.by_face, standing.tries_left) == (False, 0)
-    assert (await room.checks.came_to("case:c-1")).spent
+    assert (await room.checks.came_to("case:c-1", MINE)).spent
     assert (await room.checks.standing(THEIRS, OTHER)).tries_left == 5
 
 
@@ -248,7 +257,7 @@ async def test_the_power_goes_between_the_spending_and_the_verdict(room: Room) -
     assert room.heard == []
     assert await refusal(room.checks.answer(id, JKT, burst(id))) == Code.CHALLENGE_SPENT
     assert (await room.checks.standing(MINE, JKT)).tries_left == 4
-    assert (await room.checks.came_to("case:c-1")).passed is None
+    assert (await room.checks.came_to("case:c-1", MINE)).passed is None
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
@@ -267,7 +276,7 @@ async def test_a_lost_answer_at_any_write_passes_nobody_twice_and_nobody_unseen(
         passed = ok
         break
     assert passed
-    came = await room.checks.came_to("case:c-1")
+    came = await room.checks.came_to("case:c-1", MINE)
     assert came.passed is not None
     rows = await room.db.all("SELECT state FROM face_check WHERE state IN ('spent', 'answered')")
     matched = [subject for subject, said in room.heard if said.ok]
@@ -282,7 +291,7 @@ async def test_what_an_outcome_means_is_on_record_with_it_or_not_at_all(room: Ro
     room.checks.hear("case", broken)
     id = (await room.ask()).challenge.id
     assert await refusal(room.checks.answer(id, JKT, burst(id))) == Code.UNAVAILABLE
-    came = await room.checks.came_to("case:c-1")
+    came = await room.checks.came_to("case:c-1", MINE)
     assert came.passed is None
     assert (await room.checks.standing(MINE, JKT)).tries_left == 4
 
