@@ -136,6 +136,7 @@ async def faces(house: House, register: PopulationRegister) -> tuple[list[Door],
     )  # fmt: skip
     checks.own("offer", house.issuer.face_of)
     checks.hear("case", house.desk.face_answered)
+    house.issuer.grants.came = house.desk.wallet_came
     return face_routes(checks, house.issuer.grants, db, f.settings.base_url), [(300, checks.prune)]
 
 

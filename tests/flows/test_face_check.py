@@ -84,6 +84,30 @@ def test_card_then_qr_then_face_then_officer_then_the_card_arrives(at_the_counte
     assert town.till().check(jisoo, "alcohol_tobacco")["outcome"] == "accepted"
 
 
+def test_a_face_shown_to_one_phone_gives_no_card_to_another(at_the_counter: AtTheCounter, town: Town) -> None:
+    """Everything was said for one phone, which is given up; whoever registers another in that name has to show the face
+    to it, and the officer to confirm after it."""
+    old, officer, offer = at_the_counter()
+    old.receive(offer)
+    case = officer.case().url.removeprefix(BASE)
+    assert officer.do("/face", same="yes").find("compare") is None
+    town.call(old.wallet.give_up)
+    new = old.new_phone()
+    new.restart()
+    town.clock.advance(seconds=2)
+    assert new.enrol() == "active"
+    officer.go(case)
+    offer = officer.offer()
+    assert new.receive(offer) == []
+    assert new.resume() == ()
+    assert town.call(new.wallet.face_standing, offer).needs == ("face", "officer")
+    town.call(new.wallet.prove_face, offer, facing.camera)
+    assert new.resume() == ()
+    assert officer.go(case).find("compare") is not None
+    officer.do("/face", same="yes")
+    assert new.resume()
+
+
 def test_nearly_alike_is_settled_by_the_number_of_a_licence(at_the_counter: AtTheCounter, town: Town) -> None:
     facing.STAGE.says = [NEARLY]
     jisoo, officer, offer = at_the_counter("jisoo")

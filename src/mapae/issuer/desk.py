@@ -36,7 +36,7 @@ from .desk_values import (
     Telling,
 )
 from .eligibility import Eligible, Facts, Ineligible, PhoneState, eligibility, must_be_eligible
-from .evidence import Purpose, missing, must_suffice, must_suffice_to_offer, to_file
+from .evidence import Purpose, missing, must_suffice, must_suffice_to_offer, of_wallet, to_file
 from .officers import Officer
 from .order import Holding, OfferEvent, Order, What
 
@@ -191,8 +191,8 @@ class Desk(Proofs):
         person = await self._register.get(case.person)
         await self.looked(officer, case.person, "case." + case.task)
         phone, holdings = await self._phone(case.person), await self._issuer.holdings(case.person)
-        evidence = await store.evidence(self._db, case_id)
-        now = self._clock.now()
+        evidence, wallet = await store.evidence(self._db, case_id), await self._issuer.wallet_of(case_id)
+        counts, now = of_wallet(evidence, wallet) if wallet else evidence, self._clock.now()
         return CaseView(
             case=case,
             document=self.country.documents.get(case.kind),
@@ -201,7 +201,7 @@ class Desk(Proofs):
             holdings=tuple(holdings),
             answer=self._case_answer(case, person, phone, holdings),
             evidence=evidence,
-            missing=missing(self._purpose(case), evidence, now, self.country.face),
+            missing=missing(self._purpose(case), counts, now, self.country.face),
             early=to_file(self._purpose(case), evidence, now, self.country.face),
             move=missing(Purpose.MOVE, evidence, now),
             steps=tuple(await store.steps(self._db, case_id)),
@@ -308,8 +308,11 @@ class Desk(Proofs):
         if not asked:
             raise Refused(Code.EVIDENCE_MISSING, "confirm both that the person asked and that the old phone ends")
         must_suffice(Purpose.MOVE, await store.evidence(self._db, case_id), self._clock.now())
-        if device not in {waiting.device for waiting in (await self._phone(case.person)).waiting}:
+        phone = await self._phone(case.person)
+        if device not in {waiting.device for waiting in phone.waiting}:
             raise Refused(Code.CONFLICT, "that phone no longer waits: look at the case again")
+        if phone.device and not old:  # nobody leaves the old phone's cards and orders alive by not naming it
+            raise Refused(Code.CONFLICT, "the active phone has changed: look at the case again")
         message = {"person": case.person, "device_id": device, "actor": officer.id}
         message |= {"old": old} if old else {}
         notice = f"moved.{case.id}.{device}"

@@ -29,10 +29,11 @@ from .evidence import (
     SecondOfficer,
     Why,
     missing,
+    of_wallet,
 )
 from .face.checks import Subject
 from .officers import Officer
-from .order import What
+from .order import Session, What
 
 NO_MATCH: Final = "no-match"
 DOCUMENT_TRIES: Final = 3
@@ -120,6 +121,13 @@ class Proofs(CaseFile):
         detail = Why.BORDERLINE.value if matched.borderline else matched.reason
         await self._put(tx, case, [Said(NOBODY, matched, "face_checked", detail)], self._clock.now())
         await self._issuer.tell(tx, case.id, what, detail)
+
+    async def wallet_came(self, tx: Tx, session: Session) -> None:
+        """A wallet comes for the order, in this very transaction: if the face was shown to another one, it is asked for
+        again."""
+        case, known = await store.case(tx, session.card.case_id), await store.evidence(tx, session.card.case_id)
+        if case is not None and of_wallet(known, session.client_jkt) != known:
+            await self._issuer.settle_needs(tx, case.kind, case.id, known)
 
     def subject(self, case: Case, needs: tuple[Need, ...]) -> Subject:
         """The case as the face checks know it."""

@@ -254,8 +254,9 @@ def _evidence(row: Row) -> Evidence:
             return OfficerCompared(officer, row["officer_name"], at, bool(row["same_person"]))
         case Need.FACE:
             return FaceMatched(
-                facts["challenge"], at, bool(facts["ok"]), bool(facts["borderline"]), facts["reason"], facts["model"]
-            )
+                facts["challenge"], at, bool(facts["ok"]), bool(facts["borderline"]), facts["reason"], facts["model"],
+                facts.get("wallet", ""),
+            )  # fmt: skip
         case Need.SECOND_DOCUMENT:
             return SecondDocumentSeen(officer, facts["kind"], bool(facts["number_matches"]), at)
         case Need.SECOND_OFFICER:

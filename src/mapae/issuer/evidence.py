@@ -109,7 +109,8 @@ class OfficerCompared:
 @dataclass(frozen=True, slots=True)
 class FaceMatched:
     """A machine compared a burst of pictures with the photo on record and answered yes, nearly, or no, and why. The
-    distance is kept with the check `challenge` alone, for the appeal period."""
+    distance is kept with the check `challenge` alone, for the appeal period. `wallet`: the key of the phone that took
+    the pictures; the word counts for that phone's card and for no other's."""
 
     challenge: str
     at: datetime
@@ -117,6 +118,7 @@ class FaceMatched:
     borderline: bool
     reason: str
     model: str
+    wallet: str = ""
 
     @property
     def good(self) -> bool:
@@ -131,6 +133,7 @@ class FaceMatched:
             "borderline": int(self.borderline),
             "reason": self.reason,
             "model": self.model,
+            "wallet": self.wallet,
         }
 
 
@@ -201,6 +204,11 @@ Evidence = PhysicalCardSeen | OfficerCompared | FaceMatched | SecondDocumentSeen
 E = TypeVar("E", PhysicalCardSeen, OfficerCompared, FaceMatched, SecondDocumentSeen, SecondOfficer, ChipProven)
 
 LIFE: Final = timedelta(hours=1)  # The person stands at the counter; yesterday's look is no evidence today.
+
+
+def of_wallet(evidence: Iterable[Evidence], jkt: str) -> tuple[Evidence, ...]:
+    """Without what a machine said of pictures that another phone took."""
+    return tuple(one for one in evidence if not isinstance(one, FaceMatched) or one.wallet in ("", jkt))
 
 
 def to_issue(document: Document) -> Purpose:

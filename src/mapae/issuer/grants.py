@@ -87,6 +87,13 @@ async def spend_by_kind(tx: Tx, spends: tuple[Spend, ...]) -> None:
         await spend_all(tx, (spend,), Code.INVALID_DPOP_PROOF if spend.kind == "dpop" else Code.INVALID_NONCE)
 
 
+Came = Callable[[Tx, Session], Awaitable[None]]
+
+
+async def _nobody_asks(tx: Tx, session: Session) -> None:
+    """Where no order waits for the face of whoever holds the phone."""
+
+
 class Grants:
     def __init__(
         self, db: Db, clock: Clock, dice: Dice, vault: Vault, base: str, country: Country, peers: Asking,
@@ -100,6 +107,7 @@ class Grants:
         self._peers = peers
         self._offers = offers
         self.attesters = attesters
+        self.came: Came = _nobody_asks  # told in the transaction in which a wallet comes for an order
         self.issuer = f"{base}/issuer"
         self.configurations = configurations(country)
         self.nonces = Nonces(vault, clock, dice)
@@ -188,6 +196,7 @@ class Grants:
 
         async def body(tx: Tx) -> bool:
             """False when another wallet was faster."""
+            await tx.serial(f"person:{offer.card.person}")
             await self.spend(tx, client, dpop)
             if not await store.hold_still(tx, offer.card.id, now):
                 raise Refused(Code.INVALID_GRANT, "this offer has been withdrawn")
@@ -251,6 +260,7 @@ class Grants:
         session = self._session(found.id, card, client, dpop, standing, granted, identified)
 
         async def body(tx: Tx) -> bool:
+            await tx.serial(f"person:{card.person}")
             await self.spend(tx, client, dpop)
             if not await requests.redeem(tx, found.id):  # somebody was faster with the very same code
                 await store.end_session_of(tx, found.id)
@@ -293,6 +303,7 @@ class Grants:
         card = session.card
         ends = midnight(self._country, card.expires_on + timedelta(days=1))
         await store.add_session(tx, session, tokens.hashes, ends, now)
+        await self.came(tx, session)
         await store.tell(tx, card.case_id, What.REDEEMED, "", now)
         facts = {"device": session.device}
         await audit.record(tx, audit.Event(card.id, "offer", "redeemed", "wallet", facts), now)

@@ -88,6 +88,10 @@ class Issuer:
         """The desk has recorded more for this case, in `tx`: a card that waits is signed when nothing is missing."""
         await self.offers.settle_needs(tx, kind, case_id, evidence)
 
+    async def wallet_of(self, case_id: str) -> str:
+        """The key of the wallet that has come for this case's order; empty before."""
+        return await store.wallet_of_case(self._db, case_id)
+
     async def tell(self, tx: Tx, case_id: str, what: What, detail: str) -> None:
         """One line for the officer's screen, of what the desk itself has to tell."""
         await store.tell(tx, case_id, what, detail, self._clock.now())

@@ -21,7 +21,7 @@ from mapae.formats.jose import b64u
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
 from mapae.issuer.authorization import digest
-from mapae.issuer.evidence import LIFE, Evidence, missing, must_suffice_to_offer, to_issue
+from mapae.issuer.evidence import LIFE, Evidence, missing, must_suffice_to_offer, of_wallet, to_issue
 from mapae.issuer.metadata import configuration_ids
 from mapae.issuer.oid4vci import TX_DIGITS, offer_message, offer_uri
 from mapae.issuer.order import Card, Offer, OfferEvent, Order, Terms, Way, What
@@ -83,8 +83,11 @@ class Offers:
                 return store.NewOffer(offer_id, code_hash, terms.way, expires, hashed, TX_TRIES, terms.bound), tx_code
 
     async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: Iterable[Evidence]) -> bool:
-        """The desk has recorded more, in this very transaction: what still stands before the first signature."""
-        needs = missing(to_issue(self._country.documents[kind]), evidence, self._clock.now(), self._country.face)
+        """The desk has recorded more, in this very transaction: what still stands before the first signature. Once a
+        wallet has come, a face that was shown to another one is not its holder's."""
+        wallet = await store.wallet_of_case(tx, case_id)
+        counts = of_wallet(evidence, wallet) if wallet else evidence
+        needs = missing(to_issue(self._country.documents[kind]), counts, self._clock.now(), self._country.face)
         return await store.set_needs(tx, case_id, needs)
 
     async def _order_of_case(self, tx: Tx, order: Order, card: Card, now: datetime) -> str:

@@ -293,6 +293,16 @@ async def session_of_offer(reader: Reader, offer_id: str) -> Session | None:
     return _session(await reader.one(_SELECT_SESSION + " WHERE s.offer_id = $1", offer_id))
 
 
+async def wallet_of_case(reader: Reader, case_id: str) -> str:
+    """The key of the one wallet that may fetch this case's order; empty while nobody has come for it."""
+    row = await reader.one(
+        "SELECT s.client_jkt FROM wallet_session s JOIN issue_order o ON o.id = s.order_id"
+        " WHERE o.case_id = $1 AND s.state = 'live' ORDER BY s.opened DESC LIMIT 1",
+        case_id,
+    )
+    return "" if row is None else str(row["client_jkt"])
+
+
 async def session_by_access(reader: Reader, access_hash: bytes, now: datetime) -> Session | None:
     return _session(
         await reader.one(

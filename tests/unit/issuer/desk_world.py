@@ -142,6 +142,9 @@ class FakeIssuer:
     async def settle_needs(self, tx: Tx, kind: str, case_id: str, evidence: tuple[Evidence, ...]) -> None:
         self.needs[case_id] = missing(Purpose.ISSUE, evidence, self.clock.now(), self.country.face)
 
+    async def wallet_of(self, case_id: str) -> str:
+        return ""
+
     async def tell(self, tx: Tx, case_id: str, what: What, detail: str) -> None:
         self.events.setdefault(case_id, []).append(OfferEvent(self.clock.now(), what.value, detail))
 

@@ -200,6 +200,7 @@ async def test_moving_needs_a_face_and_two_confirmations_and_ends_what_was_held(
     await desk.record_face(kim, case_id, same_person=True)
     assert await refusal(desk.move_phone(kim, case_id, "phone-3", "phone-1", asked=True)) == Code.CONFLICT
     assert await refusal(desk.move_phone(kim, case_id, "phone-2", "phone-0", asked=True)) == Code.CONFLICT
+    assert await refusal(desk.move_phone(kim, case_id, "phone-2", "", asked=True)) == Code.CONFLICT
     await desk.move_phone(kim, case_id, "phone-2", "phone-1", asked=True)
     assert desk_world.issuer.done == [("p-jisoo", "end.moved")]
     await desk.record_card(kim, case_id, **YES)

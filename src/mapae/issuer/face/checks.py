@@ -341,4 +341,4 @@ def _matched(check: Check, outcome: FaceOutcome, rules: FaceRules) -> FaceMatche
     )
     model = f"{outcome.model.name} {outcome.model.version}".strip()
     at = datetime.fromtimestamp(check.answered, UTC)
-    return FaceMatched(check.id, at, outcome.ok, nearly, outcome.reason.value, model)
+    return FaceMatched(check.id, at, outcome.ok, nearly, outcome.reason.value, model, check.jkt)
