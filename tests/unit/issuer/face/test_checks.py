@@ -139,10 +139,10 @@ async def test_while_the_last_try_is_judged_nothing_is_over(room: Room) -> None:
     room.verifier.held, room.verifier.began = asyncio.Event(), asyncio.Event()
     last = asyncio.create_task(room.try_once())
     await room.verifier.began.wait()
-    assert not (await room.checks.came_to("case:c-1")).spent
+    assert not (await room.checks.came_to("case:c-1", MINE)).spent
     room.verifier.held.set()
     assert (await last)[0]
-    assert (await room.checks.came_to("case:c-1")).passed is not None
+    assert (await room.checks.came_to("case:c-1", MINE)).passed is not None
 
 
 async def test_whoever_begins_anew_has_ten_failures_a_day(room: Room) -> None:
