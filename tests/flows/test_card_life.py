@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 from datetime import date
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 from browserless import Browser, Page
 from mapae.audit import events_about
 from mapae.clock import SystemDice
+from mapae.issuer.authenticator_client import DemoAuthenticator
 from mapae.issuer.cards import store
 from mapae.issuer.cards.life import State
 from mapae.issuer.ic_card import infos, passive
@@ -321,6 +323,23 @@ def test_without_a_readable_print_two_officers_hand_out_and_destroy(town: Town) 
     assert [(step.actor, step.second) for step in steps if step.act == "hand_over"] == [
         (f"officer-{officer.office}", second)
     ]
+
+
+def test_a_colleague_who_agreed_to_destroy_a_card_has_not_agreed_to_hand_one_out(town: Town) -> None:
+    """What the second officer's passkey signed was asked for one act: kept back, it serves no other act of this card."""
+    officer, card = _waiting(town)
+    page = officer.go(f"/desk/cards/{card.id}")
+    options = next(tag for tag in page.tags if tag.attributes.get("id") == "destroy-old").attributes["data-options"]
+    authenticator = DemoAuthenticator(f"{BASE}/demo/authenticator", town.house.foundation.http)
+    answer = town.call(authenticator.assert_, f"officer-{officer.office}-2", json.loads(options), BASE)
+    asked = dict(officer.browser.cookies)
+    town.call(town.house.simulators.reader.service.misbehave, "unreadable")
+    officer.do("/fingerprint")
+    officer.browser.cookies = asked
+    page = officer.do("/two/hand-over", answer=answer)
+    assert (page.status, "bad_passkey" in page.html) == (403, True), page.text[:600]
+    assert _card(town).state.value == "at_office"
+    assert officer.go(f"/desk/cards/{card.id}").find("destroy-old") is None  # one question at a time
 
 
 async def _seen(town: Town, citizen: Citizen) -> list[Any]:

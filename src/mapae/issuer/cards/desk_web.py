@@ -96,8 +96,8 @@ def routes(desk: Desk, officers: Officers, office: CardOffice, demo: DemoAuthent
         get(one + "/stands", cards.stands),
         post(one + "/paper", cards.paper),
         *(post(f"{one}/{name}", cards.act(act)) for name, act in cards.acts.items()),
-        *(post(f"{one}/two/{name}", cards.two(act)) for name, act in cards.two_acts.items()),
-        *(post(f"{one}/two/{name}/demo", cards.two_demo(act)) for name, act in cards.two_acts.items()),
+        *(post(f"{one}/two/{name}", cards.two(name, act)) for name, act in cards.two_acts.items()),
+        *(post(f"{one}/two/{name}/demo", cards.two_demo(name, act)) for name, act in cards.two_acts.items()),
     ]
 
 
@@ -312,17 +312,18 @@ class _Cards(_CardPages):
         await self._desk.looked(officer, card.person, "card")
         in_safe = any(kept.id == card.id for kept in await self._handing.safe(officer))
         blind = finger in (Fingerprint.UNREADABLE, Fingerprint.UNAVAILABLE)
-        knock, two = "", None
-        if in_safe or card.state in (*TO_DESTROY, State.LOST) or (card.state in TO_HAND_OUT and blind):
-            knock, two = await self._asked(officer, card.id)
+        # One question at a time: what a colleague's passkey says yes to is part of what it signs.
+        by_eye, to_destroy = card.state in TO_HAND_OUT and blind, card.state in (*TO_DESTROY, State.LOST)
+        act = "hand-over" if by_eye else "destroy" if to_destroy else "destroy-old" if in_safe else ""
+        knock, two = await self._asked(officer, f"{act}-{card.id}") if act else ("", None)
         today, names = self._applications.today(), {one.id: one.name for one in await self._officers.all()}
         answer = self._page(
             request, "cards/card.html", officer, view=view, card=card, person=person, finger=finger, two=two,
-            names=names, in_safe=in_safe, stops=journey(card, view.steps), offices=self._offices(),
+            names=names, in_safe=act == "destroy-old", stops=journey(card, view.steps), offices=self._offices(),
             expected=expected(card, chip_rules(self._desk.country), today), new_photo=self._photo(view),
             state=card.state.value, blind=blind, hand_out=card.state in TO_HAND_OUT,
             paper=self._office.papers is not None and card.state in OPEN and card.state is not State.APPLIED,
-            free=chip_rules(self._desk.country).free, to_destroy=card.state in (*TO_DESTROY, State.LOST),
+            free=chip_rules(self._desk.country).free, to_destroy=to_destroy,
         )  # fmt: skip
         if knock:
             csrf.set_cookie(request, answer, KNOCK, knock, 300)
@@ -365,21 +366,23 @@ class _Cards(_CardPages):
 
         return handler
 
-    def two(self, act: TwoAct) -> Handler:
+    def two(self, name: str, act: TwoAct) -> Handler:
+        """The colleague's passkey answers for this act on this card, and for no other."""
+
         async def handler(request: Request) -> Response:
             officer, sent = await must_be_officer(request, self._officers), await form(request)
             card_id = request.path_params["card"]
-            second = await self._second_by_passkey(request, officer, card_id, sent)
+            second = await self._second_by_passkey(request, officer, f"{name}-{card_id}", sent)
             await act(officer, second, card_id, sent)
             return see_other(f"/desk/cards/{card_id}")
 
         return handler
 
-    def two_demo(self, act: TwoAct) -> Handler:
+    def two_demo(self, name: str, act: TwoAct) -> Handler:
         async def handler(request: Request) -> Response:
             officer, sent = await must_be_officer(request, self._officers), await form(request)
             card_id = request.path_params["card"]
-            second = await self._second_by_demo(officer, card_id, sent)
+            second = await self._second_by_demo(officer, f"{name}-{card_id}", sent)
             await act(officer, second, card_id, sent)
             return see_other(f"/desk/cards/{card_id}")
 
