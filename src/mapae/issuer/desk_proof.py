@@ -8,7 +8,7 @@ Refuses: the card in hand once the application is filed, a second officer who is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -37,6 +37,8 @@ from .order import Session, What
 
 NO_MATCH: Final = "no-match"
 DOCUMENT_TRIES: Final = 3
+
+Still = Callable[[Tx], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,17 @@ class Proofs(CaseFile):
         known = await store.evidence(self._db, case_id)
         if Need.SECOND_DOCUMENT not in missing(self._purpose(case), known, self._clock.now(), rules):
             raise Refused(Code.CONFLICT, "no second document is asked for")
-        if sum(isinstance(one, SecondDocumentSeen) and not one.good for one in known) >= DOCUMENT_TRIES:
-            raise Refused(Code.SECOND_OFFICER, "no more numbers are compared: two officers decide")
+        _must_have_guesses(known)
         if self._documents is None:
             raise Refused(Code.UNAVAILABLE, "no register of that document answers here")
         matches = await self._documents.document_matches(case.person, kind, number)
         seen = SecondDocumentSeen(officer.id, kind, matches, self._clock.now())
-        await self._record(case, [Said(officer, seen, "document_compared", _result(matches))])
+
+        async def still(tx: Tx) -> None:
+            """However many numbers are typed at once, no more answers come out than there are guesses."""
+            _must_have_guesses(await store.evidence(tx, case_id))
+
+        await self._record(case, [Said(officer, seen, "document_compared", _result(matches))], still)
 
     async def counts(self) -> list[OfficeCounts]:
         """Every office with something to count, by what came out: cases, not tries."""
@@ -144,11 +150,14 @@ class Proofs(CaseFile):
             raise Refused(Code.CONFLICT, "the application is filed: its evidence stands")
         return case
 
-    async def _record(self, case: Case, said: Sequence[Said]) -> None:
+    async def _record(self, case: Case, said: Sequence[Said], still: Still | None = None) -> None:
+        """`still`: asked in the transaction whether it may be recorded."""
         now = self._clock.now()
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"person:{case.person}")
+            if still is not None:
+                await still(tx)
             await self._move(tx, case, case.state, case.state, now)
             await self._put(tx, case, said, now)
 
@@ -161,6 +170,11 @@ class Proofs(CaseFile):
             await self._issuer.settle_needs(tx, case.kind, case.id, await store.evidence(tx, case.id))
         for one in said:
             await self._step(tx, one.by, case, one.what, one.detail, now=now)
+
+
+def _must_have_guesses(known: Sequence[Evidence]) -> None:
+    if sum(isinstance(one, SecondDocumentSeen) and not one.good for one in known) >= DOCUMENT_TRIES:
+        raise Refused(Code.SECOND_OFFICER, "no more numbers are compared: two officers decide")
 
 
 def _last_machine(evidence: Sequence[Evidence]) -> FaceMatched | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -181,3 +182,23 @@ async def test_no_second_document_is_compared_unless_the_machine_said_nearly(des
     await machine(desk_world, case, "no-match", borderline=True)
     assert await refusal(desk.record_document(kim, case, "library_card", "1")) == Code.MALFORMED
     assert await refusal(desk.record_document(kim, case, "driving_licence", "1")) == Code.UNAVAILABLE  # none here
+
+
+async def test_numbers_typed_at_once_are_no_more_guesses_than_three(desk_world: DeskWorld) -> None:
+    """An officer, or whoever sits at the desk, must not find a number by asking faster than it is counted."""
+    desk, kim = desk_world.desk, desk_world.kim
+
+    class Licences:
+        async def document_matches(self, person: str, kind: str, number: str) -> bool:
+            await asyncio.sleep(0)
+            return number == "6"
+
+    desk._documents = Licences()
+    case = await desk_world.case(kim)
+    await machine(desk_world, case, "no-match", borderline=True)
+    said = await asyncio.gather(
+        *(desk.record_document(kim, case, "driving_licence", str(number)) for number in range(7)),
+        return_exceptions=True,
+    )
+    codes = [one.code for one in said if isinstance(one, Refused)]
+    assert codes == [Code.SECOND_OFFICER] * 4

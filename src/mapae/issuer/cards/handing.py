@@ -141,7 +141,7 @@ class HandOver:
             before = await store.active_card(tx, card.person)
             if before is not None:
                 await go(tx, before, Act.REPLACE, THE_HOUSE, now, detail=card.id)
-            after = await go(tx, card, Act.ACTIVATE, Actor.officer(officer), now, detail=card.number, trouble="")
+            after = await go(tx, card, Act.ACTIVATE, Actor.officer(officer), now, trouble="")
             await tell_register(tx, after, told)
 
         await self._db.write(body)

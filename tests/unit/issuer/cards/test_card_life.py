@@ -59,6 +59,9 @@ async def test_nothing_personal_stands_in_the_rows_or_the_audit_trail(world: Car
         text = repr([tuple(row) for row in await world.db.all(f"SELECT * FROM {table}")])
         for secret in ("한지수", "Jisoo", "고양시청로", "2001-03-09", "010309"):
             assert secret not in text, (table, secret)
+    (row,) = await world.db.all("SELECT number FROM card_life")
+    for table in ("card_step", "audit_event"):  # kept for ever, and read by inspectors
+        assert row["number"] not in repr([tuple(row) for row in await world.db.all(f"SELECT * FROM {table}")]), table
 
 
 # --- applying ---------------------------------------------------------------------------------------------------------
