@@ -154,6 +154,7 @@ async def cards(
     house.issued_cards = IssuedCards(db)
     payment = PaymentClient(outside(f, "payment"))
     applications = Applications(db, clock, f.dice, vault, house.country, register, payment, house.photo_judge)
+    house.desk.photos = applications
     making = Making(
         db, clock, f.dice, house.country, register, applications, payment=payment, sealing=house.chips,
         factory=FactoryClient(outside(f, "factory")), post=PostClient(outside(f, "post")),

@@ -326,7 +326,7 @@ def test_without_a_readable_print_two_officers_hand_out_and_destroy(town: Town) 
 
 
 def test_a_colleague_who_agreed_to_destroy_a_card_has_not_agreed_to_hand_one_out(town: Town) -> None:
-    """What the second officer's passkey signed was asked for one act: kept back, it serves no other act of this card."""
+    """What the second officer's passkey signed was asked for one act; kept back, it serves no other of this card."""
     officer, card = _waiting(town)
     page = officer.go(f"/desk/cards/{card.id}")
     options = next(tag for tag in page.tags if tag.attributes.get("id") == "destroy-old").attributes["data-options"]

@@ -19,6 +19,7 @@ from mapae.errors import Code, Refused
 from . import desk_store as store
 from .desk_file import NOBODY, CaseFile
 from .desk_store import Case, State, Task
+from .desk_values import Photos
 from .evidence import (
     Evidence,
     FaceMatched,
@@ -62,6 +63,8 @@ class OfficeCounts:
 class Proofs(CaseFile):
     """The evidence of a case."""
 
+    photos: Photos | None = None
+
     async def record_card(self, officer: Officer, case_id: str, *, number: bool, photo: bool, undamaged: bool) -> None:
         """The officer held the plastic card in hand: before the filing, and again when an hour is over."""
         case = await self._open(officer, case_id)
@@ -75,7 +78,9 @@ class Proofs(CaseFile):
     async def record_face(self, officer: Officer, case_id: str, *, same_person: bool) -> None:
         """The officer compared the person at the counter with the photo on record, and says so by name."""
         case = await self._may_compare(officer, case_id)
-        await self._record(case, [self._compared(officer, same_person)])
+        own = self.photos is not None and await self.photos.photo_by(case.person) == officer.id
+        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person, own)
+        await self._record(case, [Said(officer, compared, "face_compared", _result(same_person))])
 
     async def two_officers(self, officer: Officer, case_id: str, second: Officer, why: Why) -> None:
         """Both compared and both say: the same person. The system knows better than anybody when it is an override."""
@@ -87,8 +92,10 @@ class Proofs(CaseFile):
         machine = _last_machine(await store.evidence(self._db, case_id))
         if machine is not None and not machine.ok:
             why = Why.BORDERLINE if machine.borderline else Why.OVERRIDE if machine.reason == NO_MATCH else why
+        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), True)
         looked = SecondOfficer(second.id, second.name, self._clock.now(), why)
-        await self._record(case, [self._compared(officer, True), Said(second, looked, "second_officer", why.value)])
+        first = Said(officer, compared, "face_compared", _result(True))
+        await self._record(case, [first, Said(second, looked, "second_officer", why.value)])
 
     async def record_document(self, officer: Officer, case_id: str, kind: str, number: str) -> None:
         """The officer reads the number off another document; its register says whether it is this person's. Asked only
@@ -138,10 +145,6 @@ class Proofs(CaseFile):
     def subject(self, case: Case, needs: tuple[Need, ...]) -> Subject:
         """The case as the face checks know it."""
         return Subject(f"case:{case.id}", case.person, case.kind, needs)
-
-    def _compared(self, officer: Officer, same_person: bool) -> Said:
-        compared = OfficerCompared(officer.id, officer.name, self._clock.now(), same_person)
-        return Said(officer, compared, "face_compared", _result(same_person))
 
     async def _may_compare(self, officer: Officer, case_id: str) -> Case:
         """Before the QR or after it; without face rules before it, because nothing comes after."""

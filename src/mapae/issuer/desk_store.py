@@ -211,7 +211,7 @@ async def put_evidence(tx: Tx, evidence_id: str, case_id: str, evidence: Evidenc
         int(card.photo_matches) if card else None,
         int(card.undamaged) if card else None,
         int(face.same_person) if face else None,
-        "" if card or face else json.dumps(evidence.as_facts()),
+        "" if card or (face and not face.own_photo) else json.dumps(evidence.as_facts()),
         _result(evidence),
     )
 
@@ -251,7 +251,8 @@ def _evidence(row: Row) -> Evidence:
                 officer, at, bool(row["number_matches"]), bool(row["photo_matches"]), bool(row["undamaged"])
             )
         case Need.OFFICER:
-            return OfficerCompared(officer, row["officer_name"], at, bool(row["same_person"]))
+            own = bool(facts.get("own_photo"))
+            return OfficerCompared(officer, row["officer_name"], at, bool(row["same_person"]), own)
         case Need.FACE:
             return FaceMatched(
                 facts["challenge"], at, bool(facts["ok"]), bool(facts["borderline"]), facts["reason"], facts["model"],

@@ -67,6 +67,14 @@ class Telling(Protocol):
     async def stayed(self, id: str) -> None: ...
 
 
+class Photos(Protocol):
+    """Who put a photo on record: `mapae.issuer.cards.applications.Applications` knows of those its office took in."""
+
+    async def photo_by(self, person: str) -> str:
+        """The one officer who did; empty where there were two, or nobody is known."""
+        ...
+
+
 class Calling(Protocol):
     """How the desk reaches the wallet provider: `mapae.peers.Peers` has it."""
 

@@ -85,12 +85,14 @@ class PhysicalCardSeen:
 
 @dataclass(frozen=True, slots=True)
 class OfficerCompared:
-    """An officer looked at the person and at the photo on record, and says by name whether it is the same face."""
+    """An officer looked at the person and at the photo on record, and says by name whether it is the same face.
+    `own_photo`: nobody but this officer looked when that photo was put on record."""
 
     officer: str
     officer_name: str
     at: datetime
     same_person: bool
+    own_photo: bool = False
 
     @property
     def good(self) -> bool:
@@ -103,6 +105,7 @@ class OfficerCompared:
             "officer": self.officer,
             "at": int(self.at.timestamp()),
             "same_person": int(self.same_person),
+            "own_photo": int(self.own_photo),
         }
 
 
@@ -249,14 +252,17 @@ def _chip(chip: ChipProven, evidence: tuple[Evidence, ...], now: datetime) -> tu
 
 def _person(evidence: tuple[Evidence, ...], now: datetime, face: FaceRules) -> tuple[Need, ...]:
     """a the machine said yes and an officer after it  b it said nearly, another document matches, and an officer after
-    it  c two officers, after whatever the machine said."""
+    it  c two officers, after whatever the machine said. Of a photo that one officer alone put on record a machine says
+    no more than that officer did: then somebody else confirms as well."""
     compared, machine = _good(OfficerCompared, evidence, now), _newest(FaceMatched, evidence, now)
     confirmed = compared is not None and _after(compared, machine, evidence)
     second = _good(SecondOfficer, evidence, now)
     if second is not None and _after(second, machine, evidence):
         two = confirmed and compared is not None and compared.officer != second.officer
         return () if two else (Need.OFFICER,)
-    lacking = () if confirmed else (Need.OFFICER,)
+    lacking: tuple[Need, ...] = () if confirmed else (Need.OFFICER,)
+    if confirmed and compared is not None and compared.own_photo:
+        lacking = (Need.SECOND_OFFICER,)
     if machine is not None and machine.ok:
         return lacking
     if machine is not None and machine.borderline and face.second_documents:

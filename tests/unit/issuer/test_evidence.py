@@ -31,6 +31,7 @@ from mapae.rules import FaceRules
 NOW = datetime(2025, 3, 3, 10, tzinfo=UTC)
 CARD = PhysicalCardSeen("officer-kim", NOW, True, True, True)
 SAME = OfficerCompared("officer-kim", "김하늘", NOW, True)
+OWN = replace(SAME, own_photo=True)
 MATCH = FaceMatched("c-1", NOW, True, False, "match", "reference 1")
 NEARLY = replace(MATCH, ok=False, borderline=True, reason="no-match")
 NO = replace(NEARLY, borderline=False)
@@ -54,6 +55,8 @@ SUFFICIENT = {
     "two officers, the second one first": [CARD, LEE, SAME],
     "two officers after the machine said no": [CARD, NO, SAME, LEE],
     "yes in the second try": [CARD, NO, MATCH, SAME],
+    "a colleague after the officer whose photo it is": [CARD, MATCH, OWN, replace(SAME, officer="officer-lee")],
+    "two officers, though the photo is one's own": [CARD, MATCH, OWN, LEE],
     "an officer before the machine, and again after it": [CARD, SAME, MATCH, replace(SAME)],
 }
 
@@ -73,6 +76,8 @@ LACKING: dict[str, tuple[list[Evidence], tuple[Need, ...]]] = {
     "nearly, and another person's document": (
         [CARD, NEARLY, replace(LICENCE, number_matches=False), SAME], (Need.SECOND_DOCUMENT,)
     ),
+    "the officer who alone put the photo on record": ([CARD, MATCH, OWN], (Need.SECOND_OFFICER,)),
+    "the same officer, nearly and a document": ([CARD, NEARLY, LICENCE, OWN], (Need.SECOND_OFFICER,)),
     "a document from before": ([CARD, LICENCE, NEARLY, SAME], (Need.SECOND_DOCUMENT,)),
     "the first officer's own second look": ([CARD, SAME, replace(LEE, officer="officer-kim")], (Need.OFFICER,)),
     "the second officer alone": ([CARD, LEE], (Need.OFFICER,)),

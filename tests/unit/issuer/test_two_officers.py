@@ -202,3 +202,23 @@ async def test_numbers_typed_at_once_are_no_more_guesses_than_three(desk_world: 
     )
     codes = [one.code for one in said if isinstance(one, Refused)]
     assert codes == [Code.SECOND_OFFICER] * 4
+
+
+async def test_who_alone_put_the_photo_on_record_does_not_alone_confirm_what_a_machine_says_of_it(
+    desk_world: DeskWorld,
+) -> None:
+    """Else one officer would decide twice: once which face is on record, and once that this is the face."""
+    desk, kim = desk_world.desk, desk_world.kim
+
+    class Photos:
+        async def photo_by(self, person: str) -> str:
+            return kim.id
+
+    desk.photos = Photos()
+    case = await desk_world.case(kim)
+    await desk.record_card(kim, case, **YES)
+    await machine(desk_world, case, "match")
+    await desk.record_face(kim, case, same_person=True)
+    assert (await desk.case(kim, case)).missing == (Need.SECOND_OFFICER,)
+    await desk.record_face(desk_world.lee, case, same_person=True)
+    assert (await desk.case(kim, case)).missing == ()

@@ -35,6 +35,7 @@ PHOTO_DRAFT: Final = timedelta(hours=1)
 LARGEST_PHOTO: Final = 512 * 1024
 GOOD: Final = "good"
 UNJUDGED: Final = "unjudged"  # the machine does not answer: officers look
+PHOTO_TAKEN: Final = ("photo_judged", "photo_overridden")  # the steps that send a photo to the register
 BEFORE_PRODUCTION: Final = (State.APPLIED, State.PAID, State.ORDERED)
 
 
@@ -363,6 +364,12 @@ class Applications:
 
     async def of_office(self, officer: Officer, states: tuple[State, ...]) -> list[CardView]:
         return [await self._view(card) for card in await store.cards_of_office(self._db, officer.office, states)]
+
+    async def photo_by(self, person_id: str) -> str:
+        """The officer who alone let the photo on record in: the desk asks, for it is this photo that a machine compares
+        a face with. Empty where there were two, or none of ours."""
+        step = await store.newest_of(self._db, person_id, PHOTO_TAKEN)
+        return "" if step is None or step.second else step.actor
 
     def opened(self, photo: Photo) -> bytes:
         return self._vault.open(photo.sealed, _photo_of(photo.id))

@@ -255,6 +255,20 @@ async def steps(db: Db, card_id: str) -> list[Step]:
     ]
 
 
+async def newest_of(db: Db, person: str, acts: tuple[str, ...]) -> Step | None:
+    """The last of these acts on any card of the person."""
+    listed = ", ".join(f"${at}" for at in range(2, len(acts) + 2))
+    row = await db.one(
+        "SELECT s.* FROM card_step s JOIN card_life c ON c.card_id = s.card_id"  # noqa: S608 placeholders
+        f" WHERE c.person = $1 AND s.act IN ({listed})"
+        " ORDER BY s.at DESC, s.n DESC LIMIT 1",
+        person, *acts,
+    )  # fmt: skip
+    if row is None:
+        return None
+    return Step(row["at"], row["actor"], row["second"], row["act"], State(row["state"]), row["detail"])
+
+
 async def counts(db: Db, acts: tuple[str, ...]) -> list[tuple[str, str, int]]:
     """(office, act, how often), for the page that shows how often an office sets a machine's word aside."""
     listed = ", ".join(f"${at}" for at in range(1, len(acts) + 1))

@@ -142,6 +142,7 @@ async def test_a_photo_found_wanting_takes_a_second_officer_of_the_same_office_a
         assert refused.value.code is Code.SECOND_OFFICER
     await world.applications.agree_to_photo(KIM, LEE, judged.id, JISOO)
     card = await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
+    assert await world.applications.photo_by(JISOO) == ""  # two have looked
     steps = await store.steps(world.db, card)
     assert [(step.act, step.second, step.detail) for step in steps if step.act == "photo_overridden"] == [
         ("photo_overridden", LEE.id, "blurred+tilted")
@@ -208,7 +209,9 @@ async def test_a_photo_brought_online_enters_the_record_only_after_an_officers_l
     with pytest.raises(Refused) as refused:
         await world.applications.confirm_photo(PARK, card, same_person=True)
     assert refused.value.code is Code.WRONG_OFFICE
+    assert await world.applications.photo_by(JISOO) == ""
     await world.applications.confirm_photo(KIM, card, same_person=True)
+    assert await world.applications.photo_by(JISOO) == KIM.id  # who may not alone confirm a face against it
     await world.turn(days=1)
     await world.turn()
     assert await world.state(card) is State.ORDERED
