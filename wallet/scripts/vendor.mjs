@@ -8,6 +8,7 @@ const vendor = join(wallet, "../src/mapae/ui/static/vendor");
 const files = {
   "htmx.org/dist/htmx.min.js": "htmx.min.js",
   "htmx.org/LICENSE": "htmx.LICENSE",
+  "qrcode-generator/dist/qrcode.js": "qrcode.js",
   "zxing-wasm/dist/iife/reader/index.js": "zxing/reader.js",
   "zxing-wasm/dist/reader/zxing_reader.wasm": "zxing/zxing_reader.wasm",
   "zxing-wasm/LICENSE": "zxing/LICENSE",
