@@ -117,6 +117,10 @@ def two_people() -> bytes:
     return jpeg(both)
 
 
+def _dimmed(picture: bytes) -> bytes:
+    return jpeg(Image.open(BytesIO(picture)).convert("RGB").point([round(at * 0.12) for at in range(256)] * 3))
+
+
 # --- camera files -----------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +162,10 @@ class Studio:
 
     def of(self, name: str, kind: Kind = Kind.LIVE) -> Path:
         return self._made(f"{name}-{kind.value}", lambda: loop(name, kind))
+
+    def dark(self, name: str) -> Path:
+        """Somebody who sits with little light."""
+        return self._made(f"{name}-dark", lambda: held(_dimmed(photograph(name)), 10))
 
     def nobody(self) -> Path:
         return self._made("nobody", lambda: held(photograph("coffee")))

@@ -26,6 +26,20 @@ def send(page: Page, action: str) -> None:
     page.locator(f'form[action$="{action}"] button').first.click()
 
 
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until this is where the keys go, as somebody without a mouse would; and it must show that it is."""
+    page.locator(selector).first.wait_for()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("(wanted) => document.activeElement?.matches(wanted) ?? false", selector):
+            ring = page.evaluate(
+                "() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + s.boxShadow; }"
+            )
+            assert ring != "nonenone", f"{selector} does not show that it has the focus"
+            return
+    raise AssertionError(f"no way to {selector} by Tab on {page.url}")
+
+
 class Desk:
     """An officer's screen."""
 

@@ -31,6 +31,7 @@ class Phone:
 
     def __init__(self, engine: BrowserType, folder: Path, country: Country, language: str) -> None:
         self.country, self.language = country, language
+        self.taps = 0
         self.film = folder / "camera.y4m"
         film(self.film, None)
         camera = [
@@ -71,6 +72,7 @@ class Phone:
         return found
 
     def tap(self, test_id: str) -> None:
+        self.taps += 1
         self[test_id].tap()
 
     def press(self, pin: str) -> None:

@@ -35,6 +35,14 @@ KEPT = frozenset(
         "wallet-registry-silent-en-phone",
         "wallet-lost-ko-phone",
         "wallet-lost-en-phone",
+        "wallet-face-consent-ko-phone",
+        "wallet-face-framing-ko-phone",
+        "wallet-face-failed-en-phone",
+        "wallet-two-ways-en-phone",
+        "wallet-tap-code-en-phone",
+        "wallet-moved-en-phone",
+        "demo-tap-en-phone",
+        "demo-you-judged-ko-desktop",
         # the desk
         "desk-sign-in-en-desktop",
         "desk-search-ko-phone",
@@ -43,6 +51,8 @@ KEPT = frozenset(
         "desk-qr-en-desktop",
         "desk-done-en-desktop",
         "desk-refused-ko-desktop",
+        "desk-face-ko-desktop",
+        "desk-hand-over-en-desktop",
         # the checker
         "checker-choose-ko-desktop",
         "checker-waiting-en-desktop",
@@ -57,9 +67,12 @@ KEPT = frozenset(
         "checker-dark-marked-ko-phone",
         "checker-doubtful-ko-desktop",
         "checker-doubtful-en-phone",
+        "checker-paper-ko-phone",
         # the portal
         "portal-lost-ko-phone",
         "portal-locked-en-desktop",
+        "portal-card-steps-ko-desktop",
+        "portal-card-steps-ko-phone",
         # the trust log
         "log-home-en-desktop",
         "log-home-ko-phone",

@@ -5,26 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from stories.conftest import Stage
-from stories.counter import Desk, Till, portal_sign_in, send
+from stories.counter import Desk, Till, portal_sign_in, send, tab_to
 
 pytestmark = pytest.mark.browser
-
-
-def _tab_to(page: Page, selector: str) -> None:
-    """Press Tab until this is where the keys go, as somebody without a mouse would; and it must show that it is."""
-    page.locator(selector).first.wait_for()
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("(wanted) => document.activeElement?.matches(wanted) ?? false", selector):
-            ring = page.evaluate(
-                "() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + s.boxShadow; }"
-            )
-            assert ring != "nonenone", f"{selector} does not show that it has the focus"
-            return
-    raise AssertionError(f"no way to {selector} by Tab on {page.url}")
 
 
 def test_an_officer_issues_a_card_by_keyboard_alone(stage: Stage) -> None:
@@ -33,40 +19,40 @@ def test_an_officer_issues_a_card_by_keyboard_alone(stage: Stage) -> None:
     page = stage.tab("en")
     keys = page.keyboard
     page.goto("/desk/sign-in")
-    _tab_to(page, "#officer")
+    tab_to(page, "#officer")
     for _ in range(40):
         if page.locator("#officer").input_value() == "officer-sejong_hansol":
             break
         keys.press("ArrowDown")
-    _tab_to(page, "#demo-sign-in button")
+    tab_to(page, "#demo-sign-in button")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(r"/desk/$"))
 
-    _tab_to(page, "nav a[href='/desk/search']")
+    tab_to(page, "nav a[href='/desk/search']")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(r"/desk/search$"))
-    _tab_to(page, "#resident_number")
+    tab_to(page, "#resident_number")
     keys.type(who.number)
     keys.press("Enter")
-    _tab_to(page, "a[data-person]")
+    tab_to(page, "a[data-person]")
     keys.press("Enter")
     expect(page).to_have_url(re.compile(r"/desk/people/"))
-    _tab_to(page, "form:has(input[name=task][value=issue]) button")
+    tab_to(page, "form:has(input[name=task][value=issue]) button")
     keys.press("Enter")
 
     for name in ("number", "photo", "undamaged"):
-        _tab_to(page, f"input[name={name}][value=yes]")
+        tab_to(page, f"input[name={name}][value=yes]")
         keys.press("Space")
     keys.press("Enter")  # in a form, Enter sends it
     expect(page.locator('form[action$="/card"]')).to_have_count(0)
-    _tab_to(page, "a[href*='route=officers']")
+    tab_to(page, "a[href*='route=officers']")
     keys.press("Enter")
-    _tab_to(page, "#two-officers-demo input[name=same][value=yes]")
+    tab_to(page, "#two-officers-demo input[name=same][value=yes]")
     keys.press("Space")
     keys.press("Enter")
-    _tab_to(page, "#file-application button")
+    tab_to(page, "#file-application button")
     keys.press("Enter")
-    _tab_to(page, "#open-offer button")
+    tab_to(page, "#open-offer button")
     keys.press("Enter")
     expect(page.locator("[data-qr] img")).to_be_visible()
     assert receive(page.locator("#offer-uri").input_value()) == 2

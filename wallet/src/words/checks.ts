@@ -12,7 +12,7 @@ export const checksKo = {
   "face.decides.home": "발급기관의 장치가 등록된 사진과 비교합니다.",
   "face.kept": "남는 것은 없습니다",
   "face.kept.lead": "사진은 휴대전화에도 발급기관에도 남지 않습니다. 결과만 이의신청 기간 동안 남깁니다.",
-  "face.reference": "참조용 확인 장치입니다({name} {version}). 공인된 장치가 아닙니다.",
+  "face.reference": "참고용 확인 장치입니다({name} {version}). 인증받은 장치가 아닙니다.",
   "face.start": "카메라 켜기",
   "face.start.now": "지금 시작",
   "face.decline": "할 수 없거나 하고 싶지 않습니다",
