@@ -8,7 +8,7 @@ and not in the outbox. Refuses: links that are wrong or older than a week.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -106,3 +106,20 @@ class Notices:
         # Done here and now, and not once more later, when an officer may have released it already.
         await self._db.write(lambda tx: outbox.withdraw(tx, LOCK, link.notice))
         return link
+
+
+def lifted(events: Iterable[Event]) -> bool:
+    """Whether an officer saw the person after the stop. That a card has arrived is noticed late, by whoever looks at
+    its case: it counts only where the QR is from after the stop, too."""
+    offered: set[str | int] = set()
+    for event in events:
+        match event.object, event.action:
+            case "documents", "released":
+                return True
+            case "case", ("offered" | "offered_again"):
+                offered.add(event.facts.get("case", ""))
+            case "case", "issued" if event.facts.get("case", "") in offered:
+                return True
+            case _:
+                continue
+    return False

@@ -30,7 +30,7 @@ from mapae.issuer.issue import Issuer
 from mapae.issuer.oid4vci import offer_uri
 from mapae.issuer.order import Bound, Card, Order, Terms, What
 from mapae.issuer.tap import store
-from mapae.issuer.tap.notices import Kind, Notices
+from mapae.issuer.tap.notices import Kind, Notices, lifted
 from mapae.issuer.tap.values import (
     CASE,
     LIVE,
@@ -51,7 +51,6 @@ ACTOR: Final = "tap"
 OFFICE: Final = "chip"  # where an order comes from that no office opened
 PER_HOUR: Final = 12  # sessions of one person: enough for a clumsy evening
 LEFT_ALONE: Final = timedelta(seconds=15)  # after which somebody else finishes what a wallet confirmed
-_LIFTS: Final = (("documents", "released"), ("case", "issued"))
 _DONE: Final = (What.ISSUED, What.ACCEPTED)
 
 
@@ -441,9 +440,9 @@ class Taps:
         stopped = await store.stopped_at(self._db, person)
         if not stopped:
             return
-        for seen in await events_about(self._db, person):
-            if (seen.event.object, seen.event.action) in _LIFTS and seen.at.timestamp() >= stopped:
-                return
+        since = (one.event for one in await events_about(self._db, person) if one.at.timestamp() >= stopped)
+        if lifted(since):
+            return
         with step("stopped"):
             raise Refused(Code.NOT_ALLOWED, "everything was stopped by its owner: only a counter can undo that")
 

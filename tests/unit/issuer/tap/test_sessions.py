@@ -536,8 +536,11 @@ async def test_a_new_card_at_the_counter_lifts_a_stop_as_well(hall: TapHall) -> 
     (link,) = await hall.stop_links()
     await hall.notices.stop(link.rpartition("/")[2])
     hall.clock.advance(days=1)
-    event = Event("jisoo", "case", "issued", "officer-1")
-    await hall.db.write(lambda tx: record(tx, event, hall.clock.now()))
+    for action, case in (("offered", "before"), ("issued", "another"), ("offered", "c-2"), ("issued", "c-2")):
+        refused = await TapPhone(hall, device="newer").ask("/issuer/tap/sessions", {"dpop_jkt": phone.dpop_key.kid})
+        assert refused.json()["error"] == "not_allowed"
+        event = Event("jisoo", "case", action, "officer-1", {"case": case})
+        await hall.db.write(lambda tx, event=event: record(tx, event, hall.clock.now()))
     await TapPhone(hall, device="newer").begin()
 
 
