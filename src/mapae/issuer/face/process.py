@@ -91,9 +91,10 @@ class FaceProcess:
         return outcome
 
     async def judge(self, photo: bytes) -> PhotoReport:
-        """Raises Refused(FACE_UNAVAILABLE)."""
+        """Raises Refused(FACE_UNAVAILABLE). Whoever uploads photos fills half of the queue at most: a person before a
+        camera is waiting, and a busy verifier costs that person a try of the day."""
         try:
-            return (await self._ask(talk.Judge(photo), talk.Judged)).report
+            return (await self._ask(talk.Judge(photo), talk.Judged, max(1, self._queue // 2))).report
         except Lost:
             raise Refused(Code.FACE_UNAVAILABLE, "photos cannot be judged just now: an officer looks instead") from None
 
@@ -101,9 +102,9 @@ class FaceProcess:
         self._closed = True
         await self._end()
 
-    async def _ask(self, question: talk.Question, wanted: type[A]) -> A:
+    async def _ask(self, question: talk.Question, wanted: type[A], room: int | None = None) -> A:
         """Raises Lost."""
-        if self._waiting >= self._queue:
+        if self._waiting >= (self._queue if room is None else room):
             raise Lost("too many are waiting", slow=True)
         self._waiting += 1
         try:

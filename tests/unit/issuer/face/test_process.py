@@ -12,7 +12,7 @@ import pytest
 
 from clips import engine, photograph, sitter
 from hands import refuses
-from mapae.errors import Code
+from mapae.errors import Code, Refused
 from mapae.issuer.face import clips, process, weights
 from mapae.issuer.face.process import FaceProcess, follows
 from mapae.issuer.face.talk import Verify
@@ -150,6 +150,23 @@ async def test_too_many_questions_are_turned_away_and_the_first_ones_answered():
     finally:
         await verifier.close()
     assert reasons == [None, None, None, Reason.VERIFIER_SLOW, Reason.VERIFIER_SLOW]
+
+
+async def test_whoever_uploads_photos_leaves_room_for_somebody_before_a_camera():
+    verifier = pretending(
+        "say(talk.Ready(model_id()))\nwhile True: hear(); time.sleep(0.05); say(talk.Has(None))", queue=4
+    )
+    photos = [asyncio.create_task(verifier.judge(b"photo")) for _ in range(9)]
+    try:
+        await asyncio.sleep(0)
+        reason = await verifier.reads(b"record")
+    finally:
+        for photo in photos:
+            photo.cancel()
+        said = await asyncio.gather(*photos, return_exceptions=True)
+        await verifier.close()
+    assert reason is None
+    assert sum(isinstance(one, Refused) and one.code is Code.FACE_UNAVAILABLE for one in said) == 9
 
 
 async def test_a_question_whose_asker_left_is_not_answered_to_the_next_one():
