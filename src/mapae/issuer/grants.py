@@ -47,7 +47,7 @@ from mapae.issuer.draft import midnight
 from mapae.issuer.metadata import configuration_ids, configurations
 from mapae.issuer.offers import Offers
 from mapae.issuer.oid4vci import Exchange, Redemption, Refresh, parse_token_request, token_message
-from mapae.issuer.order import Card, Session, Way, What
+from mapae.issuer.order import Bound, Card, Session, Way, What
 from mapae.keys import Vault
 
 ACCESS_LIFE = timedelta(minutes=10)
@@ -267,6 +267,8 @@ class Grants:
                 return False
             if not await store.hold_still(tx, card.id, now) or not await store.still_waits(tx, card.id):
                 raise Refused(Code.INVALID_GRANT, "this card has been withdrawn")
+            if card.state == "open" and await store.waits_for_others(tx, card.id, Bound(dpop.jkt, client.jkt)):
+                raise Refused(Code.INVALID_GRANT, REDEMPTION_WORDS[What.REFUSED_OTHER_WALLET])
             await store.set_sessions(tx, card.id, ("live",), "ended")  # one wallet fetches an order
             await store.use_up_offers(tx, card.id, dpop.jkt)
             await self._begin(tx, session, tokens, now)

@@ -206,6 +206,16 @@ async def redeem_offer(tx: Tx, id: str, jkt: str, now: datetime) -> bool:
     ) == 1  # fmt: skip
 
 
+async def waits_for_others(tx: Tx, order_id: str, bound: Bound) -> bool:
+    """Whether the order was opened for the keys of one wallet, and these are not they, whatever the grant."""
+    row = await tx.one(
+        "SELECT 1 AS found FROM issue_offer WHERE order_id = $1 AND state <> 'cancelled' AND dpop_jkt <> ''"
+        " AND (dpop_jkt <> $2 OR client_jkt <> $3) LIMIT 1",
+        order_id, bound.dpop_jkt, bound.client_jkt,
+    )  # fmt: skip
+    return row is not None
+
+
 async def use_up_offers(tx: Tx, order_id: str, jkt: str) -> None:
     """The order is fetched by another way: nobody else redeems what was offered for it."""
     await tx.run(

@@ -14,7 +14,7 @@ from issuing import BASE, MDOC, REDIRECT, SD_JWT, Hall, Phone, Provider, must_be
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.issuer.authorization_request import answer_uri, form_target, must_be_redirect
-from mapae.issuer.order import Terms, Wallets, Way
+from mapae.issuer.order import Bound, Order, Terms, Wallets, Way
 
 BY_CODE = Terms(way=Way.AUTHORIZATION_CODE)
 
@@ -353,6 +353,15 @@ async def test_what_was_approved_is_worth_nothing_once_it_is_withdrawn_or_locked
     assert (await phone.exchange(code)).json()["error"] == "invalid_grant"
     code = await Holder(hall, phone).code(**await waiting(hall))
     await hall.issuer.lock("jisoo", "lost", "portal")
+    assert (await phone.exchange(code)).json()["error"] == "invalid_grant"
+
+
+async def test_who_signs_in_gets_no_card_that_was_opened_for_another_wallets_keys(hall: Hall) -> None:
+    """What a physical card was tapped for is bound to the phone that asked, whichever grant is used."""
+    order = Order("case-1", "jisoo", "resident_card", "office-1", "officer-1", hall.evidence())
+    await hall.issuer.open_offer(order, Terms(bound=Bound("the DPoP key", "and the client key of the tap")))
+    phone = Phone(hall, "jisoo")
+    code = await Holder(hall, phone).code()
     assert (await phone.exchange(code)).json()["error"] == "invalid_grant"
 
 
