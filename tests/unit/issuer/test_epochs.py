@@ -182,11 +182,13 @@ async def test_the_newest_epoch_in_the_log_is_kept_however_old(country: Country)
 async def test_two_processes_never_cut_one_number_twice(country: Country) -> None:
     await country.hall.carded()
     processes = [country.process() for _ in range(4)]
-    for round in range(3):
-        cut = await asyncio.gather(*(one.cut() for one in processes))
-        assert sorted(seq for seq in cut if seq) == [round + 1]
+    cut: list[int] = []
+    for _ in range(3):
+        # One that begins when another has finished cuts the next number; on a busy machine that happens.
+        cut += [seq for seq in await asyncio.gather(*(one.cut() for one in processes)) if seq]
+    assert sorted(cut) == list(range(1, len(cut) + 1)) and len(cut) >= 3
     await country.outbox.run_once()
-    assert [anchor.seq for anchor in country.log.taken] == [1, 2, 3]
+    assert [anchor.seq for anchor in country.log.taken] == sorted(cut)
 
 
 async def test_the_database_itself_refuses_a_second_epoch_of_one_number(country: Country) -> None:
