@@ -105,7 +105,8 @@ class ChipRules(Data, frozen=True):
     issue_hours: int = 24
     """One issuance a card within."""
     face: Literal["always", "first_phone", "never"] = "always"
-    """When the tap must be followed by a face check."""
+    """When the tap must be followed by a face check. With `first_phone` card and PIN alone move the identity of a phone
+    that is there already: weaker just where a thief would begin."""
     years: int = 10
     """How long the chip may be used after it was made."""
     production_days: tuple[int, int] = (14, 21)
