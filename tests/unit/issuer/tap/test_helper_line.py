@@ -227,4 +227,4 @@ async def test_the_landing_page_says_nothing_secret_and_refuses_none(hall: TapHa
     """The secret is behind #: no server hears of it, so the page is the same for everybody."""
     for language, words in (("ko", "주민등록증을"), ("en", "Tap your resident card")):
         page = await hall.http.get("/tap", headers={"accept-language": language})
-        assert page.status_code == 200 and words in page.text and "qr.js" in page.text
+        assert page.status_code == 200 and words in page.text and "vendor/qrcode.js" in page.text
