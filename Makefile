@@ -21,7 +21,7 @@ setup: $(STAMPS)/test $(STAMPS)/wallet $(STAMPS)/face $(STAMPS)/faces $(STAMPS)/
 
 screenshots: setup ## make docs/screens again
 	@rm -rf docs/screens
-	$(BIN)/python -m pytest -q tests/stories --screens docs/screens -k story
+	MAPAE_SOAK=1 $(BIN)/python -m pytest -q tests/stories --screens docs/screens -k story
 
 bench: setup ## measure, print the ratios and rewrite docs/performance.md
 	$(BIN)/python -m bench

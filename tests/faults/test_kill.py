@@ -37,7 +37,7 @@ from mapae.holder import MemoryStore, Person, Wallet
 from mapae.registers.people import Named
 
 SOAK = os.environ.get("MAPAE_SOAK") == "1"
-TIMES = 50 if SOAK else 10
+TIMES = 50 if SOAK else 6
 RESIDENTS = 60 if not SOAK else 220
 ROLES = ("registers", "carrier", "trust", "wallet_provider", "issuer", "verifier")
 FORMATS = ("resident_card_sd_jwt", "resident_card_mdoc")

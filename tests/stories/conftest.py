@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwright
 
 from stories.counter import Desk, Till, tab
 from stories.country import Country
 from stories.look import Album
 from stories.phone import QUIET, Phone, chromium
 from stories.pictures import KEPT
+
+expect.set_options(timeout=30_000)  # a page on a busy machine; nothing waits longer than it must
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

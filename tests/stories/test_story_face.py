@@ -16,6 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 from clips import Studio, card_photo
 from mapae.issuer.face.clips import Kind
 from mapae.issuer.face.wire import Burst
+from soak import long
 from stories.conftest import Stage
 from stories.counter import send
 from stories.country import Resident
@@ -133,6 +134,7 @@ def _under_three_minutes(watch: Watch, taps: int) -> None:
     assert watch.seconds + people < 180, (watch.seconds, watch.clicks, taps)
 
 
+@long
 def test_an_upload_kept_from_an_earlier_challenge_opens_nothing(
     scene: Stage, indoors: Indoors, line: Line, studio: Studio
 ) -> None:
@@ -158,6 +160,7 @@ def test_an_upload_kept_from_an_earlier_challenge_opens_nothing(
     _no_picture_is_left(indoors, line.bursts)
 
 
+@long
 def test_five_failures_lead_to_two_officers(scene: Stage, indoors: Indoors, line: Line, studio: Studio) -> None:
     """Another face, her photograph held up, and a phone that does not look long enough: each says why."""
     who, album = indoors.resident("leap"), scene.album("en")
@@ -185,6 +188,7 @@ def test_five_failures_lead_to_two_officers(scene: Stage, indoors: Indoors, line
     expect(phone.sees("card-name")).to_have_text(who.name)
 
 
+@long
 def test_a_replay_on_a_good_screen_is_accepted_by_the_machine_which_is_its_known_limit(
     scene: Stage, indoors: Indoors, line: Line, studio: Studio
 ) -> None:

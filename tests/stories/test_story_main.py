@@ -8,6 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
+from soak import KOREAN_TOO
 from stories.conftest import Stage
 from stories.counter import Desk, Till, portal_sign_in, send
 from stories.country import Resident
@@ -19,7 +20,7 @@ PEOPLE = {"ko": "jisoo", "en": "minjae"}
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_a_card_from_the_counter_proves_age_in_a_shop_until_the_phone_is_lost(stage: Stage, language: str) -> None:
     who, album = stage.country.resident(PEOPLE[language]), stage.album(language)
     _start_page(stage.tab(language), album)

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from soak import KOREAN_TOO
 from stories.camera import film
 from stories.conftest import Stage
 from stories.counter import send
@@ -70,7 +71,7 @@ def test_the_portal_says_what_is_wrong_with_what_was_typed(stage: Stage, languag
     album.look(page, "portal-empty", *BOTH)
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_the_desk_moves_a_person_to_a_new_phone_after_two_confirmations(stage: Stage, language: str) -> None:
     who = stage.country.resident(TWO_PHONES[language])
     album, phone = stage.album(language), stage.phone(language)

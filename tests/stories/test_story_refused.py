@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 import mapae
+from soak import KOREAN_TOO
 from stories.conftest import Stage
 
 pytestmark = pytest.mark.browser
@@ -30,7 +31,7 @@ def _sentence(language: str, code: str) -> str:
     return str(tomllib.loads(words.read_text(encoding="utf-8"))["why"][code]).split("{")[0]
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_the_desk_says_in_words_why_somebody_may_not_have_a_card(stage: Stage, language: str) -> None:
     album, desk = stage.album(language), stage.desk(language)
     for key, code in WHY.items():
