@@ -15,7 +15,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -37,8 +36,11 @@ PATH: Final = "/issuer/tap/helper"
 LONGEST: Final = 65536
 MOST: Final = 400  # commands the issuer may have carried
 ANSWER_WITHIN: Final = 30.0  # seconds the issuer may take for one message
-_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
-_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LINK: Final = re.compile(
+    r"(?P<base>(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-f:]{2,45}\])(?::[0-9]{1,5})?)"
+    r"/tap#(?P<secret>[A-Za-z0-9_-]{16,128})"
+)
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,20 @@ class Link:
 
     base: str
     secret: str
+    host: str
 
     @classmethod
     def parse(cls, raw: str) -> Link:
         """`https://issuer/tap#secret`, as the wallet shows it. Without TLS only this very machine: whoever stands on
         the way would read the secret and stand in for the issuer."""
-        parts = urlsplit(raw.strip())
-        plain = parts.scheme == "http" and parts.hostname in _HERE
-        if (parts.scheme != "https" and not plain) or not parts.hostname or parts.username or parts.query:
-            raise Refused(Code.MALFORMED, "a link begins with https:// and is shown by the wallet")
-        if parts.path != "/tap" or not _SECRET.fullmatch(parts.fragment):
+        whole = _LINK.fullmatch(raw.strip())
+        if whole is None:
+            if not raw.strip().startswith(("https://", "http://")):
+                raise Refused(Code.MALFORMED, "a link begins with https:// and is shown by the wallet")
             raise Refused(Code.MALFORMED, "the link is not whole: copy all of it, with what stands behind #")
-        return cls(f"{parts.scheme}://{parts.netloc}", parts.fragment)
+        if whole["scheme"] == "http" and whole["host"] not in _HERE:
+            raise Refused(Code.MALFORMED, "a link begins with https:// and is shown by the wallet")
+        return cls(whole["base"], whole["secret"], whole["host"])
 
     @property
     def line(self) -> str:
@@ -93,7 +97,7 @@ class Network:
         from websockets.exceptions import InvalidHandshake
 
         # A kiosk may stand behind a proxy; this very machine never does.
-        proxy: Literal[True] | None = None if urlsplit(link.base).hostname in _HERE else True
+        proxy: Literal[True] | None = None if link.host in _HERE else True
         try:
             connection = await connect(
                 link.line, max_size=LONGEST, compression=None, open_timeout=10, ssl=tls, proxy=proxy,

@@ -8,7 +8,6 @@ form from another site, the letter of a card that has not left the factory.
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +17,7 @@ from mapae.simulators.payment import DEMO
 from mapae.simulators.post import events, state_of
 from mapae.simulators.web import Simulators
 from mapae.ui.http import Answer, Caller, Csrf, Door, door, form, see_other
-from mapae.ui.pages import page
+from mapae.ui.pages import page, referer
 
 
 def pages(simulators: Simulators) -> list[Door]:
@@ -77,7 +76,7 @@ class _Pages:
         )
 
     async def payment(self, request: Request) -> Response:
-        came_from = urlsplit(request.headers.get("referer", ""))
+        came_from = referer(request)
         ours = came_from.netloc == request.url.netloc and came_from.path.startswith(("/portal/", "/desk/"))
         if ours and len(came_from.path) <= 200:
             await self._simulators.payments.came_from(request.path_params["id"], came_from.path)

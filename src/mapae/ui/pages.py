@@ -13,7 +13,7 @@ from datetime import UTC
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -118,5 +118,13 @@ def _back(request: Request) -> str:
     """The page of ours the person was on."""
     if request.method in ("GET", "HEAD"):
         return request.url.path
-    came_from = urlsplit(request.headers.get("referer", ""))
+    came_from = referer(request)
     return came_from.path if came_from.netloc == request.url.netloc and came_from.path else "/"
+
+
+def referer(request: Request) -> SplitResult:
+    """Where the browser says it comes from; nowhere, where that is no address."""
+    try:
+        return urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # half an IPv6 address
+        return urlsplit("")

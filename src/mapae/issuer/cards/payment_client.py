@@ -60,5 +60,8 @@ class PaymentClient:
 
 def _is_page(url: str) -> bool:
     """Shown to people as a link."""
-    parts = urlsplit(url) if len(url) <= 2000 and url.isascii() and url.isprintable() else None
+    try:
+        parts = urlsplit(url) if len(url) <= 2000 and url.isascii() and url.isprintable() else None
+    except ValueError:  # half an IPv6 address
+        return False
     return parts is not None and parts.scheme in ("https", "http") and bool(parts.hostname)
