@@ -46,6 +46,12 @@ async def test_the_switch_holds_through_a_redirect() -> None:
         assert await lang_of(web) == "en"
 
 
+async def test_a_browser_that_comes_from_no_address_gets_its_page_all_the_same() -> None:
+    async with client() as web:
+        answer = await web.post("/demo/ui", data={"csrf": "wrong"}, headers={"Referer": "http://[half"})
+        assert answer.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("header", "lang"),
     [
