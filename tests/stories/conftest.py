@@ -14,9 +14,11 @@ from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwri
 
 from stories.counter import Desk, Till, tab
 from stories.country import Country
+from stories.indoors import Indoors
 from stories.look import Album
 from stories.phone import QUIET, Phone, chromium
 from stories.pictures import KEPT
+from stories.sitting import Line
 
 expect.set_options(timeout=30_000)  # a page on a busy machine; nothing waits longer than it must
 
@@ -95,3 +97,20 @@ def stage(country: Country, tmp_path: Path, album: Callable[[str], Album]) -> It
         stage = Stage(playwright.chromium, country, tmp_path, album)
         yield stage
         stage.close()
+
+
+@pytest.fixture
+def scene(indoors: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
+    """A stage in the house that the story's own file opens, with its clock."""
+    with sync_playwright() as playwright:
+        stage = Stage(playwright.chromium, indoors, tmp_path, album)
+        yield stage
+        stage.close()
+
+
+@pytest.fixture
+def line(indoors: Indoors) -> Iterator[Line]:
+    """Nothing a browser asks for leaves this machine."""
+    line = Line(indoors.base)
+    yield line
+    assert line.elsewhere == []

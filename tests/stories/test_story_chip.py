@@ -5,14 +5,14 @@ The weeks of factory and post pass on the movable clock. The one face in it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from clips import Studio, card_photo, jpeg
 from mapae.simulators.payment import DEMO, Card
@@ -39,22 +39,6 @@ def indoors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Indoors]:
     country = Indoors(tmp_path_factory.mktemp("chip"), behind=WEEKS)
     yield country
     country.close()
-
-
-@pytest.fixture
-def line(indoors: Indoors) -> Iterator[Line]:
-    """Nothing a browser asks for leaves this machine."""
-    line = Line(indoors.base)
-    yield line
-    assert line.elsewhere == []
-
-
-@pytest.fixture
-def scene(indoors: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, indoors, tmp_path, album)
-        yield stage
-        stage.close()
 
 
 def test_a_first_ic_card_from_the_application_to_the_phone_and_on_to_the_next_phone(

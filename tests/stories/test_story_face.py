@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from clips import Studio, card_photo
 from mapae.issuer.face.clips import Kind
@@ -41,22 +40,6 @@ def indoors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Indoors]:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     return Studio(tmp_path_factory.mktemp("films"))
-
-
-@pytest.fixture
-def line(indoors: Indoors) -> Iterator[Line]:
-    """Nothing a browser asks for leaves this machine."""
-    line = Line(indoors.base)
-    yield line
-    assert line.elsewhere == []
-
-
-@pytest.fixture
-def scene(indoors: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, indoors, tmp_path, album)
-        yield stage
-        stage.close()
 
 
 class Counter:

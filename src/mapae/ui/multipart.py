@@ -1,23 +1,23 @@
 """Forms that carry a file (RFC 7578): one reading, strict.
 
-Promises: each field once; a file is its bytes, and nothing of the name it had on the sender's disk. Trusts: nothing
-that arrives. Keeps: nothing. Refuses: text before the first or after the last boundary, parts without a name, a field
-twice, headers nobody sends, NUL characters, text that is not UTF-8.
+Promises: each field once; a file is its bytes, and nothing of the name it had on the sender's disk; nothing is spooled
+to a disk. Trusts: python-multipart to cut a body at its boundaries. Keeps: nothing. Refuses: text before the first or
+after the last boundary, parts without a name, a field twice, headers nobody sends, NUL characters, text that is not
+UTF-8.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mapae.errors import Code, Refused
 
 PARTS: Final = 50
 _HEADERS: Final = 1024  # bytes of one part's headers
-# RFC 2046 5.1.1, without the space and the characters that would need quoting; browsers use fewer still
-_TYPE: Final = re.compile(r"multipart/form-data; ?boundary=\"?([0-9A-Za-z'()+_,./:=?-]{1,70})\"?", re.IGNORECASE)
-_DISPOSITION: Final = re.compile(r'form-data; name="([^"\r\n]{1,100})"(?:; filename="([^"\r\n]{0,500})")?')
 _KNOWN: Final = frozenset({"content-disposition", "content-type"})
 
 
@@ -29,56 +29,99 @@ class Sent:
     files: dict[str, bytes]
 
 
+@dataclass(slots=True)
+class _Part:
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    name: bytes = b""
+    value: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+
+
 def parse(content_type: str, raw: bytes) -> Sent:
     """Raises Refused(MALFORMED)."""
-    found = _TYPE.fullmatch(content_type.strip())
-    if found is None:
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or set(options) != {b"boundary"} or not 1 <= len(boundary) <= 70:
         _malformed("the form's type has no boundary we can read")
-    boundary = b"--" + found[1].encode("ascii")
-    pieces = (b"\r\n" + raw).split(b"\r\n" + boundary)
-    if len(pieces) < 3 or pieces[0] or pieces[-1] not in (b"--", b"--\r\n") or len(pieces) - 2 > PARTS:
-        _malformed("the form does not begin and end with its boundary")
+    if not raw.endswith((b"--" + boundary + b"--", b"--" + boundary + b"--\r\n")):  # the parser skips what follows
+        _malformed("the form does not end with its boundary")
     sent = Sent({}, {})
-    for piece in pieces[1:-1]:
-        _take(piece, sent)
+    for part in _parts(boundary, raw):
+        _take(part, sent)
     return sent
 
 
-def _take(piece: bytes, sent: Sent) -> None:
-    head, separator, body = piece.partition(b"\r\n\r\n")
-    if not separator or not head.startswith(b"\r\n") or len(head) > _HEADERS:
-        _malformed("a part of the form has no headers")
-    name, is_file = _named(head[2:])
+def _parts(boundary: bytes, raw: bytes) -> list[_Part]:
+    parts: list[_Part] = []
+    ended: list[bool] = []
+
+    def begin() -> None:
+        if len(parts) == PARTS:
+            _malformed("the form has too many fields")
+        parts.append(_Part())
+
+    def name(data: bytes, start: int, end: int) -> None:
+        parts[-1].name += data[start:end]
+
+    def value(data: bytes, start: int, end: int) -> None:
+        parts[-1].value += data[start:end]
+
+    def header() -> None:
+        part = parts[-1]
+        part.headers.append((part.name, part.value))
+        part.name, part.value = b"", b""
+        if sum(len(one) + len(other) for one, other in part.headers) > _HEADERS:
+            _malformed("a part of the form has endless headers")
+
+    def body(data: bytes, start: int, end: int) -> None:
+        parts[-1].body += data[start:end]
+
+    parser = MultipartParser(
+        boundary,
+        {
+            "on_part_begin": begin, "on_header_field": name, "on_header_value": value, "on_header_end": header,
+            "on_part_data": body, "on_end": lambda: ended.append(True),
+        },
+    )  # fmt: skip
+    try:
+        parser.write(raw)
+        parser.finalize()
+    except FormParserError:
+        _malformed("the form cannot be read")
+    if ended != [True] or not parts:
+        _malformed("the form does not begin and end with its boundary")
+    return parts
+
+
+def _take(part: _Part, sent: Sent) -> None:
+    name, is_file = _named(part.headers)
     if name in sent.fields or name in sent.files:
         _malformed("a form field appears twice")
     if is_file:
-        sent.files[name] = body
+        sent.files[name] = bytes(part.body)
         return
+    sent.fields[name] = _text(bytes(part.body))
+
+
+def _named(sent: list[tuple[bytes, bytes]]) -> tuple[str, bool]:
+    """The field's name, and whether a file is in it."""
+    headers = {name.lower(): value for name, value in ((_text(name), value) for name, value in sent)}
+    if len(headers) != len(sent) or not set(headers) <= _KNOWN:
+        _malformed("a part of the form has a header nobody sends")
+    kind, options = parse_options_header(headers.get("content-disposition", b""))
+    if kind != b"form-data" or not 1 <= len(options.get(b"name", b"")) <= 100:
+        _malformed("a part of the form has no name")
+    return _text(options[b"name"]), b"filename" in options
+
+
+def _text(raw: bytes) -> str:
     try:
-        text = body.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        _malformed("a form field is not UTF-8")
+        _malformed("the form is not UTF-8")
     if "\x00" in text:
         _malformed("a NUL character in the form")
-    sent.fields[name] = text
-
-
-def _named(head: bytes) -> tuple[str, bool]:
-    """The field's name, and whether a file is in it."""
-    try:
-        lines = head.decode("utf-8").split("\r\n")
-    except UnicodeDecodeError:
-        _malformed("a header of the form is not UTF-8")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or name.lower() not in _KNOWN or name.lower() in headers or "\x00" in line:
-            _malformed("a part of the form has a header nobody sends")
-        headers[name.lower()] = value.strip()
-    found = _DISPOSITION.fullmatch(headers.get("content-disposition", ""))
-    if found is None:
-        _malformed("a part of the form has no name")
-    return found[1], found[2] is not None
+    return text
 
 
 def _malformed(detail: str) -> NoReturn:
