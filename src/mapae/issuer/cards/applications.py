@@ -28,6 +28,7 @@ from . import store
 from .fees import Channel, Due, Why, due, must_be_entitled, must_be_new
 from .life import Act, By, State
 from .partners import PaymentPort
+from .sealing import portrait
 from .store import Card, HandedIn, Photo, Step
 from .trail import CITIZEN, THE_HOUSE, Actor, begun, go, note, tell_register
 
@@ -143,11 +144,10 @@ class Applications:
         verdict = UNJUDGED if report is None else GOOD if report.ok else " ".join(codes)
         if self._judge is None:  # a country whose officers judge photos, as they always did
             verdict = GOOD
-        if report is not None and report.record:
-            jpeg = report.record
+        # As a register keeps it: upright, small enough for every document, without what the camera wrote beside it.
+        record = report.record if report is not None and report.record else portrait(jpeg)
         id, at = self._dice.token(16), int(self._clock.now().timestamp())
-        # As a register keeps it, without what the camera wrote beside the pixels; as it came where nobody could judge.
-        sealed = self._vault.seal(report.record if report is not None and report.record else jpeg, _photo_of(id))
+        sealed = self._vault.seal(record, _photo_of(id))
         kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)
         await self._db.write(lambda tx: store.put_photo(tx, kept))
         return Judged(id, report)

@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mapae.errors import Code, Refused
 from mapae.issuer.ic_card import infos, lds, sod
@@ -60,14 +60,14 @@ class Groups:
 
 
 def portrait(jpeg: bytes) -> bytes:
-    """The photo on record, as large as a chip takes it."""
+    """A photo written anew: upright, without metadata, as large as a chip takes it. Raises Refused(PHOTO_REFUSED)."""
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
             if opened.width * opened.height > MOST_PIXELS:
-                raise Refused(Code.PHOTO_REFUSED, "the photo on record has too many pixels", step="too-large")
-            picture = opened.convert("RGB")
+                raise Refused(Code.PHOTO_REFUSED, "the photo has too many pixels", step="too-large")
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Refused(Code.PHOTO_REFUSED, "the photo on record cannot be read", step="unreadable") from error
+        raise Refused(Code.PHOTO_REFUSED, "the photo cannot be read", step="unreadable") from error
     for size in _SIZES:
         picture.thumbnail(size)
         for quality in _QUALITIES:
@@ -75,4 +75,4 @@ def portrait(jpeg: bytes) -> bytes:
             picture.save(out, "JPEG", quality=quality)
             if out.tell() <= LARGEST_PORTRAIT:
                 return out.getvalue()
-    raise Refused(Code.PHOTO_REFUSED, "the photo on record does not fit a chip", step="too-large")
+    raise Refused(Code.PHOTO_REFUSED, "the photo does not fit a chip", step="too-large")

@@ -310,7 +310,7 @@ class Judge:
         if self.away:
             raise Refused(Code.FACE_UNAVAILABLE, "no verifier")
         findings = tuple(Finding(flaw, f"photo.{flaw.value}") for flaw in self.flaws)
-        return PhotoReport(not findings, findings, photo, self.record)
+        return PhotoReport(not findings, findings, photo, self.record or photo)
 
 
 @dataclass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from datetime import date
 
 import pytest
+from PIL import Image
 
 from mapae.audit import events_about
 from mapae.errors import Code, Refused
@@ -14,6 +16,7 @@ from mapae.issuer.cards.applications import Wish
 from mapae.issuer.cards.fees import Channel, Why
 from mapae.issuer.cards.life import By, State
 from mapae.issuer.cards.partners import Fingerprint, Payment, Transit
+from mapae.issuer.cards.sealing import LARGEST_PORTRAIT
 from mapae.issuer.cards.trail import CITIZEN, Actor
 from mapae.issuer.face.values import Flaw
 from mapae.issuer.officers import Officer
@@ -152,7 +155,10 @@ async def test_a_photo_found_wanting_takes_a_second_officer_of_the_same_office_a
 
 async def test_where_no_judge_answers_two_officers_look(world: CardWorld) -> None:
     world.judge.away = True
-    judged = await world.applications.bring_photo(JISOO, jpeg(), date(2026, 3, 1), KIM.id)
+    camera, exif = io.BytesIO(), Image.Exif()
+    exif[0x010F] = "whose camera it was"  # Exif 2.32, Make
+    Image.effect_noise((900, 1200), 90).save(camera, "JPEG", quality=60, exif=exif)
+    judged = await world.applications.bring_photo(JISOO, camera.getvalue(), date(2026, 3, 1), KIM.id)
     assert judged.id and judged.report is None
     wish = Wish(Why.REISSUE, "", 10000, photo=judged.id)
     with pytest.raises(Refused) as refused:
@@ -160,6 +166,9 @@ async def test_where_no_judge_answers_two_officers_look(world: CardWorld) -> Non
     assert refused.value.code is Code.SECOND_OFFICER
     await world.applications.agree_to_photo(KIM, LEE, judged.id, JISOO)
     await world.applications.file_at_desk(KIM, JISOO, wish, same_person=True)
+    await world.turn()
+    kept = (await world.register.get(JISOO)).photo  # small enough for every document, and nothing beside the pixels
+    assert kept != jpeg() and len(kept) <= LARGEST_PORTRAIT and b"whose camera" not in kept
 
 
 async def test_another_persons_photo_an_old_draft_and_a_used_one_are_refused(world: CardWorld) -> None:
