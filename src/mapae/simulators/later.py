@@ -46,7 +46,9 @@ class Ahead:
             raise Refused(Code.MALFORMED, f"from 1 to {MOST} days at once, and {FARTHEST} in all")
         self._days += days
         self._kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._kept.write_text(str(self._days), encoding="ascii")
+        draft = self._kept.with_name(f".{self._kept.name}")  # a kill in the middle must not turn the days back
+        draft.write_text(str(self._days), encoding="ascii")
+        draft.replace(self._kept)
 
 
 def _read(kept: Path) -> int:

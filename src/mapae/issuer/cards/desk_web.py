@@ -213,18 +213,13 @@ class _Apply(_CardPages):
         officer, view = await self._who(request)
         sent = await form(request)
         try:
-            why = Why(sent.get("why", ""))
+            why = Why.parse(sent.get("why", ""))
             wish = Wish(
                 why, sent.get("pickup", ""), read_number(sent.get(f"fee_{why}", "")), sent.get("photo", ""),
                 handed_in=why is Why.REISSUE and sent.get("handed_in") == "yes",
             )  # fmt: skip
             same = said(sent, "same")
             card = await self._applications.file_at_desk(officer, view.person.person, wish, same_person=same)
-        except ValueError:
-            trouble = Refused(Code.MALFORMED, "choose why the person applies")
-            return await self._form(
-                request, officer, photo_id=sent.get("photo", ""), sent=sent, trouble=trouble, status=400
-            )
         except Refused as refused:
             if refused.code not in _ON_FORM:
                 raise

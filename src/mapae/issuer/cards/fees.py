@@ -28,6 +28,13 @@ class Why(StrEnum):
     LOST = "lost"
     FIRST = "first"
 
+    @classmethod
+    def parse(cls, raw: str) -> Why:
+        try:
+            return cls(raw)
+        except ValueError:
+            raise Refused(Code.MALFORMED, "choose why this card is applied for") from None
+
 
 class Channel(StrEnum):
     DESK = "desk"

@@ -114,14 +114,9 @@ class _Pages:
         citizen = await self._must_be_citizen(request)
         sent = await form(request)
         try:
-            why = Why(sent.get("why", ""))
+            why = Why.parse(sent.get("why", ""))
             wish = Wish(why, sent.get("pickup", ""), read_number(sent.get(f"fee_{why}", "")), sent.get("photo", ""))
             card = await self._applications.file_online(citizen.person, wish)
-        except ValueError:
-            trouble = Refused(Code.MALFORMED, "choose why you apply")
-            return await self._form(
-                request, citizen, photo_id=sent.get("photo", ""), sent=sent, trouble=trouble, status=400
-            )
         except Refused as refused:
             if refused.code not in _ON_FORM:
                 raise
