@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -22,11 +21,11 @@ from mapae.trust.log.acts import PutGovernor
 from mapae.trust.log.entry import ZERO, Log
 from mapae.trust.log.rules import State
 from revm import Contract
+from soak import SOAK
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "src/mapae/trust/engine"
 GENESIS = Genesis(tuple(GOVERNORS), 2, 0, digest("policy"), digest("genesis"))
-SOAK = os.environ.get("MAPAE_SOAK")  # .ci/run sets it
 STEPS = 50_000 if SOAK else 10_000
 
 

@@ -3,7 +3,6 @@ next tap succeeds, and nobody has a try more or less than he should."""
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from mapae.issuer.ic_card import terminal
 from mapae.issuer.ic_card.memory import FileMemory, RamMemory
 from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.reader import SimulatedReader
+from soak import SOAK
 from taps import CAN, PIN, PUK, Tap, image, whole_issuance
 
-SOAK = os.environ.get("MAPAE_SOAK") == "1"
 KILLS = 60 if SOAK else 6
 FULL = image().first
 IMAGE = image(detailed=SOAK)

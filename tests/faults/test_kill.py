@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
 import re
 import signal
@@ -35,8 +34,8 @@ from mapae.demo import demo_settings, prepare
 from mapae.errors import Code, Refused
 from mapae.holder import MemoryStore, Person, Wallet
 from mapae.registers.people import Named
+from soak import SOAK
 
-SOAK = os.environ.get("MAPAE_SOAK") == "1"
 TIMES = 50 if SOAK else 6
 RESIDENTS = 60 if not SOAK else 220
 ROLES = ("registers", "carrier", "trust", "wallet_provider", "issuer", "verifier")

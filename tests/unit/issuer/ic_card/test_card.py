@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from contextlib import closing
 from pathlib import Path
@@ -21,9 +20,9 @@ from mapae.issuer.ic_card.pin import PinState
 from mapae.issuer.ic_card.profile import PROFILE_A
 from mapae.issuer.ic_card.reader import SimulatedReader
 from mapae.issuer.ic_card.secure import TerminalChannel
+from soak import SOAK
 from taps import CAN, FACE, KEYS, LETTER, MRZ, PIN, PUK, READ, Tap, clone, holding, image, whole_issuance
 
-SOAK = os.environ.get("MAPAE_SOAK") == "1"
 WRONG = ("0000", "0001", "0002", "0003")
 SELECT_LDS = "00A4040C07A0000002471001"
 MSE_PIN = "0022C1A40F800A04007F00070202040202830103"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,10 +21,10 @@ from mapae.issuer.ic_card import cms, infos, lds, passive, pki, tlv
 from mapae.issuer.ic_card.passive import Anchors
 from mapae.issuer.ic_card.pki import Periods
 from mapae.issuer.ic_card.sod import Sod, card_id, hashes, make_sod, sod_to_sign
+from soak import SOAK
 
 DAY = timedelta(days=1)
 NOW = START + 30 * DAY
-SOAK = os.environ.get("MAPAE_SOAK") == "1"
 STATE = State()
 PAIR = chips.chip_key()
 FILES = chips.groups(PAIR)
