@@ -191,7 +191,7 @@ async def test_numbers_typed_at_once_are_no_more_guesses_than_three(desk_world: 
     class Licences:
         async def document_matches(self, person: str, kind: str, number: str) -> bool:
             await asyncio.sleep(0)
-            return number == "6"
+            return False
 
     desk._documents = Licences()
     case = await desk_world.case(kim)
