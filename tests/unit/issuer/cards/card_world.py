@@ -3,6 +3,7 @@ that do as they are told. Database, clock, state machine and use cases are the r
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 from collections.abc import Mapping
@@ -172,6 +173,9 @@ class Chips:
 
     def __init__(self) -> None:
         self.signed = 0
+        self.together = 1
+        """How many must have asked before the first is answered: two processes at the same second."""
+        self._all_here = asyncio.Event()
 
     def hashes(self, data: CardData, dg14: bytes) -> dict[int, bytes]:
         raw = msgspec.json.encode(data)
@@ -184,7 +188,11 @@ class Chips:
 
     async def sign(self, hashes: Mapping[int, bytes]) -> bytes:
         self.signed += 1
-        return b"SOD %d " % self.signed + b"".join(hashes[group] for group in sorted(hashes))
+        mine = self.signed
+        if self.signed >= self.together:
+            self._all_here.set()
+        await asyncio.wait_for(self._all_here.wait(), 30)
+        return b"SOD %d " % mine + b"".join(hashes[group] for group in sorted(hashes))
 
 
 @dataclass

@@ -83,6 +83,7 @@ async def test_two_processes_at_once_sign_one_order_once(world: CardWorld) -> No
     first = world.making
     world.begin()
     world.clock.advance(minutes=10)
+    world.chips.together = 2  # nobody signs before both are at it, however fast the database is
     await asyncio.gather(first.look(card), world.making.look(card), first.look(card), world.making.look(card))
     await world.turn()
     row = await world.card(card)
