@@ -174,7 +174,9 @@ class Offline(Data, frozen=True):
 class Purpose(Data, frozen=True):
     """Why a relying party may ask, for which items, on which legal basis, and how long it keeps them.
 
-    `risk` is what a wrong yes would cost, `offline` how long a checker without a network may give one.
+    `risk` is what a wrong yes would cost, `offline` how long a checker without a network may give one. `anyone`:
+    whoever wants may ask, without certificate or account, for the items are yes or no only; `by_holder`: a holder may
+    show it unasked, as a code on the phone's screen.
     """
 
     document: str
@@ -185,6 +187,8 @@ class Purpose(Data, frozen=True):
     retention: Words
     risk: Literal["low", "medium", "high"] = "high"
     offline: Offline = Offline()
+    anyone: bool = False
+    by_holder: bool = False
     id: str = ""
 
 
@@ -274,6 +278,12 @@ def _complaints(country: Country) -> Iterable[str]:
             yield f"purpose {purpose.id} is about a document that is not there"
         elif not purpose.items or not set(purpose.items) <= country.documents[purpose.document].may_be_asked:
             yield f"purpose {purpose.id} asks for nothing, or for an item that may not be asked"
+        elif purpose.anyone and not all(
+            country.documents[purpose.document].claim(item).kind == "yes_no" for item in purpose.items
+        ):
+            yield f"purpose {purpose.id} is for anyone, and asks for more than yes or no"
+        if purpose.by_holder and purpose.risk == "high":
+            yield f"purpose {purpose.id} is shown by the holder alone, and a wrong yes would cost much"
         limits = purpose.offline
         if not 0 <= limits.full <= limits.marked <= limits.last <= LONGEST_OFFLINE:
             yield f"purpose {purpose.id} has offline limits that do not grow, or are over {LONGEST_OFFLINE} hours"

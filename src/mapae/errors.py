@@ -95,6 +95,8 @@ class Code(StrEnum):
     OVER_ASKING = "over_asking"  # the relying party may not ask for this
     UNKNOWN_RELYING_PARTY = "unknown_relying_party"
     SESSION_SPENT = "session_spent"  # answered already, or too late
+    EXCESSIVE = "excessive"  # an application asks for items its purpose does not need; step names the rule
+    LOGIN_REQUIRED = "login_required"  # OpenID Connect Core 3.1.2.6: the client forbade asking the person
     WRONG_BROWSER = "wrong_browser"  # the answer did not come back to the browser that asked
     INVALID_TRANSACTION_DATA = "invalid_transaction_data"  # of a type we do not know, or not as that type says
 
@@ -114,6 +116,10 @@ class Code(StrEnum):
     NOT_WHAT_WAS_ASKED = "not_what_was_asked"  # other type, missing or surplus items
     SIGNER_REVOKED = "signer_revoked"  # the certificate was revoked in the registry, or never entered there
     STALE_PACK = "stale_pack"  # the offline pack is too old for this purpose
+    PRESENTATION_STALE = "presentation_stale"  # a code shown too long after it was made: photographed, or a slow screen
+    PRESENTATION_SPENT = "presentation_spent"  # this checker has accepted this very code before
+    CLOCK_OFF = "clock_off"  # a code from the future: the clock here or there is wrong
+    TRANSPORT_LOST = "transport_lost"  # the other device went away before the answer was whole
 
     # the trust log, its witnesses, the offline pack
     LEDGER_RULE = "ledger_rule"  # the rules of the log do not allow this change

@@ -25,6 +25,8 @@ DOCUMENT_LIMIT: Final = 64 * 1024
 LONGEST_TEXT: Final = 400
 _ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
 _PREFIX = re.compile(r"https?://[^/?#\s]+/(?:[^?#\s]*/)?")
+# http for a country on its own machine, as everywhere (ui/http.py, wallet/src/net.ts)
+_CONTACT = re.compile(r"|https://[^/?#\s@]+/[^#\s]{0,400}|http://localhost(:[0-9]{1,5})?/[^#\s]{0,400}")
 _ACCOUNT = re.compile(r"|[0-9a-f]{40}")
 
 
@@ -79,13 +81,17 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     retention: Words
 
 
-class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may ask, with which certificate (base64url SHA-256 of its DER, as in `x509_hash:`), for which purposes."""
+class RelyingParty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may ask, with which certificate (base64url SHA-256 of its DER, as in `x509_hash:`), for which purposes.
+
+    `contact`: the https address that takes complaints and requests to erase; empty: none was registered.
+    """
 
     id: str
     name: Words
     x509_hash: str
     purposes: tuple[Purpose, ...]
+    contact: str = ""
 
 
 Party = Issuer | WalletProvider | AccessAuthority
@@ -124,6 +130,7 @@ def must_be_sound(entry: Entry) -> None:
     match entry:
         case RelyingParty():
             _require(len(unb64u(entry.x509_hash)) == 32, "the certificate hash is not a SHA-256")
+            _require(_CONTACT.fullmatch(entry.contact) is not None, "the contact is an https address")
             _require(len({p.id for p in entry.purposes}) == len(entry.purposes) > 0, "purposes must differ")
             for purpose in entry.purposes:
                 for words in (purpose.name, purpose.why, purpose.legal_basis, purpose.retention):

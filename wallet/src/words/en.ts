@@ -363,6 +363,12 @@ export const en: Record<keyof typeof ko, string> = {
   "problem.chip_pin_wrong": "The card's PIN is wrong. Look at how many tries are left and enter it again.",
   "problem.chip_suspended": "The card's PIN was entered wrongly too often. Enter the six digits printed on the card for one last try.",
   "problem.chip_blocked": "The card's PIN is blocked. Use the unblock key from the letter, or bring the card to a community centre.",
+  "problem.presentation_stale": "This code was made too long ago. Ask for a new code on the phone. A photo or a screenshot of one is not accepted.",
+  "problem.presentation_spent": "This code has been checked here before. Ask for a new code on the phone.",
+  "problem.clock_off": "The clocks of this device and of the phone do not agree. Look at the time on both and try again.",
+  "problem.transport_lost": "The connection to the phone was lost. Keep both devices close to each other and try again.",
+  "problem.excessive": "The application asks for more than its purpose needs. Leave out the items that are marked, or name the legal basis that needs them.",
+  "problem.login_required": "The site tried to log you in without asking you. Go back to the site and press its log-in button.",
   "problem.payment_failed": "The payment did not go through. Nothing was charged. Pay again with another card.",
   "problem.other": "That did not work. Please try again.",
 };
