@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from starlette.routing import BaseRoute
 
+from .asking import verifier
 from .catalog import Country
 from .certificates import ANCHOR_LIFE
 from .certified import Authority, Certified, ending, voice_of
@@ -38,7 +39,7 @@ from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
 from .issuer.web import routes as issuer_routes
 from .onchain import account_named
-from .packing import living, publishing
+from .packing import publishing
 from .proofing import cards, faces, papers, simulators, taps
 from .registers.carrier import SimulatedCarrier
 from .registers.carrier_web import carrier_routes
@@ -56,10 +57,6 @@ from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
 from .trust.signers import Purpose
 from .trust.web import routes as trust_routes
-from .verifier.kiosk import Access, Verifier
-from .verifier.paper_web import routes as paper_routes
-from .verifier.shop_web import routes as shop_routes
-from .verifier.web import routes as verifier_routes
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.web import routes as wallet_routes
@@ -95,7 +92,7 @@ async def open_house(
     house = House(Foundation(settings, clock or SystemClock(), dice or SystemDice(), country, line))
     build = {
         "registers": _registers, "trust": _trust, "wallet_provider": _wallet_provider, "issuer": _issuer,
-        "verifier": _verifier,
+        "verifier": verifier,
     }  # fmt: skip
     unknown = set(settings.roles) - set(build)
     if unknown:
@@ -212,16 +209,6 @@ def _access_ca(f: Foundation) -> bytes:
     return f.certificates.anchor("access-ca", _subject(f, "Access CA"), f.signer("trust", "access-ca"))
 
 
-def _trust_reader(house: House) -> TrustReader:
-    f = house.foundation
-    if f.trust is None:
-        key = f.public_key("trust-list")
-        if key is None:
-            raise Refused(Code.BAD_CONFIG, "the trust list's key is not in the data folder: start the trust role first")
-        f.trust = TrustReader(f.http, f"{f.settings.url_of('trust')}/trust/list", key, f.clock)
-    return f.trust
-
-
 async def _wallet_provider(house: House) -> None:
     f = house.foundation
     certified = await _certified(house, "wallet_provider", f"wallet_provider:{WALLET_PROVIDER}")
@@ -255,7 +242,7 @@ async def _issuer(house: House) -> None:
     db, peers = await f.database("issuer"), f.peers("issuer")
     register = PopulationClient(peers)
     keys = f.keys("issuer")
-    trust = _trust_reader(house)
+    trust = house.foundation.trust_reader()
     certified = await _certified(house, "issuer", ISSUER)
     await certified.anchor(_issuing_ca(f))
     documents = await _seal(certified, "document-signer", Profile.DOCUMENT_SIGNER, Purpose.DOCUMENT_SIGNER)
@@ -323,7 +310,7 @@ def signer_subject(f: Foundation, name: str) -> Subject:
 
 async def _certified(house: House, role: str, party: str) -> Certified:
     db = await house.foundation.database(role)
-    return Certified(house.foundation, db, voice_of(house, role, party), ending(house, _trust_reader))
+    return Certified(house.foundation, db, voice_of(house, role, party), ending(house))
 
 
 class _Attesters:
@@ -340,30 +327,6 @@ class _Attesters:
             self._of = current
             self._attesters = Attesters.listed(current, WALLET_PROVIDER)
         return self._attesters
-
-
-async def _verifier(house: House) -> None:
-    f = house.foundation
-    access = {}
-    for shop in f.settings.relying_parties:
-        key = f.signer("verifier", f"access-{shop}")
-        x5c = f.certificates.usable(f"access-{shop}", key)
-        if x5c is None:
-            raise Refused(
-                Code.BAD_CONFIG,
-                f"relying_parties: {shop} has no access certificate in date here; start the trust role first, or leave"
-                " it out",
-            )
-        access[shop] = Access(key, x5c)
-    trust, vault = _trust_reader(house), f.keys("verifier").vault("file:verifier")
-    basement, refresh = await living(house, trust, tuple(access), vault)
-    house.verifier = Verifier(
-        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
-        http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
-        own_queries=f.settings.demo, basement=basement,
-    )  # fmt: skip
-    doors = [*verifier_routes(house.verifier), *paper_routes(house.verifier), *shop_routes(house.verifier)]
-    await house.add("verifier", Role(doors, rounds=[(5, house.verifier.sweep), refresh]))
 
 
 def _host(base: str) -> str:

@@ -28,7 +28,6 @@ from .trust.entering import Submit, Voice
 from .trust.log import acts
 from .trust.log import entry as log
 from .trust.log.acts import Act
-from .trust.reader import TrustReader
 from .trust.signers import Purpose, Reason
 
 PROMISE: Final = "certificate"  # in the outbox: enter it in the log
@@ -151,7 +150,7 @@ def voice_of(house: House, role: str, party: str) -> Voice:
     return Voice(party, f.signer(role, "voice"), origin(f.settings.base_url), _way(house, role), f.clock)
 
 
-def ending(house: House, reader: Callable[[House], TrustReader]) -> Ended:
+def ending(house: House) -> Ended:
     """By the log of this house, or by the trust list of the trust role elsewhere; while that is away, by nothing."""
 
     async def by_log(thumbprint: bytes) -> Reason | None:
@@ -160,7 +159,7 @@ def ending(house: House, reader: Callable[[House], TrustReader]) -> Ended:
 
     async def by_list(thumbprint: bytes) -> Reason | None:
         try:
-            listed = await reader(house)()
+            listed = await house.foundation.trust_reader()()
         except Refused:
             return None
         return next((one.reason for one in listed.signers if unb64u(one.x5t) == thumbprint), None)

@@ -159,6 +159,17 @@ class Foundation:
             self._public[name] = PublicKey.from_jwk(msgspec.json.decode(path.read_bytes(), type=dict[str, str]))
         return self._public[name]
 
+    def trust_reader(self) -> TrustReader:
+        """The trust list as everybody else reads it. Raises Refused(BAD_CONFIG) without the key it is signed with."""
+        if self.trust is None:
+            key = self.public_key("trust-list")
+            if key is None:
+                raise Refused(
+                    Code.BAD_CONFIG, "the trust list's key is not in the data folder: start the trust role first"
+                )
+            self.trust = TrustReader(self.http, f"{self.settings.url_of('trust')}/trust/list", key, self.clock)
+        return self.trust
+
 
 async def open_database(settings: Settings, role: str) -> Db:
     """The role's database. Raises Refused(BAD_CONFIG) when it cannot be reached."""

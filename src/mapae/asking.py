@@ -1,0 +1,57 @@
+"""Wiring of whoever asks: tills, websites, offline counters and every other way to put a question.
+
+Promises: the verifier is built once, from the settings, and each way to ask adds its doors, promises and rounds in one
+place. Trusts: the settings. Keeps: nothing (the house keeps it). Refuses: a relying party without an access certificate
+in date here.
+"""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from .errors import Code, Refused
+from .house import House, Role, Round
+from .outbox import Handler
+from .packing import living
+from .verifier.kiosk import Access, Verifier
+from .verifier.paper_web import routes as paper_routes
+from .verifier.shop_web import routes as shop_routes
+from .verifier.web import routes as verifier_routes
+
+
+async def verifier(house: House) -> None:
+    """`house.verifier`, and the verifier's role. Whoever adds a way to ask adds a line to `doors`, `promises` or
+    `rounds`, and builds it in a function of its own below."""
+    f = house.foundation
+    trust, vault = f.trust_reader(), f.keys("verifier").vault("file:verifier")
+    access = _access(house)
+    basement, refresh = await living(house, trust, tuple(access), vault)
+    asking = house.verifier = Verifier(
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
+        http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
+        own_queries=f.settings.demo, basement=basement,
+    )  # fmt: skip
+    doors: list[BaseRoute] = [
+        *verifier_routes(asking),
+        *paper_routes(asking),
+        *shop_routes(asking),
+    ]
+    promises: dict[str, Handler] = {}
+    rounds: list[Round] = [(5, asking.sweep), refresh]
+    await house.add("verifier", Role(doors, promises, rounds))
+
+
+def _access(house: House) -> dict[str, Access]:
+    """The relying parties this process asks for, each with its key and certificate."""
+    f, access = house.foundation, {}
+    for shop in f.settings.relying_parties:
+        key = f.signer("verifier", f"access-{shop}")
+        x5c = f.certificates.usable(f"access-{shop}", key)
+        if x5c is None:
+            raise Refused(
+                Code.BAD_CONFIG,
+                f"relying_parties: {shop} has no access certificate in date here; start the trust role first, or leave"
+                " it out",
+            )
+        access[shop] = Access(key, x5c)
+    return access
