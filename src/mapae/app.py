@@ -53,6 +53,8 @@ from .trust import publish as trusted
 from .trust.checkpoints import origin
 from .trust.explorer_web import Explorer
 from .trust.publish import Entry, TrustList
+from .trust.purposes import Purposes
+from .trust.purposes_web import routes as purposes_routes
 from .trust.reader import TrustReader
 from .trust.registry import AccessCa, Registry
 from .trust.signers import Purpose
@@ -138,6 +140,7 @@ async def _trust(house: House) -> None:
         *trust_routes(house.registry, labels),
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
+        *purposes_routes(Purposes(f.country, signer, f.clock)),
         *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
     packs, due = await publishing(house, signer)

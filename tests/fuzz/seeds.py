@@ -42,7 +42,7 @@ from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, TerminalChannel
 from mapae.rules import Words
-from mapae.trust import entries, epoch
+from mapae.trust import entries, epoch, purposes
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import contract
 from mapae.trust.log import acts, statement, tiles
@@ -231,6 +231,18 @@ def _documents() -> list[bytes]:
     return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" "]
 
 
+def _purposes() -> list[bytes]:
+    words = Words(ko="가", en="A")
+    for_anyone = purposes.Listed(
+        id="age", name=words, why=words, legal_basis=words, retention=words, items=("adult",), anyone=True,
+        kinds={"adult": "yes_no"}, labels={"adult": words}, by_holder=True, risk="low",
+        document=purposes.About(id="card", name=words, vct="urn:card", doctype="card.1", namespace="card.1.1"),
+    )  # fmt: skip
+    day = int(NOW.timestamp()) // 86400 * 86400
+    raw = purposes.PurposesDocument(iat=day, exp=day + 30 * 86400, purposes=(for_anyone,)).payload
+    return [raw, raw.replace(b"yes_no", b"text"), raw.replace(b'"age"', b'"Age"'), raw.replace(b"card.1.1", b"")]
+
+
 def _ca_requests() -> list[bytes]:
     asked = ca_requests.make("document-signer", Subject("Signer", organization="Us"), ISSUER, NOW)
     claims = json.loads(jose.unb64u(asked.split(".")[1]))
@@ -404,6 +416,7 @@ SEEDS: dict[str, Seeds] = {
     "status_epoch": lambda: [_epoch(1).encode(), _epoch(2, (3, 2)).encode()],
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "registry_document": _documents,
+    "purposes_document": _purposes,
     "trust_signers": _signers,
     "ca_request": _ca_requests,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),

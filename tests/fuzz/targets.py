@@ -50,7 +50,7 @@ from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 from mapae.issuer.ic_card.sod import Sod
 from mapae.issuer.tap import remote
-from mapae.trust import entries, epoch, signers
+from mapae.trust import entries, epoch, purposes, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
 from mapae.trust.log import acts, proof, statement, tiles
@@ -588,6 +588,14 @@ def registry_document(data: bytes) -> None:
     """What a replica is handed for a digest the log names."""
     entry = entries.read_document(data)
     assert entries.document(entry, jose.decode_json(data)["change"]) == data
+
+
+@target
+def purposes_document(data: bytes) -> None:
+    """Its inside, by the key of whoever publishes it: a stolen list key must not break a phone either."""
+    token = jose.sign_jws(VOICE, {"typ": purposes.TYPE}, data)
+    read = purposes.PurposesDocument.parse(token, VOICE.key, NOW)
+    same(purposes.PurposesDocument.parse(read.sign(VOICE), VOICE.key, NOW), read)
 
 
 @target
