@@ -21,6 +21,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 import chip_cases  # noqa: E402
 import face_cases  # noqa: E402
 import jose_cases  # noqa: E402
+import qr_cases  # noqa: E402
 import sd_jwt_cases  # noqa: E402
 import status_cases  # noqa: E402
 import trust_cases  # noqa: E402
@@ -416,6 +417,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
         "chip": {**chip_cases.trusted(), "cases": list(chip_cases.everything())},
         "face_burst": {"cases": list(face_cases.bursts())},
+        "qr": qr_cases.written(),
         **trust_cases.written(),
     }
 

@@ -40,6 +40,7 @@ from mapae.verifier.steps import (
     LIMIT,
     STRICT,
     ByBrowser,
+    ByCode,
     ByRedirect,
     Examined,
     Expected,
@@ -55,9 +56,9 @@ from mapae.verifier.steps import (
 from mapae.verifier.transaction import Transaction, must_be_authorized, must_be_bindable, to_authorize
 
 __all__ = [
-    "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByRedirect", "Format", "Issuer", "Item", "ItemValue",
-    "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check", "check_answer",
-    "check_many", "conclude", "either", "examine_answer", "must_be_askable", "verified",
+    "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByCode", "ByRedirect", "Format", "Issuer", "Item",
+    "ItemValue", "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check",
+    "check_answer", "check_many", "conclude", "either", "examine_answer", "must_be_askable", "verified",
 ]  # fmt: skip
 
 

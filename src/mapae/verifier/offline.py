@@ -22,11 +22,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, Literal, Protocol, assert_never
 
 from msgspec import Struct
 
-from mapae.catalog import Purpose
+from mapae import catalog
 from mapae.errors import Code, Refused
 from mapae.formats.x509 import Anchors
 from mapae.trust.pack.verify import Opened, Status
@@ -34,6 +34,16 @@ from mapae.verifier.steps import Issuer, Listed, Trusted, Young
 
 LONGEST: Final = 31 * 86400  # seconds a copy may live to count as young: the pack's `copy_days` and a day
 HOUR: Final = 3600
+
+
+class Purpose(Protocol):
+    """What decides here of a purpose: `catalog.Purpose`, or what a library's caller says (`kit.Wanted`)."""
+
+    @property
+    def risk(self) -> Literal["low", "medium", "high"]: ...
+
+    @property
+    def offline(self) -> catalog.Offline: ...
 
 
 class Tier(StrEnum):

@@ -11,15 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, assert_never
 
 from msgspec import Struct
 
 from mapae.errors import Code, Refused, step
-from mapae.formats import dcql, mdoc, sd_jwt
-from mapae.formats.jose import unb64u
+from mapae.formats import dcql, mdoc, qr, sd_jwt
+from mapae.formats.jose import b64u, unb64u
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
 from mapae.trust.signers import Purpose, Signer, Signers, must_be_signed_before_its_end
@@ -155,7 +155,35 @@ class ByBrowser:
         return mdoc.openid4vp_dc_api_transcript(origin=self.origin, nonce=self.nonce, thumbprint=self.key_thumbprint)
 
 
-Tie = ByRedirect | ByBrowser
+class ByCode(Struct, frozen=True):
+    """The same for a code on a phone's screen (`formats/qr.py`): `made` and `said` are what the code says of itself,
+    `nonce_raw` what was asked, or `said` where nobody asked. Nothing else came between the phone and us, so it counts
+    for `qr.LIFE` seconds only."""
+
+    audience: str
+    nonce_raw: bytes
+    said: bytes
+    made: int
+
+    @property
+    def nonce(self) -> str:
+        return b64u(self.nonce_raw)
+
+    @property
+    def transcript(self) -> bytes:
+        return qr.transcript(self.audience, self.nonce_raw, self.made)
+
+    def must_be_now(self, now: datetime) -> None:
+        age = now.timestamp() - self.made
+        if age < -qr.SKEW:
+            raise Refused(Code.CLOCK_OFF, "the code is from the future: one of the two clocks is wrong")
+        if age > qr.LIFE + qr.SKEW:
+            raise Refused(Code.PRESENTATION_STALE, "the code was made too long ago")
+        if self.said != self.nonce_raw:
+            raise Refused(Code.WRONG_NONCE, "the holder answered another question")
+
+
+Tie = ByRedirect | ByBrowser | ByCode
 
 
 class Expected(Struct, frozen=True):
@@ -247,6 +275,8 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     policy = issuer.policy or policy
     bound = expected.must_be_bound or shown.key_binding is not None
     with step("holder"):
+        if isinstance(expected.tie, ByCode):
+            expected.tie.must_be_now(now)
         authorized = _bound(shown, claims, expected, now) if bound else ()
     with step("dates"):
         starts, ends, signed = _seconds(claims, "nbf"), _seconds(claims, "exp"), _seconds(claims, "iat")
@@ -267,11 +297,14 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
     """RFC 9901 section 7.3 with OpenID4VP 1.0 B.3.6; the transactions it authorizes (B.3.3.1)."""
     key = sd_jwt.holder_key(claims)
     last = len(expected.transactions) - 1
+    moment, life, skew = now, PROOF_LIFE, TOLERANCE
+    if isinstance(expected.tie, ByCode):  # signed in the very second the code names
+        moment, life, skew = datetime.fromtimestamp(expected.tie.made, UTC), 0, 0
     for at, transactions in enumerate(expected.transactions):
         try:
             shown.check_binding(
-                key, nonce=expected.tie.nonce, audience=expected.tie.audience, now=now,
-                max_age=PROOF_LIFE, skew=TOLERANCE, transaction_data=transactions,
+                key, nonce=expected.tie.nonce, audience=expected.tie.audience, now=moment,
+                max_age=life, skew=skew, transaction_data=transactions,
             )  # fmt: skip
         except Refused as refused:
             if at == last or refused.code is not Code.BAD_HOLDER_PROOF:
@@ -294,6 +327,8 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         namespaces = signed.open(signer.key)
     signer_stood(entered, signed.mso.validity.signed.timestamp())
     with step("holder"):
+        if isinstance(expected.tie, ByCode):
+            expected.tie.must_be_now(now)
         # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
         if document.check_device(expected.tie.transcript):
             # We ask for what the issuer signed; what the device says about itself is no answer.
