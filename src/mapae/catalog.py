@@ -161,6 +161,11 @@ class Document(Data, frozen=True):
     def may_be_asked(self) -> frozenset[str]:
         return frozenset(claim.name for claim in self.claims if claim.may_be_asked)
 
+    @property
+    def login_item(self) -> str | None:
+        """The item by which the country's log-in bridge knows a person again; no relying party ever sees its value."""
+        return next((claim.name for claim in self.claims if claim.derive == "login_id"), None)
+
 
 class Offline(Data, frozen=True):
     """How old an offline pack may be for a purpose, in hours: to count in full; to count with a mark on the verdict
@@ -215,6 +220,10 @@ class Country(Data, frozen=True):
         """The civil date in the country. Ages are counted on this one, never on the UTC date."""
         return now.astimezone(ZoneInfo(self.timezone)).date()
 
+    def logs_in(self, purpose: Purpose) -> bool:
+        """Whether only the log-in bridge may ask for this purpose."""
+        return self.documents[purpose.document].login_item in purpose.items
+
     def phase_on(self, today: date) -> Phase | None:
         return next((one for one in self.phases if one.starts <= today <= (one.ends or date.max)), None)
 
@@ -261,7 +270,7 @@ def _with_ids(tables: Mapping[str, Any]) -> dict[str, Any]:
 REGISTER_FIELDS: Final = frozenset(
     {"name", "name_latin", "birth_date", "sex", "nationality", "resident_number", "address", "portrait"}
 )
-DERIVATIONS: Final = frozenset({"age_over", "adult_by_year", "issuing_authority", "issuing_country"})
+DERIVATIONS: Final = frozenset({"age_over", "adult_by_year", "issuing_authority", "issuing_country", "login_id"})
 CARD_FACTS: Final = frozenset({"document_number", "issue_date", "expiry_date"})
 _AGE_TESTS: Final = frozenset({"age_over", "adult_by_year"})
 LONGEST_OFFLINE: Final = 720  # hours; copies live no longer than that (decision 4), so a pack need not either
@@ -282,6 +291,8 @@ def _complaints(country: Country) -> Iterable[str]:
             country.documents[purpose.document].claim(item).kind == "yes_no" for item in purpose.items
         ):
             yield f"purpose {purpose.id} is for anyone, and asks for more than yes or no"
+        elif country.logs_in(purpose) and (purpose.by_holder or purpose.risk != "high"):
+            yield f"purpose {purpose.id} logs in: its risk is high, and no holder shows it unasked"
         if purpose.by_holder and purpose.risk == "high":
             yield f"purpose {purpose.id} is shown by the holder alone, and a wrong yes would cost much"
         limits = purpose.offline
@@ -350,6 +361,8 @@ def _document_complaints(document: Document) -> Iterable[str]:
             claim.kind == "yes_no"
         ):
             yield f"{document.id}.{claim.name}: an age test needs years and answers yes or no, nothing else does"
+        elif claim.derive == "login_id" and (claim.kind != "text" or claim.name != document.login_item):
+            yield f"{document.id}.{claim.name}: a document has one log-in number, and it is text"
 
 
 # --- ages -------------------------------------------------------------------------------------------------------------
@@ -393,6 +406,8 @@ class CardFacts(msgspec.Struct, frozen=True):
     document_number: str
     issue_date: date
     expiry_date: date
+    login_id: str
+    """The person's, not the card's: the same on the next card and the next phone."""
 
 
 def hindrances(
@@ -447,6 +462,7 @@ def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today
         "adult_by_year": lambda: adult_by_year(resident.birth_date, claim.years, today),
         "issuing_authority": lambda: country.municipalities[resident.municipality].authority.pick(country.languages[0]),
         "issuing_country": lambda: country.code,
+        "login_id": lambda: card.login_id,
     }
     return derive[claim.derive]()
 

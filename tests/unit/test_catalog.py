@@ -135,6 +135,15 @@ def carefree(tree: dict[str, Any]) -> None:
     tree["purposes"]["alcohol_tobacco"]["risk"] = "none"
 
 
+def careless_log_in(tree: dict[str, Any]) -> None:
+    tree["purposes"]["log_in"]["risk"] = "low"
+
+
+def two_log_in_numbers(tree: dict[str, Any]) -> None:
+    claims = tree["credentials"]["resident_card"]["claims"]
+    claims.append(next(claim for claim in claims if claim["name"] == "login_id") | {"name": "another"})
+
+
 def misspell(tree: dict[str, Any]) -> None:
     tree["country"]["offices"]["sejong_hansol"]["muncipality"] = "sejong"
 
@@ -158,8 +167,8 @@ def stray_file(tree: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [break_office, break_phase, break_claim, break_derivation, two_sources, forget_years, claim_twice, forget_formats,
-     over_ask, shrink_offline, offline_for_ever, carefree, ask_of_nothing, misspell, odd_weights, nowhere,
-     codeless_text, stray_file],
+     over_ask, shrink_offline, offline_for_ever, carefree, careless_log_in, two_log_in_numbers, ask_of_nothing,
+     misspell, odd_weights, nowhere, codeless_text, stray_file],
 )  # fmt: skip
 def test_a_pack_that_does_not_tie_up_does_not_load(spoil: Callable[[dict[str, Any]], None]) -> None:
     tree = copy.deepcopy(country_tree("kr"))
@@ -275,7 +284,7 @@ def values(country: Country, document: Document, birth: date) -> dict[str, Any]:
         resident_number="000101-3000000", address="어딘가", municipality=next(iter(country.municipalities)),
         portrait=b"jpeg", photo_taken=None,
     )  # fmt: skip
-    return claim_values(country, document, resident, CardFacts("N1", TODAY, date(2029, 11, 21)), TODAY)
+    return claim_values(country, document, resident, CardFacts("N1", TODAY, date(2029, 11, 21), "login"), TODAY)
 
 
 def test_a_card_says_what_the_register_the_law_and_the_issuer_say() -> None:
@@ -285,6 +294,7 @@ def test_a_card_says_what_the_register_the_law_and_the_issuer_say() -> None:
     assert said["issuing_authority"] == "세종특별자치시장" and said["issuing_country"] == "KR"
     assert said["portrait"] == b"jpeg" and said["birth_date"] == date(2007, 12, 31)
     assert said["expiry_date"] == date(2029, 11, 21)
+    assert said["login_id"] == "login"
 
 
 def test_another_country_issues_another_card_with_the_same_code() -> None:

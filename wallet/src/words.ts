@@ -77,7 +77,8 @@ export function claimLabel(name: string, labels: Readonly<Record<string, Words>>
 
 export function claimValue(name: string, value: unknown): string {
   if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
-  if (value === null || value === undefined) return t("value.hidden");
+  // By the log-in number the bridge knows somebody again: nothing to read, and nothing to read out to a caller.
+  if (value === null || value === undefined || name === "login_id") return t("value.hidden");
   if (isPicture(name, value)) return t("card.picture");
   if (Array.isArray(value) || typeof value === "object") {
     return linesOf({ [name]: value }).map((line) => claimValue(line.name, line.value)).join(", ");

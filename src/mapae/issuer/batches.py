@@ -19,7 +19,7 @@ from mapae.catalog import CardFacts, ClaimValue, Country, claim_values
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey
+from mapae.formats.jose import PublicKey, b64u
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
 from mapae.issuer.authorization import Spend
@@ -30,7 +30,7 @@ from mapae.issuer.metadata import Configuration
 from mapae.issuer.oid4vci import credential_message
 from mapae.issuer.order import Card, What
 from mapae.issuer.status import Seal, StatusLists
-from mapae.keys import Ticket
+from mapae.keys import Ticket, Vault
 from mapae.registers.values import PopulationRegister
 
 REDRAWS: Final = 8  # two batches drawing the same index at the same moment is rare; eight times in a row is a bug
@@ -81,12 +81,13 @@ class Wanted:
 
 class Batches:
     def __init__(
-        self, *, db: Db, clock: Clock, dice: Dice, country: Country, issuer: str, seal: Seal, lists: StatusLists,
-        register: PopulationRegister, checkpoint: Callable[[str], None],
+        self, *, db: Db, clock: Clock, dice: Dice, vault: Vault, country: Country, issuer: str, seal: Seal,
+        lists: StatusLists, register: PopulationRegister, checkpoint: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._db = db
         self._clock = clock
         self._dice = dice
+        self._vault = vault
         self._country = country
         self._issuer = issuer
         self._seal = seal
@@ -133,7 +134,8 @@ class Batches:
         rules = configuration.document.eligibility
         if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
-        facts = CardFacts(card.document_number, card.issued_on, card.expires_on)
+        login_id = b64u(self._vault.index(card.person, b"login_id")[:24])  # 32 characters, the same on every card
+        facts = CardFacts(card.document_number, card.issued_on, card.expires_on, login_id)
         values = claim_values(self._country, configuration.document, resident, facts, self._country.today(now))
         return _Facts(resident.birth_date, values)
 

@@ -70,7 +70,7 @@ class Issuer:
         self.grants = Grants(db, clock, dice, vault, base, country, peers, attesters, self.offers)
         self.lists = StatusLists(db, clock, dice, statuses, f"{base}/issuer/status/", list_size)
         self.batches = Batches(
-            db=db, clock=clock, dice=dice, country=country, issuer=self.grants.issuer, seal=documents,
+            db=db, clock=clock, dice=dice, vault=vault, country=country, issuer=self.grants.issuer, seal=documents,
             lists=self.lists, register=register, checkpoint=checkpoint,
         )  # fmt: skip
         self.deferred = Deferred(db, clock, dice, self.batches)

@@ -44,6 +44,7 @@ class Manner(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     reveal: bool = False  # to whoever asked: the claims themselves, also of a yes-or-no question
     query: str = ""  # DCQL of one's own, as JSON
     anchors: tuple[bytes, ...] = ()  # further authorities to believe, for this question alone
+    log_in: bool = False  # the log-in bridge asks: nobody else may ask for the number it knows people by
 
 
 PLAIN = Manner()
@@ -82,6 +83,8 @@ def question(
         raise Refused(Code.NOT_FOUND, "there is no such purpose")
     if purpose not in registered:
         raise Refused(Code.OVER_ASKING, "this relying party has not registered this purpose")
+    if country.logs_in(asked) != manner.log_in:
+        raise Refused(Code.OVER_ASKING, "the log-in bridge asks for log-ins, and only it, and nothing else")
     document = country.documents[asked.document]
     items = frozenset(asked.items)
     if not items or not items <= frozenset(registered[purpose]) or not items <= document.may_be_asked:

@@ -135,12 +135,12 @@ class Verifier:
         return self.questions.party(await self.questions.trust(), till.relying_party).name
 
     async def purposes(self, till: Till) -> list[Purpose]:
-        """What this shop may ask for, in the pack's order."""
+        """What this shop may ask for at a till or on its website, in the pack's order: a log-in is the bridge's."""
         may = registered(self.questions.party(await self.questions.trust(), till.relying_party))
         return [
             purpose
             for purpose in self._country.purposes.values()
-            if purpose.id in may and set(purpose.items) <= set(may[purpose.id])
+            if purpose.id in may and set(purpose.items) <= set(may[purpose.id]) and not self._country.logs_in(purpose)
         ]
 
     def yes_or_no(self, purpose: Purpose) -> bool:

@@ -87,6 +87,18 @@ async def test_copies_of_a_batch_cannot_be_linked(hall: Hall) -> None:
     assert all(resident_number not in one.jws.payload.decode() for one in parsed)
 
 
+async def test_the_log_in_number_is_the_persons_on_every_card_and_nobody_elses(hall: Hall) -> None:
+    """The same after a new card on a new phone; another person has another one."""
+    hall.register.add("minho", "박민호", date(1990, 5, 5))
+    numbers = []
+    for person, case in (("jisoo", "case-1"), ("minho", "case-2"), ("jisoo", "case-3")):
+        phone = Phone(hall, person)
+        await phone.redeem(await phone.scan(await hall.offer(person, case)))
+        numbers.append(sd_jwt.SdJwt.parse(texts(await phone.fetch())[0]).peek()["login_id"])
+    assert numbers[0] == numbers[2] != numbers[1]
+    assert len(numbers[0]) == 32 and "jisoo" not in numbers[0]
+
+
 async def test_copies_end_before_the_day_an_age_answer_changes(hall: Hall) -> None:
     """Nobody shows "under 19" on the day she is 19."""
     hall.register.add("sujin", "이수진", date(2007, 3, 9))  # 19 a week from now; adult by year since January

@@ -26,7 +26,7 @@ ISSUER = f"{BASE}/issuer"
 COUNTRY = korea()
 TODAY = COUNTRY.today(START)
 KEYS = [PublicKey.from_jwk(Signer.ephemeral().jwk) for _ in range(2)]
-CARD = CardFacts("KR123456789012", TODAY, date(2029, 3, 1))
+CARD = CardFacts("KR123456789012", TODAY, date(2029, 3, 1), "l" * 32)
 RESIDENT = ClaimSet(
     person="p", name="홍지수", name_latin="HONG JISOO", birth_date=date(2001, 3, 9), sex="female", nationality="KOR",
     citizen=True, deceased_on=None,
@@ -68,7 +68,7 @@ def test_every_document_of_every_pack_can_be_drafted(name: str) -> None:
     resident = msgspec.structs.replace(RESIDENT, municipality=next(iter(country.municipalities)))
     for one in configurations(country).values():
         today = country.today(START)
-        card = CardFacts(f"{country.code}1", today, expiry_date(one.document, today))
+        card = CardFacts(f"{country.code}1", today, expiry_date(one.document, today), "l" * 32)
         values = claim_values(country, one.document, resident, card, today)
         life = life_of_copies(country, one.document, resident.birth_date, card.expiry_date, START)
         places = [Place(f"t{n}", key, StatusRef(f"{ISSUER}/status/l{n}", n)) for n, key in enumerate(KEYS)]

@@ -7,7 +7,7 @@ import pytest
 
 from mapae.catalog import Country
 from mapae.errors import Code, Refused
-from mapae.verifier.ask import Form, question
+from mapae.verifier.ask import Form, Manner, question
 from mapae.verifier.check import Format, Item
 from unit.verifier.world import DOCTYPE, NAMESPACE, VCT, country
 
@@ -66,6 +66,17 @@ def test_an_item_more_than_registered_is_over_asking() -> None:
 def test_a_resident_number_is_over_asking_whoever_registered_it() -> None:
     items = ("resident_number",)
     assert refusal(with_purpose(items), {"alcohol_tobacco": items}) is Code.OVER_ASKING
+
+
+def test_only_the_bridge_asks_for_the_log_in_number_and_nothing_else() -> None:
+    """No till and no website learns the number by which all sites could compare notes."""
+    registered = {**REGISTERED, "log_in": ("login_id",)}
+    assert refusal(country(), registered, "log_in") is Code.OVER_ASKING
+    asked = question(country(), registered, "log_in", Form.EITHER, Manner(log_in=True))
+    assert asked.items == (Item("login_id", "text"),)
+    with pytest.raises(Refused) as refused:
+        question(country(), registered, "name_birth_date", Form.EITHER, Manner(log_in=True))
+    assert refused.value.code is Code.OVER_ASKING
 
 
 def test_a_purpose_without_items_asks_nothing() -> None:
