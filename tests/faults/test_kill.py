@@ -36,7 +36,7 @@ from mapae.holder import MemoryStore, Person, Wallet
 from mapae.registers.people import Named
 from soak import SOAK
 
-TIMES = 50 if SOAK else 6
+TIMES = 50 if SOAK else 4
 RESIDENTS = 60 if not SOAK else 220
 ROLES = ("registers", "carrier", "trust", "wallet_provider", "issuer", "verifier")
 FORMATS = ("resident_card_sd_jwt", "resident_card_mdoc")

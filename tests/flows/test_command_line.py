@@ -20,6 +20,7 @@ import pytest
 
 import postgres
 from running import PATIENCE, Running, free_port, mapae
+from soak import long
 
 
 def count(data: Path) -> int:
@@ -135,6 +136,7 @@ def test_a_start_that_was_killed_while_seeding_is_made_whole_by_the_next(tmp_pat
     assert mapae(tmp_path, "audit", "verify", "--data", "var").returncode == 0
 
 
+@long
 @pytest.mark.postgres
 def test_the_same_in_postgresql_where_a_database_with_something_in_it_is_refused(
     cluster: postgres.Cluster, tmp_path: Path

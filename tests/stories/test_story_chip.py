@@ -17,6 +17,7 @@ from playwright.sync_api import Page, expect
 from clips import Studio, card_photo, jpeg
 from mapae.simulators.payment import DEMO, Card
 from scanning import scanned
+from soak import long
 from stories.conftest import Stage
 from stories.counter import Desk, portal_sign_in, send, tab_to
 from stories.country import Resident, until
@@ -41,6 +42,7 @@ def indoors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Indoors]:
     country.close()
 
 
+@long
 def test_a_first_ic_card_from_the_application_to_the_phone_and_on_to_the_next_phone(
     scene: Stage, indoors: Indoors, line: Line, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ class Counter:
         expect(self.desk.page.locator("#face-check")).to_contain_text(words)
 
 
+@long
 def test_a_portrait_from_the_webcam_then_the_card_with_a_real_face_check(
     scene: Stage, indoors: Indoors, line: Line, studio: Studio
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 import mapae
-from soak import KOREAN_TOO
+from soak import KOREAN_TOO, long
 from stories.conftest import Stage
 
 pytestmark = pytest.mark.browser
@@ -56,6 +56,7 @@ def test_the_wallet_says_in_words_why_its_holder_may_not_have_a_card(stage: Stag
     album.look(phone.page, "wallet-too-young")
 
 
+@long
 def test_another_persons_wallet_gets_nothing_and_the_officer_sees_who_knocked(stage: Stage) -> None:
     mother, stranger = stage.country.resident("parent"), stage.country.resident("guardian")
     stage.country.register_phone(mother)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Route, expect
 
+from soak import long
 from stories.conftest import Stage
 from stories.phone import PIN, Phone
 
@@ -34,6 +35,7 @@ def test_the_wallet_opens_the_card_without_a_network_once_it_has_been_loaded(sta
     expect(phone["offline"]).to_have_count(0)
 
 
+@long
 def test_five_wrong_pins_lock_the_wallet_and_a_new_check_opens_an_empty_one(stage: Stage) -> None:
     who, album = stage.country.resident("birthday19today"), stage.album("en")
     phone = stage.phone("en")
@@ -108,6 +110,7 @@ def test_a_code_that_is_not_for_the_wallet_is_refused_in_words(stage: Stage) -> 
     expect(phone.sees("problem")).to_have_attribute("data-code", "bad_link")
 
 
+@long
 def test_a_finger_opens_the_wallet_and_confirms_what_is_shown(stage: Stage) -> None:
     who = stage.country.resident("renamed")
     phone = stage.phone("en")
