@@ -63,6 +63,7 @@ from .trust.registry import Registry
 from .trust.witness import Witness
 from .ui.http import Caller, Door, doors, raw_body
 from .ui.site import application
+from .verifier.api import Api
 from .verifier.kiosk import Verifier
 from .wallet_provider.devices import WalletProvider
 
@@ -219,6 +220,7 @@ class House:
     authorize: Authorize
     epochs: Epochs
     verifier: Verifier
+    api: Api
     packs: Packs
 
     def __init__(self, foundation: Foundation) -> None:

@@ -9,6 +9,7 @@ there is one.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -33,6 +34,7 @@ from mapae.verifier.transaction import PAYMENT, Transaction
 
 COOKIE: Final = "mapae_shop"
 VISIT: Final = timedelta(days=1)
+Elsewhere = Callable[[str, str], Awaitable[Response | None]]
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,8 +48,9 @@ class _Credential(msgspec.Struct, forbid_unknown_fields=True):
     data: dict[str, Any]
 
 
-def routes(verifier: Verifier) -> list[BaseRoute]:
-    site = _Site(verifier)
+def routes(verifier: Verifier, elsewhere: Elsewhere | None = None) -> list[BaseRoute]:
+    """`elsewhere`: where a browser goes on to whose question was put by a page of another site."""
+    site = _Site(verifier, elsewhere)
     see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
     do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
     script = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.TOKEN)
@@ -64,8 +67,8 @@ def routes(verifier: Verifier) -> list[BaseRoute]:
 
 
 class _Site:
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, verifier: Verifier, elsewhere: Elsewhere | None) -> None:
+        self._verifier, self._elsewhere = verifier, elsewhere
         self._questions = verifier.questions
 
     async def shops(self, request: Request) -> Response:
@@ -140,6 +143,8 @@ class _Site:
     async def back(self, request: Request) -> Response:
         """Where the wallet leads the holder's browser. Refuses, and ends, an answer that comes to another one."""
         id, code = request.path_params["id"], request.query_params.get("response_code", "")
+        if self._elsewhere is not None and (onward := await self._elsewhere(id, code)) is not None:
+            return onward
         token = csrf.session_token(request, COOKIE)
         await self._questions.come_back(asker_of(token) if token else "", id, code)
         return see_other(f"/shop/checks/{id}")

@@ -1,0 +1,313 @@
+"""Checks over HTTP: a shop's own server, its page, and the visitor's wallet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from anyio.from_thread import BlockingPortal
+from openapi_spec_validator import validate
+
+from mapae.errors import Code, Refused
+from mapae.ui.http import doors
+from town import BASE, Citizen, Town
+
+HERE = "shop-session-1"
+
+
+class Server:
+    """A relying party's own server: what it sends over HTTP, every answer held against the OpenAPI document."""
+
+    def __init__(self, town: Town, party: str | None) -> None:
+        self.town = town
+        self.key = town.call(town.house.api.make_key, party, "tests")[1] if party is not None else None
+        self.document = town.get_json("/v1/openapi.json")
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, door: str = "", token: str | None = None, **headers: str
+    ) -> httpx.Response:
+        """`door`: the path in the document."""
+        token = token or self.key
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            told["Authorization"] = f"Bearer {token}"
+        http = self.town.house.foundation.http
+        answer = self.town.call(lambda: http.request(method, BASE + path, json=body, headers=told))
+        self._must_be_documented(answer, method, door or path.partition("?")[0])
+        return answer
+
+    def _must_be_documented(self, answer: httpx.Response, method: str, door: str) -> None:
+        responses = self.document["paths"][door][method.lower()]["responses"]
+        said = responses.get(str(answer.status_code))
+        assert said is not None, f"{method} {door} answered {answer.status_code}: {answer.text}"
+        schema = said["content"]["application/json"]["schema"]
+        whole = {**schema, "components": self.document["components"]}
+        jsonschema.validate(answer.json(), whole, cls=jsonschema.Draft202012Validator)
+
+    def start(self, purpose: str = "alcohol_tobacco", **more: Any) -> dict[str, Any]:
+        answer = self.call("POST", "/v1/checks", {"purpose": purpose, **more})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def look(self, id: str, wait: int = 0) -> httpx.Response:
+        return self.call("GET", f"/v1/checks/{id}?wait={wait}", door="/v1/checks/{id}")
+
+    def watch(self, started: dict[str, Any]) -> httpx.Response:
+        path = f"/v1/pages/{started['id']}"
+        return self.call("GET", path, door="/v1/pages/{id}", token=started["page"])
+
+    def redeem(self, id: str, code: str, session: str = HERE) -> httpx.Response:
+        body = {"code": code, "session": session}
+        return self.call("POST", f"/v1/checks/{id}/redeem", body, door="/v1/checks/{id}/redeem")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:
+        opened = _open(portal, tmp_path_factory.mktemp("town"))
+        yield opened
+        opened.close()
+
+
+def _open(portal: BlockingPortal, data: Path) -> Town:
+    return Town.open(portal, data)
+
+
+@pytest.fixture(scope="module")
+def jisoo(town: Town) -> Citizen:
+    citizen = town.citizen()
+    citizen.obtain()
+    return citizen
+
+
+@pytest.fixture(scope="module")
+def shop(town: Town) -> Server:
+    return Server(town, "guest_house")
+
+
+def refused(answer: httpx.Response, code: Code) -> bool:
+    assert answer.json()["error"] == code.value, answer.text
+    return True
+
+
+def test_the_document_is_openapi_and_names_every_public_door(town: Town) -> None:
+    """OpenAPI 3.1.0; the document and the doors are one list, so this can only fail where a door stands outside it."""
+    document = town.get_json("/v1/openapi.json")
+    validate(document)
+    there = {(path, method) for path, doors in document["paths"].items() for method in doors}
+    ours = {
+        (door.path, method.lower())
+        for door in doors(town.house.site.routes[0].routes)
+        if door.path.startswith("/v1/")
+        for method in door.methods - {"OPTIONS", "HEAD"}
+    }
+    assert ours <= there
+
+
+def test_a_server_asks_and_reads_yes(shop: Server, jisoo: Citizen) -> None:
+    started = shop.start()
+    assert started["page"] is None
+    assert started["purpose"]["items"]
+    assert shop.look(started["id"]).json()["state"] == "open"
+    jisoo.show(started["link"])
+    looked = shop.look(started["id"]).json()
+    assert (looked["state"], looked["values"]) == ("accepted", {})
+    assert set(looked["words"]) == {"ko", "en"}
+
+
+def test_values_are_read_once(shop: Server, jisoo: Citizen) -> None:
+    started = shop.start("name_birth_date")
+    jisoo.show(started["link"])
+    first, second = shop.look(started["id"]).json(), shop.look(started["id"]).json()
+    assert first["values"]["name"] == jisoo.named.resident.name
+    assert (second["state"], second["values"]) == ("accepted", {})
+
+
+def test_a_look_may_wait_for_news(shop: Server, town: Town, jisoo: Citizen) -> None:
+    """The look begins before the wallet has even read the question, and ends with the first change."""
+    started = shop.start()
+    http = town.house.foundation.http
+    headers = {"Authorization": f"Bearer {shop.key}"}
+
+    async def both() -> str:
+        import anyio
+
+        states: list[str] = []
+
+        async def wait() -> None:
+            answer = await http.get(f"{BASE}/v1/checks/{started['id']}?wait=5", headers=headers)
+            states.append(answer.json()["state"])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.sleep(0.1)
+            await jisoo.wallet.open_request(started["link"])
+        return states[0]
+
+    assert town.call(both) == "seen"
+
+
+def test_the_answer_counts_in_the_session_that_asked(shop: Server, jisoo: Citizen) -> None:
+    started = shop.start("name_birth_date", session=HERE)
+    assert shop.watch(started).json()["result_code"] is None
+    jisoo.show(started["link"])
+    assert shop.look(started["id"]).json() == {
+        "id": started["id"], "state": "answered", "seconds_left": shop.look(started["id"]).json()["seconds_left"],
+        "step": None, "code": None, "words": None, "note": None, "format": None, "offline": None, "values": {},
+    }  # fmt: skip
+    watched = shop.watch(started).json()
+    assert watched["state"] == "accepted"
+    assert "values" not in watched
+    told = shop.redeem(started["id"], watched["result_code"]).json()
+    assert told["values"]["name"] == jisoo.named.resident.name
+    assert refused(shop.redeem(started["id"], watched["result_code"]), Code.CODE_SPENT)
+
+
+def test_an_answer_in_another_visitors_session_counts_for_nobody(shop: Server, jisoo: Citizen) -> None:
+    """OpenID4VP 1.0 14.2, for a page: whoever brings another's id and code is turned away, and so is the owner."""
+    started = shop.start(session=HERE)
+    jisoo.show(started["link"])
+    code = shop.watch(started).json()["result_code"]
+    assert refused(shop.redeem(started["id"], code, "another-session"), Code.WRONG_BROWSER)
+    assert refused(shop.redeem(started["id"], code), Code.CODE_SPENT)
+
+
+def test_a_code_is_good_for_its_own_check_only(shop: Server, jisoo: Citizen) -> None:
+    theirs, mine = shop.start(session="theirs"), shop.start(session=HERE)
+    jisoo.show(theirs["link"])
+    code = shop.watch(theirs).json()["result_code"]
+    assert refused(shop.redeem(mine["id"], code), Code.WRONG_CODE)
+
+
+def test_nobody_comes_for_an_answer_for_ever(shop: Server, town: Town, jisoo: Citizen) -> None:
+    started = shop.start(session=HERE)
+    jisoo.show(started["link"])
+    code = shop.watch(started).json()["result_code"]
+    town.clock.advance(minutes=4)
+    assert refused(shop.redeem(started["id"], code), Code.CODE_SPENT)
+
+
+def test_on_the_same_device_the_wallet_leads_back_to_the_shop(shop: Server, town: Town, jisoo: Citizen) -> None:
+    """HAIP 1.0 5.1: the answer counts once the browser that asked is back with its code."""
+    page = "https://shop.example/age?basket=7"
+    started = shop.start("name_birth_date", session=HERE, same_device=True, return_to=page)
+    shown = jisoo.show(started["link"])
+    back = town.call(lambda: town.house.foundation.http.get(shown.redirect_uri))
+    there = httpx.URL(back.headers["location"])
+    assert back.status_code == 303
+    assert str(there).startswith(page + "&")
+    assert there.params["mapae_check"] == started["id"]
+    told = shop.redeem(started["id"], there.params["mapae_code"]).json()
+    assert told["values"]["name"] == jisoo.named.resident.name
+
+
+def test_led_back_in_another_session_the_answer_is_erased(shop: Server, town: Town, jisoo: Citizen) -> None:
+    started = shop.start("name_birth_date", session=HERE, same_device=True, return_to="https://shop.example/")
+    shown = jisoo.show(started["link"])
+    code = httpx.URL(shown.redirect_uri).params["response_code"]
+    assert refused(shop.redeem(started["id"], code, "another-session"), Code.WRONG_BROWSER)
+    assert shop.watch(started).json()["code"] == Code.WRONG_BROWSER.value
+    assert shop.redeem(started["id"], code).status_code >= 400
+
+
+@pytest.mark.parametrize(
+    "return_to",
+    ["http://shop.example/", "javascript:alert(1)", "https://shop.example/#there", "https://a b/", "//shop.example/"],
+)
+def test_a_way_back_is_an_https_address(shop: Server, return_to: str) -> None:
+    body = {"purpose": "alcohol_tobacco", "session": HERE, "same_device": True, "return_to": return_to}
+    assert refused(shop.call("POST", "/v1/checks", body), Code.MALFORMED)
+
+
+def test_the_same_call_again_finds_the_same_check(shop: Server) -> None:
+    body = {"purpose": "alcohol_tobacco", "session": HERE}
+    first, again = [shop.call("POST", "/v1/checks", body, Idempotency_Key="order-7").json() for _ in range(2)]
+    assert first == again
+    other = shop.call("POST", "/v1/checks", {"purpose": "name_birth_date"}, Idempotency_Key="order-7")
+    assert refused(other, Code.CONFLICT)
+
+
+def test_a_key_asks_for_its_partys_purposes_only(town: Town) -> None:
+    corner = Server(town, "corner_store")
+    assert refused(corner.call("POST", "/v1/checks", {"purpose": "name_birth_date"}), Code.OVER_ASKING)
+    assert refused(corner.call("POST", "/v1/checks", {"purpose": "no_such_thing"}), Code.NOT_FOUND)
+
+
+def test_a_check_is_seen_by_the_party_that_put_it_only(shop: Server, town: Town) -> None:
+    started = shop.start(session=HERE)
+    corner = Server(town, "corner_store")
+    assert refused(corner.look(started["id"]), Code.NOT_FOUND)
+    cancelled = corner.call("POST", f"/v1/checks/{started['id']}/cancel", {}, door="/v1/checks/{id}/cancel")
+    assert refused(cancelled, Code.NOT_FOUND)
+    assert refused(corner.redeem(started["id"], "x" * 43), Code.NOT_FOUND)
+
+
+def test_an_id_alone_says_nothing(shop: Server) -> None:
+    """Neither without a page token nor with another check's."""
+    one, other = shop.start(session=HERE), shop.start(session=HERE)
+    path, http = f"/v1/pages/{one['id']}", shop.town.house.foundation.http
+    for token in ("", "x", other["page"], "é"):
+        headers = {"Authorization": f"Bearer {token}".encode()}
+        answer = shop.town.call(lambda headers=headers: http.get(BASE + path, headers=headers))
+        assert refused(answer, Code.NOT_FOUND)
+
+
+@pytest.mark.parametrize("key", ["", "mapae_", "mapae_" + "x" * 43, "x" * 200])
+def test_a_key_is_not_guessed(shop: Server, key: str) -> None:
+    http = shop.town.house.foundation.http
+    body = {"purpose": "alcohol_tobacco"}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = shop.town.call(lambda: http.post(f"{BASE}/v1/checks", json=body, headers=headers))
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_an_ended_key_is_over_at_once(town: Town) -> None:
+    from mapae.verifier import api_store
+
+    shop = Server(town, "guest_house")
+
+    async def end() -> bool:
+        db = await town.house.foundation.database("verifier")
+        key = await town.house.api.key(f"Bearer {shop.key}")
+        return await api_store.end_key(db, key.id, town.clock.now())
+
+    assert town.call(end)
+    assert refused(shop.call("POST", "/v1/checks", {"purpose": "alcohol_tobacco"}), Code.NOT_SIGNED_IN)
+
+
+def test_a_page_cannot_use_a_key_from_another_origin(town: Town, shop: Server) -> None:
+    """The keyed doors answer no page: a shop that put its key into a page would see it fail at once."""
+    http = town.house.foundation.http
+    preflight = town.call(lambda: http.request("OPTIONS", f"{BASE}/v1/checks", headers={"Origin": "https://a.example"}))
+    assert "access-control-allow-origin" not in preflight.headers
+    page = town.call(lambda: http.request("OPTIONS", f"{BASE}/v1/anyone/checks"))
+    assert page.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in page.headers
+
+
+def test_a_question_can_be_taken_back(shop: Server, jisoo: Citizen) -> None:
+    started = shop.start(session=HERE)
+    path = f"/v1/pages/{started['id']}/cancel"
+    assert shop.call("POST", path, {}, door="/v1/pages/{id}/cancel", token=started["page"]).json() == {}
+    assert shop.watch(started).json()["state"] == "cancelled"
+    with pytest.raises(Refused):
+        jisoo.show(started["link"])
+
+
+def test_nothing_of_a_person_or_a_key_stays(shop: Server, town: Town, jisoo: Citizen) -> None:
+    started = shop.start("name_birth_date", session="a-cookie-of-the-shop")
+    jisoo.show(started["link"])
+    shop.redeem(started["id"], shop.watch(started).json()["result_code"], "a-cookie-of-the-shop")
+    town.clock.advance(minutes=20)
+    town.settle()
+    town.call(town.house.api.sweep)
+    raw = b"".join(path.read_bytes() for path in town.house.foundation.data.glob("verifier.db*"))
+    assert shop.key is not None
+    for secret in (jisoo.named.resident.name, shop.key, "a-cookie-of-the-shop", started["page"]):
+        assert secret.encode() not in raw
