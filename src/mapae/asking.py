@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
+from . import __version__
 from .errors import Code, Refused
 from .house import House, Role, Round
+from .keys import Vault
 from .outbox import Handler
 from .packing import living
+from .verifier.api import Api
+from .verifier.api_web import Op, leads_back, operations
 from .verifier.kiosk import Access, Verifier
+from .verifier.openapi import document
 from .verifier.paper_web import routes as paper_routes
 from .verifier.shop_web import routes as shop_routes
 from .verifier.web import routes as verifier_routes
@@ -31,14 +36,27 @@ async def verifier(house: House) -> None:
         http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
         own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
+    api_doors = await _over_http(house, vault)
     doors: list[BaseRoute] = [
         *verifier_routes(asking),
         *paper_routes(asking),
-        *shop_routes(asking),
+        *shop_routes(asking, leads_back(house.api)),
+        *api_doors,
     ]
     promises: dict[str, Handler] = {}
-    rounds: list[Round] = [(5, asking.sweep), refresh]
+    rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), refresh]
     await house.add("verifier", Role(doors, promises, rounds))
+
+
+async def _over_http(house: House, vault: Vault) -> list[BaseRoute]:
+    """`house.api`, and its doors."""
+    f = house.foundation
+    house.api = Api(
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, questions=house.verifier.questions
+    )
+    found: list[Op] = []
+    found += operations(house.api, f.clock, lambda: document(found, f.settings.base_url, __version__))
+    return [op.door() for op in found]
 
 
 def _access(house: House) -> dict[str, Access]:

@@ -20,6 +20,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from .cli_api import api_app
 from .cli_ca import ca_app
 from .cli_card import card_app
 from .cli_drill import drill_app
@@ -53,6 +54,7 @@ app.add_typer(witness_app, name="witness")
 app.add_typer(trust_app, name="trust")
 app.add_typer(ca_app, name="ca")
 app.add_typer(card_app, name="card")
+app.add_typer(api_app, name="api")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]

@@ -7,16 +7,24 @@ that is not live.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from .cli_files import Config, Json, load_settings
+from .config import Settings, load_settings
+from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
+    from .db import Db
     from .verifier.api_store import Key
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
+Json = Annotated[bool, typer.Option("--json", help="All of it, as JSON")]
 
 key_app = typer.Typer(no_args_is_help=True, help="API keys of a relying party's own servers.")
 api_app = typer.Typer(no_args_is_help=True, help="Checks over HTTP: keys for relying parties' servers.")
@@ -33,18 +41,13 @@ def key_add(
 
     async def work() -> tuple[Key, str]:
         from .clock import SystemClock, SystemDice
-        from .errors import Code, Refused
-        from .house import open_database
         from .verifier.api import make_key
 
         settings = load_settings(config)
         if party not in settings.relying_parties:
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, f"relying_parties does not have {party}")
-        db = await open_database(settings, "verifier")
-        try:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, f"relying_parties in the settings does not have {party}")
+        async with _database(settings) as db:
             return await make_key(db, party, label, SystemClock(), SystemDice())
-        finally:
-            await db.close()
 
     key, secret = run(work)
     talk.print(f"key {key.id} of {key.relying_party} ({key.label}): keep it like a password, it is not shown again")
@@ -53,17 +56,13 @@ def key_add(
 
 @key_app.command("list")
 def key_list(config: Config = None, as_json: Json = False) -> None:
-    """All keys, without the keys."""
+    """All keys, without what could be used of them."""
 
     async def work() -> list[Key]:
-        from .house import open_database
         from .verifier import api_store
 
-        db = await open_database(load_settings(config), "verifier")
-        try:
+        async with _database(load_settings(config)) as db:
             return await api_store.keys(db)
-        finally:
-            await db.close()
 
     found = run(work)
     if as_json:
@@ -78,18 +77,26 @@ def key_list(config: Config = None, as_json: Json = False) -> None:
 def key_end(id: Annotated[str, typer.Argument(help="As `list` has it")], config: Config = None) -> None:
     """End a key at once."""
 
-    async def work() -> Any:
+    async def work() -> None:
         from .clock import SystemClock
-        from .errors import Code, Refused
-        from .house import open_database
         from .verifier import api_store
 
-        db = await open_database(load_settings(config), "verifier")
-        try:
+        async with _database(load_settings(config)) as db:
             if not await api_store.end_key(db, id, SystemClock().now()):
                 raise Refused(Code.NOT_FOUND, "there is no such live key: see `mapae api key list`")
-        finally:
-            await db.close()
 
     run(work)
     talk.print(f"key {id} has ended")
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Db]:
+    from .db import migrate
+    from .house import open_database
+
+    db = await open_database(settings, "verifier")
+    try:
+        await migrate(db, "verifier")
+        yield db
+    finally:
+        await db.close()

@@ -311,3 +311,25 @@ def test_nothing_of_a_person_or_a_key_stays(shop: Server, town: Town, jisoo: Cit
     assert shop.key is not None
     for secret in (jisoo.named.resident.name, shop.key, "a-cookie-of-the-shop", started["page"]):
         assert secret.encode() not in raw
+
+
+def test_keys_are_made_listed_and_ended_from_the_command_line(tmp_path: Path) -> None:
+    """The key itself is alone on stdout and in no list."""
+    from typer.testing import CliRunner
+
+    from mapae.cli import app
+
+    settings = tmp_path / "mapae.toml"
+    settings.write_text(f'data = "{tmp_path}/var"\nrelying_parties = ["corner_store"]\n')
+    runner, config = CliRunner(), ["--config", str(settings)]
+    key = runner.invoke(app, ["api", "key", "add", "corner_store", "--label", "web", *config]).stdout.strip()
+    assert key.startswith("mapae_")
+    listed = runner.invoke(app, ["api", "key", "list", *config]).stdout
+    assert "corner_store" in listed
+    assert "live" in listed
+    assert key not in listed
+    id = listed.split()[0]
+    assert runner.invoke(app, ["api", "key", "end", id, *config]).exit_code == 0
+    assert "ended" in runner.invoke(app, ["api", "key", "list", *config]).stdout
+    assert runner.invoke(app, ["api", "key", "end", id, *config]).exit_code != 0
+    assert runner.invoke(app, ["api", "key", "add", "nobody", *config]).exit_code != 0

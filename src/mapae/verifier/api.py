@@ -210,7 +210,7 @@ class Api:
     # --- the wallet's side of a question for anyone -------------------------------------------------------------------
 
     async def answer(self, id: str, fields: dict[str, str]) -> None:
-        """What is no answer to this question is refused and changes nothing; an answer ends it (SESSION_SPENT after)."""
+        """What is no answer to this question is refused and changes nothing; an answer ends it."""
         put = await api_store.anyone(self._db, id)
         if put is None:
             raise Refused(Code.NOT_FOUND, "there is no such request")
@@ -327,7 +327,7 @@ async def make_key(db: Db, party: str, label: str, clock: Clock, dice: Dice) -> 
     if not label.strip() or len(label) > LABEL or not label.isprintable():
         raise Refused(Code.MALFORMED, f"a key's label has 1 to {LABEL} printable characters")
     secret = PREFIX + dice.token()
-    key = Key(b64u(hashlib.sha256(secret.encode()).digest())[:12], party, label.strip(), clock.now())
+    key = Key(hashlib.sha256(secret.encode()).hexdigest()[:12], party, label.strip(), clock.now())
     await api_store.add_key(db, key, _hash(secret))
     return key, secret
 

@@ -1,4 +1,8 @@
-"""What the HTTP interface reads and says, as types: the doors parse with them and the OpenAPI document is made of them."""
+"""What the HTTP interface reads and says, as types.
+
+Promises: the doors parse with these types and the OpenAPI document is made of them. Trusts: nothing. Keeps: nothing.
+Refuses: whatever does not fit, an unknown member included.
+"""
 
 from __future__ import annotations
 

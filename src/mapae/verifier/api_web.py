@@ -1,9 +1,9 @@
 """The doors of the HTTP interface, each with what it reads and says: `openapi.py` writes the document from this list.
 
 Promises: a door answers what its `Op` says and nothing else; a page of any origin may watch with its token, for no
-door looks at a cookie; whoever waits holds one of `WAITERS` places, and beyond those is answered at once. Trusts: an API
-key as a Bearer token, whose hash the store keeps. Keeps: token buckets a key, how many wait. Refuses: more questions a
-minute than a key, an address or this whole process may put.
+door looks at a cookie; whoever waits holds one of `WAITERS` places, and beyond those is answered at once. Trusts: an
+API key as a Bearer token, whose hash the store keeps. Keeps: token buckets a key, how many wait. Refuses: more
+questions a minute than a key, an address or this whole process may put.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Op:
     more: dict[str, Any] = field(default_factory=dict)
 
     def door(self) -> Door:
-        options = {"caller": Caller.ANYONE, "answer": Answer.JSON, "limit": LIMIT} | self.more
+        options: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.JSON, "limit": LIMIT} | self.more
         return door(self.method, self.path, self.handler, cors=self.cors, rate=self.rate, **options)
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the verifier's public doors, made of the doors themselves and of the types they use.
 
 Promises: a door in `operations` is in the document with its types, statuses and codes, and nothing else is: there is no
-second list that could differ. Pure. Keeps: nothing. Trusts and refuses: nothing.
+second list that could differ. Trusts: that list. Keeps: nothing. Refuses: nothing. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mapae.verifier.api_types import Trouble
 from mapae.verifier.api_web import MOST_WAIT, Op
 
 REF: Final = "#/components/schemas/{name}"
-_AUTH: Final = {"key": [{"key": []}], "page": [{"page": []}], "": []}
+_AUTH: Final[dict[str, list[dict[str, list[str]]]]] = {"key": [{"key": []}], "page": [{"page": []}], "": []}
 _OAUTH_REFUSED: Final = {
     "type": "object",
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
@@ -48,7 +48,8 @@ def document(operations: Sequence[Op], base: str, version: str) -> dict[str, Any
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "mapae verifier", "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "title": "mapae verifier", "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Ask a wallet one question and read the verdict. docs/integrate.md explains the order.",
         },
         "servers": [{"url": base}],
