@@ -231,7 +231,7 @@ class Country(Data, frozen=True):
 # --- parsing and the self-check ---------------------------------------------------------------------------------------
 
 
-READ_ELSEWHERE: Final = frozenset({"generator", "officers", "people", "shops"})  # by registers.people and demo
+READ_ELSEWHERE: Final = frozenset({"generator", "lint", "officers", "people", "shops"})  # by registers, trust and demo
 
 
 def parse_country(tree: Mapping[str, Any]) -> Country:

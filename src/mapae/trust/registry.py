@@ -342,6 +342,15 @@ class Registry:
         await self._db.write(body)
         return der
 
+    async def certificate(self, x509_hash: str) -> bytes | None:
+        return await store.certificate(self._db, x509_hash)
+
+    async def certificates_of(self, party: str) -> list[bytes]:
+        return await store.certificates_of(self._db, party)
+
+    async def must_govern(self, by: Governor) -> None:
+        await self._governed(by)
+
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _new_id(self) -> str:

@@ -152,6 +152,20 @@ async def certificate_end(on: Db | Tx, x509_hash: str) -> int | None:
     return None if row is None else int(row["not_after"])
 
 
+async def certificate(on: Db | Tx, x509_hash: str) -> bytes | None:
+    """An access certificate of ours, DER."""
+    row = await on.one("SELECT der FROM access_certificate WHERE x509_hash = $1", x509_hash)
+    return None if row is None else bytes(row["der"])
+
+
+async def certificates_of(on: Db | Tx, party: str) -> list[bytes]:
+    """Every one this party was given, the latest first."""
+    rows = await on.all(
+        "SELECT der FROM access_certificate WHERE relying_party = $1 ORDER BY issued_at DESC, x509_hash", party
+    )
+    return [bytes(row["der"]) for row in rows]
+
+
 def _proposal(row: Row) -> Proposal:
     decided, settled = row["decided_at"], row["at"]
     return Proposal(

@@ -1,0 +1,396 @@
+"""How an organisation comes to be allowed to ask: it applies, the linter answers, two governors agree, the log has it.
+
+Promises: one state machine (`MOVES`), each step written down before the next begins, so that a kill at any line leaves
+a case that the next look or the same command carries on; what governors sign is the very application that was linted,
+and it cannot change once the first has agreed. Trusts: the registry for who governs and for the log. Keeps: the cases
+(`onboarding_store`); of the secret link only a hash. Refuses: an application that asks for too much, at submission and
+again at each approval; an applicant who approves; a case that has moved on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from mapae import audit
+from mapae.catalog import Country
+from mapae.clock import Clock, Dice
+from mapae.db import Db, Duplicate, Tx
+from mapae.errors import Code, Refused
+from mapae.formats.jose import PublicKey
+from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
+from mapae.rules import Words
+from mapae.trust import application, onboarding_store
+from mapae.trust import lint as linter
+from mapae.trust.application import Application
+from mapae.trust.entries import RelyingParty
+from mapae.trust.lint import Finding, Rules
+from mapae.trust.log.entry import Reason
+from mapae.trust.onboarding_store import OPEN, UNSENT, Case, Stage
+from mapae.trust.registry import Agreed, Governor, Registry
+from mapae.trust.store import Proposal
+
+KIND: Final = "relying_party"
+FORGET: Final = timedelta(days=30)  # a draft nobody handed in
+MOST_UNSENT: Final = 20  # drafts from one address
+RENEW: Final = timedelta(days=90)  # before its end an access certificate may be renewed
+NOTE: Final = 400
+
+# What may be done in which state, and where it leads. Agreeing is not here: it is the registry's, and `catch_up` reads
+# from there what came of it.
+MOVES: Final[Mapping[str, Mapping[Stage, Stage]]] = {
+    "submit": {Stage.LINTED: Stage.WAITING},
+    "return": {Stage.WAITING: Stage.RETURNED},
+    "refuse": {Stage.WAITING: Stage.REFUSED, Stage.RETURNED: Stage.REFUSED},
+    "withdraw": dict.fromkeys(OPEN, Stage.WITHDRAWN),
+    "approved": {Stage.WAITING: Stage.APPROVED, Stage.APPROVED: Stage.APPROVED},
+    "ended": {Stage.APPROVED: Stage.ENDED},
+}
+CHANGEABLE: Final = (*UNSENT, Stage.WAITING, Stage.RETURNED)
+
+HostedKey = Callable[[str], Awaitable[Mapping[str, str]]]
+"""The verifier's key for a party it is to ask for, made on the first call: a public JWK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A case with what there is to say of it now."""
+
+    case: Case
+    made: Application
+    findings: tuple[Finding, ...]
+    certificate: bytes | None = None  # DER, once it is registered
+
+
+class Onboarding:
+    def __init__(
+        self, *, db: Db, clock: Clock, dice: Dice, country: Country, rules: Rules, registry: Registry,
+        hosted: HostedKey | None = None, hosts: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """`hosts`: the names that certificates of the hosted checker are also for."""
+        self._db, self._clock, self._dice = db, clock, dice
+        self.country, self.rules = country, rules
+        self._registry, self._hosted, self._hosts = registry, hosted, hosts
+
+    def lint(self, made: Application) -> tuple[Finding, ...]:
+        return linter.lint(made, self.country, self.rules)
+
+    # --- the applicant, by the secret link ----------------------------------------------------------------------------
+
+    async def begin(self, made: Application, source: str, filer: str = "") -> tuple[Case, str]:
+        """A new draft, and the token of the link that alone leads to it."""
+        await self._must_be_free(made.id)
+        now, token = self._clock.now(), self._dice.token()
+        if await onboarding_store.unsent_from(self._db, source) >= MOST_UNSENT:
+            raise Refused(Code.TOO_OFTEN, "there are many drafts from your address: hand one in, or withdraw some")
+        case = Case(
+            self._dice.bytes(6).hex(), _digest(token), made.id, self._stage(made), _written(made), 0, source, filer, "",
+            "", None, None, None, now, now,
+        )  # fmt: skip
+
+        async def body(tx: Tx) -> None:
+            await onboarding_store.add(tx, case)
+            await self._record(tx, case, "begun", "applicant")
+
+        try:
+            await self._db.write(body)
+        except Duplicate:
+            raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id") from None
+        return case, token
+
+    async def of(self, token: str) -> Seen:
+        """Raises Refused(NOT_FOUND) for anything but a link we gave out."""
+        found = await onboarding_store.by_link(self._db, _digest(token))
+        if found is None:
+            raise Refused(Code.NOT_FOUND, "there is no such application")
+        return await self.look(found.id)
+
+    async def save(self, token: str, made: Application) -> Seen:
+        """Change it. One that waits is taken back by that; one a governor has agreed to stays as it is."""
+        case = (await self.of(token)).case
+        self._must_be_changeable(case)
+        if made.id != case.party:
+            await self._must_be_free(made.id)
+        changed = replace(case, party=made.id, stage=self._stage(made), body=_written(made), key=None)
+        await self._write(changed, "changed", "applicant")
+        return await self.look(case.id)
+
+    async def submit(self, token: str) -> Seen:
+        """Hand it in. Raises Refused(EXCESSIVE) with the rule as its step when it asks for too much."""
+        seen = await self.of(token)
+        linter.must_not_be_excessive(seen.findings)
+        stage = _moved("submit", seen.case.stage)
+        key = seen.made.key
+        if key is None:
+            if self._hosted is None:
+                raise Refused(Code.UNSUPPORTED, "nobody here asks on your behalf: make a key with `mapae rp key`")
+            key = dict(await self._hosted(seen.made.id))
+        written = msgspec.json.encode(PublicKey.from_jwk(key).jwk).decode()
+        await self._write(replace(seen.case, stage=stage, key=written, note="", noted_by=""), "submitted", "applicant")
+        return await self.look(seen.case.id)
+
+    async def withdraw(self, token: str) -> Seen:
+        case = (await self.of(token)).case
+        self._must_be_changeable(case)
+        await self._write(replace(case, stage=_moved("withdraw", case.stage)), "withdrawn", "applicant")
+        return await self.look(case.id)
+
+    # --- the governors ------------------------------------------------------------------------------------------------
+
+    async def waiting(self) -> list[Seen]:
+        """Whatever governors have to decide, the oldest first."""
+        await self.catch_up()
+        cases = await onboarding_store.in_stage(self._db, Stage.WAITING)
+        return [await self._seen(case) for case in cases]
+
+    async def all(self) -> list[Case]:
+        await self.catch_up()
+        return await onboarding_store.in_stage(self._db, *Stage)
+
+    async def look(self, id: str) -> Seen:
+        await self.catch_up()
+        return await self._seen(await self._case(id))
+
+    async def about(self, seen: Seen) -> tuple[Finding, ...]:
+        """For reviewers besides: whom the name could be taken for."""
+        others = {entry.id: entry.name for entry in await self._registry.entries() if isinstance(entry, RelyingParty)}
+        for case in await onboarding_store.in_stage(self._db, Stage.WAITING):
+            if case.id != seen.case.id:
+                others[case.party] = _read(case).name
+        return linter.names_like(seen.made, others)
+
+    async def approve(self, id: str, by: Governor) -> Agreed:
+        """One governor agrees. The first makes the certificate and the proposal, the last the registration; two at the
+        same moment are two that agree."""
+        seen = await self.look(id)
+        case = seen.case
+        if case.stage is not Stage.WAITING:
+            raise Refused(Code.CONFLICT, f"this application is {case.stage.value}: there is nothing to approve")
+        self._must_be_somebody_else(case, by)
+        linter.must_not_be_excessive(seen.findings)
+        if case.proposal is None:
+            await self._must_be_free(case.party, but=case.id)
+            pinned, ours = await self._pin(seen, by)
+            if ours:
+                return Agreed(1)
+            case = pinned
+        return await self._agree(case, by)
+
+    async def renew(self, id: str, by: Governor) -> Agreed:
+        """A new access certificate for what is registered, before the old one ends; two governors again."""
+        seen = await self.look(id)
+        if seen.case.stage is not Stage.APPROVED or seen.certificate is None:
+            raise Refused(Code.CONFLICT, f"this application is {seen.case.stage.value}: there is nothing to renew")
+        case = seen.case
+        if case.proposal is None:
+            if life_of(seen.certificate)[1] - self._clock.now() > RENEW:
+                raise Refused(Code.CONFLICT, f"it may be renewed in the last {RENEW.days} days of its certificate")
+            case, ours = await self._pin(seen, by)
+            if ours:
+                return Agreed(1)
+        return await self._agree(case, by)
+
+    async def send_back(self, id: str, by: Governor, words: str) -> Case:
+        """With words, for the applicant to change it."""
+        return await self._decline("return", id, by, words)
+
+    async def refuse(self, id: str, by: Governor, words: str) -> Case:
+        return await self._decline("refuse", id, by, words)
+
+    async def end(self, id: str, by: Governor, reason: Reason = Reason.CEASED) -> Agreed:
+        """Take the registration back: the first call proposes it, another governor's agrees."""
+        case = (await self.look(id)).case
+        if case.stage is not Stage.APPROVED:
+            raise Refused(Code.CONFLICT, f"this application is {case.stage.value}: there is nothing to end")
+        for proposed in await self._registry.waiting():
+            if (proposed.kind, proposed.subject, proposed.entry) == (KIND, case.party, None):
+                agreed = await self._registry.approve(proposed.id, by)
+                await self.catch_up()
+                return agreed
+        await self._registry.propose_removal(KIND, case.party, by, reason)
+        return Agreed(1)
+
+    # --- what the registry made of it ---------------------------------------------------------------------------------
+
+    async def catch_up(self) -> None:
+        """Carry over what was decided meanwhile, here or with `mapae trust`."""
+        for case in await onboarding_store.in_stage(self._db, Stage.WAITING, Stage.APPROVED):
+            if case.proposal is not None:
+                await self._carry_over(case, (await self._registry.proposal(case.proposal))[0])
+
+    async def round(self) -> None:
+        """Now and then: besides, who was struck off is ended, and drafts nobody handed in are forgotten."""
+        await self.catch_up()
+        held = {entry.id for entry in await self._registry.entries() if isinstance(entry, RelyingParty)}
+        for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
+            if case.party not in held:
+                await self._try(replace(case, stage=_moved("ended", case.stage)), "ended", "registry")
+        before = self._clock.now() - FORGET
+        await self._db.write(lambda tx: onboarding_store.forget_unsent(tx, before))
+
+    async def _carry_over(self, case: Case, proposed: Proposal) -> None:
+        if proposed.decider is None or (proposed.approved is not None and proposed.settled_at is None):
+            return  # governors, or the log, have not come to it yet
+        if proposed.holds:
+            entry = msgspec.json.decode(proposed.entry or "", type=RelyingParty)
+            done = replace(case, stage=_moved("approved", case.stage), proposal=None, x509_hash=entry.x509_hash)
+            await self._try(done, "approved", proposed.decider)
+        else:  # somebody turned the proposal down, or the log did: the application waits as before
+            note = f"the log refused it: {proposed.rule}" if proposed.rule else case.note
+            await self._try(replace(case, proposal=None, note=note), "unpinned", proposed.decider)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _pin(self, seen: Seen, by: Governor) -> tuple[Case, bool]:
+        """The certificate, the proposal, and the case tied to it, each found again if a kill came between. True: this
+        governor made the proposal, so another is missing."""
+        case = seen.case
+        proposal, ours = await self._left_over(seen, by)
+        if proposal is None:
+            hash = await self._certified(seen, by)
+            proposal = await self._registry.propose(application.entry(seen.made, hash, self.country), by)
+            ours = True
+        try:
+            await self._write(replace(case, proposal=proposal), "pinned", by.id)
+        except Refused as refused:
+            if refused.code is not Code.CONFLICT:
+                raise
+            if ours:  # another governor pinned it at the same moment: then we agree with that one
+                await self._registry.reject(proposal, by)
+            case = await self._case(case.id)
+            if case.proposal is None:
+                raise
+            return case, False
+        return await self._case(case.id), ours
+
+    async def _left_over(self, seen: Seen, by: Governor) -> tuple[str | None, bool]:
+        """A proposal for just this application, made before a kill."""
+        for proposed in await self._registry.waiting():
+            if (proposed.kind, proposed.subject) == (KIND, seen.case.party) and proposed.entry is not None:
+                entry = msgspec.json.decode(proposed.entry, type=RelyingParty)
+                if entry == application.entry(seen.made, entry.x509_hash, self.country):
+                    _, votes = await self._registry.proposal(proposed.id)
+                    return proposed.id, votes[0].voice == by.voice
+        return None, False
+
+    async def _certified(self, seen: Seen, by: Governor) -> str:
+        """The hash of the access certificate: one made before a kill, or by another governor just now, is taken."""
+        key, now = PublicKey.from_jwk(msgspec.json.decode(seen.case.key or "{}")), self._clock.now()
+        for der in await self._registry.certificates_of(seen.case.party):
+            fresh = life_of(der)[1] - now > RENEW
+            if leaf_key(der).thumbprint == key.thumbprint and fresh and x509_hash(der) != seen.case.x509_hash:
+                return x509_hash(der)
+        name = seen.made.name.en[:64]
+        subject = Subject(name, organization=name, country=self.country.code)
+        dns = self._hosts if seen.made.hosted else ()
+        return x509_hash(await self._registry.certify(seen.case.party, key, subject, by, dns))
+
+    async def _agree(self, case: Case, by: Governor) -> Agreed:
+        proposed, _ = await self._registry.proposal(case.proposal or "")
+        entry = msgspec.json.decode(proposed.entry or "{}", type=RelyingParty)
+        if entry != application.entry(_read(case), entry.x509_hash, self.country):
+            raise Refused(Code.CONFLICT, "what was proposed is not what was linted: turn the proposal down")
+        agreed = await self._registry.approve(proposed.id, by)
+        await self.catch_up()
+        return agreed
+
+    async def _decline(self, move: str, id: str, by: Governor, words: str) -> Case:
+        case = (await self.look(id)).case
+        said = words.strip()
+        if not said or len(said) > NOTE or not said.isprintable():
+            raise Refused(Code.MALFORMED, f"say why, in at most {NOTE} characters on one line")
+        stage = _moved(move, case.stage)
+        await self._registry.must_govern(by)
+        if case.proposal is not None:
+            await self._registry.reject(case.proposal, by)
+        await self._write(
+            replace(case, stage=stage, proposal=None, note=said, noted_by=by.id), _PAST[move], by.id
+        )  # fmt: skip
+        return await self._case(id)
+
+    async def _case(self, id: str) -> Case:
+        found = await onboarding_store.by_id(self._db, id)
+        if found is None:
+            raise Refused(Code.NOT_FOUND, "there is no such application; `mapae rp waiting` lists those that wait")
+        return found
+
+    async def _seen(self, case: Case) -> Seen:
+        made = _read(case)
+        der = await self._registry.certificate(case.x509_hash) if case.x509_hash is not None else None
+        return Seen(case, made, self.lint(made), der)
+
+    async def _must_be_free(self, party: str, but: str = "") -> None:
+        """No entry of somebody else has this id, however it came there."""
+        if any(isinstance(entry, RelyingParty) and entry.id == party for entry in await self._registry.entries()):
+            raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id")
+
+    def _must_be_changeable(self, case: Case) -> None:
+        if case.stage not in CHANGEABLE:
+            raise Refused(Code.CONFLICT, f"this application is {case.stage.value} and cannot be changed")
+        if case.proposal is not None:
+            raise Refused(Code.CONFLICT, "a governor has agreed to it as it is: wait for the other, then ask to end it")
+
+    def _must_be_somebody_else(self, case: Case, by: Governor) -> None:
+        """Nobody approves his own application: not under his name, and not with the key it is for."""
+        key = PublicKey.from_jwk(msgspec.json.decode(case.key or "{}"))
+        if by.id == case.filer or by.voice == key.thumbprint_raw:
+            raise Refused(Code.NOT_ALLOWED, "the applicant cannot approve the application")
+
+    def _stage(self, made: Application) -> Stage:
+        return Stage.DRAFT if any(finding.stops for finding in self.lint(made)) else Stage.LINTED
+
+    async def _try(self, case: Case, action: str, by: str) -> None:
+        """Somebody else may have carried it over at the same moment."""
+        try:
+            await self._write(case, action, by)
+        except Refused as refused:
+            if refused.code is not Code.CONFLICT:
+                raise
+
+    async def _write(self, case: Case, action: str, by: str) -> None:
+        now = self._clock.now()
+
+        async def body(tx: Tx) -> None:
+            if not await onboarding_store.change(tx, case, now):
+                raise Refused(Code.CONFLICT, "somebody changed this application at the same moment: look again")
+            await self._record(tx, case, action, by)
+
+        try:
+            await self._db.write(body)
+        except Duplicate:
+            raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id") from None
+
+    async def _record(self, tx: Tx, case: Case, action: str, by: str) -> None:
+        event = audit.Event(case.party, "rp_application", action, by, {"case": case.id})
+        await audit.record(tx, event, self._clock.now())
+
+
+_PAST: Final = {"return": "returned", "refuse": "refused"}
+
+
+def words_of(seen: Seen) -> Words:
+    return seen.made.name
+
+
+def _moved(move: str, stage: Stage) -> Stage:
+    after = MOVES[move].get(stage)
+    if after is None:
+        raise Refused(Code.CONFLICT, f"this application is {stage.value}: it cannot be {_PAST.get(move, move)} now")
+    return after
+
+
+def _written(made: Application) -> str:
+    return msgspec.json.encode(made).decode()
+
+
+def _read(case: Case) -> Application:
+    return msgspec.json.decode(case.body, type=Application)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
