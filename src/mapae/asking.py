@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from . import __version__
 from .errors import Code, Refused
+from .formats.meet import relay_of
 from .house import House, Role, Round
 from .keys import Vault
 from .outbox import Handler
@@ -18,8 +19,12 @@ from .packing import living
 from .verifier.api import Api
 from .verifier.api_web import Op, leads_back, operations
 from .verifier.kiosk import Access, Verifier
+from .verifier.meet import Meetings
+from .verifier.meet_web import routes as meet_routes
 from .verifier.openapi import document
 from .verifier.paper_web import routes as paper_routes
+from .verifier.relay import Relay
+from .verifier.relay_web import routes as relay_routes
 from .verifier.shop_web import routes as shop_routes
 from .verifier.web import routes as verifier_routes
 
@@ -37,14 +42,17 @@ async def verifier(house: House) -> None:
         own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
     api_doors = await _over_http(house, vault)
+    relay, meetings = await _relay(house)
     doors: list[BaseRoute] = [
-        *verifier_routes(asking),
+        *verifier_routes(asking, meetings.collect),
+        *meet_routes(asking, meetings),
+        *relay_routes(relay),
         *paper_routes(asking),
         *shop_routes(asking, leads_back(house.api)),
         *api_doors,
     ]
     promises: dict[str, Handler] = {}
-    rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), refresh]
+    rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), refresh]
     await house.add("verifier", Role(doors, promises, rounds))
 
 
@@ -57,6 +65,16 @@ async def _over_http(house: House, vault: Vault) -> list[BaseRoute]:
     found: list[Op] = []
     found += operations(house.api, f.clock, lambda: document(found, f.settings.base_url, __version__))
     return [op.door() for op in found]
+
+
+async def _relay(house: House) -> tuple[Relay, Meetings]:
+    """Our own relay, and the way to whichever relay the shops use: our own unless the settings name another, and then
+    answers are fetched there, for a shop's own verifier has no address that phones reach."""
+    f = house.foundation
+    ours = relay_of(f.settings.base_url)
+    elsewhere = f.settings.relay_url.rstrip("/")
+    relay = Relay(await f.database("verifier"), f.clock)
+    return relay, Meetings(house.verifier.questions, f.http, [elsewhere or ours], reachable=not elsewhere)
 
 
 def _access(house: House) -> dict[str, Access]:

@@ -55,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     relying_parties: tuple[str, ...] = ()
     """Ids of the trust registry on whose behalf this process's verifier asks."""
 
+    relay_url: str = ""
+    """The relay where this verifier meets phones that show a code, if it has no address that phones reach; empty: our
+    own, below base_url, and answers come straight."""
+
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
 

@@ -22,6 +22,7 @@ from fuzz.targets import (
     CHIP_READ,
     CHIPS,
     KEY,
+    MEET_CODE,
     NEXT_PACK,
     NOW,
     PACK,
@@ -29,7 +30,7 @@ from fuzz.targets import (
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import cbor, cose, jose, jwe, mdoc, paper, proximity, sd_jwt, status
+from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, paper, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -437,6 +438,11 @@ SEEDS: dict[str, Seeds] = {
         proximity.uri(_engagements()[1]).encode(), b"openid-credential-offer://?credential_offer=%7B%7D",
         b"haip-vci://?credential_offer_uri=https%3A%2F%2Fi.example%2Fo",
         b"haip-vp://?client_id=x509_hash%3Aa&request_uri=https%3A%2F%2Fv.example%2Fr&request_uri_method=post"],
+    "meet_code": lambda: [MEET_CODE.text.encode(), b"MAPAE-MEET:"],
+    "meet_code_inside": lambda: [MEET_CODE.raw, MEET_CODE.raw[:-1], cbor.dumps({1: 1})],
+    "meet_request": lambda: [
+        meet.seal("a.b.c", MEET_CODE), jwe.encrypt(b"x", MEET_CODE.key.jwk).encode(), b"a.b.c.d.e", b"\xff"],
+    "meet_answer": lambda: [b"response=a.b.c.d.e", b"error=access_denied&state=s", b"a=1&a=2", b"=", b"\xff"],
     "certificate": lambda: list(_certificates()),
     "dcql_query": lambda: _json(QUERY),
     "vp_token": lambda: _json({"vp_token": {"a": ["x"]}}),

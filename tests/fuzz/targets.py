@@ -29,6 +29,7 @@ from mapae.formats import (
     jose,
     jwe,
     jws_json,
+    meet,
     paper,
     proximity,
     sd_jwt,
@@ -65,6 +66,7 @@ from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.line import read_message
 from mapae.verifier import fit, oid4vp
+from mapae.verifier import meet as meetings
 
 Target = Callable[[bytes], None]
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -881,6 +883,41 @@ def paper_inside(data: bytes) -> None:
 def paper_payload(data: bytes) -> None:
     """Under a signature that holds."""
     same(paper.Paper.read(data).payload(), data)
+
+
+# --- meeting over a relay ---------------------------------------------------------------------------------------------
+
+MEETING = jwe.DecryptionKey.from_jwk(
+    {name: value for name, value in jwe.private_jwk(b"meet" * 12, "").items() if name != "kid"}
+)
+MEET_CODE = meet.MeetCode.make("https://id.example/relay", bytes(16), MEETING.public, NOW)
+
+
+@target
+def meet_code(data: bytes) -> None:
+    """What a till's scanner types, of anybody's phone."""
+    read = meet.MeetCode.parse(text(data))
+    same(read.encode(), text(data))
+    _each(lambda: read.must_be_live(NOW))
+
+
+@target
+def meet_code_inside(data: bytes) -> None:
+    """Under base45."""
+    code = meet.PREFIX + base45.encode(data)
+    same(meet.MeetCode.parse(code).encode(), code)
+
+
+@target
+def meet_request(data: bytes) -> None:
+    """What lies in a phone's mailbox."""
+    meet.unseal(data, MEETING, MEET_CODE)
+
+
+@target
+def meet_answer(data: bytes) -> None:
+    """What lies in a shop's."""
+    assert meetings.read_form(data)
 
 
 @target

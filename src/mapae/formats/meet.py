@@ -40,6 +40,16 @@ def channel_of(token: bytes) -> bytes:
     return hashlib.sha256(b"mapae relay mailbox" + token).digest()[:CHANNEL]
 
 
+def mailbox(relay: str, token: bytes) -> str:
+    """Where whoever holds `token` is written to."""
+    return f"{relay}/{b64u(channel_of(token))}"
+
+
+def relay_of(base: str) -> str:
+    """The relay of whoever serves at this address."""
+    return f"{base.rstrip('/')}/relay"
+
+
 @dataclass(frozen=True, slots=True)
 class MeetCode:
     """What the phone shows. `raw` is what is signed for."""

@@ -9,13 +9,13 @@ question no card fits, and to show a copy a second time. A verifier that is know
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 from urllib.parse import urlencode
 
 from mapae.errors import Code, Refused
 from mapae.formats.dcql import MDOC
-from mapae.formats.jose import PublicKey, Signing, b64u, encode_json, unb64u
+from mapae.formats.jose import Jws, PublicKey, Signing, b64u, encode_json, unb64u
 from mapae.formats.jwe import encrypt
 from mapae.formats.mdoc import IssuerSigned, openid4vp_dc_api_transcript, openid4vp_transcript, present
 from mapae.formats.sd_jwt import SdJwt
@@ -25,7 +25,7 @@ from .choose import Candidate, Match, Matches, Option, accepts, answers, matches
 from .client import FORM
 from .pocket import Pocket
 from .received import candidate
-from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Request, read_link
+from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Link, Request, read_link
 from .sealing import ENCS
 from .store import Card, Copy, Shown, Standing
 from .transaction import Payment
@@ -115,6 +115,16 @@ class Presentation:
             await self._complain(asked, refused)
             raise
 
+    async def open_relayed(self, raw: bytes, nonce: str) -> Asked:
+        """Check a request that came over a relay. `nonce` is that of the code it must have been signed for: there is no
+        link that says who asks, so the request says it itself, and its certificate proves it."""
+        client = Jws.parse(raw, typ=TYPE).claims().get("client_id")
+        link = Link(client if isinstance(client, str) else "", "", False)
+        view = await self._trust.for_showing()
+        made = request.read(request.authenticate(raw, link, nonce, view, self._pocket.now()))
+        assert isinstance(made.way, DirectPost)  # `read` makes no other
+        return self._asked(replace(made, way=replace(made.way, relayed=True)))
+
     async def open_browser(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
         """Check what the Digital Credentials API handed over. `origin` is the platform's word for who asks."""
         view = await self._trust.for_showing()
@@ -123,7 +133,7 @@ class Presentation:
     async def answer(self, asked: Asked, option: Option | None = None) -> Shown:
         """Show one copy of each chosen card. Used copies and a line of history are on disk before anything leaves."""
         match asked.request.way:
-            case DirectPost(uri):
+            case DirectPost(uri, _):
                 shown, fields = self._prepare(asked, option)
                 return await self._deliver(shown, uri, fields)
             case Browser():
@@ -145,7 +155,10 @@ class Presentation:
         shown = self._note(asked, (), "refused")
         self._pocket.save()
         if isinstance(asked.request.way, DirectPost):
-            await self._post(asked.request.way.uri, _error("access_denied", asked.request.state))
+            fields = _error("access_denied", asked.request.state)
+            if asked.request.way.relayed and asked.request.key is not None:
+                fields = {"response": encrypt(encode_json(fields), asked.request.key, enc=asked.request.enc)}
+            await self._post(asked.request.way.uri, fields)
         return shown
 
     def settle(self) -> None:
@@ -233,7 +246,7 @@ class Presentation:
         # Appendix B.2.6: the transcript binds the key the answer is encrypted to.
         thumbprint = None if made.key is None else PublicKey.from_jwk(made.key).thumbprint_raw
         match made.way:
-            case DirectPost(uri):
+            case DirectPost(uri, _):
                 transcript = openid4vp_transcript(
                     client_id=made.client_id, nonce=made.nonce, response_uri=uri, thumbprint=thumbprint
                 )

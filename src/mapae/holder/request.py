@@ -54,9 +54,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class DirectPost:
-    """The answer goes to the verifier over our own connection (section 8.2)."""
+    """The answer goes to the verifier over our own connection (section 8.2). `relayed`: through somebody who carries it
+    and is to learn nothing, not even that it is a no."""
 
     uri: str
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

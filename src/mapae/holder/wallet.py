@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused, step
 from mapae.formats.jose import PublicKey
+from mapae.formats.meet import relay_of
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusToken
 from mapae.formats.x509 import Profile
 
@@ -24,6 +25,7 @@ from .device import Device, DeviceStanding, Person, ReadCode
 from .dpop import ClientHeaders, Dpop
 from .face import Camera, FaceCheck, FaceSaid, FaceStanding
 from .issuance import Issuance, SignIn
+from .meet import Meet, Meeting
 from .offer import ByCode, Offer, read_link
 from .pocket import Keys, Pocket
 from .presentation import Asked, Presentation, usable
@@ -80,6 +82,7 @@ class Wallet:
         credentials = Credentials(self._pocket, self._wire, self._dpop, self._clients, tokens, self._trust)
         self._issuance = Issuance(self._pocket, self._wire, self._clients, tokens, credentials, self._trust)
         self._presentation = Presentation(self._pocket, self._wire, self._trust)
+        self._meeting = Meet(self._pocket, self._wire, self._presentation)
         self._camera = camera
 
     # --- what there is ---
@@ -292,6 +295,20 @@ class Wallet:
     async def open_request(self, text: str) -> Asked:
         """Who asks for what, checked. Sends nothing about the holder."""
         return await self._presentation.open(text)
+
+    async def meet(self, relay: str | None = None) -> Meeting:
+        """A one-time code to show, for whoever wants to ask; `relay`: another than the country's."""
+        if relay is None and self._base is None:
+            raise Refused(Code.BAD_CONFIG, "this wallet belongs to no country, so it needs to know a relay")
+        return await self._meeting.begin(relay or relay_of(self._base or ""))
+
+    async def met(self, meeting: Meeting, *, wait: int = 20) -> Asked | None:
+        """Who asks for what, checked, once somebody has read the code; None: nobody yet."""
+        return await self._meeting.hear(meeting, wait=wait)
+
+    async def stop_meeting(self, meeting: Meeting) -> None:
+        """The code is not shown any more; whoever reads it now hears that it is used."""
+        await self._meeting.stop(meeting)
 
     async def open_browser_request(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
         """The same for a request of the Digital Credentials API; `origin` is the platform's word for who asks."""

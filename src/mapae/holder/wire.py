@@ -94,6 +94,12 @@ class Wire:
     ) -> Reply:
         return await self._send("POST", url, {"Content-Type": kind, **(headers or {})}, body, limit)
 
+    async def put(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._send("PUT", url, headers or {}, b"", LIMIT)
+
+    async def delete(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        return await self._send("DELETE", url, headers or {}, None, LIMIT)
+
     async def post_json(self, url: str, message: Any, headers: Mapping[str, str] | None = None) -> Reply:
         return await self.post(url, encode_json(message), "application/json", headers)
 

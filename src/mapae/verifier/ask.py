@@ -45,6 +45,7 @@ class Manner(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     query: str = ""  # DCQL of one's own, as JSON
     anchors: tuple[bytes, ...] = ()  # further authorities to believe, for this question alone
     log_in: bool = False  # the log-in bridge asks: nobody else may ask for the number it knows people by
+    relay: str = ""  # where the answer is fetched, when the wallet has no way to us (`meet.py`)
 
 
 PLAIN = Manner()

@@ -27,6 +27,7 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused, step
 from mapae.formats import jwe
+from mapae.formats.meet import mailbox
 from mapae.formats.x509 import Anchors, x509_hash
 from mapae.keys import Signer, Vault
 from mapae.trust.publish import RelyingParty, TrustList
@@ -217,7 +218,8 @@ class Questions:
         asked = await self._asked(session)
         prefix = read_manner(session).prefix
         requested = oid4vp.Requested(
-            asked, self.client_id(session.relying_party, prefix), session.nonce, session.echo, self._response_uri(id),
+            asked, self.client_id(session.relying_party, prefix), session.nonce, session.echo,
+            self._response_uri(session),
             jwe.public_jwk(self._jwk(session)), session.opened_at, session.expires_at,
         )  # fmt: skip
         access = self._access[session.relying_party]
@@ -237,7 +239,7 @@ class Questions:
         answered = oid4vp.read_answer(fields, key, state=session.echo)
         manner = read_manner(session)
         client_id = self.client_id(session.relying_party, manner.prefix)
-        tie = ByRedirect(client_id, session.nonce, self._response_uri(id), key.public.thumbprint_raw)
+        tie = ByRedirect(client_id, session.nonce, self._response_uri(session), key.public.thumbprint_raw)
         code = self._dice.token(24) if manner.same_device else None
         await self._end(session, answered, tie, code)
         # OpenID4VP 1.0 8.2: a fresh value each time, also where there is nothing to guard.
@@ -425,8 +427,13 @@ class Questions:
             issuers = (*issuers, given)
         return Trusted(issuers)
 
-    def _response_uri(self, id: str) -> str:
-        return f"{self.base}/verifier/responses/{id}"
+    def _response_uri(self, session: Session) -> str:
+        relay = read_manner(session).relay
+        return mailbox(relay, self.reply_token(session.id)) if relay else f"{self.base}/verifier/responses/{session.id}"
+
+    def reply_token(self, id: str) -> bytes:
+        """With what the answer to a question is read from a relay. Made anew each time, so it is kept nowhere."""
+        return self._vault.index(id, b"check_session.reply")
 
     def _jwk(self, session: Session) -> dict[str, str]:
         if session.secret is None:

@@ -32,8 +32,15 @@ START: Final = "/checker/"
 _TillHandler = Callable[[Request, Till], Awaitable[Response]]
 
 
-def routes(verifier: Verifier) -> list[BaseRoute]:
-    checker = _Checker(verifier)
+Collect = Callable[[str, str], Awaitable[None]]  # of this till this question's answer, where it lies elsewhere
+
+
+async def _nothing(till: str, id: str) -> None:
+    """Every answer comes to our own door."""
+
+
+def routes(verifier: Verifier, collect: Collect = _nothing) -> list[BaseRoute]:
+    checker = _Checker(verifier, collect)
     wallet = _Wallet(verifier.questions)
     see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
     do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
@@ -55,8 +62,8 @@ def routes(verifier: Verifier) -> list[BaseRoute]:
 
 
 class _Checker:
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, verifier: Verifier, collect: Collect) -> None:
+        self._verifier, self._collect = verifier, collect
 
     def enrolled(self, handler: _TillHandler) -> Callable[[Request], Awaitable[Response]]:
         """Only for a till; any other browser goes to the start, where it can enrol."""
@@ -135,6 +142,7 @@ class _Checker:
         return see_other(f"/checker/checks/{id}")
 
     async def show(self, request: Request, till: Till) -> Response:
+        await self._collect(till.id, request.path_params["id"])
         look = await self._verifier.look(till, request.path_params["id"])
         shop = await self._shop(till)
         if isinstance(look, Waiting):
@@ -146,6 +154,7 @@ class _Checker:
     async def panel(self, request: Request, till: Till) -> Response:
         """The moving part of a waiting page: the countdown, and once there is a verdict, that."""
         try:
+            await self._collect(till.id, request.path_params["id"])
             look = await self._verifier.look(till, request.path_params["id"])
         except Refused as refused:
             if refused.code is Code.NOT_FOUND:  # forgotten while the tablet slept

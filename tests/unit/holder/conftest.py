@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,8 +150,14 @@ async def _register_shop(house: House) -> None:
 
 @pytest.fixture
 async def country(tmp_path: Path) -> AsyncIterator[Country]:
+    async with opened(tmp_path / "var") as country:
+        yield country
+
+
+@asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Country]:
     clock = MovableClock(START)
-    settings = Settings(base_url=BASE, data=str(tmp_path / "var"), relying_parties=("mart",))
+    settings = Settings(base_url=BASE, data=str(data), relying_parties=("mart",))
     house = await open_house(settings, clock=clock, founding=_register_shop, rates=False)
     people = parse_people(country_tree("kr"), house.country).named(house.country.today(START))
     residents = [named.resident for named in people if named.resident.phones and named.resident.card]
