@@ -384,6 +384,7 @@ def written() -> dict[str, Any]:
     trusted = trust_list()
     return {
         "now": AT,
+        "rules": {"life": qr.LIFE, "skew": qr.SKEW, "ask_life": qr.ASK_LIFE, "frame": qr.FRAME},
         "trust_list": msgspec.to_builtins(trusted),
         "purposes": msgspec.to_builtins(PURPOSES),
         "lists": {PREFIX + "1": {"bits": STATUS.bits, "lst": STATUS.compressed().lst()}},

@@ -42,7 +42,7 @@ LIFE: Final = 30
 SKEW: Final = 5
 ASK_LIFE: Final = 120
 
-FRAME: Final = 700  # bytes of `folded` in one code; measured, see docs/checking.md
+FRAME: Final = 600  # bytes of `folded` in one code: version 17 at level L; measured, see docs/checking.md
 MAX_FRAMES: Final = 32
 LIMIT: Final = 65_536  # bytes of `whole`
 MAX_TEXT: Final = 4296  # characters: what a QR code of version 40 holds of this alphabet
