@@ -8,16 +8,17 @@ nothing. Refuses: unknown keys and anything that does not tie up, with BAD_CONFI
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from .ages import LeapBirthday, adult_by_year, age_over, birthday_in, years_after
+from .ages import adult_by_year, age_over, birthday_in, years_after
+from .entitlements import WARD, WARD_FIELDS, Record, holds, value_of
 from .errors import Code, Refused
-from .rules import ChipRules, Data, FaceRules, Fee, IdentityRules, Issuance, PinRules, Words
+from .rules import Ages, ChipRules, Data, FaceRules, Fee, IdentityRules, Issuance, PinRules, Words
 
 Sex = Literal["male", "female"]
 ClaimValue = str | bool | date | bytes
@@ -76,12 +77,6 @@ class NumberScheme(Data, frozen=True):
     kinds: dict[str, NumberKind]
 
 
-class Ages(Data, frozen=True):
-    adult: int
-    leap_birthday: LeapBirthday
-    """The day on which a child of 29 February gets older in a common year."""
-
-
 # --- documents and purposes -------------------------------------------------------------------------------------------
 
 
@@ -95,16 +90,20 @@ class Eligibility(Data, frozen=True):
     citizens_only: bool
     physical_card: bool
     photo_max_age_years: int
+    record: str = ""
+    """What another register must say of the person and not be over: this document's own, or `ward`."""
 
 
 class Claim(Data, frozen=True):
-    """One item of a document, and where it comes from: exactly one of `register`, `derive` and `card`."""
+    """One item of a document, and where it comes from: exactly one of `register`, `record`, `derive` and `card`."""
 
     name: str
     label: Words
     kind: Literal["text", "date", "image", "yes_no", "code"]
     may_be_asked: bool = False
     register: str = ""
+    record: str = ""
+    """Like `driving_licence.classes`: a field of the record that the document's eligibility asks for."""
     derive: str = ""
     years: int = 0
     card: str = ""
@@ -156,6 +155,11 @@ class Document(Data, frozen=True):
             if claim.name == name:
                 return claim
         raise Refused(Code.NOT_FOUND, "the document has no such item")
+
+    @property
+    def record(self) -> str:
+        """Of which other register's record it speaks; empty: of none."""
+        return self.eligibility.record if self.eligibility else ""
 
     @property
     def may_be_asked(self) -> frozenset[str]:
@@ -349,11 +353,17 @@ def _document_complaints(document: Document) -> Iterable[str]:
             yield f"{document.id} is issued here and lacks validity, eligibility, formats or claims"
         elif not (document.formats.sd_jwt or document.formats.mdoc):
             yield f"{document.id} has no format"
+    record = document.record
+    if record not in ("", WARD, document.id):
+        yield f"{document.id} wants a record of another document"
     names = [claim.name for claim in document.claims]
     if len(set(names)) != len(names):
         yield f"{document.id} has an item twice"
     for claim in document.claims:
-        sources = [(claim.register, REGISTER_FIELDS), (claim.derive, DERIVATIONS), (claim.card, CARD_FACTS)]
+        sources: list[tuple[str, Collection[str]]] = [
+            (claim.register, REGISTER_FIELDS), (claim.derive, DERIVATIONS), (claim.card, CARD_FACTS),
+            (claim.record, _record_fields(record, claim.record)),
+        ]  # fmt: skip
         named = [(source, known) for source, known in sources if source]
         if len(named) != 1 or named[0][0] not in named[0][1]:
             yield f"{document.id}.{claim.name} comes from no register field, derivation or card fact we know"
@@ -363,6 +373,15 @@ def _document_complaints(document: Document) -> Iterable[str]:
             yield f"{document.id}.{claim.name}: an age test needs years and answers yes or no, nothing else does"
         elif claim.derive == "login_id" and (claim.kind != "text" or claim.name != document.login_item):
             yield f"{document.id}.{claim.name}: a document has one log-in number, and it is text"
+
+
+def _record_fields(record: str, source: str) -> Collection[str]:
+    """What a claim may take from this record: of a ward what the population register knows, of another register the
+    field it names."""
+    kind, _, field = source.partition(".")
+    if not record or kind != record or not field.isidentifier() or (record == WARD and field not in WARD_FIELDS):
+        return ()
+    return (source,)
 
 
 # --- ages -------------------------------------------------------------------------------------------------------------
@@ -398,6 +417,8 @@ class ApplicantFacts(Protocol):
     def card(self) -> Any: ...
     @property
     def photo_taken(self) -> date | None: ...
+    @property
+    def records(self) -> Mapping[str, Record]: ...
 
 
 class CardFacts(msgspec.Struct, frozen=True):
@@ -415,7 +436,7 @@ def hindrances(
 ) -> tuple[Code, ...]:
     """Why this person cannot have the document today, the weightiest first; empty when nothing stands in the way.
 
-    1 alive  2 citizen  3 old enough  4 phase and place  5 physical card  6 photo on record
+    1 alive  2 citizen  3 old enough  4 phase and place  5 another register's record  6 physical card  7 photo on record
     """
     rule, found = document.eligibility, list[Code]()
     if rule is None or not document.issued_here:
@@ -427,6 +448,8 @@ def hindrances(
     if not age_over(person.birth_date, rule.min_age, today, country.ages.leap_birthday):
         found.append(Code.TOO_YOUNG)
     found += _place_hindrances(country.phase_on(today), person.municipality, office)
+    if not holds(rule.record, person.records, country.ages, today):
+        found.append(Code.NO_RECORD)
     if rule.physical_card and (person.card is None or person.card.state == "returned"):
         found.append(Code.NO_PHYSICAL_CARD)
     elif rule.physical_card and person.card.state == "lost":
@@ -454,6 +477,9 @@ def claim_values(
 
 
 def _value(country: Country, claim: Claim, resident: Any, card: CardFacts, today: date) -> ClaimValue:
+    if claim.record:
+        said: ClaimValue = value_of(claim.record, resident.records, claim.kind)
+        return said
     if claim.register or claim.card:
         value: ClaimValue = getattr(resident if claim.register else card, claim.register or claim.card)
         return value

@@ -38,6 +38,7 @@ class Code(StrEnum):
 
     # eligibility (issuer)
     TOO_YOUNG = "too_young"
+    NO_RECORD = "no_record"
     NO_PHYSICAL_CARD = "no_physical_card"
     PHYSICAL_CARD_LOST = "physical_card_lost"
     OUTSIDE_PILOT = "outside_pilot"

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from .ages import LeapBirthday
+
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A frozen value read from TOML; an unknown key is refused."""
@@ -24,6 +26,12 @@ class Words(Data, frozen=True):
 
     def pick(self, language: str) -> str:
         return self.ko if language == "ko" else self.en
+
+
+class Ages(Data, frozen=True):
+    adult: int
+    leap_birthday: LeapBirthday
+    """The day on which a child of 29 February gets older in a common year."""
 
 
 class KnockLimit(Data, frozen=True):

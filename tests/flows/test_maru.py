@@ -131,6 +131,7 @@ def test_nobody_needs_a_plastic_card_but_everybody_a_face_on_record(maru: Town) 
         birth_date, citizen, municipality = alia.number.birth_date, True, alia.municipality
         deceased_on, card = None, None
         photo_taken: Any = today
+        records: Any = {}
 
     assert hindrances(maru.house.country, document, Facts(), today) == ()  # type: ignore[arg-type]
     Facts.photo_taken = None

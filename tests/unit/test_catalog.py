@@ -65,7 +65,7 @@ def test_the_korean_pack_holds_the_rules_of_the_programme() -> None:
 
 
 def test_the_list_of_documents_says_where_and_what_to_bring() -> None:
-    assert next(iter(KOREA.documents)) == "resident_card" and len(KOREA.documents) == 6
+    assert next(iter(KOREA.documents)) == "resident_card" and len(KOREA.documents) == 7
     for country in (KOREA, MARU):
         for document in country.documents.values():
             assert document.where.ko and document.where.en and document.bring
@@ -235,7 +235,7 @@ def test_a_card_lasts_three_years_to_the_day_before() -> None:
     assert expiry_date(CARD, date(2028, 2, 29)) == date(2031, 2, 27)
     assert renewal_opens(CARD, date(2029, 11, 21)) == date(2029, 8, 23)
     with pytest.raises(Refused):
-        expiry_date(KOREA.documents["driving_licence"], TODAY)
+        expiry_date(KOREA.documents["merit_card"], TODAY)
 
 
 # --- who may have it --------------------------------------------------------------------------------------------------

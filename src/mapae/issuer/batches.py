@@ -18,6 +18,7 @@ from mapae import audit
 from mapae.catalog import CardFacts, ClaimValue, Country, claim_values
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
+from mapae.entitlements import holds, last_day
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.issuer import store
@@ -60,6 +61,7 @@ class _Facts:
     """What the copies will say. Lives as long as one request."""
 
     birth_date: date
+    expires: date
     values: Mapping[str, ClaimValue]
 
 
@@ -134,16 +136,19 @@ class Batches:
         rules = configuration.document.eligibility
         if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
+        document, today = configuration.document, self._country.today(now)
+        if not holds(document.record, resident.records, self._country.ages, today):
+            raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register this card rests on does not say so any more")
+        expires = last_day(document.record, resident.records, card.expires_on, self._country.ages, today)
         login_id = b64u(self._vault.index(card.person, b"login_id")[:24])  # 32 characters, the same on every card
-        facts = CardFacts(card.document_number, card.issued_on, card.expires_on, login_id)
-        values = claim_values(self._country, configuration.document, resident, facts, self._country.today(now))
-        return _Facts(resident.birth_date, values)
+        facts = CardFacts(card.document_number, card.issued_on, expires, login_id)
+        return _Facts(resident.birth_date, expires, claim_values(self._country, document, resident, facts, today))
 
     async def _draft(
         self, configuration: Configuration, card: Card, facts: _Facts, keys: tuple[PublicKey, ...],
         now: datetime,
     ) -> Draft:  # fmt: skip
-        life = life_of_copies(self._country, configuration.document, facts.birth_date, card.expires_on, now)
+        life = life_of_copies(self._country, configuration.document, facts.birth_date, facts.expires, now)
         slots = await self._lists.free_slots(len(keys))
         places = [Place(self._dice.token(16), key, slot.ref) for key, slot in zip(keys, slots, strict=True)]
         return draft_batch(

@@ -113,6 +113,7 @@ _SENTENCES: dict[Code, str] = {
     Code.NOT_STARTED: "this document is not issued yet on this day",
     Code.OUTSIDE_PILOT: "the person's municipality is not part of the pilot",
     Code.WRONG_OFFICE: "during the pilot only the person's own municipality may issue",
+    Code.NO_RECORD: "its register names no such right of this person that is in force",
     Code.NO_PHYSICAL_CARD: "the person holds no physical card",
     Code.PHYSICAL_CARD_LOST: "the physical card has been reported lost",
     Code.RECORD_PHOTO_TOO_OLD: "the photo on record is too old to compare a face with",

@@ -99,6 +99,8 @@ class NamedPerson(Data, frozen=True):
     """Who shares a face with whom; empty: a face of one's own."""
     documents: dict[str, str] = {}
     """Kind and number of other documents in the person's purse."""
+    records: dict[str, dict[str, str]] = {}
+    """What their registers say besides; days may be relative."""
     story: str = ""
     """What the demo does with this person's wallet: locked, expired, renewal, waiting, held; empty: nothing."""
 
@@ -210,7 +212,12 @@ def _named_resident(
         photo_seed=f"named {person.face or person.key}" if photo_taken is not None else "",
         phones=person.phones or (_spell(rules.phone_layout, at),),
         documents=tuple(person.documents.items()),
-    )
+        records={
+            kind: {field: day_of(text, today).isoformat() if _DAY.fullmatch(text) else text
+                   for field, text in record.items()}
+            for kind, record in person.records.items()
+        },
+    )  # fmt: skip
 
 
 # --- the crowd --------------------------------------------------------------------------------------------------------

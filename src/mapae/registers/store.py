@@ -17,6 +17,7 @@ from datetime import date
 import msgspec
 
 from ..db import Db, Row, Tx, Value
+from ..entitlements import WARD
 from ..keys import Vault
 from .values import ClaimSet, Hit, Person, PhysicalCard, Resident, ResidentNumber
 
@@ -37,7 +38,10 @@ _INSERT_RESIDENT = (
 )
 _INSERT_PHONE = "INSERT INTO phone_line (phone_index, person, phone_sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
+NUMBER = "number"  # the field of a record that officers are not shown
 _INSERT_DOCUMENT = "INSERT INTO other_document (person, kind, number_index) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+
+_INSERT_RECORD = "INSERT INTO document_record (person, kind, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,13 @@ class PopulationStore:
             for kind, number in resident.documents
         ]
 
+        records = [row for person, resident in known for row in self._record_rows(person, resident)]
+
         async def body(tx: Tx) -> None:
             await tx.many(_INSERT_RESIDENT, rows)
             await tx.many(_INSERT_PHONE, lines)
             await tx.many(_INSERT_DOCUMENT, papers)
+            await tx.many(_INSERT_RECORD, records)
 
         await self._db.write(body)
 
@@ -117,6 +124,30 @@ class PopulationStore:
         written = "".join(letter for letter in number.upper() if letter.isalnum())
         return self._vault.index(f"{kind} {written}", b"other_document.number")
 
+    def _record_rows(self, person: str, resident: Resident) -> list[tuple[Value, ...]]:
+        """What its register says of a document, the number with it, sealed as one."""
+        numbers = dict(resident.documents)
+        rows: list[tuple[Value, ...]] = []
+        for kind, said in resident.records.items():
+            whole = said | ({NUMBER: numbers[kind]} if kind in numbers else {})
+            rows.append((person, kind, self._vault.seal(msgspec.json.encode(whole), _record_of(person, kind))))
+        return rows
+
+    async def records(self, person: str, *, numbers: bool) -> dict[str, dict[str, str]]:
+        """By kind; and of the one living person this one is guardian of, name and birth date. Of two wards neither: a
+        document speaks for one."""
+        found: dict[str, dict[str, str]] = {}
+        for row in await self._db.all("SELECT kind, sealed FROM document_record WHERE person = $1", person):
+            raw = self._vault.open(bytes(row["sealed"]), _record_of(person, row["kind"]))
+            said = msgspec.json.decode(raw, type=dict[str, str])
+            found[row["kind"]] = {field: text for field, text in said.items() if numbers or field != NUMBER}
+        wards = await self._db.all(
+            "SELECT name, birth_date FROM resident WHERE guardian = $1 AND deceased_on IS NULL LIMIT 2", person
+        )
+        if len(wards) == 1:
+            found[WARD] = {"name": wards[0]["name"], "birth_date": wards[0]["birth_date"]}
+        return found
+
     async def has_document(self, person: str, kind: str, number: str) -> bool:
         row = await self._db.one(
             "SELECT number_index FROM other_document WHERE person = $1 AND kind = $2", person, kind
@@ -136,7 +167,9 @@ class PopulationStore:
 
     async def person(self, person: str) -> Person | None:
         row = await self._db.one("SELECT * FROM resident WHERE person = $1", person)
-        return _person(row) if row is not None else None
+        if row is None:
+            return None
+        return msgspec.structs.replace(_person(row), records=await self.records(person, numbers=False))
 
     async def claims(self, person: str) -> ClaimSet | None:
         row = await self._db.one("SELECT * FROM resident WHERE person = $1", person)
@@ -157,6 +190,7 @@ class PopulationStore:
             municipality=row["municipality"],
             portrait=bytes(row["photo"] or b""),
             photo_taken=_day(row["photo_taken"]),
+            records=await self.records(person, numbers=True),
         )
 
     async def phones_of(self, person: str) -> list[str] | None:
@@ -218,6 +252,10 @@ class PopulationStore:
         if row is None or line is None or row["name_key"] != name_key(name) or row["deceased_on"] is not None:
             return None
         return Match(row["person"], row["name"])
+
+
+def _record_of(person: str, kind: str) -> bytes:
+    return f"document_record {person} {kind}".encode()
 
 
 def _text(day: date | None) -> str | None:

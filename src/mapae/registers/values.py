@@ -81,6 +81,8 @@ class Person(Value, frozen=True, kw_only=True):
     card: PhysicalCard | None
     photo_taken: date | None
     photo: bytes
+    records: dict[str, dict[str, str]] = {}
+    """What other registers say, by their document, or `ward`; no number of a document."""
 
 
 class Compared(Value, frozen=True, kw_only=True):
@@ -111,6 +113,7 @@ class ClaimSet(Value, frozen=True, kw_only=True):
     municipality: str
     portrait: bytes
     photo_taken: date | None
+    records: dict[str, dict[str, str]] = {}
 
     def __repr__(self) -> str:
         return "ClaimSet(…)"
@@ -136,6 +139,8 @@ class Resident(Value, frozen=True, kw_only=True):
     phones: tuple[str, ...] = ()
     documents: tuple[tuple[str, str], ...] = ()
     """Kind and number of other documents, as their registers would know them."""
+    records: dict[str, dict[str, str]] = {}
+    """What these registers say besides, by kind."""
 
 
 class DocumentNumbers(Protocol):

@@ -94,6 +94,7 @@ PROTOCOL: dict[Code, tuple[int, str]] = {
     Code.CODE_EXPIRED: (410, "invalid_grant"),
     Code.CODE_SPENT: (410, "invalid_grant"),
     Code.TOO_YOUNG: (403, "credential_request_denied"),
+    Code.NO_RECORD: (403, "credential_request_denied"),
     Code.NO_PHYSICAL_CARD: (403, "credential_request_denied"),
     Code.PHYSICAL_CARD_LOST: (403, "credential_request_denied"),
     Code.OUTSIDE_PILOT: (403, "credential_request_denied"),

@@ -95,7 +95,7 @@ def test_every_hindrance_is_named_the_first_one_first() -> None:
 
 
 def test_a_document_of_another_office_is_not_issued_here() -> None:
-    answer = eligibility("driving_licence", Facts(person=person()), TODAY, KR)
+    answer = eligibility("merit_card", Facts(person=person()), TODAY, KR)
     assert isinstance(answer, Ineligible)
     with pytest.raises(Refused):
         must_be_eligible(answer)

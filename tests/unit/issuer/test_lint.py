@@ -32,6 +32,11 @@ RESIDENT = ClaimSet(
     citizen=True, deceased_on=None,
     resident_number="010309-4234567", address="세종특별자치시 도움6로 11", portrait=JPEG, photo_taken=None,
     municipality=next(iter(COUNTRY.municipalities)),
+    records={
+        "driving_licence": {"classes": "1종 보통", "conditions": "없음", "valid_until": "2031-01-01", "number": "11-1"},
+        "boat_licence": {"boats": "Sail", "valid_until": "2031-01-01"},
+        "ward": {"name": "홍보람", "birth_date": "2018-02-03"},
+    },
 )  # fmt: skip
 
 

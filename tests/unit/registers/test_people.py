@@ -94,6 +94,7 @@ class _Facts:
         self.birth_date, self.citizen = resident.number.birth_date, resident.number.citizen
         self.municipality, self.deceased_on = resident.municipality, resident.deceased_on
         self.card, self.photo_taken = resident.card, resident.photo_taken
+        self.records = resident.records
 
 
 def test_the_two_adult_tests_part_for_those_who_stand_for_it() -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mapae.audit import events_about, first_broken_link
+from mapae.catalog import parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.registers.people import parse_people
@@ -189,3 +190,29 @@ async def test_other_shapes_are_malformed(office: Office, body: bytes) -> None:
 
 def test_a_population_is_a_population_register(office: Office) -> None:
     assert isinstance(office.population, Population)
+
+
+async def test_other_registers_speak_of_a_licence_and_the_officer_sees_no_number(office: Office) -> None:
+    jisoo, guardian, parent = (office.ids[key] for key in ("jisoo", "guardian", "parent"))
+    seen = (await office.population.get(jisoo)).records["driving_licence"]
+    handed = (await office.population.claims(jisoo)).records["driving_licence"]
+    assert "number" not in seen and handed == {**seen, "number": "11-21-004512-60"}
+    assert (await office.population.claims(guardian)).records == {
+        "ward": {"name": "엄이슬", "birth_date": "2000-01-31"}
+    }
+    assert (await office.population.get(parent)).records["ward"]["name"] == "지온유"
+    assert (await office.population.get(office.ids["ward"])).records == {}
+
+
+async def test_of_two_wards_neither_is_named(office: Office) -> None:
+    """A document speaks for one; whoever has two is not given the wrong one."""
+    from mapae.registers.number import make_number
+
+    parent = office.named["parent"].resident
+    born = date(2021, 5, 5)
+    second = Resident(
+        number=make_number(parse_country(country_tree("kr")).number, born, "female", True, 7), name="지새봄",
+        name_latin="Ji Saebom", nationality="KOR", municipality="sejong", address="", guardian=parent.number,
+    )  # fmt: skip
+    await office.population.load([second])
+    assert "ward" not in (await office.population.claims(office.ids["parent"])).records

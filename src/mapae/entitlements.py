@@ -1,0 +1,55 @@
+"""What other registers say of a person: a licence and its classes, a ward to act for. And until when it holds.
+
+Promises: pure. A record is named by the document whose register it is, or `ward`: the one person the population
+register says this one is guardian of. Trusts: the registers. Keeps: nothing. Refuses: a record with a day that is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, Final
+
+from .ages import birthday_in
+from .errors import Code, Refused
+from .rules import Ages
+
+WARD: Final = "ward"
+WARD_FIELDS: Final = frozenset({"name", "birth_date"})
+Record = Mapping[str, str]
+
+
+def last_day(kind: str, records: Mapping[str, Record], until: date, ages: Ages, today: date) -> date:
+    """The last day on which the record holds, `until` at the latest.
+
+    A child is somebody's ward until the day before it comes of age (Korean Civil Act articles 4 and 911). Whoever is of
+    age and has a guardian all the same has one until a court says otherwise.
+    """
+    if not kind:
+        return until
+    record = records[kind]
+    if kind == WARD:
+        birth = day_of(record, "birth_date")
+        of_age = birthday_in(birth, birth.year + ages.adult, ages.leap_birthday)
+        return min(until, of_age - timedelta(days=1)) if of_age > today else until
+    return min(until, day_of(record, "valid_until")) if "valid_until" in record else until
+
+
+def holds(kind: str, records: Mapping[str, Record], ages: Ages, today: date) -> bool:
+    """Whether there is such a record, and it is not over; true for no kind at all."""
+    return not kind or (kind in records and last_day(kind, records, date.max, ages, today) >= today)
+
+
+def value_of(source: str, records: Mapping[str, Record], kind: str) -> Any:
+    """`source` is like `driving_licence.classes`; `kind` is the claim's. Raises Refused(CREDENTIAL_REQUEST_DENIED)."""
+    record, _, field = source.partition(".")
+    if field not in records.get(record, {}):
+        raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not say what this document has to say")
+    return day_of(records[record], field) if kind == "date" else records[record][field]
+
+
+def day_of(record: Record, field: str) -> date:
+    try:
+        return date.fromisoformat(record[field])
+    except (KeyError, ValueError):
+        raise Refused(Code.UNAVAILABLE, "the register answered something unreadable; try again") from None
