@@ -18,9 +18,19 @@ import msgspec
 from .ages import adult_by_year, age_over, birthday_in, years_after
 from .entitlements import WARD, WARD_FIELDS, Record, holds, value_of
 from .errors import Code, Refused
-from .rules import Ages, ChipRules, Data, FaceRules, Fee, IdentityRules, Issuance, PinRules, Words
+from .rules import (
+    Ages,
+    ChipRules,
+    Data,
+    FaceRules,
+    Fee,
+    IdentityRules,
+    Issuance,
+    NumberScheme,
+    PinRules,
+    Words,
+)
 
-Sex = Literal["male", "female"]
 ClaimValue = str | bool | date | bytes
 
 
@@ -53,28 +63,6 @@ class Phase(Data, frozen=True):
     municipalities: tuple[str, ...] = ()
     """Empty: everywhere."""
     own_municipality_only: bool = False
-
-
-class NumberKind(Data, frozen=True):
-    """What the one digit says that tells century and sex."""
-
-    sex: Sex
-    citizen: bool
-    check_from: int
-    century: int = 0
-    """For layouts that write two digits of the year."""
-
-
-class NumberScheme(Data, frozen=True):
-    """The resident number as data. `layout` spells it: y m d birth date, k kind, s serial, c check, others written."""
-
-    layout: str
-    weights: tuple[int, ...]
-    modulus: int
-    shown: int
-    """How many leading digits an officer may see; the rest is masked."""
-    check_enforced: bool
-    kinds: dict[str, NumberKind]
 
 
 # --- documents and purposes -------------------------------------------------------------------------------------------

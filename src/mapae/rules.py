@@ -13,6 +13,8 @@ import msgspec
 
 from .ages import LeapBirthday
 
+Sex = Literal["male", "female"]
+
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A frozen value read from TOML; an unknown key is refused."""
@@ -32,6 +34,28 @@ class Ages(Data, frozen=True):
     adult: int
     leap_birthday: LeapBirthday
     """The day on which a child of 29 February gets older in a common year."""
+
+
+class NumberKind(Data, frozen=True):
+    """What the one digit says that tells century and sex."""
+
+    sex: Sex
+    citizen: bool
+    check_from: int
+    century: int = 0
+    """For layouts that write two digits of the year."""
+
+
+class NumberScheme(Data, frozen=True):
+    """The resident number as data. `layout` spells it: y m d birth date, k kind, s serial, c check, others written."""
+
+    layout: str
+    weights: tuple[int, ...]
+    modulus: int
+    shown: int
+    """How many leading digits an officer may see; the rest is masked."""
+    check_enforced: bool
+    kinds: dict[str, NumberKind]
 
 
 class KnockLimit(Data, frozen=True):

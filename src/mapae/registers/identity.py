@@ -21,13 +21,12 @@ from datetime import datetime
 import httpx
 
 from ..audit import Event, record
-from ..catalog import NumberScheme
 from ..clock import Clock, Dice
 from ..db import Db, Tx
 from ..errors import Code, Refused
 from ..formats.jose import Signing, sign_jws
 from ..keys import Vault
-from ..rules import IdentityRules
+from ..rules import IdentityRules, NumberScheme
 from .number import parse_number
 from .population import LONGEST_NAME
 from .store import Check, Match, PopulationStore, end_check, forget_identity, knock, look_at_check, open_check, take_try

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from ..catalog import NumberScheme, Sex
 from ..errors import Code, Refused
+from ..rules import NumberScheme, Sex
 from .values import ResidentNumber
 
 

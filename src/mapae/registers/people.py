@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..ages import age_on
-from ..catalog import Country, Sex
+from ..catalog import Country
 from ..errors import Code, Refused
-from ..rules import Data, Words
+from ..rules import Data, Sex, Words
 from .number import make_number
 from .values import CardKind, CardState, PhysicalCard, Resident, ResidentNumber
 

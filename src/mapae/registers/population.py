@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..audit import Event, record
-from ..catalog import NumberScheme
 from ..clock import Clock
 from ..db import Db, Tx
 from ..errors import Code, Refused
 from ..keys import Vault
 from ..peers import Peers
+from ..rules import NumberScheme
 from .number import parse_number
 from .portraits import portrait
 from .store import PopulationStore, name_key

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..catalog import Sex
+from ..rules import Sex
 
 WIDTH: Final = 240
 HEIGHT: Final = 320

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ..catalog import Sex
+from ..rules import Sex
 
 CardKind = Literal["plastic", "chip"]
 CardState = Literal["valid", "lost", "returned"]

@@ -6,10 +6,11 @@ from datetime import date
 
 import pytest
 
-from mapae.catalog import Sex, parse_country
+from mapae.catalog import parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.registers.number import check_digit, make_number, parse_number
+from mapae.rules import Sex
 
 KOREA = parse_country(country_tree("kr")).number
 MARU = parse_country(country_tree("demo")).number
