@@ -80,10 +80,17 @@ def _open(portal: BlockingPortal, data: Path) -> Town:
 
 
 @pytest.fixture(scope="module")
-def jisoo(town: Town) -> Citizen:
+def holder(town: Town) -> Citizen:
     citizen = town.citizen()
     citizen.obtain()
     return citizen
+
+
+@pytest.fixture
+def jisoo(town: Town, holder: Citizen) -> Citizen:
+    """With copies left to show."""
+    town.call(holder.wallet.renew_if_needed)
+    return holder
 
 
 @pytest.fixture(scope="module")
@@ -333,3 +340,125 @@ def test_keys_are_made_listed_and_ended_from_the_command_line(tmp_path: Path) ->
     assert "ended" in runner.invoke(app, ["api", "key", "list", *config]).stdout
     assert runner.invoke(app, ["api", "key", "end", id, *config]).exit_code != 0
     assert runner.invoke(app, ["api", "key", "add", "nobody", *config]).exit_code != 0
+
+
+# --- for anyone -------------------------------------------------------------------------------------------------------
+
+
+class Nobody(Server):
+    """A page of anybody's, without a key and without an account."""
+
+    def __init__(self, town: Town) -> None:
+        super().__init__(town, None)
+
+    def ask(self, purpose: str = "alcohol_tobacco", **more: Any) -> dict[str, Any]:
+        answer = self.call("POST", "/v1/anyone/checks", {"purpose": purpose, **more})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def redeem(self, id: str, code: str, session: str = HERE) -> httpx.Response:
+        body = {"code": code, "session": session}
+        path = f"/v1/anyone/checks/{id}/redeem"
+        return self.call("POST", path, body, door="/v1/anyone/checks/{id}/redeem")
+
+
+@pytest.fixture(scope="module")
+def nobody(town: Town) -> Nobody:
+    return Nobody(town)
+
+
+@pytest.mark.parametrize("form", ["either", "sd_jwt", "mdoc"])
+def test_whoever_wants_may_ask_for_yes_or_no(nobody: Nobody, town: Town, jisoo: Citizen, form: str) -> None:
+    started = nobody.ask(form=form)
+    asked = town.call(jisoo.wallet.open_request, started["link"])
+    assert (asked.anyone, asked.registered, asked.who) == (True, False, {"": "localhost:8080"})
+    town.call(jisoo.wallet.present, asked)
+    watched = nobody.watch(started).json()
+    assert (watched["state"], watched["result_code"]) == ("accepted", None)
+    assert jisoo.wallet.history[-1].standing == "unknown"
+
+
+def test_the_answer_no_is_no_refusal(nobody: Nobody, town: Town) -> None:
+    minor = town.citizen("minorbyyear")
+    minor.obtain()
+    started = nobody.ask()
+    minor.show(started["link"])
+    assert nobody.watch(started).json()["state"] == "no"
+
+
+def test_what_names_a_person_needs_a_registration(nobody: Nobody) -> None:
+    answer = nobody.call("POST", "/v1/anyone/checks", {"purpose": "name_birth_date"})
+    assert (answer.status_code, refused(answer, Code.NOT_ALLOWED)) == (403, True)
+    assert refused(nobody.call("POST", "/v1/anyone/checks", {"purpose": "nothing"}), Code.NOT_FOUND)
+
+
+def test_an_answer_for_anyone_counts_in_one_session_too(nobody: Nobody, jisoo: Citizen) -> None:
+    """The site's server needs no key to redeem: the code and its visitor's session are enough, once."""
+    mine, theirs = nobody.ask(session=HERE), nobody.ask(session="theirs")
+    jisoo.show(mine["link"])
+    jisoo.show(theirs["link"])
+    code, other = nobody.watch(mine).json()["result_code"], nobody.watch(theirs).json()["result_code"]
+    assert refused(nobody.redeem(mine["id"], other), Code.WRONG_CODE)
+    assert nobody.redeem(mine["id"], code).json()["state"] == "accepted"
+    assert refused(nobody.redeem(mine["id"], code), Code.CODE_SPENT)
+    assert refused(nobody.redeem(theirs["id"], other), Code.WRONG_BROWSER)
+    assert refused(nobody.redeem(theirs["id"], other, "theirs"), Code.CODE_SPENT)
+
+
+def test_a_question_for_anyone_is_answered_once_and_in_time(nobody: Nobody, town: Town, jisoo: Citizen) -> None:
+    started = nobody.ask()
+    jisoo.show(started["link"])
+    with pytest.raises(Refused) as again:
+        jisoo.show(started["link"])
+    assert again.value.code in (Code.SESSION_SPENT, Code.INVALID_REQUEST)
+    late = nobody.ask()
+    asked = town.call(jisoo.wallet.open_request, late["link"])
+    town.clock.advance(minutes=3)
+    with pytest.raises(Refused):
+        town.call(jisoo.wallet.present, asked)
+    assert nobody.watch(late).json()["state"] == "expired"
+    town.call(town.house.api.sweep)
+    assert nobody.watch(late).json()["state"] == "expired"
+
+
+def test_the_holder_may_say_no_to_anyone(nobody: Nobody, town: Town, jisoo: Citizen) -> None:
+    started = nobody.ask()
+    town.call(jisoo.wallet.refuse, town.call(jisoo.wallet.open_request, started["link"]))
+    assert nobody.watch(started).json()["state"] == "declined"
+
+
+def test_a_page_of_anyones_can_take_its_question_back(nobody: Nobody, jisoo: Citizen) -> None:
+    started = nobody.ask()
+    path = f"/v1/pages/{started['id']}/cancel"
+    nobody.call("POST", path, {}, door="/v1/pages/{id}/cancel", token=started["page"])
+    assert nobody.watch(started).json()["state"] == "cancelled"
+    with pytest.raises(Refused):
+        jisoo.show(started["link"])
+
+
+def test_an_answer_to_another_question_changes_nothing(nobody: Nobody, town: Town, jisoo: Citizen) -> None:
+    """Encrypted to another key, or not at all, or with another state: refused, and the question stays open."""
+    started, http = nobody.ask(), town.house.foundation.http
+    url = f"{BASE}/verifier/anyone/{started['id']}"
+    for fields in ({"response": "a.b.c.d.e"}, {"vp_token": "{}"}, {"error": "access_denied"}, {}):
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = town.call(lambda fields=fields, headers=headers: http.post(url, data=fields, headers=headers))
+        assert answer.status_code == 400, answer.text
+    for door in ("requests", "responses"):
+        other = f"{BASE}/verifier/{door}/{started['id']}"
+        assert town.call(lambda other=other: http.post(other, data={"response": "a.b.c.d.e"})).status_code == 404
+    jisoo.show(started["link"])
+    assert nobody.watch(started).json()["state"] == "accepted"
+
+
+def test_a_lost_phone_answers_nobody(nobody: Nobody, town: Town) -> None:
+    """Status is looked up for a question of anyone's as for any other."""
+    person = town.citizen("birthday19today")
+    person.obtain()
+    started = nobody.ask()
+    asked = town.call(person.wallet.open_request, started["link"])
+    person.report_phone_lost()
+    town.clock.advance(seconds=6)
+    town.call(person.wallet.present, asked)
+    watched = nobody.watch(started).json()
+    assert (watched["state"], watched["step"]) == ("refused", "standing")

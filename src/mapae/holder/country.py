@@ -10,6 +10,7 @@ anybody who asks without signing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, x509_hash
 from mapae.trust.publish import Issuer, TrustList
+from mapae.trust.purposes import DAY, LIMIT, PurposesDocument
 from mapae.trust.signers import Purpose, Signers, must_be_signed_before_its_end
 
 from .pocket import Pocket
@@ -112,12 +114,36 @@ class CountryTrust:
         self._pinned = None if key is None else PublicKey.from_jwk(key)
         self._reader: TrustReader | None = None
         self._listed: Listed | None = None
+        self._purposes: PurposesDocument | None = None
 
     async def today(self) -> View:
         return self._view(await (await self._reading())())
 
     async def for_showing(self) -> View:
         return self._view(await (await self._reading()).late(LATE))
+
+    async def purposes(self) -> PurposesDocument:
+        """The newest, fetched once a day; the last good one while nobody answers, to its own end."""
+        key, now = await self._key(), self._clock.now()
+        if self._purposes is None and self._pocket.state.purposes is not None:
+            with suppress(Refused):  # it is over
+                self._purposes = PurposesDocument.parse(self._pocket.state.purposes, key, now)
+        kept = self._purposes
+        if kept is not None and 0 <= now.timestamp() - kept.iat < DAY:
+            return kept
+        try:
+            reply = await Wire(self._http).get(f"{self._base}/trust/purposes", limit=LIMIT)
+            reply.must_be_ok()
+        except Refused as refused:
+            if refused.code is not Code.UNAVAILABLE or kept is None or now.timestamp() >= kept.exp:
+                raise
+            return kept
+        read = PurposesDocument.parse(reply.body, key, now)
+        if kept is not None and read.iat < kept.iat:
+            return kept
+        self._purposes, self._pocket.state.purposes = read, reply.body
+        self._pocket.save()
+        return read
 
     async def _reading(self) -> TrustReader:
         if self._reader is None:

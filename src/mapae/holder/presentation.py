@@ -20,12 +20,12 @@ from mapae.formats.jwe import encrypt
 from mapae.formats.mdoc import IssuerSigned, openid4vp_dc_api_transcript, openid4vp_transcript, present
 from mapae.formats.sd_jwt import SdJwt
 
-from . import browser, request
+from . import browser, request, unsigned
 from .choose import Candidate, Match, Matches, Option, accepts, answers, matches
 from .client import FORM
 from .pocket import Pocket
 from .received import candidate
-from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Link, Request, read_link
+from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Link, Request, Unsigned, read_link
 from .sealing import ENCS
 from .store import Card, Copy, Shown, Standing
 from .transaction import Payment
@@ -62,7 +62,12 @@ class Asked:
     @property
     def registered(self) -> bool:
         """Whether the purpose is one on the country's list. Strangers may ask for anything, without saying why."""
-        return self.request.purpose is not None
+        return self.request.purpose is not None and self.standing == "listed"
+
+    @property
+    def anyone(self) -> bool:
+        """Whoever asks is not registered and need not be: all it can learn is a yes or a no. Must be told."""
+        return self.request.purpose is not None and self.standing == "unknown"
 
     @property
     def purpose(self) -> dict[str, str]:
@@ -97,6 +102,8 @@ class Presentation:
     async def open(self, text: str) -> Asked:
         """Fetch and check the request behind a QR text. Nothing about the holder is sent."""
         link = read_link(text)
+        if isinstance(link, Unsigned):
+            return self._asked(unsigned.open_request(link, await self._trust.purposes()))
         nonce = None
         if link.by_post:
             nonce = self._pocket.dice.token(16)

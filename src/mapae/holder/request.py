@@ -1,10 +1,10 @@
 """Reading who asks for what: an OpenID4VP 1.0 request as HAIP 1.0 wants it. Pure.
 
 Promises: a `Request` was signed by somebody the trust policy knows, for this wallet, now; a party on the country's list
-asks for no more than one of its registered purposes. Trusts: that policy. Keeps: nothing. Refuses: what is unsigned or
-not encrypted in the redirect flow, other client identifier prefixes, transactions of another type, keys we cannot
-encrypt to, over-asking. The steps are `link client seal meant answer key nonce query transaction purpose`, in this
-order. The browser's own way of asking (appendix A) is in `browser.py`.
+asks for no more than one of its registered purposes. Trusts: that policy. Keeps: nothing. Refuses: what is not
+encrypted in the redirect flow, other client identifier prefixes, transactions of another type, keys we cannot encrypt
+to, over-asking. The steps are `link client seal meant answer key nonce query transaction purpose`, in this order. What
+nobody signed is in `unsigned.py`, the browser's own way of asking (appendix A) in `browser.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ TYPE: Final = "oauth-authz-req+jwt"
 SELF_ISSUED: Final = "https://self-issued.me/v2"
 X509_HASH: Final = "x509_hash:"
 X509_SAN_DNS: Final = "x509_san_dns:"
+REDIRECT_URI: Final = "redirect_uri:"
 PREFIXES: Final = (X509_HASH, X509_SAN_DNS)
 SCHEMES: Final = frozenset({"openid4vp", "haip-vp", "https", "http"})
 MAX_AGE: Final = 600  # seconds a request object may be old
@@ -50,6 +51,13 @@ class Link:
     client_id: str
     request_uri: str
     by_post: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A whole request in a link, by somebody who names no one but the address of the answer (`unsigned.py`)."""
+
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class Request:
         return f"origin:{self.way.origin}" if isinstance(self.way, Browser) else self.client_id
 
 
-def read_link(text: str) -> Link:
+def read_link(text: str) -> Link | Unsigned:
     if len(text) > 16384:
         raise Refused(Code.TOO_LARGE, "the request is too long")
     with step("link"):
@@ -109,6 +117,11 @@ def read_link(text: str) -> Link:
             raise Refused(Code.UNSUPPORTED, "this is not a presentation request")
         if any(len(values) != 1 for values in fields.values()):
             raise Refused(Code.MALFORMED, "a parameter appears twice")
+        first = {name: values[0] for name, values in fields.items()}
+        if first.get("client_id", "").startswith(REDIRECT_URI) and "request_uri" not in fields:
+            if "request" in fields:  # section 5.9.3: it must not be signed
+                raise Refused(Code.UNSUPPORTED, "a client that is an address asks in the link itself")
+            return Unsigned(first)
         if "request_uri" not in fields or "client_id" not in fields:  # HAIP 1.0 5.1
             raise Refused(Code.UNSUPPORTED, "only signed requests by reference are answered")
         method = fields.get("request_uri_method", ["get"])[0]
@@ -167,10 +180,7 @@ def read(asked: Authentic) -> Request:
         metadata = client_metadata(asked.claims)
         key, enc = encryption(metadata)
     with step("nonce"):
-        nonce = fresh_nonce(asked)
-        state = asked.claims.get("state")
-        if state is not None and not (isinstance(state, str) and _URL_SAFE.fullmatch(state)):  # section 5.3
-            raise Refused(Code.MALFORMED, "state is not a text of URL-safe characters")
+        nonce, state = fresh_nonce(asked), state_of(asked.claims)
     query, transactions, purpose = wanted(asked, metadata)
     if state is None and not all(one.must_be_bound for one in query.queries):  # section 5.4
         raise Refused(Code.MALFORMED, "a request for a card without a proof needs a state", step="nonce")
@@ -220,6 +230,13 @@ def fresh_nonce(asked: Authentic) -> str:
     if asked.party.standing == "listed" and len(nonce) < MIN_NONCE:
         raise Refused(Code.WRONG_NONCE, "the request has no fresh nonce")
     return nonce
+
+
+def state_of(claims: Mapping[str, Any]) -> str | None:
+    state = claims.get("state")
+    if state is not None and not (isinstance(state, str) and _URL_SAFE.fullmatch(state)):  # section 5.3
+        raise Refused(Code.MALFORMED, "state is not a text of URL-safe characters")
+    return state
 
 
 def wanted(asked: Authentic, metadata: Mapping[str, Any]) -> tuple[Dcql, tuple[Transaction, ...], Purpose | None]:

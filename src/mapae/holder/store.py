@@ -121,6 +121,7 @@ class State(msgspec.Struct):
     keys: dict[str, bytes] = {}  # private scalars, when the wallet holds its keys itself
     trust_key: dict[str, str] | None = None
     trust_list: tuple[bytes, int] | None = None  # the last good one, signed, and when (seconds) it came
+    purposes: bytes | None = None  # the last good document of what may be asked, signed
     device_key: str | None = None
     device_id: str | None = None
     assertion: str | None = None  # between the SMS code and the registration's answer

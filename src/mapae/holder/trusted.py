@@ -17,6 +17,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, unvouched, x509_hash
 from mapae.rules import Words
 from mapae.trust.publish import Purpose
+from mapae.trust.purposes import PurposesDocument
 
 from .store import Standing
 
@@ -82,6 +83,10 @@ class Trust(Protocol):
         that, and `Party.known_at` says so."""
         ...
 
+    async def purposes(self) -> PurposesDocument:
+        """What anybody may ask, by the country's signed word. Raises UNKNOWN_RELYING_PARTY outside a country."""
+        ...
+
 
 def by_language(words: Words) -> dict[str, str]:
     return {"ko": words.ko, "en": words.en}
@@ -135,6 +140,9 @@ class AnchorTrust:
     async def for_showing(self) -> View:
         return self
 
+    async def purposes(self) -> PurposesDocument:
+        raise Refused(Code.UNKNOWN_RELYING_PARTY, "whoever asks did not sign")
+
     def issuer(self, identifier: str) -> TrustedIssuer:
         return self._issuer
 
@@ -169,6 +177,9 @@ class Widened:
 
     async def for_showing(self) -> View:
         return _Widened(await self._first.for_showing(), await self._then.for_showing())
+
+    async def purposes(self) -> PurposesDocument:
+        return await self._first.purposes()
 
 
 class _Widened:
