@@ -26,7 +26,7 @@ const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"])
 /** One question at a time: no way past it but its own buttons. */
 const ALONE = new Set(["offer", "ask", "progress", "face", "tap", "change-pin", "add-passkey", "passkey"]);
 /** Not everybody comes here, and nobody at once. */
-const LATER: Readonly<Record<string, () => Promise<unknown>>> = { face: () => import("./screens/face.ts"), tap: () => import("./screens/tap.ts") };
+const LATER: Readonly<Record<string, () => Promise<unknown>>> = { face: () => import("./screens/face.ts"), meet: () => import("./screens/meet.ts"), tap: () => import("./screens/tap.ts") };
 const CALLBACK = "/wallet/callback";
 const TABS = ["home", "scan", "history", "settings"] as const;
 
@@ -335,6 +335,8 @@ export class App extends LitElement implements Host {
         return html`<s-documents .host=${this}></s-documents>`;
       case "scan":
         return html`<s-scan .host=${this}></s-scan>`;
+      case "meet":
+        return html`<s-meet .host=${this}></s-meet>`;
       case "offer":
         return html`<s-offer .host=${this} .with=${route.with}></s-offer>`;
       case "progress":

@@ -4,14 +4,13 @@
  * when the app dies on the way. Trusts: the checked request (request.ts). Keeps: the history entry. Refuses: to reuse a copy,
  * to show after the request's own end, to follow a redirect.
  */
-import { CompactEncrypt, importJWK } from "jose";
-import { token, utf8 } from "./bytes.ts";
+import { token } from "./bytes.ts";
 import { type Holding, itemsOf, type Pick } from "./dcql.ts";
 import type { Issuance } from "./issue.ts";
 import { type Net, refusal } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, encryptionThumbprint, sendError } from "./request.ts";
+import { type Asked, encrypted, encryptionThumbprint, sendError } from "./request.ts";
 import type { KeyRow, SealedRow, Store } from "./store.ts";
 import { type Payment, transactionHashes } from "./transaction.ts";
 import type { Words } from "./trust.ts";
@@ -119,12 +118,9 @@ export class Presenter {
       (tokens[pick.query] ??= []).push(await this.present(asked, pick, copy, carried));
     }
     this.mustBeInTime(asked);
-    // OpenID4VP 1.0 section 8.3: unsigned, encrypted; nothing but these members.
+    // OpenID4VP 1.0 section 8.3: nothing but these members.
     const payload = { vp_token: tokens, ...(asked.state === null ? {} : { state: asked.state }) };
-    const { jwk, enc } = asked.encryptTo;
-    const jwe = await new CompactEncrypt(utf8(JSON.stringify(payload)))
-      .setProtectedHeader({ alg: "ECDH-ES", enc, ...(typeof jwk["kid"] === "string" ? { kid: jwk["kid"] } : {}) })
-      .encrypt(await importJWK(jwk as never, "ECDH-ES"));
+    const jwe = await encrypted(payload, asked.encryptTo);
     return this.post(asked.responseUri, new URLSearchParams({ response: jwe }));
   }
 

@@ -5,8 +5,8 @@
  * Refuses: unsigned, expired, wrong audience, a party our own authority certified that is not on the list, over-asking, anything but an
  * encrypted direct_post answer. What it refuses once it knows who asks, it tells the response_uri (section 8.5).
  */
-import { importJWK } from "jose";
-import { b64u, type Bytes, random, sha256 } from "./bytes.ts";
+import { CompactEncrypt, importJWK } from "jose";
+import { b64u, type Bytes, random, sha256, utf8 } from "./bytes.ts";
 import { choices, type Choices, everyName, type Holding, parseQuery, type Query } from "./dcql.ts";
 import { type Claims, openByChain, type OpenedByChain, openByStranger } from "./jws.ts";
 import { allowedUrl, type Link } from "./links.ts";
@@ -25,6 +25,8 @@ export interface AnswerTo {
   /** As it was written: an mdoc's signature covers these characters (appendix B.2.6.1). */
   readonly responseUri: string;
   readonly state: string | null;
+  /** Through somebody who carries it and is to learn nothing, not even that it is a no. */
+  readonly sealedTo?: EncryptTo;
 }
 /** All that is known of a party on no list: its certificate, which nobody vouches for, and the host its answer goes to. */
 export interface Stranger {
@@ -58,15 +60,31 @@ const LONGEST = 262_144;
 export async function openRequest(link: RequestLink, net: Net, trust: Trust, base: string, now: number): Promise<Asked> {
   const walletNonce = b64u(random(16));
   const raw = await fetchObject(link, net, walletNonce);
+  return checked(raw, { clientId: link.clientId, walletNonce: link.method === "post" ? walletNonce : null }, net, trust, base, now);
+}
+
+/** A request that came over a relay (meet.ts): no link says who asks, so it says it itself; `nonce` is that of the code it was signed for. */
+export async function openRelayed(raw: string, nonce: string, net: Net, trust: Trust, base: string, now: number): Promise<Asked> {
+  const asked = await checked(raw, { clientId: null, walletNonce: nonce }, net, trust, base, now);
+  return { ...asked, sealedTo: asked.encryptTo };
+}
+
+interface Expected {
+  readonly clientId: string | null;
+  readonly walletNonce: string | null;
+}
+
+/** The steps from 2 on. */
+async function checked(raw: string, expected: Expected, net: Net, trust: Trust, base: string, now: number): Promise<Asked> {
   if (raw.length > LONGEST) throw new Problem("too_large", "request");
   const { opened, party, knownAt } = await signedBy(raw, trust, now);
   const { claims } = opened;
   const clientId = word(claims, "client_id");
-  if (clientId !== link.clientId) throw new Problem("bad_request", "client_id is not the one in the link");
+  if (expected.clientId !== null && clientId !== expected.clientId) throw new Problem("bad_request", "client_id is not the one in the link");
   const name = await provenName(clientId, opened);
   const audience = [claims["aud"]].flat();
   if (!audience.includes("https://self-issued.me/v2")) throw new Problem("bad_request", "aud");
-  if (link.method === "post" && claims["wallet_nonce"] !== walletNonce) throw new Problem("bad_request", "wallet_nonce");
+  if (expected.walletNonce !== null && claims["wallet_nonce"] !== expected.walletNonce) throw new Problem("bad_request", "wallet_nonce");
   const address = word(claims, "response_uri");
   if (/[\s\\]/.test(address)) throw new Problem("bad_request", "response_uri"); // what a browser would mend is not the same text
   const responseUri = allowedUrl(address, base);
@@ -94,10 +112,19 @@ const ERRORS: Readonly<Record<string, string>> = {
 };
 
 /** Not reaching the verifier changes nothing for the holder. */
-export async function sendError(net: Net, { responseUri, state }: AnswerTo, error: string): Promise<void> {
-  const body = new URLSearchParams({ error, ...(state ? { state } : {}) });
+export async function sendError(net: Net, { responseUri, state, sealedTo }: AnswerTo, error: string): Promise<void> {
+  const said = { error, ...(state ? { state } : {}) };
+  // Section 8.3: an error may be encrypted as an answer is.
+  const body = new URLSearchParams(sealedTo ? { response: await encrypted(said, sealedTo) } : said);
   const headers = { "Content-Type": "application/x-www-form-urlencoded", Accept: "application/json" };
   await net.fetch(responseUri, { method: "POST", headers, body: body.toString() }).catch(() => undefined);
+}
+
+/** Section 8.3: unsigned, encrypted. */
+export async function encrypted(payload: unknown, { jwk, enc }: EncryptTo): Promise<string> {
+  return new CompactEncrypt(utf8(JSON.stringify(payload)))
+    .setProtectedHeader({ alg: "ECDH-ES", enc, ...(typeof jwk["kid"] === "string" ? { kid: jwk["kid"] } : {}) })
+    .encrypt(await importJWK(jwk as never, "ECDH-ES"));
 }
 
 /** By our access authority, and on the list (the newest, before we say no); or by a stranger. */

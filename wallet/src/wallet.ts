@@ -10,6 +10,7 @@ import { type Device, Phone } from "./device.ts";
 import { Issuance, type Step } from "./issue.ts";
 import { deferredUntil, type Offered, waitsFor } from "./offer.ts";
 import { parseLink } from "./links.ts";
+import type { Heard } from "./meet.ts";
 import { Net, type Fetch } from "./net.ts";
 import { type Notice, noticesOf, type Watch } from "./notices.ts";
 import { enrolPasskey, passkeySecret } from "./passkey.ts";
@@ -17,7 +18,7 @@ import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { Proofing } from "./proofing.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, choicesFor, openRequest, sendError } from "./request.ts";
+import { type Asked, choicesFor, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
 import { dropOwned, Store } from "./store.ts";
 import { anchors, Trust, type Words } from "./trust.ts";
@@ -286,12 +287,21 @@ export class Wallet extends EventTarget {
   async understand(text: string): Promise<{ offered: Offered } | { presentation: Presentation }> {
     const link = parseLink(text, this.base);
     if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
-    const asked = await openRequest(link, this.net, this.trust, this.base, this.now()).catch(async (thrown: unknown) => {
+    return { presentation: await this.asking(openRequest(link, this.net, this.trust, this.base, this.now())) };
+  }
+
+  /** What a relay brought for a code this phone showed (meet.ts). */
+  relayed({ request, nonce }: Heard): Promise<Presentation> {
+    return this.asking(openRelayed(request, nonce, this.net, this.trust, this.base, this.now()));
+  }
+
+  private async asking(opening: Promise<Asked>): Promise<Presentation> {
+    const asked = await opening.catch(async (thrown: unknown) => {
       throw await this.recordRefusal(asProblem(thrown));
     });
     const orders = this.orders.filter((order) => order.standing === "valid" || order.standing === "renew");
     if (orders.length === 0 && this.orders.length > 0) throw new Problem("card_not_valid");
-    return { presentation: await this.choose(asked, orders) };
+    return this.choose(asked, orders);
   }
 
   private async choose(asked: Asked, orders: readonly Order[]): Promise<Presentation> {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from hands import OUR_VECTORS
 from mapae.errors import Code, Refused
 from mapae.formats import base45, cbor, cose, jwe, meet
-from mapae.formats.jose import PublicKey
+from mapae.formats.jose import PublicKey, unb64u
 from mapae.formats.meet import PREFIX, MeetCode
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -113,3 +115,18 @@ def test_the_name_of_a_mailbox_says_nothing_of_its_token() -> None:
     assert meet.channel_of(TOKEN) != TOKEN[:16]
     assert len(meet.channel_of(TOKEN)) == 16
     assert PublicKey.from_jwk(CODE.key.jwk) == KEY.public
+
+
+def test_the_vector_that_the_wallet_reads_as_well() -> None:
+    """vectors/meet.json, also in wallet/test/meet.test.ts."""
+    vector = json.loads((OUR_VECTORS / "meet.json").read_text("utf-8"))
+    mine = jwe.DecryptionKey.from_jwk(vector["key"])
+    token = unb64u(vector["token"])
+    made = MeetCode.make(
+        vector["relay"], meet.channel_of(token), mine.public, datetime.fromtimestamp(vector["made"], UTC)
+    )
+    assert (made.text, made.nonce, made.mailbox) == (vector["code"], vector["nonce"], vector["mailbox"])
+    assert meet.mailbox(vector["relay"], token) == vector["mailbox"]
+    assert meet.unseal(vector["sealed"].encode(), mine, made).decode() == vector["request"]
+    with pytest.raises(Refused):
+        meet.unseal(vector["sealed_for_another_code"].encode(), mine, made)

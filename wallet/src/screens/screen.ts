@@ -9,7 +9,7 @@ import type { Wallet } from "../wallet.ts";
 import { problemWords, t } from "../words.ts";
 
 export type Route =
-  | { readonly name: "welcome" | "identity" | "pin" | "passkey" | "unlock" | "home" | "documents" | "scan" }
+  | { readonly name: "welcome" | "identity" | "pin" | "passkey" | "unlock" | "home" | "documents" | "scan" | "meet" }
   | { readonly name: "history" | "settings" | "change-pin" | "add-passkey" }
   | { readonly name: "card"; readonly order: string }
   | { readonly name: "record"; readonly id: string }
