@@ -48,7 +48,7 @@ async def verifier(house: House) -> None:
         *meet_routes(asking, meetings),
         *relay_routes(relay),
         *paper_routes(asking),
-        *shop_routes(asking, leads_back(house.api)),
+        *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
         *api_doors,
     ]
     promises: dict[str, Handler] = {}

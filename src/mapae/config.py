@@ -102,6 +102,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     epoch: int = 300
     """Seconds between two anchors of a publisher's status lists in the log."""
 
+    digital_credentials: bool = False
+    """Offer the browser's Digital Credentials API on the pages of shops and of the log-in; it is young, the links are
+    always there."""
+
     metrics_port: int = 0
     """Port of Prometheus metrics, on this machine only; 0: none."""
 

@@ -91,7 +91,7 @@ def shops(country: str) -> dict[str, Shop]:
 
 def demo_settings(**given: Any) -> Settings:
     """Settings of a demo country: every role, its shops, simulators."""
-    return with_shops(checked(Settings(**{"demo": True, "epoch": EPOCH, **given})))
+    return with_shops(checked(Settings(**{"demo": True, "epoch": EPOCH, "digital_credentials": True, **given})))
 
 
 def with_shops(settings: Settings) -> Settings:

@@ -44,6 +44,8 @@ class Manner(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     reveal: bool = False  # to whoever asked: the claims themselves, also of a yes-or-no question
     query: str = ""  # DCQL of one's own, as JSON
     anchors: tuple[bytes, ...] = ()  # further authorities to believe, for this question alone
+    # The answer may come from another device: it counts once the code its browser shows is typed where it was asked.
+    typed_back: bool = False
     log_in: bool = False  # the log-in bridge asks: nobody else may ask for the number it knows people by
     relay: str = ""  # where the answer is fetched, when the wallet has no way to us (`meet.py`)
 

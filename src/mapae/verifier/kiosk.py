@@ -27,17 +27,17 @@ from mapae.ui.words import say
 from mapae.verifier import store
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner
 from mapae.verifier.dark import Basement
-from mapae.verifier.questions import LIFE, REMEMBER, UNSEEN, Access, Questions, TrustSource, registered
+from mapae.verifier.questions import LIFE, REMEMBER, UNSEEN, Access, Questions, TrustSource, read_manner, registered
 from mapae.verifier.store import Outcome, Session, Till, Verdict
+from mapae.verifier.typed import ALPHABET, read
 
 __all__ = ["ENROLMENT", "LIFE", "REMEMBER", "SEEN", "UNSEEN", "Access", "Ended", "Verifier", "Waiting"]
 
 SEEN: Final = timedelta(seconds=20)  # of shown values, from the moment the page first had them
 INVITATION: Final = timedelta(minutes=10)
 ENROLMENT: Final = timedelta(days=30)  # of a till
-# No I, L, O, U: read aloud and typed on a tablet. 10 characters of 32 are 50 bits, good once and for ten minutes:
-# even a thousand guesses a second find one with a chance of one in two thousand million, so guesses are not counted.
-_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# 10 characters of 32 are 50 bits, good once and for ten minutes: even a thousand guesses a second find one with a
+# chance of one in two thousand million, so guesses are not counted.
 _CODE_LENGTH: Final = 10
 
 
@@ -61,6 +61,7 @@ class Waiting:
     seconds: int
     fetched: bool
     answered: bool = False
+    typed_back: bool = False  # it may be answered on another device, whose code is then typed here
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,14 @@ class Verifier:
         if relying_party not in self.shops:
             raise Refused(Code.UNKNOWN_RELYING_PARTY, "this process does not ask for that relying party")
         now = self._clock.now()
-        code = "".join(_ALPHABET[self._dice.below(len(_ALPHABET))] for _ in range(_CODE_LENGTH))
+        code = "".join(ALPHABET[self._dice.below(len(ALPHABET))] for _ in range(_CODE_LENGTH))
         await store.add_invitation(self._db, self._code_index(code), relying_party, now, now + life)
         return Invitation("-".join((code[:4], code[4:8], code[8:])), now + life)
 
     async def enrol(self, typed: str) -> tuple[Till, str]:
         """Spend a code: the till and the token its browser keeps. Raises Refused(CODE_SPENT) when it is not live."""
-        code = "".join(c for c in typed.upper() if c not in " -").translate(str.maketrans("OIL", "011"))
-        if len(code) != _CODE_LENGTH or any(c not in _ALPHABET for c in code):
+        code = read(typed, _CODE_LENGTH)
+        if code is None:
             raise Refused(Code.CODE_SPENT, "this is not a live enrolment code")
         now = self._clock.now()
         token = self._dice.token()
@@ -167,7 +168,8 @@ class Verifier:
         left = max(0, round((session.expires_at - now).total_seconds()))
         life = round((session.expires_at - session.opened_at).total_seconds())
         items, text = self._labels(purpose), self.questions.link(session)
-        return Waiting(id, purpose, items, text, left, life, session.fetched, session.answered)
+        across = read_manner(session).typed_back
+        return Waiting(id, purpose, items, text, left, life, session.fetched, session.answered, across)
 
     async def cancel(self, till: Till, id: str) -> None:
         """The clerk goes back. An answer that came first stands."""

@@ -37,7 +37,8 @@ def waiting(look: Waiting) -> dict[str, Any]:
         "qr_text": look.qr,
         "seconds_left": look.seconds_left,
         "seconds": look.seconds,
-        "phase": "opened" if look.fetched else "waiting",
+        "phase": "answered" if look.answered else "opened" if look.fetched else "waiting",
+        "typed_back": look.typed_back,
     }
 
 

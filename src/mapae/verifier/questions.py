@@ -3,7 +3,8 @@
 Promises: a question is put only as far as the trust list lets its relying party ask; it has its own nonce, state and
 encryption key, is answered once, and ends after its life. A lock is felt within five seconds: a status list older than
 two seconds is asked for again before an answer counts. A question to the same device counts only when the browser that
-asked comes back with a fresh code (HAIP 1.0 5.1). Trusts: the trust list it is handed, the vault, the clock.
+asked comes back with a fresh code (HAIP 1.0 5.1); one across devices that must be guarded, when the code only the phone
+shows is typed into the browser that asked. Trusts: the trust list it is handed, the vault, the clock.
 Keeps: nothing about the holder beyond what the asker may see, sealed, until it is erased. In memory: what was parsed of
 questions that are open, and of the trust list. Refuses: a second answer, an answer to another question, a relying
 party whose access certificate the trust list does not name, a query of one's own unless this is the demo country.
@@ -15,7 +16,6 @@ import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -25,65 +25,32 @@ import msgspec
 from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
-from mapae.errors import Code, Refused, step
+from mapae.errors import Code, Refused
 from mapae.formats import jwe
 from mapae.formats.meet import mailbox
-from mapae.formats.x509 import Anchors, x509_hash
-from mapae.keys import Signer, Vault
+from mapae.formats.x509 import Anchors
+from mapae.keys import Vault
 from mapae.trust.publish import RelyingParty, TrustList
-from mapae.verifier import dcapi, oid4vp, store
-from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question, own_question, question
-from mapae.verifier.check import (
-    Answer,
-    Asked,
-    ByBrowser,
-    ByRedirect,
-    Format,
-    Issuer,
-    Listed,
-    Policy,
-    Tie,
-    Transaction,
-    Trusted,
-    conclude,
-    examine_answer,
-    verified,
-)
+from mapae.verifier import dcapi, oid4vp, store, typed
+from mapae.verifier.ask import PLAIN, Form, Manner, Question
+from mapae.verifier.check import ByBrowser, ByRedirect, Listed, Tie, Transaction, Trusted
 from mapae.verifier.dark import Basement
-from mapae.verifier.doubt import Accepted
-from mapae.verifier.offline import Offline
-from mapae.verifier.standing import StatusLists, Unreachable
+from mapae.verifier.judge import MOST_OPEN, Access, Judge, Judged, read_manner, registered
+from mapae.verifier.standing import StatusLists
 from mapae.verifier.steps import Examined
 from mapae.verifier.store import Outcome, Session, Verdict
+
+__all__ = ["LIFE", "REMEMBER", "RETURN", "UNSEEN", "Access", "Questions", "TrustSource", "asker_of", "read_manner",
+           "registered"]  # fmt: skip
 
 LIFE: Final = timedelta(seconds=120)  # of a question: time to find the phone
 UNSEEN: Final = timedelta(seconds=30)  # of shown values, when nobody ever asked for them
 RETURN: Final = timedelta(seconds=60)  # for the browser to come back
 REMEMBER: Final = timedelta(minutes=10)  # of an ended question; it holds an outcome and times
+TYPING: Final = timedelta(minutes=2)  # for a code to be read off the phone and typed
 LOST: Final = Verdict(Outcome.REFUSED, "return", Code.WRONG_BROWSER.value)
-# Other people's credentials, under authorities the asker names: their own rules hold for status, end and open claims.
-FOREIGN: Final = Policy(without_status=True, without_end=True, open_claims=True)
-_OURS: Final = frozenset(format.value for format in Format)
-MOST_OPEN: Final = 4096  # questions whose parsed state is kept in memory; beyond that they are parsed again
-
+MISTYPED: Final = Verdict(Outcome.REFUSED, "return", Code.WRONG_CODE.value)
 TrustSource = Callable[[], Awaitable[TrustList]]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """With which key and certificate a relying party signs its requests. DER, leaf first, without the anchor."""
-
-    signer: Signer
-    x5c: tuple[bytes, ...]
-
-
-@dataclass(slots=True)
-class _Known:
-    """What this process has parsed of one trust list."""
-
-    list: TrustList
-    issuers: tuple[Issuer, ...]
-    questions: dict[tuple[str, str, str, str], Question] = field(default_factory=dict)
 
 
 class Questions:
@@ -99,30 +66,23 @@ class Questions:
         self.trust = basement.trust if basement is not None else trust
         self.basement = basement
         self.country = country
-        self._access = dict(access)
-        self._own_queries = own_queries
-        self._lists = StatusLists(http, clock)
-        if basement is not None:
-            basement.lists = self._lists
-        self._known: _Known | None = None
+        self._judge = Judge(
+            clock=clock, http=http, country=country, access=access, own_queries=own_queries, basement=basement
+        )
         self._keys: OrderedDict[str, jwe.DecryptionKey] = OrderedDict()
 
     @property
     def parties(self) -> tuple[str, ...]:
         """The relying parties this process asks for."""
-        return tuple(self._access)
+        return self._judge.parties
 
     def client_id(self, party: str, prefix: str = "x509_hash") -> str:
         """Under which client_id this relying party asks. Raises Refused(UNSUPPORTED) when it has none of this kind."""
-        return oid4vp.client_id(self._access[party].x5c[0], prefix, self._host)
+        return oid4vp.client_id(self._judge.access(party).x5c[0], prefix, self._host)
 
     def party(self, trusted: TrustList, id: str) -> RelyingParty:
         """The relying party as the trust list has it, with the very certificate we sign with."""
-        party = trusted.relying_party(id)
-        access = self._access.get(id)
-        if access is None or party.x509_hash != x509_hash(access.x5c[0]):
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this shop's certificate")
-        return party
+        return self._judge.party(trusted, id)
 
     # --- whoever asks -------------------------------------------------------------------------------------------------
 
@@ -135,7 +95,7 @@ class Questions:
         Raises Refused(OVER_ASKING, NOT_FOUND, UNSUPPORTED, MALFORMED, UNKNOWN_RELYING_PARTY).
         """
         written = msgspec.json.encode(manner).decode()
-        self._question(await self.trust(), party, purpose, form.value, written)
+        self._judge.question(await self.trust(), party, purpose, form.value, written)
         self.client_id(party, manner.prefix)
         Anchors(manner.anchors)
         now = self._clock.now().replace(microsecond=0)
@@ -175,20 +135,44 @@ class Questions:
         self._keys.pop(id, None)
         await store.end(self._db, id, Verdict(Outcome.CANCELLED), now, shown=None, erase_at=now)
 
-    async def come_back(self, asker: str, id: str, code: str) -> None:
+    async def come_back(self, asker: str, id: str, code: str) -> str | None:
         """A browser returns from its wallet. The verdict counts if it is the one that asked (OpenID4VP 1.0 14.2).
 
-        Raises Refused(WRONG_BROWSER); the right code in another browser ends the question as refused.
+        None: back where it was asked. Else this is another device's browser, and of a question that is `typed_back` it
+        may show this code; there is nothing to type ("") once it has ended. Raises Refused(WRONG_BROWSER); of any other
+        question the right code in another browser ends it as refused.
         """
         now, digest = self._clock.now(), _digest(code)
         if await store.come_back(self._db, id, asker, digest, now, now + UNSEEN):
-            return
+            return None
         session = await store.session(self._db, id)
+        if session is not None and session.till != asker and read_manner(session).typed_back:
+            if session.verdict is not None:
+                return ""
+            if await store.waits_for(self._db, id, digest, now):
+                return self._to_type(id, code)
+            raise Refused(Code.WRONG_BROWSER, "this is not the way back that the wallet was given")
         if session is None or session.till != asker:
             await store.turn_away(self._db, id, digest, LOST, now)
             raise Refused(Code.WRONG_BROWSER, "the question was asked in another browser")
         if session.verdict is None:
             raise Refused(Code.WRONG_BROWSER, "this is not the way back that the wallet was given")
+        return None
+
+    async def type_back(self, asker: str, id: str, text: str) -> int:
+        """The code off the phone, typed where it was asked: 0 when the question has ended, with its verdict or for good
+        after `TRIES` wrong codes; else so many tries are left. What cannot be a code costs no try.
+
+        Raises Refused(MALFORMED), and Refused(SESSION_SPENT) when nothing waits for a code.
+        """
+        await self.of(asker, id)
+        code, now = typed.read(text[:64], typed.BACK), self._clock.now()
+        if code is None:
+            raise Refused(Code.MALFORMED, "this is not a code of six letters and digits")
+        left = await store.type_back(self._db, id, asker, self._typed(id, code), now, now + UNSEEN, MISTYPED)
+        if left is None:
+            raise Refused(Code.SESSION_SPENT, "nothing waits for a code here")
+        return left
 
     def reveal(self, session: Session) -> dict[str, Any]:
         """The values shown, as the question lets its asker see them; nothing once they are erased."""
@@ -222,7 +206,7 @@ class Questions:
             self._response_uri(session),
             jwe.public_jwk(self._jwk(session)), session.opened_at, session.expires_at,
         )  # fmt: skip
-        access = self._access[session.relying_party]
+        access = self._judge.access(session.relying_party)
         signed = oid4vp.request_object(requested, access.signer, access.x5c, wallet_nonce, metadata)
         await self._fetched(session)
         return signed
@@ -240,10 +224,11 @@ class Questions:
         manner = read_manner(session)
         client_id = self.client_id(session.relying_party, manner.prefix)
         tie = ByRedirect(client_id, session.nonce, self._response_uri(session), key.public.thumbprint_raw)
-        code = self._dice.token(24) if manner.same_device else None
+        code = self._dice.token(24) if manner.same_device or manner.typed_back else None
         await self._end(session, answered, tie, code)
         # OpenID4VP 1.0 8.2: a fresh value each time, also where there is nothing to guard.
-        return f"{self.base}/shop/back/{id}?response_code={code}" if code is not None else None
+        where = "login" if manner.log_in else "shop"
+        return f"{self.base}/{where}/back/{id}?response_code={code}" if code is not None else None
 
     # --- the browser's side: OpenID4VP 1.0 Appendix A -----------------------------------------------------------------
 
@@ -253,7 +238,7 @@ class Questions:
         self._must_be_open(session)
         asked = await self._asked(session)
         requested = dcapi.Requested(asked, session.nonce, jwe.public_jwk(self._jwk(session)), (self.base,))
-        access, party = self._access[session.relying_party], session.relying_party
+        access, party = self._judge.access(session.relying_party), session.relying_party
         clients = [dcapi.Client(self.client_id(party), access.signer, access.x5c)]
         with contextlib.suppress(Refused):  # a certificate that names no host has one identifier only
             clients.append(dcapi.Client(self.client_id(party, "x509_san_dns"), access.signer, access.x5c))
@@ -280,152 +265,50 @@ class Questions:
 
     async def _end(self, session: Session, answered: oid4vp.Answered, tie: Tie, code: str | None) -> None:
         """Check, and write the verdict down once. With `code` a good one waits for its browser."""
-        shown: bytes | None = None
-        kept: tuple[Accepted, ...] = ()
         if isinstance(answered, oid4vp.Declined):
-            verdict = Verdict(Outcome.DECLINED, code=answered.error)
+            judged = Judged(Verdict(Outcome.DECLINED, code=answered.error), {})
         else:
-            verdict, shown, kept = await self._judge(session, answered.value, tie)
+            judged = await self._judge.judge(session, answered.value, tie, await self.trust())
+        shown: bytes | None = None
+        if judged.values:
+            shown = self._vault.seal(msgspec.json.encode(judged.values), _context("shown", session.id))
         now = self._clock.now()
-        if code is not None and verdict.outcome in (Outcome.ACCEPTED, Outcome.NO):
-            won = await store.hold(
-                self._db, session.id, verdict, now, shown=shown, code=_digest(code), until=now + RETURN, accepted=kept
-            )  # fmt: skip
+        if code is not None and judged.verdict.outcome in (Outcome.ACCEPTED, Outcome.NO):
+            away = store.Away(_digest(code), now + RETURN)
+            if read_manner(session).typed_back:
+                away = store.Away(_digest(code), now + TYPING, self._typed(session.id, self._to_type(session.id, code)))
+            won = await store.hold(self._db, session.id, judged.verdict, now, away, shown, judged.kept)
         else:
             won = await store.end(
-                self._db, session.id, verdict, now, shown=shown, erase_at=now + UNSEEN, accepted=kept
+                self._db, session.id, judged.verdict, now, shown=shown, erase_at=now + UNSEEN, accepted=judged.kept
             )  # fmt: skip
         self._keys.pop(session.id, None)
         if not won:
             raise Refused(Code.SESSION_SPENT, "this question has been answered")
 
-    async def _judge(
-        self, session: Session, token: Any, tie: Tie
-    ) -> tuple[Verdict, bytes | None, tuple[Accepted, ...]]:  # fmt: skip
-        trusted, manner = await self.trust(), read_manner(session)
-        asked = self._question(trusted, session.relying_party, session.purpose, session.form, session.manner)
-        formats: str | None = None
-        try:
-            if isinstance(token, dict):
-                formats = _formats(asked, token)
-            answer, grounds, examined = await self._check(asked, token, tie, trusted, manner)
-            verdict, shown = self._conclusion(session, asked, answer, manner)
-        except Refused as refused:
-            if refused.step is None:
-                raise
-            return Verdict(Outcome.REFUSED, refused.step, refused.code.value, format=formats), None, ()
-        if grounds is None or self.basement is None:
-            return verdict, shown, ()
-        kept: tuple[Accepted, ...] = ()
-        if verdict.outcome is Outcome.ACCEPTED:
-            kept = await self.basement.to_keep(session.relying_party, session.purpose, examined)
-        return replace(verdict, offline=grounds), shown, kept
-
-    async def _check(
-        self, asked: Question, token: Any, tie: Tie, trusted: TrustList, manner: Manner
-    ) -> tuple[Answer, Offline | None, tuple[Examined, ...]]:
-        """As the network has it; with the offline pack where trust or status cannot be had (`dark.py`)."""
-        basement, purpose = self.basement, self.country.purposes.get(asked.purpose)
-        once = asked.asked(tie)
-        if basement is None or purpose is None or manner.anchors:
-            return await self._check_online(once, token, trusted, manner), None, ()
-        if basement.is_ours(trusted):
-            return await basement.check(once, token, purpose, self._lists)
-        try:
-            return await self._check_online(once, token, trusted, manner), None, ()
-        except Unreachable as gone:
-            if basement.state() is None:
-                raise gone from None
-        return await basement.check(once, token, purpose, self._lists, ask=False)  # the customer has waited for that
-
-    async def _check_online(self, asked: Asked, token: Any, trusted: TrustList, manner: Manner) -> Answer:
-        halfway = examine_answer(token, asked, self._trusted(trusted, manner), self._clock.now())
-        lists: dict[str, Listed] = {}
-        with step("standing"):
-            for _, examined in halfway:
-                if examined.status is not None and examined.status.uri not in lists:
-                    lists |= await self._lists.listed(examined.status, examined.issuer)
-        return conclude(halfway, lists, self._clock.now())
-
-    def _conclusion(
-        self, session: Session, asked: Question, answer: Answer, manner: Manner
-    ) -> tuple[Verdict, bytes | None]:
-        note = "renew" if any(one.renew for one in answer.presented) else None
-        formats = "+".join(dict.fromkeys([one.format.value for one in answer.presented]))
-        values: dict[str, Any] = {}
-        yes = True
-        if asked.items:
-            claims = verified(answer, asked.items).claims
-            if asked.yes_or_no:
-                yes = all(value is True for value in claims.values())
-            else:
-                values = {name: str(value) for name, value in claims.items()}
-        if manner.reveal:
-            values = {query.id: [_told(one.claims) for one in answer.of(query.id)] for query in asked.query.queries}
-            values = {id: told for id, told in values.items() if told}
-        sealed = self._vault.seal(msgspec.json.encode(values), _context("shown", session.id)) if values else None
-        if not yes:
-            return Verdict(Outcome.NO, None, "answer_no", note, formats), sealed
-        return Verdict(Outcome.ACCEPTED, None, None, note, formats), sealed
-
     async def _asked(self, session: Session) -> Question:
-        return self._question(
+        return self._judge.question(
             await self.trust(), session.relying_party, session.purpose, session.form, session.manner
         )  # fmt: skip
 
-    def _question(self, trusted: TrustList, party: str, purpose: str, form: str, written: str) -> Question:
-        """Made once for each trust list: what a party may ask changes with the list alone."""
-        known = self._know(trusted)
-        place = (party, purpose, form, written)
-        found = known.questions.get(place)
-        if found is None:
-            manner = msgspec.json.decode(written, type=Manner)
-            entry = self.party(trusted, party)
-            if manner.query or purpose == OWN:
-                if not self._own_queries or purpose != OWN:
-                    raise Refused(Code.OVER_ASKING, "a query of one's own is asked in the demo country only")
-                found = own_question(manner)
-            else:
-                found = question(self.country, registered(entry), purpose, Form(form), manner)
-            if len(known.questions) < MOST_OPEN:
-                known.questions[place] = found
-        return found
-
-    def _know(self, trusted: TrustList) -> _Known:
-        """The issuers of this trust list, parsed once a list: `Anchors` keeps the chains it has checked."""
-        if self._known is None or self._known.list is not trusted:
-            issuers = tuple(
-                Issuer(
-                    entry.id,
-                    Anchors(entry.ca),
-                    frozenset(entry.vcts),
-                    frozenset(entry.doctypes),
-                    entry.status_prefix,
-                    signers=trusted.signers_of(entry),
-                )
-                for entry in trusted.issuers
-            )
-            self._known = _Known(trusted, issuers)
-        return self._known
-
     def trusted(self, trusted: TrustList) -> Trusted:
         """The issuers of this trust list, for whoever checks something that was not asked for by wallet."""
-        return Trusted(self._know(trusted).issuers)
+        return self._judge.trusted(trusted)
 
     @property
     def lists(self) -> StatusLists:
-        return self._lists
+        return self._judge.lists
 
     async def listed(self, examined: Examined) -> Mapping[str, Listed]:
         """The status list of one examined document, as its issuer has it now. Raises Unreachable."""
-        return {} if examined.status is None else await self._lists.listed(examined.status, examined.issuer)
+        return await self._judge.listed(examined)
 
-    def _trusted(self, trusted: TrustList, manner: Manner) -> Trusted:
-        issuers = self._know(trusted).issuers
-        if manner.anchors:
-            given = Issuer("given", Anchors(manner.anchors), None, None, None, None, None, FOREIGN)
-            issuers = (*issuers, given)
-        return Trusted(issuers)
+    def _to_type(self, id: str, code: str) -> str:
+        """What the phone shows: from the way back that only its wallet was given, so that it is kept nowhere."""
+        return typed.spelled(self._vault.index(code, _context("to_type", id)))
+
+    def _typed(self, id: str, code: str) -> bytes:
+        return self._vault.index(code, _context("typed_code", id))
 
     def _response_uri(self, session: Session) -> str:
         relay = read_manner(session).relay
@@ -470,25 +353,6 @@ class Questions:
 def asker_of(token: str) -> str:
     """Whoever holds this token, as questions name it: always the same, and the token cannot be told from it."""
     return f"visit-{_digest(token).hex()[:40]}"
-
-
-def read_manner(session: Session) -> Manner:
-    return PLAIN if session.manner == "{}" else msgspec.json.decode(session.manner, type=Manner)
-
-
-def registered(party: RelyingParty) -> dict[str, tuple[str, ...]]:
-    return {purpose.id: tuple(purpose.items) for purpose in party.purposes}
-
-
-def _formats(asked: Question, token: Mapping[str, Any]) -> str | None:
-    """Which formats came, for the verdict of an answer that fails; only where the queries are ours."""
-    ids = [query.id for query in asked.query.queries if query.id in token and query.id in _OURS]
-    return "+".join(ids) or None
-
-
-def _told(claims: Mapping[tuple[Any, ...], Any]) -> dict[str, Any]:
-    """Claims for a person to read: by their path, bytes and dates as text."""
-    return {".".join("*" if part is None else str(part) for part in path): value for path, value in claims.items()}
 
 
 def _digest(token: str) -> bytes:

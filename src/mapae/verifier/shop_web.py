@@ -1,10 +1,10 @@
 """A shop's website: it asks on the device where the wallet is, and the answer comes back to the same browser.
 
 Promises: every page works without script and by keyboard; a verdict counts, and is seen, only in the browser that asked
-and only once it has come back with the wallet's code (HAIP 1.0 5.1, OpenID4VP 1.0 13.3 and 14.2). Trusts: the visitor's
-cookie, of which only a hash is kept. Keeps: nothing. Refuses: another browser's question, a form from another site, a
-body over its limit. A browser with the Digital Credentials API may ask its wallet itself; the page shows that when
-there is one.
+and only once it has come back with the wallet's code (HAIP 1.0 5.1, OpenID4VP 1.0 13.3 and 14.2), or, where much is at
+stake, once the code that another device shows has been typed into it. Trusts: the visitor's cookie, of which only a
+hash is kept. Keeps: nothing. Refuses: another browser's question, a form from another site, a body over its limit.
+Where the settings say so, a browser with the Digital Credentials API may ask its wallet itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -31,6 +32,7 @@ from mapae.verifier.pages import ended, waiting
 from mapae.verifier.questions import asker_of
 from mapae.verifier.store import Till
 from mapae.verifier.transaction import PAYMENT, Transaction
+from mapae.verifier.typed import shown
 
 COOKIE: Final = "mapae_shop"
 VISIT: Final = timedelta(days=1)
@@ -48,12 +50,18 @@ class _Credential(msgspec.Struct, forbid_unknown_fields=True):
     data: dict[str, Any]
 
 
-def routes(verifier: Verifier, elsewhere: Elsewhere | None = None) -> list[BaseRoute]:
+def routes(
+    verifier: Verifier, elsewhere: Elsewhere | None = None, *, digital_credentials: bool = False
+) -> list[BaseRoute]:
     """`elsewhere`: where a browser goes on to whose question was put by a page of another site."""
-    site = _Site(verifier, elsewhere)
+    site = _Site(verifier, elsewhere, digital_credentials)
     see = partial(door, "GET", caller=Caller.ANYONE, answer=Answer.PAGE)
     do = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.PAGE, csrf=Csrf.TOKEN, limit=4096)
     script = partial(door, "POST", caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.TOKEN)
+    browser = [
+        script("/shop/checks/{id}/browser-request", site.browser_request, limit=4096),
+        script("/shop/checks/{id}/browser-answer", site.browser_answer, limit=RESPONSE_LIMIT + 4096),
+    ]
     return [
         see("/shops/", site.shops),
         see("/shops/{shop}/", site.start),
@@ -61,20 +69,23 @@ def routes(verifier: Verifier, elsewhere: Elsewhere | None = None) -> list[BaseR
         see("/shop/checks/{id}", site.show),
         see("/shop/back/{id}", site.back),
         do("/shop/checks/{id}/cancel", site.cancel),
-        script("/shop/checks/{id}/browser-request", site.browser_request, limit=4096),
-        script("/shop/checks/{id}/browser-answer", site.browser_answer, limit=RESPONSE_LIMIT + 4096),
+        do("/shop/checks/{id}/code", site.code),
+        door("GET", "/shop/checks/{id}/phase", site.phase, caller=Caller.ANYONE, answer=Answer.JSON),
+        *(browser if digital_credentials else []),
     ]
 
 
 class _Site:
-    def __init__(self, verifier: Verifier, elsewhere: Elsewhere | None) -> None:
+    def __init__(self, verifier: Verifier, elsewhere: Elsewhere | None, digital_credentials: bool) -> None:
         self._verifier, self._elsewhere = verifier, elsewhere
+        self._digital_credentials = digital_credentials
         self._questions = verifier.questions
 
     async def shops(self, request: Request) -> Response:
         names = {}
         for shop in self._verifier.shops:
-            names[shop] = msgspec.to_builtins(await self._verifier.shop(self._visitor("", shop)))
+            if await self._verifier.purposes(self._visitor("", shop)):  # some only log people in
+                names[shop] = msgspec.to_builtins(await self._verifier.shop(self._visitor("", shop)))
         return page(request, "shop/list.html", shops=names)
 
     async def start(self, request: Request) -> Response:
@@ -123,13 +134,18 @@ class _Site:
                 if refused.code is not Code.MALFORMED:
                     raise
                 return await self._start(request, shop, wrong="amount", typed=paid)
-        manner = Manner(same_device=True, transactions=transactions)
+        known = self._questions.country.purposes.get(purpose)
+        across = known is not None and known.risk == "high"
+        manner = Manner(same_device=True, transactions=transactions, typed_back=across)
         id = await self._verifier.open(visitor, purpose, wanted, manner)
         answer = see_other(f"/shop/checks/{id}")
         csrf.set_cookie(request, answer, COOKIE, token, int(VISIT.total_seconds()))
         return answer
 
     async def show(self, request: Request) -> Response:
+        return await self._show(request)
+
+    async def _show(self, request: Request, *, status: int = 200, wrong: str = "", left: int = 0) -> Response:
         id = request.path_params["id"]
         visitor = await self._asker(request, id)
         look = await self._verifier.look(visitor, id)
@@ -137,7 +153,8 @@ class _Site:
         payments = await self._payments(visitor, id)
         more = {"shop": shop, "shop_id": visitor.relying_party, "payments": payments}
         if isinstance(look, Waiting):
-            return page(request, "shop/wait.html", answered=look.answered, **more, **waiting(look))
+            more |= {"wrong": wrong, "left": left, "browser_api": self._digital_credentials}
+            return page(request, "shop/wait.html", status=status, **more, **waiting(look))
         return page(request, "shop/result.html", **more, **ended(look))
 
     async def back(self, request: Request) -> Response:
@@ -146,8 +163,30 @@ class _Site:
         if self._elsewhere is not None and (onward := await self._elsewhere(id, code)) is not None:
             return onward
         token = csrf.session_token(request, COOKIE)
-        await self._questions.come_back(asker_of(token) if token else "", id, code)
+        to_type = await self._questions.come_back(asker_of(token) if token else "", id, code)
+        if to_type is not None:
+            return code_page(request, to_type, self._questions.base)
         return see_other(f"/shop/checks/{id}")
+
+    async def code(self, request: Request) -> Response:
+        """What another device shows, typed into the browser that asked."""
+        id, typed = request.path_params["id"], (await form(request)).get("code", "")
+        visitor = await self._asker(request, id)
+        try:
+            left = await self._questions.type_back(visitor.id, id, typed)
+        except Refused as refused:
+            if refused.code is not Code.MALFORMED:
+                raise
+            return await self._show(request, status=422, wrong="shape")
+        return (
+            await self._show(request, status=422, wrong="code", left=left) if left else see_other(f"/shop/checks/{id}")
+        )
+
+    async def phase(self, request: Request) -> Response:
+        """For the page's script: whether there is something else to show."""
+        id = request.path_params["id"]
+        look = await self._verifier.look(await self._asker(request, id), id)
+        return json_answer({"phase": waiting(look)["phase"] if isinstance(look, Waiting) else "ended"})
 
     async def cancel(self, request: Request) -> Response:
         id = request.path_params["id"]
@@ -186,3 +225,8 @@ class _Site:
 
     async def _payments(self, visitor: Till, id: str) -> list[dict[str, str]]:
         return [dict(one.fields) for one in await self._questions.transactions(visitor.id, id)]
+
+
+def code_page(request: Request, code: str, base: str) -> Response:
+    """What the browser of another device shows after its wallet has answered; "": there is nothing to type any more."""
+    return page(request, "login/code.html", typed=shown(code), host=urlsplit(base).netloc)

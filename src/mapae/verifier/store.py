@@ -76,6 +76,18 @@ class Session:
     answered: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A verdict waits for its browser: for the hash of its way back, or of the code `typed` off another device."""
+
+    code: bytes
+    until: datetime
+    typed: bytes | None = None
+
+
+TRIES = 3  # for a typed code
+
+
 # --- tills ------------------------------------------------------------------------------------------------------------
 
 
@@ -182,18 +194,17 @@ async def end(
 
 
 async def hold(
-    db: Db, id: str, verdict: Verdict, now: datetime, *, shown: bytes | None, code: bytes, until: datetime,
-    accepted: Sequence[Accepted] = (),
-) -> bool:  # fmt: skip
-    """Keep a verdict back until the browser that asked returns with `code`. False: the question had ended already."""
+    db: Db, id: str, verdict: Verdict, now: datetime, away: Away, shown: bytes | None, accepted: Sequence[Accepted] = ()
+) -> bool:
+    """Keep a verdict back until the browser that asked returns. False: the question had ended already."""
 
     async def body(tx: Tx) -> bool:
         held = await tx.run(
             "UPDATE check_session SET state = 'returning', secret = NULL, outcome = $2, step = $3, code = $4,"
-            " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8, offline = $10"
-            " WHERE id = $1 AND state = 'open'",
-            id, verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown, _epoch(until),
-            code, _grounds(verdict),
+            " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8, offline = $10,"
+            " typed_code = $11 WHERE id = $1 AND state = 'open'",
+            id, verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
+            _epoch(away.until), away.code, _grounds(verdict), away.typed,
         )  # fmt: skip
         if held == 0:
             return False
@@ -209,14 +220,55 @@ async def come_back(db: Db, id: str, till: str, code: bytes, now: datetime, eras
 
     async def body(tx: Tx) -> bool:
         row = await tx.one(
-            "UPDATE check_session SET state = 'ended', ended_at = $4, erase_at = $5, return_code = NULL WHERE id = $1"
-            " AND till = $2 AND return_code = $3 AND state = 'returning' AND return_by > $4 RETURNING *",
-            id, till, code, _epoch(now), _epoch(erase_at),
+            f"{_BACK} WHERE id = $3 AND till = $4 AND return_code = $5 AND state = 'returning' AND return_by > $1"
+            " RETURNING *",
+            _epoch(now), _epoch(erase_at), id, till, code,
         )  # fmt: skip
         if row is None:
             return False
         await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
         return True
+
+    return await db.write(body)
+
+
+async def waits_for(db: Db, id: str, code: bytes, now: datetime) -> bool:
+    """Whether a verdict is held that this way back belongs to."""
+    row = await db.one(
+        "SELECT 1 AS waits FROM check_session WHERE id = $1 AND return_code = $2 AND state = 'returning'"
+        " AND return_by > $3",
+        id, code, _epoch(now),
+    )  # fmt: skip
+    return row is not None
+
+
+async def type_back(
+    db: Db, id: str, till: str, code: bytes, now: datetime, erase_at: datetime, mistyped: Verdict
+) -> int | None:
+    """A code was typed where it was asked. 0: the question has ended, with its verdict or, after too many wrong codes,
+    with `mistyped`. More: so many tries are left. None: nothing waits for a code here."""
+
+    async def body(tx: Tx) -> int | None:
+        row = await tx.one(
+            f"{_BACK} WHERE id = $3 AND till = $4 AND typed_code = $5 AND state = 'returning' AND return_by > $1"
+            " RETURNING *",
+            _epoch(now), _epoch(erase_at), id, till, code,
+        )  # fmt: skip
+        if row is not None:
+            await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
+            return 0
+        row = await tx.one(
+            "UPDATE check_session SET typed_wrong = typed_wrong + 1 WHERE id = $1 AND till = $2"
+            " AND typed_code IS NOT NULL AND state = 'returning' AND return_by > $3 RETURNING typed_wrong",
+            id, till, _epoch(now),
+        )  # fmt: skip
+        if row is None:
+            return None
+        if row["typed_wrong"] < TRIES:
+            return int(TRIES - row["typed_wrong"])
+        await tx.run(f"{_TURNED_AWAY} WHERE id = $4", _epoch(now), mistyped.step, mistyped.code, id)
+        await record(tx, Event(id, "check", "ended", "verifier", _facts(mistyped)), now)
+        return 0
 
     return await db.write(body)
 
@@ -240,8 +292,9 @@ async def turn_away(db: Db, id: str, code: bytes, verdict: Verdict, now: datetim
 # HAIP 1.0 5.1: an answer whose browser does not come back, or not the one that asked, is rejected.
 _TURNED_AWAY = (
     "UPDATE check_session SET state = 'ended', ended_at = $1, outcome = 'refused', step = $2, code = $3, note = NULL,"
-    " shown = NULL, return_code = NULL"
+    " shown = NULL, return_code = NULL, typed_code = NULL"
 )
+_BACK = "UPDATE check_session SET state = 'ended', ended_at = $1, erase_at = $2, return_code = NULL, typed_code = NULL"
 
 
 def _facts(verdict: Verdict) -> dict[str, str | int]:
@@ -305,7 +358,7 @@ async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
 async def _end_open(tx: Tx, till: str, now: datetime) -> None:
     await tx.run(
         "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = 'cancelled',"
-        " step = NULL, code = NULL, shown = NULL, return_code = NULL"
+        " step = NULL, code = NULL, shown = NULL, return_code = NULL, typed_code = NULL"
         " WHERE till = $1 AND state IN ('open', 'returning')",
         till, _epoch(now),
     )  # fmt: skip

@@ -88,9 +88,8 @@ class Shop:
     trust: list[TrustList]
 
     def site(self) -> httpx.AsyncClient:
-        app = application(
-            [*routes(self.verifier), *shop_web.routes(self.verifier)], clock=self.clock, demo=True, rates=False
-        )  # fmt: skip
+        site = shop_web.routes(self.verifier, digital_credentials=True)
+        app = application([*routes(self.verifier), *site], clock=self.clock, demo=True, rates=False)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE)
 
     async def till(self, shop: str = "mart") -> Till:
