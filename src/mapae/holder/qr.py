@@ -25,11 +25,12 @@ from mapae.formats.sd_jwt import SdJwt
 from mapae.trust.purposes import Listed, PurposesDocument
 
 from .choose import Match, matches
+from .country import CountryTrust
 from .pocket import Pocket
 from .presentation import usable
 from .received import candidate
 from .store import Card, Copy, Shown
-from .trusted import Chain, Party, View, by_language
+from .trusted import Chain, Party, Trust, View, by_language
 
 Registration = Callable[[str, Chain, datetime], Party]
 """Reads a registration certificate: who it says has this access certificate. Raises Refused."""
@@ -115,10 +116,23 @@ class Made:
 
 
 class Codes:
-    """One a wallet."""
+    """One a wallet. `registration` reads the certificates that parties bring along."""
 
-    def __init__(self, pocket: Pocket) -> None:
-        self._pocket = pocket
+    def __init__(
+        self, pocket: Pocket, trust: Trust, country: CountryTrust | None, registration: Registration | None = None
+    ) -> None:
+        self._pocket, self._trust, self._country, self._registration = pocket, trust, country, registration
+
+    async def purposes(self) -> PurposesDocument:
+        """Fetched once a day, kept for thirty: with no network the kept one."""
+        if self._country is None:
+            raise Refused(Code.BAD_CONFIG, "this wallet belongs to no country, so nobody says what may be asked")
+        return await self._country.purposes()
+
+    async def open(self, text: str) -> Question:
+        """Who asks for what, checked by what this phone has kept. Sends nothing, touches no card."""
+        view, purposes = await self._trust.for_showing(), await self.purposes()
+        return open_ask(text, view, purposes, self._pocket.now(), self._registration)
 
     def options(self, purpose: Listed, items: tuple[str, ...] | None = None) -> tuple[Match, ...]:
         """The cards that have what the purpose asks, those with a copy left first."""

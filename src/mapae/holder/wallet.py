@@ -29,6 +29,7 @@ from .meet import Meet, Meeting
 from .offer import ByCode, Offer, read_link
 from .pocket import Keys, Pocket
 from .presentation import Asked, Presentation, usable
+from .qr import Codes
 from .received import claims_of
 from .store import Card, MemoryStore, Shown, Store
 from .tap import TapBegun, Tapping, TapSaid
@@ -71,8 +72,9 @@ class Wallet:
         self._wire = Wire(http)
         self._pocket = Pocket(store or MemoryStore(), clock, dice or SystemDice(), keys)
         self._registered = None if self._base is None else Device(self._pocket, self._wire, self._base)
+        country = None
         if trust is None and self._base is not None:
-            trust = CountryTrust(self._pocket, http, self._base, clock, trust_key)
+            trust = country = CountryTrust(self._pocket, http, self._base, clock, trust_key)
         if trust is None:
             raise Refused(Code.BAD_CONFIG, "a wallet needs a country or a trust policy")
         self._trust: Trust = trust if also is None else Widened(trust, also)
@@ -84,6 +86,7 @@ class Wallet:
         self._presentation = Presentation(self._pocket, self._wire, self._trust)
         self._meeting = Meet(self._pocket, self._wire, self._presentation)
         self._camera = camera
+        self.codes = Codes(self._pocket, self._trust, country)  # with no network: answer a code, or show one
 
     # --- what there is ---
 
