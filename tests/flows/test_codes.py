@@ -14,7 +14,7 @@ import segno
 from anyio.from_thread import start_blocking_portal
 
 from mapae.errors import Code, Refused
-from mapae.formats import base45, qr
+from mapae.formats import qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.holder import Match, Wallet
 from mapae.trust.pack.keep import Keeper
@@ -169,16 +169,16 @@ def table() -> Iterator[tuple[str, str, list[int]]]:
 
 
 def test_what_fits_is_what_the_page_says(basement: Basement) -> None:
-    """Signatures and disclosures differ from code to code by a few bytes."""
+    """Digests and signatures fold differently from copy to copy: a few bytes more or less, and so a version."""
     for purpose, format, said in table():
         listed, card = basement.card(purpose, SD_JWT if format == "SD-JWT" else MDOC)
         show = basement.holder.codes.unasked(listed, card).show
-        folded = qr.fold(show.encode())
-        alone = qr.SHOW + base45.encode(bytes(6) + folded)
-        frames = show.frames()
-        found = [len(show.encode()), len(folded), len(alone), _version(alone), len(frames), _version(frames[0])]
-        assert found == pytest.approx(said, rel=0.02), (purpose, format)
-        assert found[3:] == said[3:], (purpose, format)
+        [alone], frames = show.frames(qr.ALONE), show.frames()
+        sizes = [len(show.encode()), len(qr.fold(show.encode())), len(alone)]
+        assert sizes == pytest.approx(said[:3], rel=0.03), (purpose, format)
+        assert len(frames) == said[4], (purpose, format)
+        versions = [_version(alone), _version(frames[0])]
+        assert all(abs(found - one) <= 1 for found, one in zip(versions, [said[3], said[5]], strict=True)), versions
     assert len(list(table())) == 4
 
 

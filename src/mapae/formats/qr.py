@@ -42,7 +42,8 @@ LIFE: Final = 30
 SKEW: Final = 5
 ASK_LIFE: Final = 120
 
-FRAME: Final = 600  # bytes of `folded` in one code: version 17 at level L; measured, see docs/checking.md
+FRAME: Final = 680  # bytes of `folded` in one code at the most: version 18 at level L; measured, see docs/checking.md
+ALONE: Final = 2800  # the same for one code that holds everything: version 40 at the most
 MAX_FRAMES: Final = 32
 LIMIT: Final = 65_536  # bytes of `whole`
 MAX_TEXT: Final = 4296  # characters: what a QR code of version 40 holds of this alphabet
@@ -194,9 +195,9 @@ class Show(Struct, frozen=True, kw_only=True):
             purpose=_line(parts[_SHOWN_PURPOSE]), presentation=text,
         )  # fmt: skip
 
-    def frames(self, size: int = FRAME) -> tuple[str, ...]:
-        """The texts of its codes, to be shown in turn."""
-        return split(fold(self.encode()), size)
+    def frames(self, most: int = FRAME) -> tuple[str, ...]:
+        """The texts of its codes, to be shown in turn; with `ALONE` it is one, for hand scanners."""
+        return split(fold(self.encode()), most)
 
 
 def _apart(text: str) -> list[Any]:
@@ -250,7 +251,9 @@ def unfold(folded: bytes) -> bytes:
     return whole
 
 
-def split(folded: bytes, size: int = FRAME) -> tuple[str, ...]:
+def split(folded: bytes, most: int = FRAME) -> tuple[str, ...]:
+    """As few codes as there can be, and those as small as can be."""
+    size = -(-len(folded) // (-(-len(folded) // most) or 1)) or 1
     chunks = [folded[at : at + size] for at in range(0, len(folded), size)]
     if not 1 <= len(chunks) <= MAX_FRAMES:
         raise Refused(Code.TOO_LARGE, "too much to show in a code")
