@@ -23,6 +23,8 @@ from .verifier.meet import Meetings
 from .verifier.meet_web import routes as meet_routes
 from .verifier.openapi import document
 from .verifier.paper_web import routes as paper_routes
+from .verifier.privacy import Privacy
+from .verifier.privacy_web import routes as privacy_routes
 from .verifier.relay import Relay
 from .verifier.relay_web import routes as relay_routes
 from .verifier.shop_web import routes as shop_routes
@@ -43,6 +45,10 @@ async def verifier(house: House) -> None:
     )  # fmt: skip
     api_doors = await _over_http(house, vault)
     relay, meetings = await _relay(house)
+    privacy = Privacy(
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, country=f.country,
+        parties=asking.shops,
+    )  # fmt: skip
     doors: list[BaseRoute] = [
         *verifier_routes(asking, meetings.collect),
         *meet_routes(asking, meetings),
@@ -50,9 +56,10 @@ async def verifier(house: House) -> None:
         *paper_routes(asking),
         *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
         *api_doors,
+        *privacy_routes(asking, privacy),
     ]
     promises: dict[str, Handler] = {}
-    rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), refresh]
+    rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
     await house.add("verifier", Role(doors, promises, rounds))
 
 

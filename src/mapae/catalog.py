@@ -28,6 +28,7 @@ from .rules import (
     Issuance,
     NumberScheme,
     PinRules,
+    PrivacyRules,
     Words,
 )
 
@@ -207,6 +208,7 @@ class Country(Data, frozen=True):
     purposes: dict[str, Purpose]
     face: FaceRules | None = None
     chip: ChipRules | None = None
+    privacy: PrivacyRules = PrivacyRules()
 
     def today(self, now: datetime) -> date:
         """The civil date in the country. Ages are counted on this one, never on the UTC date."""

@@ -65,6 +65,8 @@ PATHS = {
     "simulators": "/simulators/",
     "log": "/trust/log/",
 }
+
+
 Progress = Callable[[int], None]
 EPOCH = 60  # seconds: a visitor can wait for a lock to reach the offline packs
 _KEY = re.compile(r"[a-z0-9_-]{1,40}")
@@ -99,6 +101,11 @@ def with_shops(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, relying_parties=settings.relying_parties or tuple(shops(settings.country)))
 
 
+def _contact(base: str, party: str) -> str:
+    """Our own door for requests to erase, where the address is one that a trust entry may name."""
+    return f"{base}/privacy/{party}/requests" if base.startswith(("https://", "http://localhost")) else ""
+
+
 async def found(house: House) -> None:
     """Register the demo's shops: an access certificate and the purposes each may ask for."""
     f, country = house.foundation, house.country
@@ -120,7 +127,8 @@ async def found(house: House) -> None:
             x5c = (der,)
         purposes = [msgspec.to_builtins(country.purposes[purpose]) for purpose in shop.purposes]
         entries.append(
-            msgspec.convert({"id": id, "name": shop.name, "x509_hash": x509_hash(x5c[0]), "purposes": [
+            msgspec.convert({"id": id, "name": shop.name, "x509_hash": x509_hash(x5c[0]),
+                             "contact": _contact(house.settings.base_url, id), "purposes": [
                 {name: value for name, value in purpose.items() if name != "document"} for purpose in purposes
             ]}, RelyingParty)
         )  # fmt: skip

@@ -58,6 +58,12 @@ class NumberScheme(Data, frozen=True):
     kinds: dict[str, NumberKind]
 
 
+class PrivacyRules(Data, frozen=True):
+    answer_days: int = 10
+    """Within how many days a relying party answers a request to erase (Korea: Enforcement Decree of the Personal
+    Information Protection Act, article 43)."""
+
+
 class KnockLimit(Data, frozen=True):
     """So many checks may be started for one person, to one phone or from one address, within the window."""
 

@@ -1,0 +1,36 @@
+"""From the phone's log to the shop's answer, and to whoever watches over the shops: over HTTP, as phones do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mapae.formats.jose import b64u
+from town import BASE, Town
+
+TOKEN = {"Authorization": f"Bearer {b64u(b'token of a phone' * 2)}"}
+
+
+def test_a_request_reaches_the_shop_and_its_answer_the_phone(town: Town) -> None:
+    contact = town.call(town.house.foundation.trust).relying_party("library").contact
+    assert contact == f"{BASE}/privacy/library/requests"
+    http, at = town.house.foundation.http, int(town.clock.now().timestamp())
+    wish: dict[str, Any] = {
+        "kind": "erasure", "purpose": "library_card", "items": ["name", "address"], "shown_at": at,
+        "words": "지워 주세요 <script>alert(1)</script>",
+    }  # fmt: skip
+    sent = town.call(lambda: http.post(contact, json=wish, headers=TOKEN))
+    assert sent.status_code == 201 and sent.json()["state"] == "received"
+    library, bank = town.till("library"), town.till("bank")
+    page = library.go("/checker/requests")
+    assert "<script>alert" not in page.html and "&lt;script&gt;" in page.html and sent.json()["number"] in page.text
+    id = next(tag.attributes["value"] for tag in page.tags if tag.attributes.get("name") == "id")
+    assert sent.json()["number"] not in bank.go("/checker/requests").text
+    library.do("/checker/requests", id=id, outcome="explained", words="")
+    assert library.page is not None and "why" in library.page.text  # an explanation needs its words
+    library.do("/checker/requests", id=id, outcome="nothing_kept", words="We keep nothing.")
+    said = town.call(lambda: http.get(contact, headers=TOKEN)).json()
+    assert (said["state"], said["outcome"], said["reply"]) == ("answered", "nothing_kept", "We keep nothing.")
+    other = {"Authorization": f"Bearer {b64u(b'another phone' * 2)}"}
+    assert town.call(lambda: http.get(contact, headers=other)).status_code == 404
+    assert town.call(lambda: http.get(contact)).status_code == 400
+    assert town.call(lambda: http.post(contact, json={**wish, "name": "한지수"}, headers=other)).status_code == 400
