@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,12 +20,12 @@ from .catalog import Country
 from .certificates import ANCHOR_LIFE
 from .certified import Authority, Certified, ending, voice_of
 from .clock import Clock, Dice, SystemClock, SystemDice
-from .config import Settings, sms_key
+from .config import Settings, country_tree, sms_key
 from .db import Db
 from .errors import Code, Refused
 from .formats import p256
 from .formats.x509 import Profile, Subject
-from .founding import first_checkpoint, found_registry, open_log, publish_schemas
+from .founding import first_checkpoint, found_registry, governors, open_log, publish_schemas
 from .house import Foundation, House, Role, Round
 from .issuer import authorize_web, desk_web, epochs_web, portal_web
 from .issuer.anchoring import AnchorsLog
@@ -52,13 +53,20 @@ from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.checkpoints import origin
 from .trust.explorer_web import Explorer
+from .trust.lint import rules_of
+from .trust.onboarding import Onboarding
+from .trust.onboarding_web import OnBehalf
+from .trust.onboarding_web import routes as onboarding_routes
 from .trust.publish import Entry, TrustList
 from .trust.purposes import Purposes
 from .trust.purposes_web import routes as purposes_routes
 from .trust.reader import TrustReader
+from .trust.registration_web import Registrations
 from .trust.registry import AccessCa, Registry
 from .trust.signers import Purpose
 from .trust.web import routes as trust_routes
+from .ui.http import Door
+from .verifier.hosting import PATH as HOSTED
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.web import routes as wallet_routes
@@ -144,9 +152,15 @@ async def _trust(house: House) -> None:
         *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
     packs, due = await publishing(house, signer)
+    house.onboarding = await onboarding_of(house)
+    registrations = Registrations(house.registry, signer, f.settings.base_url, f.clock)
+    doors += [*registrations.routes(), *_applying(house)]
     certified = await _certified(house, "trust", ACCESS_CA)
     promises = house.registry.promises() | dict(certified.promises())
-    await house.add("trust", Role([*doors, *packs], promises, rounds=[(1, house.checkpoints.tick), due]))
+    await house.add(
+        "trust",
+        Role([*doors, *packs], promises, rounds=[(1, house.checkpoints.tick), due, (10, house.onboarding.round)]),
+    )
     await found_registry(house, _founding_entries(f))
     await certified.anchor(_access_ca(f))
     await certified.bare_key(signer, Purpose.LIST_SIGNER, f.clock.now() + ANCHOR_LIFE)
@@ -162,6 +176,35 @@ async def registry_of(house: House) -> Registry:
         may_be_asked=askable, ledger=house.ledger, origin=origin(f.settings.base_url),
         access=AccessCa(f.signer("trust", "access-ca"), _access_ca(f), f.signer("trust", "voice")),
     )  # fmt: skip
+
+
+async def onboarding_of(house: House) -> Onboarding:
+    """How organisations come to be relying parties, on the house's registry."""
+    f = house.foundation
+    host = urlsplit(f.settings.base_url).hostname or ""
+    peers = f.peers("trust")
+
+    async def hosted(party: str) -> Mapping[str, str]:
+        key: Mapping[str, str] = (await peers.call("verifier", f"{HOSTED}/key", {"party": party}))["key"]
+        return key
+
+    return Onboarding(
+        db=await f.database("trust"), clock=f.clock, dice=f.dice, country=f.country,
+        rules=rules_of(country_tree(f.settings.country, "lint")), registry=house.registry, hosted=hosted,
+        hosts=(host,) if host.strip("0123456789.:[]") else (),
+    )  # fmt: skip
+
+
+def _applying(house: House) -> list[Door]:
+    """The page; in the demo country with its governors' keys to be pressed."""
+    f, peers = house.foundation, house.foundation.peers("trust")
+
+    async def given(name: str, member: str, party: str) -> str:
+        return str((await peers.call("verifier", f"{HOSTED}/{name}", {"party": party}))[member])
+
+    on_behalf = OnBehalf(partial(given, "till", "code"), partial(given, "api-key", "key"))
+    pressed = governors(f)[:2] if f.settings.demo else []
+    return onboarding_routes(house.onboarding, f.clock, on_behalf, pressed)
 
 
 def _founding_entries(f: Foundation) -> list[Entry]:

@@ -7,6 +7,8 @@ in date here.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.routing import BaseRoute
 
 from . import __version__
@@ -16,8 +18,10 @@ from .house import House, Role, Round
 from .keys import Vault
 from .outbox import Handler
 from .packing import living
+from .verifier import hosting as hosting_web
 from .verifier.api import Api
 from .verifier.api_web import Op, leads_back, operations
+from .verifier.hosting import ROUND, Hosting
 from .verifier.kiosk import Access, Verifier
 from .verifier.meet import Meetings
 from .verifier.meet_web import routes as meet_routes
@@ -37,7 +41,7 @@ async def verifier(house: House) -> None:
     f = house.foundation
     trust, vault = f.trust_reader(), f.keys("verifier").vault("file:verifier")
     access = _access(house)
-    basement, refresh = await living(house, trust, tuple(access), vault)
+    basement, refresh = await living(house, trust, access.keys(), vault)
     asking = house.verifier = Verifier(
         db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
         http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
@@ -45,9 +49,10 @@ async def verifier(house: House) -> None:
     )  # fmt: skip
     api_doors = await _over_http(house, vault)
     relay, meetings = await _relay(house)
+    hosting = await _hosting(house, access)
     privacy = Privacy(
         db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, country=f.country,
-        parties=asking.shops,
+        parties=access.keys(),
     )  # fmt: skip
     doors: list[BaseRoute] = [
         *verifier_routes(asking, meetings.collect),
@@ -57,10 +62,39 @@ async def verifier(house: House) -> None:
         *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
         *api_doors,
         *privacy_routes(asking, privacy),
+        *hosting_web.routes(hosting, *_on_behalf(house)),
     ]
     promises: dict[str, Handler] = {}
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
+    rounds.append((ROUND, hosting.take_up))
     await house.add("verifier", Role(doors, promises, rounds))
+
+
+async def _hosting(house: House, access: dict[str, Access]) -> Hosting:
+    """Shops that applied to be asked for here; those of before are there from the start."""
+    f = house.foundation
+
+    hosting = Hosting(
+        db=await f.database("verifier"), clock=f.clock, http=f.http, trust_url=f.settings.url_of("trust"),
+        trust=f.trust_reader(), signer=lambda party: f.signer("verifier", f"access-{party}"),
+        kept=lambda party, key: f.certificates.usable(f"access-{party}", key),
+        keep=lambda party, der: f.certificates.keep(f"access-{party}", der), host=access.__setitem__,
+        look_again=f.trust_reader().look_again,
+    )  # fmt: skip
+    await hosting.open()
+    return hosting
+
+
+def _on_behalf(house: House) -> tuple[Callable[[str], Awaitable[str]], Callable[[str], Awaitable[str]]]:
+    """What a hosted party is given by its secret link: a till's code, a key of the HTTP interface."""
+
+    async def invite(party: str) -> str:
+        return (await house.verifier.invite(party)).code
+
+    async def api_key(party: str) -> str:
+        return (await house.api.make_key(party, "server"))[1]
+
+    return invite, api_key
 
 
 async def _over_http(house: House, vault: Vault) -> list[BaseRoute]:

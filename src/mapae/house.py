@@ -57,6 +57,7 @@ from .simulators.later import Ahead
 from .simulators.web import Simulators
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
+from .trust.onboarding import Onboarding
 from .trust.pack.build import Packs
 from .trust.reader import TrustReader
 from .trust.registry import Registry
@@ -203,6 +204,7 @@ class House:
     identity: IdentityCheck
     carrier: SimulatedCarrier
     registry: Registry
+    onboarding: Onboarding
     wallet_provider: WalletProvider
     issuer: Issuer
     officers: Officers

@@ -30,6 +30,7 @@ DAYS: Final = (0, 1, 7, 30, 90, 365, 1825)  # what the page offers
 LONGEST: Final = 36_500
 Risk = Literal["low", "medium", "high"]
 _ID = re.compile(r"[a-z][a-z0-9_]{2,31}")
+_SLUG = re.compile(r"[a-z][a-z0-9_]{2,23}")
 _ITEM = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NUMBER = re.compile(r"[0-9A-Za-z][0-9A-Za-z .-]{2,29}")
 _NAME_LENGTH = 60
@@ -90,6 +91,12 @@ def check(said: Mapping[str, Any]) -> Application:
     return made
 
 
+def check_purpose(said: Mapping[str, Any]) -> Asking:
+    """One purpose by itself, as `check` reads it."""
+    whole = {"id": "one", "name": "x", "number": "000", "contact": "https://x.example/", "purposes": [said]}
+    return check(whole).purposes[0]
+
+
 def must_be_plain(made: Application) -> None:
     _require(_ID.fullmatch(made.id) is not None, "the id is 3 to 32 small letters, digits and _", "id")
     for text in (made.name.ko, made.name.en):
@@ -109,7 +116,7 @@ def must_be_plain(made: Application) -> None:
 
 def _must_be_plain_purpose(asking: Asking) -> None:
     if not asking.ready:
-        _require(_ID.fullmatch(asking.id) is not None, "a purpose's id is 3 to 32 small letters, digits and _", "id")
+        _require(_SLUG.fullmatch(asking.id) is not None, "a purpose's id is 3 to 24 small letters, digits and _", "id")
     _require(len(asking.items) <= ITEMS and len(set(asking.items)) == len(asking.items), "each item once", "items")
     _require(all(_ITEM.fullmatch(item) for item in (*asking.items, *asking.basis)), "an item is a name", "items")
     _require(0 <= asking.days <= LONGEST, "the retention is a number of days", "retention")
@@ -178,9 +185,14 @@ def _purpose(party: str, asking: Asking, country: Country) -> Purpose:
     if asking.name is None or asking.why is None or asking.legal_basis is None:
         raise Refused(Code.MALFORMED, "a purpose of one's own has a name, says why, and names its legal basis")
     return Purpose(
-        id=f"{party}:{asking.id}", name=asking.name, why=asking.why, items=items, retention=retention(asking.days),
+        id=own_id(party, asking), name=asking.name, why=asking.why, items=items, retention=retention(asking.days),
         legal_basis=_with_basis(asking.legal_basis, asking.basis, labels),
     )  # fmt: skip
+
+
+def own_id(party: str, asking: Asking) -> str:
+    """Of a purpose of one's own: no ready purpose, and nobody else's, is called so."""
+    return f"own_{party}_{asking.id}"
 
 
 def _document(asking: Asking, country: Country) -> Document:

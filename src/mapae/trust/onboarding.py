@@ -24,7 +24,6 @@ from mapae.db import Db, Duplicate, Tx
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
-from mapae.rules import Words
 from mapae.trust import application, onboarding_store
 from mapae.trust import lint as linter
 from mapae.trust.application import Application
@@ -163,6 +162,12 @@ class Onboarding:
             if case.id != seen.case.id:
                 others[case.party] = _read(case).name
         return linter.names_like(seen.made, others)
+
+    async def agreed(self, case: Case) -> list[str]:
+        """Who has agreed to it as it is."""
+        if case.proposal is None:
+            return []
+        return [vote.governor for vote in (await self._registry.proposal(case.proposal))[1]]
 
     async def approve(self, id: str, by: Governor) -> Agreed:
         """One governor agrees. The first makes the certificate and the proposal, the last the registration; two at the
@@ -371,10 +376,6 @@ class Onboarding:
 
 
 _PAST: Final = {"return": "returned", "refuse": "refused"}
-
-
-def words_of(seen: Seen) -> Words:
-    return seen.made.name
 
 
 def _moved(move: str, stage: Stage) -> Stage:

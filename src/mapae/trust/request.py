@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.formats.jose import Jws, PublicKey, Signing, sign_jws
+from mapae.formats.jose import Jws, PublicKey, Signing, check_times, sign_jws
 from mapae.formats.x509 import Certifying, Profile, Subject, leaf, life_of
 
 TYP: Final = "mapae-ca-request+jwt"
@@ -55,6 +55,25 @@ def read(text: str) -> tuple[Request, PublicKey]:
     said = jws.typed(Request)
     _must_be_possible(said)
     return said, key
+
+
+# --- of a relying party, for its access certificate; sent along with an application -----------------------------------
+
+ACCESS_TYP: Final = "mapae-rp-request+jwt"
+ACCESS_LIFE: Final = timedelta(days=30)
+
+
+def make_access(key: Signing, now: datetime) -> str:
+    """Says nothing but that the asker holds the key: who it is stands in the application."""
+    return sign_jws(key, {"typ": ACCESS_TYP, "jwk": PublicKey.from_jwk(key.jwk).jwk}, {"iat": int(now.timestamp())})
+
+
+def read_access(text: str, now: datetime) -> PublicKey:
+    jws = Jws.parse("".join(text.split()), typ=ACCESS_TYP, limit=LIMIT)
+    key = jws.jwk
+    jws.verify(key)
+    check_times(jws.claims(), now, need=("iat",), max_age=int(ACCESS_LIFE.total_seconds()))
+    return key
 
 
 def certify(

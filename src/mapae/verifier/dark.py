@@ -67,7 +67,7 @@ class Basement:
     ) -> None:  # fmt: skip
         self._keeper, self._online, self._db, self._vault = keeper, online, db, vault
         self._clock, self._dice, self._http, self._base = clock, dice, http, base
-        self._parties = frozenset(parties)
+        self._parties = parties  # may grow: who is taken up later
         keeper.before = self._look_again
         self._known: Known | None = None
         self._list: TrustList | None = None  # of the pack, with our own registrations

@@ -83,7 +83,7 @@ class Judge:
         own_queries: bool, basement: Basement | None,
     ) -> None:  # fmt: skip
         self._clock, self._country = clock, country
-        self._access = dict(access)
+        self._access = access  # may grow: whoever is hosted later
         self._own_queries = own_queries
         self._basement = basement
         self.lists = StatusLists(http, clock)

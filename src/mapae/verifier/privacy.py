@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -107,10 +108,10 @@ class Line:
 
 class Privacy:
     def __init__(
-        self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, country: Country, parties: tuple[str, ...]
+        self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, country: Country, parties: Collection[str]
     ) -> None:
         self._db, self._vault, self._clock, self._dice = db, vault, clock, dice
-        self._country, self._parties = country, frozenset(parties)
+        self._country, self._parties = country, parties  # they may grow
 
     async def take(self, party: str, token: str, wish: Wish) -> Standing:
         """Raises Refused(NOT_FOUND, MALFORMED, CONFLICT, TOO_OFTEN)."""

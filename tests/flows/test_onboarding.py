@@ -1,0 +1,199 @@
+"""An organisation applies on the page, the demo's two governors agree, and it asks at once."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from mapae.errors import Code
+from mapae.formats.jose import PublicKey
+from mapae.formats.x509 import leaf_key
+from mapae.keys import Signer
+from mapae.trust import registration
+from mapae.trust.request import make_access
+from town import BASE, Till, Town, Visitor
+
+FIELDS = {"name_en": "Corner Bakery", "name_ko": "모퉁이 빵집", "id": "corner_bakery", "number": "123-45-67890",
+          "contact": "https://corner-bakery.example/privacy"}  # fmt: skip
+
+sqlite = pytest.mark.parametrize("town", ["sqlite"], indirect=True)  # where the SQL is not what the test is about
+
+
+def applied(town: Town, language: str = "en", **more: str) -> Visitor:
+    visitor = Visitor(town, language)
+    visitor.go("/rp/")
+    page = visitor.do("/rp/", **{**FIELDS, "ready_alcohol_tobacco": "yes", **more})
+    assert page.status == 200, page.text[:800]
+    return visitor
+
+
+def agreed(town: Town) -> Visitor:
+    """Both of the demo's governors are pressed for, one after the other."""
+    governors = Visitor(town, "en")
+    page = governors.go("/rp/governors")
+    id = re.search(r"case-([0-9a-f]{12})", page.html)
+    assert id is not None, page.text
+    for name in ("governor-1", "governor-2"):
+        governors.do(f"/rp/governors/{id[1]}", governor=name)
+    return governors
+
+
+def path_of(visitor: Visitor) -> str:
+    assert visitor.page is not None
+    return visitor.page["secret-link"].attributes["href"]
+
+
+def test_a_shop_applies_and_its_tablet_shows_green(town: Town) -> None:
+    jisoo = town.citizen()
+    jisoo.obtain()
+    shop = applied(town)
+    assert shop.page is not None and "Nothing is too much" in shop.page.text
+    shop.do("/submit")
+    assert "waiting for two governors" in shop.page.text
+    agreed(town)
+    path = path_of(shop)
+    page = shop.go(path)
+    assert "Approved: you may ask" in page.text and "BEGIN CERTIFICATE" in page.html
+
+    town.clock.advance(seconds=6)  # the wallet's list is five seconds old at the most
+    code = shop.do("/till")["till-code"].text
+    till = Till(town, "en")
+    till.go(f"/checker/?code={code}")
+    till.do("/checker/till", code=code)
+    assert till.check(jisoo, "alcohol_tobacco") == {"outcome": "accepted"}
+    assert shop.go("/shops/corner_bakery/").status == 200
+
+    shop.go(path)
+    key = shop.do("/key")["api-key"].text
+    http = town.house.foundation.http
+    body = json.dumps({"purpose": "alcohol_tobacco"})
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    started = town.call(lambda: http.post(f"{BASE}/v1/checks", content=body, headers=headers))
+    assert started.status_code == 201, started.text
+    jisoo.show(started.json()["link"])
+    looked = town.call(lambda: http.get(f"{BASE}/v1/checks/{started.json()['id']}", headers=headers))
+    assert looked.json()["state"] == "accepted"
+
+
+def test_what_is_too_much_is_explained_at_once_and_a_law_can_be_named(town: Town) -> None:
+    shop = applied(town, ready_alcohol_tobacco="yes")
+    own = {"id": "delivery", "name_en": "Delivery", "why_en": "To hand the bread to the right person.",
+           "legal_basis_en": "Consumer Act, article 13", "item_name": "yes", "item_address": "yes", "days": "30",
+           "risk": "medium", "document": "resident_card"}  # fmt: skip
+    page = shop.do("/purpose", **own)
+    assert page.find(data_rule="unnamed_in_law") is not None and "Must be changed" not in page.text
+    page = shop.do("/submit")
+    assert page.status == 422 and "asks for more than its purpose needs" in page.text
+    assert page.find(data_rule="unnamed_in_law") is not None
+    page = shop.do("/basis", basis_1_address="Consumer Act, article 13: name and address")
+    assert "a law is named" in page.text
+    assert "waiting for two governors" in shop.do("/submit").text
+    governors = agreed(town)
+    assert governors.page is not None and "No application is waiting" in governors.page.text
+    listed = town.call(town.house.registry.entries)
+    party = next(entry for entry in listed if entry.id == "corner_bakery")
+    assert {p.id: p.items for p in party.purposes} == {
+        "alcohol_tobacco": ("adult_by_year",), "own_corner_bakery_delivery": ("name", "address")}  # fmt: skip
+    assert "Address: Consumer Act, article 13: name and address" in party.purposes[1].legal_basis.en
+
+
+@sqlite
+@pytest.mark.parametrize(("field", "value", "words"), [
+    ("id", "../x", "3 to 32 small letters"), ("id", "corner_store", "taken"), ("contact", "http://x.example/", "https"),
+    ("name_en", "Bad\u202ename", "letters that can be seen"), ("key", "what is a key", "mapae rp key"),
+    ("number", "1", "organisation number"),
+])  # fmt: skip
+def test_a_field_that_is_wrong_is_named_and_nothing_typed_is_lost(
+    town: Town, field: str, value: str, words: str
+) -> None:
+    visitor = Visitor(town, "en")
+    visitor.go("/rp/")
+    page = visitor.do("/rp/", **{**FIELDS, "ready_alcohol_tobacco": "yes", field: value})
+    assert (page.status == 422 and words in page.text and "corner-bakery.example" in page.html) or field == "contact"
+
+
+@sqlite
+def test_what_an_applicant_writes_is_text_and_no_address_is_opened(town: Town) -> None:
+    shop = applied(town, name_en="<b>Bake</b> & <script>alert(1)</script>", contact="https://10.1.2.3/admin?x=<i>")
+    shop.do("/submit")
+    governors = Visitor(town, "en").go("/rp/governors")
+    for page in (shop.page, governors):
+        assert page is not None and "<script>alert" not in page.html and "&lt;script&gt;" in page.html
+    assert "cannot reach from outside" in governors.text  # and the house has no way there: nothing was asked
+
+
+@sqlite
+def test_a_form_of_another_site_and_a_guessed_link_change_nothing(town: Town) -> None:
+    shop = applied(town)
+    http, path = town.house.foundation.http, path_of(shop)
+    fields = {"csrf": "AAAA"}
+    refused = town.call(lambda: http.post(f"{BASE}{path}/submit", data=fields))
+    assert refused.status_code == 403
+    for guess in ("A" * 43, path.rpartition("/")[2][:-1], ".."):
+        assert town.call(lambda guess=guess: http.get(f"{BASE}/rp/a/{guess}")).status_code == 404
+    assert "Ready to be handed in" in shop.go(path).text
+
+
+@sqlite
+def test_with_its_own_key_a_party_gets_certificates_and_no_till(town: Town) -> None:
+    key = Signer.ephemeral()
+    shop = applied(town, key=make_access(key, town.clock.now()))
+    shop.do("/submit")
+    agreed(town)
+    page = shop.go(path_of(shop))
+    assert "BEGIN CERTIFICATE" in page.html and not [form for form in page.forms if form.action.endswith("/till")]
+    http = town.house.foundation.http
+    answer = town.call(lambda: http.get(f"{BASE}/trust/relying-parties/corner_bakery/certificate"))
+    trust_key = PublicKey.from_jwk(town.get_json("/trust/key"))
+    said = registration.parse(answer.text, trust_key, town.clock.now())
+    der = town.call(lambda: http.get(f"{BASE}/trust/access-certificates/{said.x509_hash}")).content
+    assert leaf_key(der).thumbprint == key.kid and said.contact == FIELDS["contact"] and said.sub == "corner_bakery"
+
+
+@sqlite
+def test_the_same_over_json_for_scripts(town: Town) -> None:
+    http = town.house.foundation.http
+
+    def knock(path: str, body: object) -> tuple[int, dict[str, object]]:
+        said = town.call(lambda: http.post(BASE + path, json=body))
+        return said.status_code, said.json()
+
+    made = {
+        "id": "corner_bakery", "name": "Corner Bakery", "number": "123-45-67890",
+        "contact": "https://corner-bakery.example/", "purposes": [{"ready": "alcohol_tobacco", "items": ["name"]}],
+    }  # fmt: skip
+    status, said = knock("/rp/lint", made)
+    assert status == 200 and [one["rule"] for one in said["findings"]] == ["beyond_minimum"]
+    _, begun = knock("/rp/applications", made)
+    where = f"/rp/applications/{begun['token']}"
+    status, said = knock(f"{where}/submit", {})
+    assert (status, said["error"], said["step"]) == (422, Code.EXCESSIVE.value, "beyond_minimum")
+    assert knock(f"{where}/change", {**made, "purposes": [{"ready": "alcohol_tobacco"}]})[1]["stage"] == "linted"
+    assert knock(f"{where}/till", {})[0] == 403
+    assert knock(f"{where}/submit", {})[1]["stage"] == "waiting"
+    assert knock(f"{where}/withdraw", {})[1]["stage"] == "withdrawn"
+    assert knock("/rp/applications", {**made, "colour": 1})[0] == 400
+    assert knock("/rp/lint", {**made, "number": "x" * 40_000})[0] == 413
+
+
+@sqlite
+def test_a_hosted_party_is_asked_for_again_after_a_restart(town: Town) -> None:
+    shop = applied(town)
+    shop.do("/submit")
+    agreed(town)
+    path = path_of(shop)
+    town.restart()
+    assert "corner_bakery" not in town.house.verifier.shops  # until the trust list is looked at
+    shop = Visitor(town, "en")
+    shop.go(path)
+    assert len(shop.do("/till")["till-code"].text) == 12
+    town.restart()
+    assert "corner_bakery" in town.house.verifier.shops
+
+
+@sqlite
+def test_the_page_is_there_in_korean(town: Town) -> None:
+    shop = applied(town, "ko")
+    assert shop.page is not None and "모퉁이 빵집의 신청" in shop.page.text and "제출할 수 있습니다" in shop.page.text
