@@ -55,20 +55,24 @@ def anyones(country: Country, purpose: str, form: Form = Form.EITHER) -> Questio
 
 def put(purpose: str, form: Form, now: datetime, dice: Dice) -> Pending:
     now = now.replace(microsecond=0)
-    key = jwe.private_jwk(dice.bytes(48), dice.token(9))
-    return Pending(dice.token(18), purpose, form.value, dice.token(), dice.token(12), key, now, now + LIFE)
+    key = jwe.private_jwk(dice.bytes(48), "1")  # the only one there is
+    return Pending(dice.token(18), purpose, form.value, dice.token(16), dice.token(9), key, now, now + LIFE)
 
 
 def link(asked: Question, pending: Pending, response_uri: str) -> str:
-    """The whole request in one text, for a QR code or a link. By value: a request by reference is a signed one."""
-    parameters = oid4vp.parameters(asked, pending.nonce, jwe.public_jwk(dict(pending.jwk)))
-    fields = {
-        "client_id": client_id(response_uri), "response_mode": "direct_post.jwt", "response_uri": response_uri,
-        "state": pending.state,
+    """The whole request in one text, for a QR code or a link. By value: a request by reference is a signed one.
+
+    A camera must read it off a screen, so what the text lets be left out is: algorithms of a format, the content
+    encryption (A128GCM where nothing is said, section 8.3).
+    """
+    key = {name: value for name, value in jwe.public_jwk(dict(pending.jwk)).items() if name != "use"}
+    formats: dict[str, dict[str, str]] = {one.format: {} for one in asked.query.queries}
+    fields = oid4vp.parameters(asked, pending.nonce, None) | {
+        "client_id": client_id(response_uri), "response_uri": response_uri, "response_mode": "direct_post.jwt",
+        "client_metadata": {"vp_formats_supported": formats, "jwks": {"keys": [key]}}, "state": pending.state,
     }  # fmt: skip
-    for name, value in parameters.items():
-        fields[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"openid4vp://?{urlencode(fields)}"
+    texts = {name: one if isinstance(one, str) else msgspec.json.encode(one).decode() for name, one in fields.items()}
+    return f"openid4vp://?{urlencode(texts, safe=':/,')}"  # RFC 3986 3.4: these may stand in a query
 
 
 def client_id(response_uri: str) -> str:

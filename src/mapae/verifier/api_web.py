@@ -35,6 +35,7 @@ WAITERS: Final = 200  # looks that wait at the same time, in this process
 KEY_RATE: Final = Rate(1200, 60)  # of questions, a key
 ANYONE_RATE: Final = Rate(600, 60)  # of questions for anyone, all together: they live two minutes, so 1,800 are open
 LIMIT: Final = 4096
+COARSE: Final = 600  # characters of a link above which its code is drawn as coarse as it can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class _Doors:
 
 
 def _started(started: Started) -> Response:
-    started.qr = qr(started.link)
+    started.qr = qr(started.link, "m" if len(started.link) < COARSE else "l")
     return json_answer(started, HTTPStatus.CREATED, {"Location": f"/v1/checks/{started.id}"})
 
 
