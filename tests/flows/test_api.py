@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mapae.ui.http import doors
 from town import BASE, Citizen, Town
 
 HERE = "shop-session-1"
+HIGH = "confirm_payment"
 
 
 class Server:
@@ -196,7 +198,7 @@ def test_nobody_comes_for_an_answer_for_ever(shop: Server, town: Town, jisoo: Ci
     started = shop.start(session=HERE)
     jisoo.show(started["link"])
     code = shop.watch(started).json()["result_code"]
-    town.clock.advance(minutes=4)
+    town.clock.advance(minutes=6)
     assert refused(shop.redeem(started["id"], code), Code.CODE_SPENT)
 
 
@@ -221,6 +223,28 @@ def test_led_back_in_another_session_the_answer_is_erased(shop: Server, town: To
     assert refused(shop.redeem(started["id"], code, "another-session"), Code.WRONG_BROWSER)
     assert shop.watch(started).json()["code"] == Code.WRONG_BROWSER.value
     assert shop.redeem(started["id"], code).status_code >= 400
+
+
+def test_where_much_is_at_stake_the_phones_code_is_typed_into_the_page(town: Town, jisoo: Citizen) -> None:
+    """OpenID4VP 1.0 14.2: a QR code relayed to somebody else's phone brings whoever relayed it no answer."""
+    shop = Server(town, "online_shop")
+    assert refused(shop.call("POST", "/v1/checks", {"purpose": HIGH}), Code.NOT_ALLOWED)
+    assert shop.start(HIGH, in_person=True)["typed_back"] is False
+    started = shop.start(HIGH, session=HERE)
+    assert started["typed_back"] is True
+    shown = jisoo.show(started["link"])
+    phone = town.browser()
+    page = town.call(phone.get, shown.redirect_uri.removeprefix(BASE))
+    assert shop.watch(started).json()["state"] == "answered"
+    path, door = f"/v1/pages/{started['id']}/code", "/v1/pages/{id}/code"
+    assert refused(shop.call("POST", path, {"code": "?"}, door=door, token=started["page"]), Code.MALFORMED)
+    wrong = shop.call("POST", path, {"code": "000000"}, door=door, token=started["page"])
+    assert wrong.json() == {"tries_left": 2}
+    code = re.search(r"\b[0-9A-Z]{3}-[0-9A-Z]{3}\b", page.text)
+    assert code is not None, page.text
+    assert shop.call("POST", path, {"code": code[0]}, door=door, token=started["page"]).json() == {"tries_left": 0}
+    watched = shop.watch(started).json()
+    assert shop.redeem(started["id"], watched["result_code"]).json()["state"] == "accepted"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from mapae.verifier.api_types import (
 )
 from mapae.verifier.ask import Form, Manner, Question
 from mapae.verifier.check import Answer, Listed, conclude, examine_answer, verified
-from mapae.verifier.questions import LIFE, REMEMBER, RETURN, Questions
+from mapae.verifier.questions import LIFE, REMEMBER, RETURN, TYPING, Questions, read_manner
 from mapae.verifier.standing import Unreachable
 from mapae.verifier.store import Outcome, Session, Verdict
 
@@ -84,7 +84,12 @@ class Api:
         if ask.return_to:
             _must_lead_back(ask.return_to)
         asker = f"api-{self._dice.token(12)}"
-        manner = Manner(same_device=ask.same_device)
+        known = self._questions.country.purposes.get(ask.purpose)
+        # Whoever relays the QR code of a question to somebody else's phone must not get the answer.
+        guarded = known is not None and known.risk == "high" and not ask.in_person and not ask.same_device
+        if guarded and not ask.session:
+            raise Refused(Code.NOT_ALLOWED, "a purpose of high risk is asked in a session, or in person")
+        manner = Manner(same_device=ask.same_device, typed_back=guarded)
         id = await self._questions.put(asker, key.relying_party, ask.purpose, ask.form, manner)
         check = Check(
             id, key.relying_party, asker, _session(ask.session), ask.return_to or None, again, said,
@@ -119,7 +124,9 @@ class Api:
 
     async def _started(self, check: Check) -> Started:
         session = await self._questions.of(check.asker, check.id)
-        return self._shown(check, session.purpose, self._questions.link(session), page=check.session is not None)
+        started = self._shown(check, session.purpose, self._questions.link(session), page=check.session is not None)
+        started.typed_back = read_manner(session).typed_back
+        return started
 
     def _shown(self, check: Check, purpose: str, text: str, *, page: bool) -> Started:
         wallet = f"{self._questions.base}/wallet/#request={quote(text, safe='')}"
@@ -169,7 +176,7 @@ class Api:
         verdict, _, _ = await self._stands(check)
         if verdict is None:
             raise Refused(Code.WRONG_CODE, "this check has no answer yet")
-        if check.read or self._clock.now() > check.expires_at + RETURN:
+        if check.read or self._clock.now() > check.expires_at + TYPING + RETURN:
             raise Refused(Code.CODE_SPENT, "this answer has been read, or nobody came for it in time")
         return await self._read(check, verdict, once=True)
 
@@ -196,6 +203,13 @@ class Api:
 
     async def cancel_watched(self, authorization: str | None, id: str) -> None:
         await self._cancel(await self._watched(authorization, id))
+
+    async def type_back(self, authorization: str | None, id: str, text: str) -> int:
+        """What the phone's browser shows, typed into the page that asked: how many tries are left."""
+        check = await self._watched(authorization, id)
+        if check.relying_party is None:
+            raise Refused(Code.SESSION_SPENT, "nothing waits for a code here")
+        return await self._questions.type_back(check.asker, id, text)
 
     async def _cancel(self, check: Check) -> None:
         if check.relying_party is None:

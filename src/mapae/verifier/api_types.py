@@ -38,6 +38,11 @@ class Ask(Struct, forbid_unknown_fields=True, omit_defaults=True):
     session: _Session = ""
     same_device: bool = False
     return_to: _Url = ""
+    in_person: Annotated[
+        bool,
+        Meta(description="The holder stands before you. Without it a purpose of high risk needs a session, and a code"
+             " that the phone shows is typed into the page"),
+    ] = False  # fmt: skip
 
 
 class AskAnyone(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,6 +51,16 @@ class AskAnyone(Struct, forbid_unknown_fields=True, omit_defaults=True):
     purpose: _PurposeId
     form: Form = Form.EITHER
     session: _Session = ""
+
+
+class Type(Struct, forbid_unknown_fields=True):
+    code: Annotated[str, Meta(max_length=64, description="Six characters, as the phone's browser shows them")]
+
+
+class Typed(Struct):
+    """0: it was right, or wrong once too often; look again."""
+
+    tries_left: int
 
 
 class Redeem(Struct, forbid_unknown_fields=True):
@@ -95,6 +110,7 @@ class Started(Struct):
     wallet_link: Annotated[str, Meta(description="https link to the country's own wallet")]
     expires_at: datetime
     page: Annotated[str | None, Meta(description="Bearer token with which the page watches; null without a session")]
+    typed_back: Annotated[bool, Meta(description="Once answered, the phone shows a code to type into the page")] = False
     qr: Annotated[str, Meta(description="The QR code of `link`, as a data: URI of an SVG")] = ""
 
 

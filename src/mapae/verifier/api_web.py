@@ -26,7 +26,7 @@ from mapae.ui.pages import qr
 from mapae.ui.rate import Buckets
 from mapae.verifier.api import Api
 from mapae.verifier.api_store import Key
-from mapae.verifier.api_types import FINAL, Ask, AskAnyone, Looked, Nothing, Redeem, Started, Watched
+from mapae.verifier.api_types import FINAL, Ask, AskAnyone, Looked, Nothing, Redeem, Started, Type, Typed, Watched
 from mapae.verifier.oid4vp import RESPONSE_LIMIT
 
 MOST_WAIT: Final = 25  # seconds one look may wait
@@ -68,8 +68,8 @@ def operations(api: Api, clock: Clock, document: Callable[[], dict[str, Any]]) -
     spent = (Code.WRONG_CODE, Code.WRONG_BROWSER, Code.CODE_SPENT, Code.MALFORMED)
     asking = (Code.MALFORMED, Code.NOT_FOUND, Code.UNSUPPORTED, Code.TOO_OFTEN)
     return [
-        Op("POST", "/v1/checks", doors.start, "Put a question", {201: Started}, "key", Ask, ("Idempotency-Key",),
-           (Code.NOT_SIGNED_IN, Code.OVER_ASKING, Code.CONFLICT, *asking), Rate(2400, 60), cors=False),
+        Op("POST", "/v1/checks", doors.start, "Put a question", {201: Started}, "key", Ask,
+           ("Idempotency-Key",), (Code.NOT_SIGNED_IN, Code.OVER_ASKING, Code.NOT_ALLOWED, Code.CONFLICT, *asking), Rate(2400, 60), cors=False),
         Op("GET", "/v1/checks/{id}", doors.look, "How a check stands; values once", {200: Looked}, "key",
            takes=("wait",), refuses=mine, cors=False),
         Op("POST", "/v1/checks/{id}/redeem", doors.redeem, "The answer, in the session that asked, once", {200: Looked},
@@ -85,6 +85,8 @@ def operations(api: Api, clock: Clock, document: Callable[[], dict[str, Any]]) -
            "page", takes=("wait",), refuses=gone),
         Op("POST", "/v1/pages/{id}/cancel", doors.cancel_watched, "The visitor goes back", {200: Nothing}, "page",
            refuses=gone),
+        Op("POST", "/v1/pages/{id}/code", doors.type_back, "The code that the phone shows, typed into the page",
+           {200: Typed}, "page", Type, refuses=(*gone, Code.MALFORMED, Code.SESSION_SPENT)),
         Op("GET", "/v1/button.js", doors.button, "The button, a script for a page", {200: "text/javascript"}),
         Op("GET", "/v1/button.css", doors.style, "How the button looks", {200: "text/css"}),
         Op("GET", "/v1/openapi.json", doors.openapi, "This document", {200: "application/json"}),
@@ -135,6 +137,10 @@ class _Doors:
     async def cancel_watched(self, request: Request) -> Response:
         await self._api.cancel_watched(request.headers.get("authorization"), request.path_params["id"])
         return json_answer({})
+
+    async def type_back(self, request: Request) -> Response:
+        token, typed = request.headers.get("authorization"), await json_body(request, Type)
+        return json_answer(Typed(await self._api.type_back(token, request.path_params["id"], typed.code)))
 
     async def answer(self, request: Request) -> Response:
         await self._api.answer(request.path_params["id"], await form(request))

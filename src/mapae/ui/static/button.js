@@ -17,12 +17,14 @@
       there: "My wallet is on another device", other: "Another wallet app", cancel: "Cancel", close: "Close", asked: "Asked for",
       seen: "The wallet is showing the question.", answered: "The wallet has answered.", left: "{n} seconds left",
       plain: "The site learns this and nothing else.", failed: "This did not work. Please try again.", qr: "QR code for your wallet",
+      type: "Type the code that the phone shows", check: "Check the code", wrong: "That is not the code. Tries left: {n}", shape: "Six letters and digits.",
     },
     ko: {
       wait: "잠시만 기다려 주세요", scan: "지갑으로 이 코드를 찍어 주세요.", open: "지갑 열기", here: "지갑이 이 기기에 있어요",
       there: "지갑이 다른 기기에 있어요", other: "다른 지갑 앱", cancel: "취소", close: "닫기", asked: "묻는 것",
       seen: "지갑이 질문을 보여 주고 있습니다.", answered: "지갑이 답했습니다.", left: "{n}초 남음",
       plain: "사이트는 이것만 알게 됩니다.", failed: "잘되지 않았습니다. 다시 시도해 주세요.", qr: "지갑으로 찍을 QR 코드",
+      type: "휴대전화에 보이는 코드를 넣어 주세요", check: "코드 확인", wrong: "코드가 다릅니다. 남은 횟수: {n}", shape: "글자와 숫자 여섯 자리입니다.",
     },
   };
 
@@ -80,6 +82,7 @@
         const started = await this.start();
         this.id = text(started, "id");
         this.page = text(started, "page");
+        this.typedBack = member(started, "typed_back") === true;
         this.ask(started);
         await this.follow();
       } catch {
@@ -148,6 +151,7 @@
         const state = text(seen, "state");
         if (this.over) return;
         if (FINAL.includes(state)) return this.finish(seen, state);
+        if (state === "answered" && this.typedBack) this.askForCode();
         const left = Number(member(seen, "seconds_left")) || 0;
         const news = state === "open" ? "" : this.t[state] ?? "";
         this.status.textContent = `${news} ${this.t.left.replace("{n}", `${left}`)}`.trim();
@@ -155,6 +159,25 @@
         await pause(200);
       }
       if (!this.over) throw new Error("no answer");
+    }
+
+    /** Another device has answered: its browser shows six characters, and they count here. */
+    askForCode() {
+      this.typedBack = false;
+      const form = element("form", "", { class: "mapae-type" });
+      const label = element("label", this.t.type, { for: "mapae-code" });
+      const field = element("input", "", { id: "mapae-code", autocomplete: "off", autocapitalize: "characters", maxlength: "12", required: "" });
+      const error = element("p", "", { class: "mapae-small", role: "alert" });
+      form.append(label, field, error, element("button", this.t.check, { class: "mapae-button" }));
+      form.addEventListener("submit", async (event) => {
+        event.preventDefault();
+        const headers = { Authorization: `Bearer ${this.page}` };
+        const told = await send(new URL(`pages/${encodeURIComponent(this.id)}/code`, home), { code: field.value }, { credentials: "omit", headers }).catch(() => null);
+        const left = Number(member(told, "tries_left"));
+        if (left !== 0 || told === null) error.textContent = told === null ? this.t.shape : this.t.wrong.replace("{n}", `${left}`);
+      });
+      this.body.replaceChildren(form);
+      field.focus();
     }
 
     /** The verdict of the page's own server, where it has one to ask. */
