@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -48,6 +49,14 @@ LABEL: Final = 60
 _OF_ANYONE: Final = "anyone"
 
 
+@dataclass(frozen=True, slots=True)
+class ToType:
+    """A code and the site in whose page it is typed. Empty: there is nothing to type any more."""
+
+    code: str
+    host: str
+
+
 class Api:
     """One object a process; all state is in the database."""
 
@@ -79,16 +88,16 @@ class Api:
         again = _hash(retry) if retry is not None else None
         if again is not None and (known := await api_store.check_again(self._db, key.relying_party, again)):
             return await self._again(known, said)
-        if bool(ask.return_to) != ask.same_device or (ask.same_device and not ask.session):
-            raise Refused(Code.MALFORMED, "same_device goes with a session and a return_to")
-        if ask.return_to:
-            _must_lead_back(ask.return_to)
         asker = f"api-{self._dice.token(12)}"
-        known = self._questions.country.purposes.get(ask.purpose)
+        purpose = self._questions.country.purposes.get(ask.purpose)
         # Whoever relays the QR code of a question to somebody else's phone must not get the answer.
-        guarded = known is not None and known.risk == "high" and not ask.in_person and not ask.same_device
+        guarded = purpose is not None and purpose.risk == "high" and not ask.in_person and not ask.same_device
         if guarded and not ask.session:
             raise Refused(Code.NOT_ALLOWED, "a purpose of high risk is asked in a session, or in person")
+        if (ask.same_device or guarded) and not (ask.session and ask.return_to):
+            raise Refused(Code.MALFORMED, "this check needs a session and a return_to")
+        if ask.return_to:
+            _must_lead_back(ask.return_to)
         manner = Manner(same_device=ask.same_device, typed_back=guarded)
         id = await self._questions.put(asker, key.relying_party, ask.purpose, ask.form, manner)
         check = Check(
@@ -185,16 +194,20 @@ class Api:
         if check.return_to is None or check.relying_party is None:
             return False
         session = await self._questions.of(check.asker, check.id)
-        if not session.answered:
+        if not session.answered or read_manner(session).typed_back:
             return False
         await self._questions.come_back(check.asker if here else "", check.id, code)
         return True
 
-    async def return_to(self, id: str, code: str) -> str | None:
-        """Where the holder's browser goes on to: the page of the shop, which redeems. None: no check of this kind."""
+    async def return_to(self, id: str, code: str) -> str | ToType | None:
+        """Where the holder's browser goes on to: the page of the shop, which redeems; or the code that another device's
+        browser shows. None: no check of this kind."""
         check = await api_store.check(self._db, id)
-        if check is None or check.return_to is None:
+        if check is None or check.return_to is None or check.relying_party is None:
             return None
+        if read_manner(await self._questions.of(check.asker, id)).typed_back:
+            host = urlsplit(check.return_to).netloc
+            return ToType(await self._questions.come_back("", id, code) or "", host)
         joint = "&" if urlsplit(check.return_to).query else "?"
         return f"{check.return_to}{joint}{urlencode({'mapae_check': id, 'mapae_code': code})}"
 

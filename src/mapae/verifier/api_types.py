@@ -26,7 +26,13 @@ _Session = Annotated[
         " that session alone and is redeemed with a code. Empty: your server reads the answer by itself.",
     ),
 ]
-_Url = Annotated[str, Meta(max_length=1024, description="Your page to which a wallet on the same device leads back")]
+_Url = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        description="Your page. A wallet on the same device leads back to it; who types a code is told its host.",
+    ),
+]
 _Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{20,64}$", description="What the page got when the check ended")]
 
 

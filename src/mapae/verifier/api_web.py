@@ -24,10 +24,11 @@ from mapae.ui.files import STATIC, send_file
 from mapae.ui.http import Answer, Caller, Door, Rate, answer_header, door, form, json_answer, json_body
 from mapae.ui.pages import qr
 from mapae.ui.rate import Buckets
-from mapae.verifier.api import Api
+from mapae.verifier.api import Api, ToType
 from mapae.verifier.api_store import Key
 from mapae.verifier.api_types import FINAL, Ask, AskAnyone, Looked, Nothing, Redeem, Started, Type, Typed, Watched
 from mapae.verifier.oid4vp import RESPONSE_LIMIT
+from mapae.verifier.shop_web import Elsewhere, code_page
 
 MOST_WAIT: Final = 25  # seconds one look may wait
 PAUSE: Final = 0.4  # seconds between two looks into the database
@@ -67,9 +68,10 @@ def operations(api: Api, clock: Clock, document: Callable[[], dict[str, Any]]) -
     mine = (Code.NOT_SIGNED_IN, *gone)
     spent = (Code.WRONG_CODE, Code.WRONG_BROWSER, Code.CODE_SPENT, Code.MALFORMED)
     asking = (Code.MALFORMED, Code.NOT_FOUND, Code.UNSUPPORTED, Code.TOO_OFTEN)
+    putting = (Code.NOT_SIGNED_IN, Code.OVER_ASKING, Code.NOT_ALLOWED, Code.CONFLICT, *asking)
     return [
-        Op("POST", "/v1/checks", doors.start, "Put a question", {201: Started}, "key", Ask,
-           ("Idempotency-Key",), (Code.NOT_SIGNED_IN, Code.OVER_ASKING, Code.NOT_ALLOWED, Code.CONFLICT, *asking), Rate(2400, 60), cors=False),
+        Op("POST", "/v1/checks", doors.start, "Put a question", {201: Started}, "key", Ask, ("Idempotency-Key",),
+           putting, Rate(2400, 60), cors=False),
         Op("GET", "/v1/checks/{id}", doors.look, "How a check stands; values once", {200: Looked}, "key",
            takes=("wait",), refuses=mine, cors=False),
         Op("POST", "/v1/checks/{id}/redeem", doors.redeem, "The answer, in the session that asked, once", {200: Looked},
@@ -196,13 +198,15 @@ def _started(started: Started) -> Response:
     return json_answer(started, HTTPStatus.CREATED, {"Location": f"/v1/checks/{started.id}"})
 
 
-def leads_back(api: Api) -> Callable[[str, str], Awaitable[Response | None]]:
+def leads_back(api: Api) -> Elsewhere:
     """What /shop/back asks first: whether this check belongs to a page elsewhere, where the browser goes on to."""
 
-    async def back(id: str, code: str) -> Response | None:
+    async def back(request: Request, id: str, code: str) -> Response | None:
         url = await api.return_to(id, code)
         if url is None:
             return None
+        if isinstance(url, ToType):
+            return code_page(request, url.code, url.host)
         # The address came with an API key and was checked then; `see_other` is for pages of our own.
         return Response(status_code=303, headers={"Location": url, "Cache-Control": "no-store"})
 

@@ -36,7 +36,7 @@ from mapae.verifier.typed import shown
 
 COOKIE: Final = "mapae_shop"
 VISIT: Final = timedelta(days=1)
-Elsewhere = Callable[[str, str], Awaitable[Response | None]]
+Elsewhere = Callable[[Request, str, str], Awaitable[Response | None]]
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -160,12 +160,12 @@ class _Site:
     async def back(self, request: Request) -> Response:
         """Where the wallet leads the holder's browser. Refuses, and ends, an answer that comes to another one."""
         id, code = request.path_params["id"], request.query_params.get("response_code", "")
-        if self._elsewhere is not None and (onward := await self._elsewhere(id, code)) is not None:
+        if self._elsewhere is not None and (onward := await self._elsewhere(request, id, code)) is not None:
             return onward
         token = csrf.session_token(request, COOKIE)
         to_type = await self._questions.come_back(asker_of(token) if token else "", id, code)
         if to_type is not None:
-            return code_page(request, to_type, self._questions.base)
+            return code_page(request, to_type, urlsplit(self._questions.base).netloc)
         return see_other(f"/shop/checks/{id}")
 
     async def code(self, request: Request) -> Response:
@@ -227,6 +227,6 @@ class _Site:
         return [dict(one.fields) for one in await self._questions.transactions(visitor.id, id)]
 
 
-def code_page(request: Request, code: str, base: str) -> Response:
+def code_page(request: Request, code: str, host: str) -> Response:
     """What the browser of another device shows after its wallet has answered; "": there is nothing to type any more."""
-    return page(request, "login/code.html", typed=shown(code), host=urlsplit(base).netloc)
+    return page(request, "login/code.html", typed=shown(code), host=host)
