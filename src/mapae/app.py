@@ -52,6 +52,8 @@ from .registers.web import telling_routes
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.checkpoints import origin
+from .trust.complaints import Complaints
+from .trust.complaints_web import routes as complaints_routes
 from .trust.explorer_web import Explorer
 from .trust.lint import rules_of
 from .trust.onboarding import Onboarding
@@ -149,6 +151,7 @@ async def _trust(house: House) -> None:
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
         *purposes_routes(Purposes(f.country, signer, f.clock)),
+        *complaints_routes(await complaints_of(house)),
         *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
     packs, due = await publishing(house, signer)
@@ -165,6 +168,13 @@ async def _trust(house: House) -> None:
     await certified.anchor(_access_ca(f))
     await certified.bare_key(signer, Purpose.LIST_SIGNER, f.clock.now() + ANCHOR_LIFE)
     await publish_schemas(house, voice_of(house, "issuer", ISSUER))
+
+
+async def complaints_of(house: House) -> Complaints:
+    async def listed() -> TrustList:
+        return (await house.registry.published()).list
+
+    return Complaints(await house.foundation.database("trust"), house.foundation.clock, listed)
 
 
 async def registry_of(house: House) -> Registry:

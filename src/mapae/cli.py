@@ -23,10 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from .cli_api import api_app
 from .cli_ca import ca_app
 from .cli_card import card_app
+from .cli_complaints import trust_app
 from .cli_drill import drill_app
 from .cli_ledger import ledger_app
 from .cli_pack import pack_app
-from .cli_trust import trust_app
 from .cli_witness import witness_app
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused

@@ -55,7 +55,7 @@ def trust_list(config: Config = None, data: Data = "") -> None:
         for line in lines_of((await registry.published()).list, await registry.entries()):
             typer.echo(line)
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("show")
@@ -84,7 +84,7 @@ def trust_show(
             ) from None  # fmt: skip
         _print({"proposal": proposed, "signed": [{"governor": one.governor, "jws": one.signed} for one in votes]})
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("waiting")
@@ -97,7 +97,7 @@ def trust_waiting(config: Config = None, data: Data = "") -> None:
         for one in await registry.unsettled():
             typer.echo(f"{one.id}  {_deed(one)}, agreed on; waits for the log")
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("schemas")
@@ -115,7 +115,7 @@ def trust_schemas(config: Config = None, data: Data = "") -> None:
             said = "not in the log" if known is None else known.digest.hex()
             typer.echo(f"{name}  {said}" + ("  withdrawn" if known is not None and known.withdrawn_at else ""))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 # --- changing ---------------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def trust_propose(
             return
         _next(await registry.propose(entry, _governor(house, by, key)))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("propose-governor")
@@ -173,7 +173,7 @@ def trust_propose_governor(
             raise Refused(Code.BAD_CONFIG, "--account is 0x and 40 hexadecimal digits") from None
         _next(await registry.propose_governor(name, public, governor, standing=not retire, account=address))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("propose-policy")
@@ -204,7 +204,7 @@ def trust_propose_policy(
             return
         _next(await registry.propose_policy(policy, agree, wait, _governor(house, by, key)))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("approve")
@@ -227,7 +227,7 @@ def trust_approve(
             return
         typer.echo(_said(await registry.approve(id, _governor(house, by, key))))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("reject")
@@ -249,7 +249,7 @@ def trust_reject(
         await registry.reject(id, _governor(house, by, key))
         typer.echo("turned down")
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("revoke-party")
@@ -275,7 +275,7 @@ def trust_revoke_party(
         governor = _governor(house, by, key)
         _next(await registry.propose_removal(kind, id, governor, _reason(reason), _since(since, reason)))
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("revoke-key")
@@ -316,7 +316,7 @@ def trust_revoke_key(
         await voice_of(house, role, signer.issuer).revoke(bytes.fromhex(thumbprint), Reason(reason), at)
         typer.echo("revoked")
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 @trust_app.command("certify")
@@ -351,13 +351,13 @@ def trust_certify(
         talk.print(f'In its entry: "x509_hash": "{x509_hash(der)}"', highlight=False, soft_wrap=True)
         typer.echo(x509_hash(der) if out is not None else pem)
 
-    _on(config, data, work)
+    on_registry(config, data, work)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _on(config: Path | None, data: str, work: Callable[[House, Registry], Awaitable[T]]) -> T:
+def on_registry(config: Path | None, data: str, work: Callable[[House, Registry], Awaitable[T]]) -> T:
     """The registry of the settings, without the rest of the house."""
 
     async def opened() -> T:

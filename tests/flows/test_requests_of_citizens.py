@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mapae.formats.jose import b64u
+from mapae.formats.jose import b64u, sign_jws, x5c_header
+from mapae.trust.complaints import TYPE
 from town import BASE, Town
 
 TOKEN = {"Authorization": f"Bearer {b64u(b'token of a phone' * 2)}"}
@@ -34,3 +35,18 @@ def test_a_request_reaches_the_shop_and_its_answer_the_phone(town: Town) -> None
     assert town.call(lambda: http.get(contact, headers=other)).status_code == 404
     assert town.call(lambda: http.get(contact)).status_code == 400
     assert town.call(lambda: http.post(contact, json={**wish, "name": "한지수"}, headers=other)).status_code == 400
+
+
+def test_over_asking_is_reported_with_the_partys_own_signature(town: Town) -> None:
+    f = town.house.foundation
+    key = f.signer("verifier", "access-library")
+    x5c = f.certificates.usable("access-library", key)
+    assert x5c is not None
+    query = {"credentials": [{"id": "c", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:x"]},
+                              "claims": [{"path": ["portrait"]}]}]}  # fmt: skip
+    claims = {"dcql_query": query, "mapae_purpose": "library_card", "exp": int(town.clock.now().timestamp()) + 60}
+    evidence = sign_jws(key, {"typ": TYPE, "x5c": x5c_header(x5c)}, claims)
+    told = town.call(lambda: f.http.post(f"{BASE}/trust/complaints", json={"evidence": evidence}))
+    assert (told.status_code, told.json()) == (201, {"purpose": "library_card", "items": ["portrait"]})
+    who = {"evidence": evidence, "name": "한지수"}
+    assert town.call(lambda: f.http.post(f"{BASE}/trust/complaints", json=who)).status_code == 400  # no person goes in

@@ -244,6 +244,15 @@ def _purposes() -> list[bytes]:
     return [raw, raw.replace(b"yes_no", b"text"), raw.replace(b'"age"', b'"Age"'), raw.replace(b"card.1.1", b"")]
 
 
+def _complaints() -> list[bytes]:
+    claims = [{"path": ["adult"]}, {"path": ["name"]}, {"path": [None]}]
+    query = {"id": "c", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:x"]}, "claims": claims[:2]}
+    said = {"dcql_query": {"credentials": [query]}, "mapae_purpose": "adult", "exp": int(NOW.timestamp())}
+    asked = [said, {**said, "mapae_purpose": "other"}, {**said, "exp": 1}]
+    return [json.dumps(one).encode() for one in (*asked, {**said, "dcql_query": {"credentials": [
+        {**query, "claims": claims[:1]}]}})]  # fmt: skip
+
+
 def _ca_requests() -> list[bytes]:
     asked = ca_requests.make("document-signer", Subject("Signer", organization="Us"), ISSUER, NOW)
     claims = json.loads(jose.unb64u(asked.split(".")[1]))
@@ -418,6 +427,7 @@ SEEDS: dict[str, Seeds] = {
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "registry_document": _documents,
     "purposes_document": _purposes,
+    "complaint": _complaints,
     "trust_signers": _signers,
     "ca_request": _ca_requests,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -51,7 +51,8 @@ from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 from mapae.issuer.ic_card.sod import Sod
 from mapae.issuer.tap import remote
-from mapae.trust import entries, epoch, purposes, signers
+from mapae.rules import Words
+from mapae.trust import complaints, entries, epoch, publish, purposes, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
 from mapae.trust.log import acts, proof, statement, tiles
@@ -87,6 +88,21 @@ def _packed(number: int, *contents: bytes) -> pack.Pack:
 
 PACK = _packed(1, b"policy", bytes(64))
 NEXT_PACK = _packed(2, b"policy", bytes(63) + b"\1")
+
+
+def _listed() -> tuple[bytes, publish.TrustList]:
+    """A shop's certificate, and the list that names it for one purpose."""
+    day, soon, both = NOW - timedelta(days=1), NOW + timedelta(days=99), Words(ko="가", en="a")
+    ca = x509.root(x509.Subject("CA"), VOICE, serial=1, not_before=day, not_after=soon)
+    who = x509.Subject("Shop", organization="Shop", country="KR")
+    der = x509.leaf(x509.Profile.ACCESS, who, VOICE.key, ca=VOICE, ca_der=ca, serial=2, not_before=day, not_after=soon)
+    asks = publish.Purpose(id="adult", name=both, why=both, legal_basis=both, items=("adult",), retention=both)
+    shop = publish.RelyingParty(id="shop", name=both, x509_hash=x509.x509_hash(der), purposes=(asks,))
+    access = publish.AccessAuthority(id="access", name=both, ca=(ca,))
+    return der, publish.TrustList.of([shop, access], seq=1, now=NOW, life=timedelta(days=1))
+
+
+READER, LISTED = _listed()
 
 
 class Broken(Exception):
@@ -598,6 +614,14 @@ def purposes_document(data: bytes) -> None:
     token = jose.sign_jws(VOICE, {"typ": purposes.TYPE}, data)
     read = purposes.PurposesDocument.parse(token, VOICE.key, NOW)
     same(purposes.PurposesDocument.parse(read.sign(VOICE), VOICE.key, NOW), read)
+
+
+@target
+def complaint(data: bytes) -> None:
+    """A registered party's request as somebody reports it: its inside may be anything."""
+    token = jose.sign_jws(VOICE, {"typ": complaints.TYPE, "x5c": jose.x5c_header((READER,))}, data)
+    party, purpose, items = complaints.beyond(token, LISTED, NOW)
+    assert party == "shop" and len(purpose) <= 64 and all(len(item) <= 64 for item in items)
 
 
 @target
