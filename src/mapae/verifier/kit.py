@@ -32,11 +32,13 @@ from mapae.config import country_tree
 from mapae.errors import Code, Refused, step
 from mapae.formats import qr
 from mapae.formats.jose import Signing
+from mapae.trust import entries as registry
 from mapae.trust.log.policy import Policy
 from mapae.trust.pack import format as pack_format
 from mapae.trust.pack.verify import Opened
 from mapae.trust.pack.verify import open_pack as open_by_steps
 from mapae.trust.purposes import Listed
+from mapae.verifier import receipt as receipts
 from mapae.verifier.check import (
     Asked,
     ByCode,
@@ -241,19 +243,26 @@ class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def verify(
     presentation: str | Sequence[str] | qr.Show | Mapping[str, Any],
     ask: Ask,
-    pack: Pack,
+    pack: Pack | Trusted,
     *,
     now: datetime | None = None,
     spent: Spent | None = None,
 ) -> Verdict:
-    """The texts of the codes that were shown (in any order), or a decoded `vp_token`. Never raises for what was
-    shown."""
-    at = pack.now(now or SystemClock().now())
+    """The texts of the codes that were shown (in any order), or a decoded `vp_token`. Never raises for what was shown.
+
+    In place of a pack, `Trusted` of `mapae.verifier.check`: anchors and status lists of one's own, whose age is for the
+    caller to judge."""
+    at = now or SystemClock().now()
     wanted = ask if isinstance(ask, Wanted) else ask.wanted
-    trust, status = pack.ages(at)
-    lamp = light(max(trust, status))
+    trust = status = 0
+    lamp = None
+    if isinstance(pack, Pack):
+        at = pack.now(at)
+        trust, status = pack.ages(at)
+        lamp = light(max(trust, status))
+        spent = spent if spent is not None else pack.spent
     try:
-        found, grounds = _checked(presentation, ask, pack, at, spent if spent is not None else pack.spent)
+        found, grounds = _checked(presentation, ask, pack, at, spent if spent is not None else HERE)
     except Refused as refused:
         return Verdict(
             outcome="refused", purpose=wanted.purpose, step=refused.step, code=refused.code, detail=refused.detail,
@@ -262,15 +271,17 @@ def verify(
     no = wanted.yes_or_no and not all(found.claims.values())
     return Verdict(
         outcome="no" if no else "accepted", purpose=wanted.purpose, items=found.claims, format=found.format,
-        issuer=found.issuer, renew=found.renew, tier=grounds.tier, trust_age=grounds.trust, status_age=grounds.status,
-        light=lamp,
+        issuer=found.issuer, renew=found.renew, tier=grounds.tier if grounds else None,
+        trust_age=grounds.trust if grounds else 0, status_age=grounds.status if grounds else 0, light=lamp,
     )  # fmt: skip
 
 
-def _checked(presentation: Any, ask: Ask, pack: Pack, now: datetime, spent: Spent) -> tuple[Verified, Offline]:
+def _checked(
+    presentation: Any, ask: Ask, pack: Pack | Trusted, now: datetime, spent: Spent
+) -> tuple[Verified, Offline | None]:
     wanted = ask if isinstance(ask, Wanted) else ask.wanted
     with step("issuer"):
-        trusted = pack.known.trusted(wanted, now)
+        trusted = pack.known.trusted(wanted, now) if isinstance(pack, Pack) else pack
     if isinstance(ask, Put):
         found, examined = _answer(presentation, ask.tie, wanted, trusted, now)
         return found, _grounds(examined, wanted, pack, now)
@@ -326,6 +337,23 @@ def _answer(token: Any, tie: Tie, wanted: Wanted, trusted: Trusted, now: datetim
     return verified(answer, wanted.items), halfway[0][1]
 
 
-def _grounds(examined: Examined, wanted: Wanted, pack: Pack, now: datetime) -> Offline:
+def _grounds(examined: Examined, wanted: Wanted, pack: Pack | Trusted, now: datetime) -> Offline | None:
+    if not isinstance(pack, Pack):
+        return None
     with step("standing"):
         return pack.known.standing(examined.status.uri if examined.status is not None else None, wanted, now)
+
+
+def receipt_of(
+    verdict: Verdict, ask: Ask, pack: Pack, *, now: datetime | None = None, asked_by: str = receipts.ANYONE,
+    registered: registry.Purpose | None = None, minute: bool = False,
+) -> receipts.Receipt:  # fmt: skip
+    """For who has to show later that a check was made. `registered`: the purpose as `asked_by` registered it, which is
+    then the rule; otherwise that is what was wanted."""
+    wanted = ask if isinstance(ask, Wanted) else ask.wanted
+    return receipts.receipt(
+        pack.opened, purpose=wanted.purpose, items=tuple([item.name for item in wanted.items]),
+        rule=receipts.rule_digest(registered if registered is not None else wanted), outcome=verdict.outcome,
+        now=pack.now(now or SystemClock().now()), asked_by=asked_by, step=verdict.step, code=verdict.code,
+        tier=verdict.tier.value if verdict.tier is not None else None, minute=minute,
+    )  # fmt: skip
