@@ -27,6 +27,7 @@ from .cli_complaints import trust_app
 from .cli_drill import drill_app
 from .cli_ledger import ledger_app
 from .cli_pack import pack_app
+from .cli_rp import rp_app
 from .cli_witness import witness_app
 from .config import Settings, checked, load_settings
 from .errors import Code, Refused
@@ -55,6 +56,7 @@ app.add_typer(trust_app, name="trust")
 app.add_typer(ca_app, name="ca")
 app.add_typer(card_app, name="card")
 app.add_typer(api_app, name="api")
+app.add_typer(rp_app, name="rp")
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Data = Annotated[str, typer.Option("--data", help="Folder for databases and keys")]
