@@ -40,6 +40,7 @@ class Terminal:
         return self._run(words, False).exit_code
 
     def _run(self, words: tuple[str, ...], governor: bool) -> Result:
+        self.town.clock.set(SystemClock().now())  # as the commands, which are processes of their own, have it
         return CliRunner().invoke(app, ["rp", *words, *(("--data", self.data) if governor else ())])
 
     def file(self, *purposes: str, id: str = "corner") -> str:
@@ -67,7 +68,6 @@ def terminal(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         return real(transport=Line())
 
     monkeypatch.setattr(httpx, "Client", client)
-    town.clock.set(SystemClock().now())  # as the commands, which are processes of their own, have it
     yield Terminal(town, tmp_path)
 
 
