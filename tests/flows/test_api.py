@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-from anyio.from_thread import BlockingPortal
+from anyio.from_thread import start_blocking_portal
 from openapi_spec_validator import validate
 
 from mapae.errors import Code, Refused
@@ -67,17 +68,13 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    from anyio.from_thread import start_blocking_portal
-
+def town(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("api") / "var"
+    shutil.copytree(template, folder)
     with start_blocking_portal() as portal:
-        opened = _open(portal, tmp_path_factory.mktemp("town"))
+        opened = Town.open(portal, folder)
         yield opened
         opened.close()
-
-
-def _open(portal: BlockingPortal, data: Path) -> Town:
-    return Town.open(portal, data)
 
 
 @pytest.fixture(scope="module")

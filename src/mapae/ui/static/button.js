@@ -95,7 +95,8 @@
       const here = matchMedia("(pointer: coarse)").matches;
       this.here = here;
       if (url) return send(new URL(url, location.href), { purpose: purpose ?? "", same_device: here }, { credentials: "same-origin" });
-      return send(new URL("anyone/checks", home), { purpose, ...(session ? { session } : {}) }, { credentials: "omit" });
+      const credentials = home.origin === location.origin ? "same-origin" : "omit"; // a gate of the page's own site has its cookie
+      return send(new URL("anyone/checks", home), { purpose, ...(session ? { session } : {}) }, { credentials });
     }
 
     show() {
@@ -131,7 +132,7 @@
     links(started) {
       const [wallet, any] = [text(started, "wallet_link"), text(started, "link")];
       const made = element("p", "", { class: "mapae-links" });
-      if (URL.canParse(wallet) && new URL(wallet).origin === home.origin) made.append(element("a", this.t.open, { class: "mapae-button", href: wallet, target: "_blank", rel: "noopener" }));
+      if (URL.canParse(wallet) && (new URL(wallet).protocol === "https:" || new URL(wallet).origin === home.origin)) made.append(element("a", this.t.open, { class: "mapae-button", href: wallet, target: "_blank", rel: "noopener" }));
       if (any.startsWith("openid4vp://")) made.append(element("a", this.t.other, { class: "mapae-button mapae-quiet", href: any }));
       return made;
     }
