@@ -156,7 +156,8 @@ def test_the_same_gate_stands_in_a_wsgi_application(bar: Bar) -> None:
 
     def call(method: str, path: str, body: bytes = b"", **more: str) -> bytes:
         environ = {
-            "REQUEST_METHOD": method, "PATH_INFO": path, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)
+            "REQUEST_METHOD": method, "PATH_INFO": path, "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
         } | more  # fmt: skip
         return b"".join(bar.gate.wsgi(environ, lambda status, headers: told.append((status, dict(headers)))))
 

@@ -10,8 +10,8 @@
 
 Promises: the answer counts in the browser that asked, for `PASS`, and nowhere else; it passed the six steps against the
 pack. Trusts: the pack, and whoever serves `url` over TLS. Keeps: in this process's memory open questions and hashes of
-the cookies that passed; of a person nothing. Refuses: a purpose that is not for anyone, more than `MOST` open questions,
-an answer to another question, a second answer.
+the cookies that passed; of a person nothing. Refuses: a purpose that is not for anyone, more than `MOST` open
+questions, an answer to another question, a second answer.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ class Gate:
         return [said]
 
     async def asgi(
-        self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+        self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
     ) -> None:  # fmt: skip
         """ASGI 3, mounted: `root_path` is cut off."""
         if scope["type"] != "http":
