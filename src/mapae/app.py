@@ -35,6 +35,8 @@ from .issuer.desk import Desk
 from .issuer.epochs import Epochs
 from .issuer.identity import Identity
 from .issuer.issue import Issuer
+from .issuer.looks import Looks
+from .issuer.looks_web import routes as looks_routes
 from .issuer.officers import Officers, Site
 from .issuer.portal import Portal
 from .issuer.status import Seal, StatusLists
@@ -329,6 +331,7 @@ async def _issuer(house: House) -> None:
     tap_doors, tap_promises, tap_rounds = await taps(house, register, peers)
     routes = [
         *issuer_routes(house.issuer, house.authorize),
+        *looks_routes(Looks(db, house.issuer.grants, f.country), base),
         *desk_doors,
         *face_doors,
         *paper_doors,

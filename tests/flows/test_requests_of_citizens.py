@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from mapae.errors import Refused
 from mapae.formats.jose import b64u, sign_jws, x5c_header
 from mapae.trust.complaints import TYPE
 from town import BASE, Town
@@ -50,3 +53,21 @@ def test_over_asking_is_reported_with_the_partys_own_signature(town: Town) -> No
     assert (told.status_code, told.json()) == (201, {"purpose": "library_card", "items": ["portrait"]})
     who = {"evidence": evidence, "name": "한지수"}
     assert town.call(lambda: f.http.post(f"{BASE}/trust/complaints", json=who)).status_code == 400  # no person goes in
+
+
+def test_a_phone_learns_which_office_looked_and_nobody_elses(town: Town) -> None:
+    jisoo, minjae = town.citizen("jisoo"), town.citizen("minjae")
+    assert jisoo.enrol() == minjae.enrol() == "active"
+    officer = town.officer(town.office_of(jisoo))
+    officer.find(jisoo, "enquiry")
+    seen = town.call(jisoo.wallet.looks)
+    assert [(one["act"], one["why"]) for one in seen] == [("looked_at", "enquiry"), ("found", "enquiry")]
+    name = town.house.country.offices[town.office_of(jisoo)].name
+    assert all(one["office"] == {"ko": name.ko, "en": name.en} and set(one) == {"at", "act", "why", "office"}
+               for one in seen)  # fmt: skip
+    assert town.call(minjae.wallet.looks) == []
+    http = town.house.foundation.http
+    assert town.call(lambda: http.get(f"{BASE}/issuer/looks")).status_code == 401
+    jisoo.report_phone_lost()
+    with pytest.raises(Refused):  # whoever found the phone learns nothing
+        town.call(jisoo.wallet.looks)

@@ -130,11 +130,20 @@ class Wallet:
 
     async def documents(self) -> dict[str, Any]:
         """What this person could be issued, with where and what to bring."""
+        found: dict[str, Any] = await self._of_mine("documents")
+        return found
+
+    async def looks(self) -> list[dict[str, Any]]:
+        """What officers did with this person's record, the newest first."""
+        found: list[dict[str, Any]] = (await self._of_mine("looks"))["looks"]
+        return found
+
+    async def _of_mine(self, what: str) -> Any:
         issuer = f"{self._base}/issuer"
         server = await self._issuance.server(issuer)
         client = await self._clients.authenticate(server, issuer)
         headers = {} if client is None else client(None)
-        return (await self._wire.get(f"{issuer}/documents", headers)).json()
+        return (await self._wire.get(f"{issuer}/{what}", headers)).json()
 
     @property
     def _device(self) -> Device:

@@ -75,6 +75,11 @@ async def officer(db: Db, officer_id: str) -> Officer | None:
     return _officer(row) if row else None
 
 
+async def offices(db: Db) -> dict[str, str]:
+    """The office of every officer there ever was, those dismissed as well."""
+    return {row["officer_id"]: row["office"] for row in await db.all("SELECT officer_id, office FROM officer")}
+
+
 async def officers(db: Db) -> list[Officer]:
     return [_officer(row) for row in await db.all("SELECT * FROM officer WHERE active = 1 ORDER BY office, officer_id")]
 

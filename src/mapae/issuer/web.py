@@ -117,20 +117,25 @@ class IssuerDoors:
         answer_header(request, "DPoP-Nonce", self._issuer.grants.nonces.make("dpop"))
 
     def _knock(self, request: Request) -> Knock:
-        if "access_token" in request.query_params:
-            raise Refused(Code.INVALID_REQUEST, "an access token never travels in the address")
-        headers = request.headers
-        authorizations = headers.getlist("authorization")
-        if len(authorizations) > 1:
-            raise Refused(Code.INVALID_REQUEST, "more than one Authorization header")
-        return Knock(
-            method=request.method,
-            url=self._issuer.base + request.url.path,
-            authorization=authorizations[0] if authorizations else "",
-            dpop=tuple(headers.getlist("dpop")),
-            attestation=tuple(headers.getlist("oauth-client-attestation")),
-            attestation_pop=tuple(headers.getlist("oauth-client-attestation-pop")),
-        )
+        return knock(request, self._issuer.base)
+
+
+def knock(request: Request, base: str) -> Knock:
+    """What a wallet proves itself with at any of our doors."""
+    if "access_token" in request.query_params:
+        raise Refused(Code.INVALID_REQUEST, "an access token never travels in the address")
+    headers = request.headers
+    authorizations = headers.getlist("authorization")
+    if len(authorizations) > 1:
+        raise Refused(Code.INVALID_REQUEST, "more than one Authorization header")
+    return Knock(
+        method=request.method,
+        url=base + request.url.path,
+        authorization=authorizations[0] if authorizations else "",
+        dpop=tuple(headers.getlist("dpop")),
+        attestation=tuple(headers.getlist("oauth-client-attestation")),
+        attestation_pop=tuple(headers.getlist("oauth-client-attestation-pop")),
+    )
 
 
 def _credentials(message: dict[str, Any], sealing: Sealing | None) -> Response:
