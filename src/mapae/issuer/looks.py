@@ -3,8 +3,8 @@
 Promises: only events about the person whose active phone asks; of an officer the office and that it was an officer,
 never a name or an id; acts and reasons from a closed list of words. It is read out of the audit chain itself, so there
 is no second account to fall behind. Trusts: the wallet's attestation, the wallet provider for whose phone it is. Keeps:
-nothing. Refuses: phones that are locked, ended, waiting or of another provider. What shops saw is not here, nor anywhere
-but on the phone.
+nothing. Refuses: phones that are locked, ended, waiting or of another provider. What shops saw is not here, nor
+anywhere but on the phone.
 """
 
 from __future__ import annotations
