@@ -21,6 +21,7 @@ from .packing import living
 from .verifier import hosting as hosting_web
 from .verifier.api import Api
 from .verifier.api_web import Op, leads_back, operations
+from .verifier.checker_web import routes as offline_routes
 from .verifier.hosting import ROUND, Hosting
 from .verifier.kiosk import Access, Verifier
 from .verifier.meet import Meetings
@@ -59,6 +60,7 @@ async def verifier(house: House) -> None:
         *meet_routes(asking, meetings),
         *relay_routes(relay),
         *paper_routes(asking),
+        *offline_routes(asking, access, f.clock, f.dice),
         *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
         *api_doors,
         *privacy_routes(asking, privacy),

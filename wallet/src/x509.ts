@@ -45,8 +45,9 @@ export interface Certificate {
   readonly dnsNames: readonly string[];
 }
 
-const bad = (detail: string): never => {
-  throw new Problem("bad_certificate", detail);
+/** `better`: the code by which the checker, whose words are finer, names the same. */
+const bad = (detail: string, better?: "untrusted_issuer" | "not_yet_valid" | "expired"): never => {
+  throw new Problem("bad_certificate", detail, better ? { better } : {});
 };
 
 function read(bytes: Bytes, at: number): Node {
@@ -256,7 +257,7 @@ export async function checkChain(chain: readonly Bytes[], anchors: readonly Byte
     await mustHaveIssued(root, last, certificates.length - 1);
     return leaf;
   }
-  return bad("no anchor we trust signed it");
+  return bad("no anchor we trust signed it", "untrusted_issuer");
 }
 
 /**
@@ -283,7 +284,8 @@ async function consistent(chain: readonly Bytes[], now: Date): Promise<{ certifi
 }
 
 function inDate(certificate: Certificate, now: Date): void {
-  if (now < certificate.notBefore || now > certificate.notAfter) bad("out of date");
+  if (now < certificate.notBefore) bad("out of date", "not_yet_valid");
+  if (now > certificate.notAfter) bad("out of date", "expired");
 }
 
 async function mustHaveIssued(parent: Certificate, child: Certificate, below: number): Promise<void> {

@@ -1,0 +1,437 @@
+/**
+ * The checker that works offline: choose, scan or be scanned, see green or red.
+ * Promises: a check asks the network nothing; anything that names a person only on an enrolled till; one verdict for one code. Trusts: the
+ * page's own server for code and pack. Keeps: what store.ts says; a person only in the page, for twenty seconds. Refuses: to check
+ * without a pack, with a pack too old, a code twice.
+ */
+import { asProblem, Problem } from "../problem.ts";
+import { codesIn, Eyes, useReader } from "./camera.ts";
+import { check } from "./check.ts";
+import { type Ask, ASK_LIFE, askAnonymously, askSigned, Collector, SHOW, type Show } from "./codes.ts";
+import { drawQr } from "./draw.ts";
+import { clock, Known, light, type TillPurpose } from "./pack.ts";
+import { agesOf, Panel, type Shown, yesOrNo } from "./panel.ts";
+import { Shelf } from "./shelf.ts";
+import { type Settings, type Till, TillStore } from "./store.ts";
+import { Sync, unpack } from "./sync.ts";
+import { same, token } from "../bytes.ts";
+import { hush, shake, speak } from "./voice.ts";
+import { copyOf, make, part, pick, readWords, say } from "./words.ts";
+
+/** Until the next look: usually; where an issuer's lists were late; where there is no pack at all. */
+const EVERY_MS = 5 * 60_000;
+const LATE_MS = 30_000;
+const NOTHING_MS = 5_000;
+const SCREENS = ["home", "ask", "scan", "verdict", "how", "settings"] as const;
+type Screen = (typeof SCREENS)[number];
+
+interface Put extends Ask {
+  readonly at: number;
+}
+
+class Checker {
+  private known: Known | null = null;
+  private packId = "";
+  private till: Till | null = null;
+  private settings!: Settings;
+  private highWater = 0;
+  private purpose: TillPurpose | null = null;
+  private asks: Put[] = [];
+  private collector = new Collector();
+  private judging = false;
+  private syncing = false;
+  private readonly panel = new Panel(() => this.home());
+  private readonly eyes = new Eyes(part<HTMLVideoElement>("video"), (text) => void this.saw(text));
+  private readonly sync: Sync;
+  private countdown: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly store: TillStore,
+    private readonly shelf: Shelf,
+    base: string,
+  ) {
+    this.sync = new Sync(store, base);
+  }
+
+  async start(): Promise<void> {
+    this.settings = await this.store.settings();
+    this.wire();
+    await this.reload();
+    this.home();
+    void this.refresh();
+    setInterval(() => this.showReady(), 30_000);
+    addEventListener("online", () => void this.refresh());
+    addEventListener("offline", () => this.showReady());
+    await this.shelf.open(() => this.showReady());
+  }
+
+  // --- time and pack ----------------------------------------------------------------------------------------------------------------------
+
+  /** Seconds; never behind a moment this till has heard of. */
+  private now(): number {
+    return clock(Date.now() / 1000, this.known?.pack.newest ?? 0, this.highWater);
+  }
+
+  private async reload(): Promise<void> {
+    const kept = await this.store.pack();
+    if (kept && kept.id !== this.packId) {
+      this.packId = kept.id;
+      this.known = new Known(kept.pack, async (digest) => {
+        const packed = await this.store.list(digest);
+        if (!packed) throw new Problem("status_unknown", "the list is not here");
+        return unpack(packed);
+      });
+    }
+    if (kept) this.highWater = await this.store.noteTime(Date.now() / 1000, kept.pack.as_of);
+    const till = await this.store.till();
+    this.till = till && till.until > this.now() ? till : null;
+  }
+
+  private next: ReturnType<typeof setTimeout> | undefined;
+
+  private async refresh(): Promise<void> {
+    if (this.syncing) return;
+    clearTimeout(this.next);
+    this.syncing = true;
+    this.showReady();
+    try {
+      const { ahead } = await this.sync.run();
+      const off = Math.abs(ahead) > 60;
+      part("clock").hidden = !off;
+      if (off) part("clock").textContent = say("basement.clock", { minutes: Math.max(1, Math.round(Math.abs(ahead) / 60)) });
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      if (problem.code !== "offline" && problem.code !== "unavailable") console.error(problem.code, problem.detail);
+    }
+    this.syncing = false;
+    await this.reload();
+    this.showReady();
+    this.showPurposes();
+    const late = (this.known?.pack.publishers.length ?? 0) === 0 || (this.known?.ages(this.now()).late ?? 0) > 0;
+    this.next = setTimeout(() => void this.refresh(), !this.known ? NOTHING_MS : late ? LATE_MS : EVERY_MS);
+  }
+
+  private showReady(): void {
+    const ready = part("ready");
+    const ages = this.known?.ages(this.now());
+    const lit = ages ? light(Math.max(ages.trust, ages.status)) : "too_old";
+    const state = this.known && this.shelf.state === "ready" ? "ready" : this.shelf.state === "cannot" ? "cannot" : "getting";
+    ready.className = `pack ready pack-${lit}`;
+    Object.assign(ready.dataset, { state, light: lit });
+    part("ready-title").textContent = say(`basement.state.${state}`);
+    part("ready-light").textContent = this.known ? say(`basement.light.${lit}`) : say("basement.light.none");
+    part("ready-ages").textContent = ages ? agesOf(ages.trust, ages.status, "pack") : "";
+    part("line").textContent = say(this.syncing ? "basement.line.syncing" : navigator.onLine ? "basement.line.on" : "basement.line.off");
+    part("update").hidden = this.shelf.state !== "newer" && !this.shelf.waiting;
+  }
+
+  // --- screens ----------------------------------------------------------------------------------------------------------------------------
+
+  private go(screen: Screen): void {
+    for (const one of SCREENS) part(one === "verdict" ? "verdict-screen" : one).hidden = one !== screen;
+    document.body.dataset["screen"] = screen;
+    clearInterval(this.countdown);
+    if (screen !== "scan") this.eyes.stop();
+    if (screen !== "verdict") {
+      this.panel.clear();
+      hush();
+    }
+    part("torch").hidden = true;
+    scrollTo(0, 0);
+    if (screen !== "verdict") part(`${screen}-title`).focus({ preventScroll: true });
+  }
+
+  private home(): void {
+    this.purpose = null;
+    this.collector = new Collector();
+    this.showPurposes();
+    this.showReady();
+    this.go("home");
+  }
+
+  /** What this till may ask, and on what ground. */
+  private may(purpose: TillPurpose): "registered" | "anyone" | null {
+    if (this.till?.purposes.includes(purpose.id)) return "registered";
+    return purpose.anyone && yesOrNo(purpose) ? "anyone" : null;
+  }
+
+  private showPurposes(): void {
+    const every = this.known?.pack.purposes ?? [];
+    const rows = every.filter((one) => this.may(one)).map((purpose) => {
+      const row = copyOf(yesOrNo(purpose) ? "purpose-yes-no" : "purpose-values");
+      const button = row.querySelector("button");
+      const law = row.querySelector(".purpose-law");
+      if (button) {
+        button.id = `purpose-${purpose.id}`;
+        button.setAttribute("aria-describedby", `about-${purpose.id}`);
+        button.dataset["ground"] = this.may(purpose) ?? "";
+        button.addEventListener("click", () => void this.choose(purpose));
+      }
+      const name = row.querySelector(".purpose-name");
+      if (name) name.textContent = pick(purpose.name);
+      if (law) {
+        law.id = `about-${purpose.id}`;
+        law.textContent = `${pick(purpose.legal_basis)} · ${say(`basement.ground.${this.may(purpose)}`)}`;
+      }
+      return row;
+    });
+    part("purposes").replaceChildren(...rows);
+    part("none").hidden = rows.length > 0;
+    const others = every.filter((one) => !this.may(one));
+    part("others").hidden = others.length === 0 || rows.length === 0;
+    part("others-list").replaceChildren(...others.map((one) => make("li", "", pick(one.name))));
+    part("who-name").textContent = this.till ? pick(this.till.shop) : say("basement.who.nobody");
+    part("who-text").textContent = say(this.till ? "basement.who.enrolled" : "basement.who.anyone");
+    part("who").dataset["till"] = this.till ? "enrolled" : "anyone";
+  }
+
+  private async choose(purpose: TillPurpose): Promise<void> {
+    this.purpose = purpose;
+    for (const id of ["scan-purpose", "ask-purpose"]) part(id).textContent = pick(purpose.name);
+    part("to-ask").hidden = false;
+    if (purpose.by_holder) await this.scan("unasked");
+    else await this.ask();
+  }
+
+  // --- the shop asks ----------------------------------------------------------------------------------------------------------------------
+
+  private async ask(): Promise<void> {
+    const { purpose } = this;
+    if (!purpose) return;
+    const items = purpose.items.map(({ name }) => name);
+    const signed = this.may(purpose) === "registered" ? await this.store.takeAsk(purpose.id) : undefined;
+    if (!signed && !(purpose.anyone && yesOrNo(purpose))) return this.say("no_questions", purpose);
+    const name = this.settings.name.trim() || (this.till ? pick(this.till.shop) : say("basement.name_default"));
+    const ask = await (signed ? askSigned(signed) : askAnonymously(purpose.id, items, name));
+    const put: Put = { ...ask, at: Math.floor(this.now()) };
+    this.asks = [put, ...this.asks.filter((one) => put.at - one.at <= ASK_LIFE)];
+    part("ask-ground").textContent = say(signed ? "basement.ask.signed" : "basement.ask.anyone", { name });
+    part("qr").replaceChildren(drawQr(ask.text, say("checker.waiting.qr")));
+    part("qr").dataset["ask"] = ask.text;
+    part("ask-items").replaceChildren(...purpose.items.map(({ label }) => make("li", "", pick(label))));
+    this.go("ask");
+    const tick = (): void => {
+      const left = Math.max(0, Math.ceil(put.at + ASK_LIFE - this.now()));
+      part("left").textContent = String(left);
+      part<HTMLProgressElement>("left-bar").value = left;
+      if (left === 0) this.home();
+    };
+    this.countdown = setInterval(tick, 500);
+    tick();
+  }
+
+  // --- the phone shows --------------------------------------------------------------------------------------------------------------------
+
+  private async scan(how: "unasked" | "answer"): Promise<void> {
+    this.collector = new Collector();
+    this.go("scan");
+    part("scan-title").textContent = say(`basement.scan.${how}`);
+    part("scan-lead").textContent = say(`basement.scan.${how}_lead`);
+    part("to-ask").hidden = how === "answer";
+    this.showProgress();
+    const seen = await this.eyes.start();
+    part("finder").hidden = !seen;
+    part("no-camera").hidden = seen;
+    if (!seen) part<HTMLDetailsElement>("other-ways").open = true;
+    part("torch").hidden = !this.eyes.hasTorch;
+  }
+
+  private showProgress(): void {
+    const [got, all] = this.collector.progress;
+    part("progress").textContent = all > 1 ? say("basement.scan.progress", { got, all }) : say("basement.scan.looking");
+    part("progress").dataset["got"] = String(got);
+    const bar = part<HTMLProgressElement>("progress-bar");
+    bar.hidden = all < 2;
+    bar.max = Math.max(1, all);
+    bar.value = got;
+  }
+
+  private async saw(text: string): Promise<void> {
+    if (this.judging || part("scan").hidden) return;
+    if (!text.startsWith(SHOW)) {
+      part("scan-note").textContent = say("basement.scan.other");
+      return;
+    }
+    part("scan-note").textContent = "";
+    try {
+      const show = await this.collector.add(text);
+      if (!show) return this.showProgress();
+      await this.judge(show);
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      // A frame read askew is not worth a red screen: the camera sees the next one in a moment. What is whole and bad is.
+      if (problem.code === "malformed") part("scan-note").textContent = say("basement.scan.damaged");
+      else if (this.purpose) await this.end({ ...nothing("refused", problem.code), purpose: this.purpose });
+    }
+  }
+
+  private async judge(show: Show): Promise<void> {
+    const { known, purpose } = this;
+    if (!purpose || this.judging) return;
+    if (!known) return this.say("no_pack", purpose);
+    this.judging = true;
+    try {
+      this.highWater = await this.store.noteTime(Date.now() / 1000, known.pack.as_of);
+      const now = this.now();
+      const answered = this.asks.find(({ nonce }) => same(nonce, show.nonce));
+      const ask = answered ?? (purpose.by_holder ? null : (this.asks[0] ?? null));
+      const verdict = await check(show, { purpose, ask }, known, now, (nonce, until) => this.store.spend(nonce, until, now));
+      await this.end({ ...verdict, purpose });
+    } finally {
+      this.judging = false;
+    }
+  }
+
+  /** Something that stops a check before there was a card. */
+  private say(code: string, purpose: TillPurpose): void {
+    void this.end({ ...nothing("refused", code), purpose });
+  }
+
+  private async end(shown: Shown): Promise<void> {
+    this.go("verdict");
+    const { look, outcome, reason } = this.panel.show(shown);
+    part("spoken").textContent = `${outcome}. ${reason}`;
+    if (this.settings.voice) speak(`${outcome}. ${reason}`);
+    if (this.settings.vibration) shake(look);
+    const day = new Date(this.now() * 1000).toISOString().slice(0, 10);
+    await this.store.count(day, shown.purpose.id, shown.outcome);
+    if (this.settings.receipts && this.till && this.known && (shown.step || shown.outcome !== "refused")) {
+      const at = Math.floor(this.now());
+      const { as_of } = this.known.pack;
+      await this.store.putFacts({
+        id: token(),
+        purpose: shown.purpose.id,
+        outcome: shown.outcome,
+        step: shown.step ?? "",
+        code: shown.code ?? "",
+        at,
+        as_of,
+        status_as_of: shown.grounds ? at - shown.grounds.status : as_of,
+        tier: shown.grounds?.tier ?? "",
+        pack: this.packId,
+      });
+    }
+  }
+
+  // --- what can be pressed ----------------------------------------------------------------------------------------------------------------
+
+  private wire(): void {
+    const on = (id: string, deed: () => unknown): void => part(id).addEventListener("click", () => void deed());
+    for (const back of document.querySelectorAll<HTMLElement>("[data-home]")) back.addEventListener("click", () => this.home());
+    on("to-ask", () => this.ask());
+    on("to-answer", () => this.scan("answer"));
+    on("to-how", () => this.go("how"));
+    on("print", () => print());
+    on("to-settings", () => this.showSettings());
+    on("sync", () => this.refresh());
+    on("use-now", () => this.shelf.useNow());
+    let lit = false;
+    on("torch", () => {
+      lit = !lit;
+      part("torch").setAttribute("aria-pressed", String(lit));
+      return this.eyes.light(lit);
+    });
+    part<HTMLFormElement>("typed-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const field = part<HTMLTextAreaElement>("typed");
+      void this.feed(field.value.split(/[\r\n]+/));
+      field.value = "";
+    });
+    part<HTMLInputElement>("picture").addEventListener("change", (event) => {
+      const input = event.target as HTMLInputElement;
+      void this.look([...(input.files ?? [])]).then(() => (input.value = ""));
+    });
+    document.addEventListener("keydown", (event) => this.wedge(event));
+    this.wireSettings();
+  }
+
+  private async look(pictures: readonly File[]): Promise<void> {
+    for (const one of pictures) {
+      const found = await codesIn(one);
+      if (found.length === 0) part("scan-note").textContent = say("basement.scan.no_code");
+      await this.feed(found);
+    }
+  }
+
+  private async feed(texts: readonly string[]): Promise<void> {
+    for (const text of texts) if (text.trim()) await this.saw(text.replaceAll(/^\s+|[\r\n\t]+$/g, ""));
+  }
+
+  private keys = "";
+  private typedAt = 0;
+
+  /** A scanner that types: fast, without a field that has the focus, and Enter at the end. */
+  private wedge(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement | null;
+    if (part("scan").hidden || target?.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.timeStamp - this.typedAt > 200) this.keys = "";
+    this.typedAt = event.timeStamp;
+    if (event.key === "Enter" && this.keys.length > SHOW.length) {
+      event.preventDefault();
+      void this.feed([this.keys]);
+      this.keys = "";
+    } else if (event.key.length === 1) {
+      this.keys += event.key;
+      if (this.keys.length > 2) event.preventDefault(); // a space would press the button that has the focus
+    }
+  }
+
+  private wireSettings(): void {
+    const box = (name: "voice" | "vibration" | "receipts"): void => {
+      const input = part<HTMLInputElement>(`set-${name}`);
+      input.checked = this.settings[name];
+      input.addEventListener("change", () => this.set({ [name]: input.checked }));
+    };
+    for (const name of ["voice", "vibration", "receipts"] as const) box(name);
+    const name = part<HTMLInputElement>("set-name");
+    name.value = this.settings.name;
+    name.addEventListener("change", () => this.set({ name: name.value.slice(0, 60) }));
+    part("try-voice").addEventListener("click", () => {
+      speak(say("basement.voice_try"));
+      shake("yes");
+    });
+    part("clear-counts").addEventListener("click", () => void this.store.clearCounts().then(() => this.showSettings()));
+  }
+
+  private set(change: Partial<Settings>): void {
+    this.settings = { ...this.settings, ...change };
+    void this.store.setSettings(this.settings);
+  }
+
+  private async showSettings(): Promise<void> {
+    const names = new Map((this.known?.pack.purposes ?? []).map(({ id, name }) => [id, pick(name)]));
+    const rows = (await this.store.counts()).toSorted((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
+      const row = make("tr", "");
+      for (const text of [day, names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));
+      return row;
+    });
+    part("counts").replaceChildren(...rows);
+    part("counts-table").hidden = rows.length === 0;
+    part("counts-none").hidden = rows.length > 0;
+    part("clear-counts").hidden = rows.length === 0;
+    part("set-receipts-row").hidden = !this.till;
+    const waiting = (await this.store.facts()).length;
+    part("receipts-waiting").textContent = waiting > 0 ? say("basement.settings.waiting", { count: waiting }) : "";
+    this.go("settings");
+  }
+}
+
+function nothing(outcome: "refused", code: string): Omit<Shown, "purpose"> {
+  return { outcome, step: null, code, format: null, claims: new Map(), renew: false, grounds: null };
+}
+
+async function main(): Promise<void> {
+  readWords();
+  const base = document.body.dataset["base"] ?? "/checker/offline/";
+  useReader(document.body.dataset["wasm"] ?? "");
+  document.documentElement.classList.add("script");
+  try {
+    await new Checker(await TillStore.open(), new Shelf(base), base).start();
+  } catch (thrown) {
+    const problem = asProblem(thrown);
+    part("ready-title").textContent = say("basement.state.cannot");
+    part("ready").dataset["code"] = problem.code;
+  }
+}
+
+void main();

@@ -1,0 +1,154 @@
+/**
+ * An ISO mdoc shown to a till: one document of a DeviceResponse (ISO/IEC 18013-5 8.3.2.1.2.2, 9.1.2, 9.1.3, 9.3.1).
+ * Promises: what `open` gives has digests that the leaf's key signed; `holder` passes only for the transcript of this code. Trusts: the
+ * caller for the chain. Keeps: nothing. Refuses: members the standard does not list, several documents, a MAC, what the device says by itself.
+ */
+import { b64u, type Bytes, join, same, sha256 } from "../bytes.ts";
+import { Problem } from "../problem.ts";
+import { type Certificate, publicKey } from "../x509.ts";
+import { bstr, bytesOf, type Cbor, decode, embed, embedded, type Key, mapOf, Tag, tstr } from "./cbor.ts";
+import type { Opened, Seen } from "./check.ts";
+import { transcript } from "./codes.ts";
+import { holderKey, placeOf } from "./seen_sd_jwt.ts";
+
+const ES256 = { name: "ECDSA", hash: "SHA-256" };
+const SALT = 16;
+type Parts = Map<Key, Cbor>;
+
+const bad = (detail: string): never => {
+  throw new Problem("malformed", detail);
+};
+
+/** COSE_Sign1 with ES256 and nothing critical (RFC 9052 4.2). */
+interface Sealed {
+  readonly protected: Bytes;
+  readonly unprotected: Parts;
+  readonly payload: Bytes | null;
+  readonly signature: Bytes;
+}
+
+function sealed(value: Cbor): Sealed {
+  if (!Array.isArray(value) || value.length !== 4) return bad("a signature has four parts");
+  const [header, unprotected, payload, signature] = value;
+  const outside = mapOf(unprotected, "the unprotected header");
+  const raw = bytesOf(header, "the protected header");
+  const inside = mapOf(decode(raw), "the protected header");
+  if (outside.has(1) || outside.has(2)) bad("the algorithm is outside the protected header");
+  // RFC 9864 2.1: -9 is ES256 that names its curve.
+  if (![-7, -9].includes(inside.get(1) as number) || inside.has(2)) throw new Problem("unsupported", "only ES256 without extensions");
+  return { protected: raw, unprotected: outside, payload: payload === null ? null : bytesOf(payload, "the payload"), signature: bytesOf(signature, "the signature") };
+}
+
+/** RFC 9052 4.4. */
+const toBeSigned = (one: Sealed, payload: Bytes): Bytes => join(Uint8Array.of(0x84), tstr("Signature1"), bstr(one.protected), Uint8Array.of(0x40), bstr(payload));
+
+interface Item {
+  readonly number: number;
+  readonly name: string;
+  readonly value: Cbor;
+  readonly digest: () => Promise<Bytes>;
+}
+
+function itemOf(value: Cbor): Item {
+  const inner = embedded(value);
+  const parts = mapOf(decode(inner), "an element", ["digestID", "random", "elementIdentifier", "elementValue"]);
+  const [number, name, random] = ["digestID", "elementIdentifier", "random"].map((member) => parts.get(member));
+  if (parts.size !== 4 || typeof number !== "number" || number < 0 || typeof name !== "string") return bad("an element is not one");
+  if (bytesOf(random, "the salt").length < SALT) bad("a salt too short");
+  return { number, name, value: parts.get("elementValue"), digest: () => sha256(embed(inner)) };
+}
+
+export function openMdoc(raw: Bytes): Seen {
+  const response = mapOf(decode(raw), "the response", ["version", "documents", "documentErrors", "status"]);
+  if (response.get("version") !== "1.0") throw new Problem("unsupported", "a response of another version");
+  const documents = response.get("documents");
+  if (response.get("status") !== 0 || !Array.isArray(documents) || documents.length !== 1) return bad("one document was asked for");
+  const document = mapOf(documents[0], "a document", ["docType", "issuerSigned", "deviceSigned", "errors"]);
+  const issuerSigned = mapOf(document.get("issuerSigned"), "issuerSigned", ["nameSpaces", "issuerAuth"]);
+  const auth = sealed(issuerSigned.get("issuerAuth"));
+  const spaces = new Map([...mapOf(issuerSigned.get("nameSpaces") ?? new Map(), "nameSpaces")].map(([space, some]) => {
+    if (typeof space !== "string" || !Array.isArray(some) || some.length === 0) return bad("a namespace is not a list of elements");
+    return [space, some.map(itemOf)] as const;
+  }));
+  const payload = auth.payload ?? bad("the security object is missing");
+  const mso = mapOf(decode(embedded(decode(payload))), "the security object");
+  if (mso.get("version") !== "1.0" || mso.get("digestAlgorithm") !== "SHA-256") throw new Problem("unsupported", "another version or hash");
+  const doctype = mso.get("docType");
+  if (typeof doctype !== "string" || document.get("docType") !== doctype) return bad("the docType is not the one the issuer signed");
+  return {
+    format: "mdoc",
+    kinds: [doctype],
+    chain: chainOf(auth.unprotected.get(33)),
+    open: async (leaf: Certificate): Promise<Opened> => {
+      if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), auth.signature, toBeSigned(auth, payload)))) throw new Problem("bad_signature");
+      const validity = mapOf(mso.get("validityInfo"), "validityInfo");
+      return {
+        type: doctype,
+        claims: await covered(spaces, mapOf(mso.get("valueDigests"), "valueDigests")),
+        signed: moment(validity.get("signed")),
+        holder: (audience, nonce, made) => mustHaveSigned(document, doctype, mso, audience, nonce, made),
+        dates: () => ({ starts: moment(validity.get("validFrom")), ends: moment(validity.get("validUntil")) }),
+        status: () => placeOf(plain(mapOf(mso.get("status") ?? new Map(), "status").size > 0 ? mso.get("status") : null)),
+      };
+    },
+  };
+}
+
+/** RFC 9360 2: one certificate as bytes, several as an array. */
+function chainOf(value: Cbor): Bytes[] {
+  if (value instanceof Uint8Array) return [value];
+  if (!Array.isArray(value) || value.length < 2 || value.length > 4) return bad("x5chain");
+  return value.map((der) => bytesOf(der, "x5chain"));
+}
+
+async function covered(spaces: ReadonlyMap<string, readonly Item[]>, digests: Parts): Promise<Map<string, Map<string, unknown>>> {
+  const found = new Map<string, Map<string, unknown>>();
+  for (const [space, items] of spaces) {
+    const signed = digests.get(space);
+    if (!(signed instanceof Map)) throw new Problem("bad_digest", "a namespace nobody signed");
+    for (const item of items) {
+      const digest = signed.get(item.number);
+      if (!(digest instanceof Uint8Array) || !same(digest, await item.digest())) throw new Problem("bad_digest", "an element nobody signed");
+    }
+    found.set(space, new Map(items.map(({ name, value }) => [name, plain(value)])));
+    if (found.get(space)?.size !== items.length) bad("an element twice");
+  }
+  return found;
+}
+
+/** ISO/IEC 18013-5 9.1.3: the key the issuer bound has signed for this code. */
+async function mustHaveSigned(document: Parts, doctype: string, mso: Parts, audience: string, nonce: Bytes, made: number): Promise<void> {
+  const device = mapOf(document.get("deviceSigned"), "deviceSigned", ["nameSpaces", "deviceAuth"]);
+  const says = embedded(device.get("nameSpaces"));
+  const how = mapOf(device.get("deviceAuth"), "deviceAuth");
+  if (how.size !== 1 || !how.has("deviceSignature")) throw new Problem("unsupported", "only a device signature can be checked here");
+  const seal = sealed(how.get("deviceSignature"));
+  if (seal.payload !== null) bad("the payload is there twice");
+  const key = mapOf(mapOf(mso.get("deviceKeyInfo"), "deviceKeyInfo").get("deviceKey"), "the device key");
+  const point = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
+  const script = await transcript(audience, nonce, made);
+  const authentication = embed(join(Uint8Array.of(0x84), tstr("DeviceAuthentication"), script, tstr(doctype), embed(says)));
+  const holder = await holderKey({ kty: key.get(1) === 2 ? "EC" : null, crv: key.get(-1) === 1 ? "P-256" : null, x: point[0], y: point[1] });
+  // Audience, nonce and moment are in one hash: any of them being wrong is no more than a proof that does not hold.
+  if (!(await crypto.subtle.verify(ES256, holder, seal.signature, toBeSigned(seal, authentication)))) throw new Problem("bad_holder_proof");
+  if (mapOf(decode(says), "what the device says").size > 0) throw new Problem("unsupported", "elements signed by the device alone");
+}
+
+/** ISO/IEC 18013-5 9.1.2.4: tdate in UTC, no fractions of a second. Seconds. */
+function moment(value: Cbor): number {
+  const text = value instanceof Tag && value.tag === 0 ? value.value : null;
+  if (typeof text !== "string" || !/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/.test(text)) return bad("not a date and time in UTC");
+  const seconds = Date.parse(text) / 1000;
+  return Number.isNaN(seconds) ? bad("not a date and time in UTC") : seconds;
+}
+
+/** An element's value: full-dates as their text, maps as objects. */
+function plain(value: Cbor): unknown {
+  if (value instanceof Tag) {
+    if (![0, 1004].includes(value.tag) || typeof value.value !== "string") throw new Problem("unsupported", "a value of a type we do not read");
+    return value.value;
+  }
+  if (Array.isArray(value)) return value.map(plain);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, inner]) => [String(name), plain(inner)]));
+  return value;
+}

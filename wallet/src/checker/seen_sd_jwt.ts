@@ -1,0 +1,120 @@
+/**
+ * An SD-JWT VC with key binding, shown to a till (RFC 9901 7.3).
+ * Promises: what `open` gives was signed by the leaf's key and chosen by the holder; `holder` passes only for this audience, nonce and moment.
+ * Trusts: the caller for the chain. Keeps: nothing. Refuses: other algorithms, critical headers, a binding over other disclosures.
+ */
+import { b64u, type Bytes, sha256, text as read, unb64, unb64u, utf8 } from "../bytes.ts";
+import { disclosed } from "../formats/disclosures.ts";
+import { strictJson } from "../json.ts";
+import type { Claims } from "../jws.ts";
+import { Problem } from "../problem.ts";
+import { type Certificate, publicKey } from "../x509.ts";
+import type { Opened, Seen } from "./check.ts";
+
+const ABOUT_ITSELF = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"]);
+const LATEST = 253_402_300_800;
+const ES256 = { name: "ECDSA", hash: "SHA-256" };
+
+interface Token {
+  readonly header: Claims;
+  readonly claims: Claims;
+  readonly signed: Bytes;
+  readonly signature: Bytes;
+}
+
+const bad = (detail: string): never => {
+  throw new Problem("malformed", detail);
+};
+
+function words(raw: Bytes): string {
+  try {
+    return read(raw);
+  } catch {
+    return bad("not UTF-8");
+  }
+}
+
+function tokenOf(jws: string, typ: string): Token {
+  const parts = jws.split(".");
+  const [header, payload, signature] = parts.map(unb64u);
+  if (parts.length !== 3 || !header || !payload || !signature) return bad("a token has three parts");
+  const head = strictJson(words(header));
+  // RFC 7515 4.1.11 and RFC 7797: we know no extension.
+  if (head["alg"] !== "ES256" || "crit" in head || "b64" in head) throw new Problem("unsupported", "algorithm or extension");
+  if (head["typ"] !== typ) bad("a token of another type");
+  return { header: head, claims: strictJson(words(payload)), signed: utf8(parts.slice(0, 2).join(".")), signature };
+}
+
+export function openSdJwt(shown: string): Seen {
+  const [jws = "", ...rest] = shown.split("~");
+  const token = tokenOf(jws, "dc+sd-jwt");
+  const x5c = token.header["x5c"];
+  if (!Array.isArray(x5c) || x5c.length === 0 || !x5c.every((one) => typeof one === "string")) return bad("x5c");
+  const binding = rest.at(-1) ?? "";
+  const type = token.claims["vct"];
+  return {
+    format: "sd_jwt",
+    kinds: typeof type === "string" ? [type] : [],
+    chain: x5c.map(unb64),
+    open: async (leaf: Certificate): Promise<Opened> => {
+      if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), token.signature, token.signed))) throw new Problem("bad_signature");
+      const claims = await disclosed(shown, token.claims);
+      const [starts, ends, signed] = ["nbf", "exp", "iat"].map((name) => claims[name]);
+      return {
+        type: String(claims["vct"]),
+        claims: new Map([["", new Map(Object.entries(claims).filter(([name]) => !ABOUT_ITSELF.has(name)))]]),
+        signed: typeof signed === "number" ? signed : null,
+        holder: (audience, nonce, made) => mustHaveBound(claims["cnf"], binding, shown.slice(0, shown.length - binding.length), audience, nonce, made),
+        dates: () => {
+          seconds(signed);
+          return { starts: seconds(starts), ends: seconds(ends) };
+        },
+        status: () => placeOf(claims["status"]),
+      };
+    },
+  };
+}
+
+function seconds(value: unknown): number | null {
+  if (value === undefined || value === null) return null;
+  return typeof value === "number" && value >= 0 && value < LATEST ? value : bad("not a date");
+}
+
+/** Token Status List draft-21 6.2 and, in an MSO, 6.3. */
+export function placeOf(status: unknown): { uri: string; index: number } {
+  if (status === undefined || status === null) throw new Problem("status_unknown", "no status list is named");
+  const { uri, idx } = ((status as { status_list?: unknown }).status_list ?? {}) as { uri?: unknown; idx?: unknown };
+  if (typeof uri !== "string" || uri === "" || typeof idx !== "number" || !Number.isInteger(idx) || idx < 0 || idx >= 2 ** 32) return bad("the status is not a place in a list");
+  return { uri, index: idx };
+}
+
+export async function holderKey(jwk: unknown): Promise<CryptoKey> {
+  const { kty, crv, x, y, d } = (jwk ?? {}) as Record<string, unknown>;
+  if (kty !== "EC" || crv !== "P-256" || typeof x !== "string" || typeof y !== "string" || d !== undefined) return bad("not bound to a P-256 key");
+  try {
+    return await crypto.subtle.importKey("jwk", { kty, crv, x, y }, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
+  } catch {
+    return bad("not a point on P-256");
+  }
+}
+
+/** RFC 9901 7.3 step 5; `iat` is the moment the code names (formats/qr.py). */
+async function mustHaveBound(cnf: unknown, binding: string, before: string, audience: string, nonce: Bytes, made: number): Promise<void> {
+  const key = await holderKey((cnf as { jwk?: unknown } | undefined)?.jwk);
+  const forged = (detail: string): never => {
+    throw new Problem("bad_holder_proof", detail);
+  };
+  let token: Token;
+  try {
+    token = tokenOf(binding, "kb+jwt");
+  } catch {
+    return forged("not a key binding");
+  }
+  if (!(await crypto.subtle.verify(ES256, key, token.signature, token.signed))) forged("another key signed");
+  const { claims } = token;
+  if (claims["nonce"] !== b64u(nonce)) throw new Problem("wrong_nonce");
+  if (claims["aud"] !== audience) throw new Problem("wrong_audience");
+  if (claims["iat"] !== made) forged("signed at another moment than the code names");
+  if (claims["sd_hash"] !== b64u(await sha256(utf8(before)))) forged("signed over other disclosures");
+  if ("transaction_data_hashes" in claims || "transaction_data_hashes_alg" in claims) forged("authorizes what was not asked");
+}

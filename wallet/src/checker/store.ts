@@ -1,0 +1,229 @@
+/**
+ * What the till keeps in the browser (IndexedDB). No person, no card, no place in a status list: a test reads every entry after checks.
+ * Promises: a till pack takes the place of the one before whole, with its lists, or not at all; a nonce is spent once, whatever tabs and
+ * reloads; a signed question is handed out once. Trusts: the browser's storage for this origin. Keeps: pack and lists, settings, unused
+ * questions, nonces for a minute beyond their life, a number a day, purpose and outcome, and facts of receipts until they are reported.
+ * Refuses: nothing.
+ */
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { b64u, type Bytes } from "../bytes.ts";
+import { Problem } from "../problem.ts";
+import type { TillPack } from "./pack.ts";
+
+/** Who this browser asks for, as its server said last. */
+export interface Till {
+  readonly party: string;
+  readonly shop: { readonly ko: string; readonly en: string };
+  readonly purposes: readonly string[];
+  readonly until: number;
+}
+export interface Settings {
+  readonly voice: boolean;
+  readonly vibration: boolean;
+  readonly receipts: boolean;
+  /** What a shop without an account calls itself. */
+  readonly name: string;
+}
+export const SETTINGS: Settings = { voice: true, vibration: true, receipts: false, name: "" };
+
+/** What a receipt is made of at the next sync: what was asked and how it ended, never of whom. */
+export interface Facts {
+  readonly id: string;
+  readonly purpose: string;
+  readonly outcome: string;
+  readonly step: string;
+  readonly code: string;
+  readonly at: number;
+  readonly as_of: number;
+  readonly status_as_of: number;
+  readonly tier: string;
+  readonly pack: string;
+}
+export interface Counted {
+  readonly day: string;
+  readonly purpose: string;
+  readonly outcome: string;
+  readonly count: number;
+}
+interface Kept {
+  readonly id: string;
+  readonly pack: TillPack;
+}
+interface Schema extends DBSchema {
+  meta: { key: string; value: unknown };
+  lists: { key: string; value: Bytes };
+  asks: { key: string; value: { readonly text: string; readonly purpose: string }; indexes: { purpose: string } };
+  spent: { key: string; value: number };
+  counts: { key: string; value: Counted };
+  receipts: { key: string; value: Facts };
+}
+
+const MINUTE = 60;
+const DAYS_COUNTED = 92;
+/** No further ahead of the witnesses than any pack is good for: a device that once took it to be 2100 is right again a month after. */
+const FURTHEST = 31 * 86_400;
+
+export class TillStore {
+  private constructor(private readonly db: IDBPDatabase<Schema>) {}
+
+  static async open(name = "mapae-checker"): Promise<TillStore> {
+    const db = await openDB<Schema>(name, 1, {
+      upgrade(fresh) {
+        for (const plain of ["meta", "lists", "spent", "counts", "receipts"] as const) fresh.createObjectStore(plain);
+        fresh.createObjectStore("asks", { keyPath: "text" }).createIndex("purpose", "purpose");
+      },
+      blocking(_old, _new, event) {
+        (event.target as IDBDatabase).close(); // another tab wants a newer layout
+      },
+    });
+    return new TillStore(db);
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  // --- the pack ---------------------------------------------------------------------------------------------------------------------------
+
+  async pack(): Promise<Kept | undefined> {
+    return (await this.db.get("meta", "pack")) as Kept | undefined;
+  }
+
+  list(digest: string): Promise<Bytes | undefined> {
+    return this.db.get("lists", digest);
+  }
+
+  /** Which of these are not here yet. */
+  async missing(digests: readonly string[]): Promise<string[]> {
+    const here = new Set(await this.db.getAllKeys("lists"));
+    return [...new Set(digests)].filter((digest) => !here.has(digest));
+  }
+
+  /** The pack with the lists that are new in it; those it does not name go. */
+  async take(kept: Kept, fresh: ReadonlyMap<string, Bytes>): Promise<void> {
+    const named = new Set(kept.pack.publishers.flatMap(({ lists }) => lists.map(({ digest }) => digest)));
+    const tx = this.db.transaction(["meta", "lists"], "readwrite");
+    const lists = tx.objectStore("lists");
+    for (const digest of await lists.getAllKeys()) if (!named.has(digest)) void lists.delete(digest);
+    for (const [digest, bytes] of fresh) void lists.put(bytes, digest);
+    void tx.objectStore("meta").put(kept, "pack");
+    await tx.done;
+  }
+
+  // --- time -------------------------------------------------------------------------------------------------------------------------------
+
+  /** A moment that has been reached, in seconds: this till's clock does not go behind it, also over a restart. */
+  async noteTime(seconds: number, asOf: number): Promise<number> {
+    const tx = this.db.transaction("meta", "readwrite");
+    const noted = ((await tx.store.get("high-water")) as number | undefined) ?? 0;
+    const high = Math.max(Math.min(noted, asOf + FURTHEST), Math.min(seconds, asOf + FURTHEST));
+    void tx.store.put(high, "high-water");
+    await tx.done;
+    return high;
+  }
+
+  // --- single use -------------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * This nonce counts here no more, in no tab. IndexedDB runs one such transaction after the other. What is over is forgotten, and the floor
+   * remembers how far, so that a clock that steps back brings no old code to life. Throws presentation_spent, presentation_stale.
+   */
+  async spend(nonce: Bytes, until: number, now: number): Promise<void> {
+    const tx = this.db.transaction(["spent", "meta"], "readwrite");
+    const [spent, meta] = [tx.objectStore("spent"), tx.objectStore("meta")];
+    const key = b64u(nonce);
+    const floor = ((await meta.get("floor")) as number | undefined) ?? 0;
+    const known = (await spent.getKey(key)) !== undefined;
+    let forgotten = floor;
+    for (let at = await spent.openCursor(); at; at = await at.continue()) {
+      if (at.value + MINUTE >= now) continue;
+      forgotten = Math.max(forgotten, at.value);
+      void at.delete();
+    }
+    if (forgotten > floor) void meta.put(forgotten, "floor");
+    if (!known && until > floor) void spent.put(until, key);
+    await tx.done;
+    if (known) throw new Problem("presentation_spent", "accepted here before");
+    if (until <= floor) throw new Problem("presentation_stale", "older than what this till remembers");
+  }
+
+  // --- questions signed beforehand --------------------------------------------------------------------------------------------------------
+
+  async putAsks(asks: readonly { readonly text: string; readonly purpose: string }[]): Promise<void> {
+    const tx = this.db.transaction("asks", "readwrite");
+    for (const ask of asks) void tx.store.put(ask);
+    await tx.done;
+  }
+
+  /** One of them, which is gone from here with this call. */
+  async takeAsk(purpose: string): Promise<string | undefined> {
+    const tx = this.db.transaction("asks", "readwrite");
+    const key = await tx.store.index("purpose").getKey(purpose);
+    if (key !== undefined) void tx.store.delete(key);
+    await tx.done;
+    return key;
+  }
+
+  asksLeft(purpose: string): Promise<number> {
+    return this.db.countFromIndex("asks", "purpose", purpose);
+  }
+
+  dropAsks(): Promise<void> {
+    return this.db.clear("asks");
+  }
+
+  // --- who and how ------------------------------------------------------------------------------------------------------------------------
+
+  async till(): Promise<Till | null> {
+    return ((await this.db.get("meta", "till")) as Till | null | undefined) ?? null;
+  }
+
+  async setTill(till: Till | null): Promise<void> {
+    await this.db.put("meta", till, "till");
+    if (!till) await this.dropAsks();
+  }
+
+  async settings(): Promise<Settings> {
+    return { ...SETTINGS, ...((await this.db.get("meta", "settings")) as Partial<Settings> | undefined) };
+  }
+
+  async setSettings(settings: Settings): Promise<void> {
+    await this.db.put("meta", settings, "settings");
+  }
+
+  // --- the counter ------------------------------------------------------------------------------------------------------------------------
+
+  async count(day: string, purpose: string, outcome: string): Promise<void> {
+    const key = `${day} ${purpose} ${outcome}`;
+    const tx = this.db.transaction("counts", "readwrite");
+    const before = (await tx.store.get(key))?.count ?? 0;
+    void tx.store.put({ day, purpose, outcome, count: before + 1 }, key);
+    const days = [...new Set((await tx.store.getAll()).map((one) => one.day))].toSorted().slice(0, -DAYS_COUNTED);
+    for (const old of days) void tx.store.delete(IDBKeyRange.bound(`${old} `, `${old} \uffff`));
+    await tx.done;
+  }
+
+  counts(): Promise<Counted[]> {
+    return this.db.getAll("counts");
+  }
+
+  clearCounts(): Promise<void> {
+    return this.db.clear("counts");
+  }
+
+  // --- receipts ---------------------------------------------------------------------------------------------------------------------------
+
+  async putFacts(facts: Facts): Promise<void> {
+    await this.db.put("receipts", facts, facts.id);
+  }
+
+  facts(): Promise<Facts[]> {
+    return this.db.getAll("receipts");
+  }
+
+  async dropFacts(ids: readonly string[]): Promise<void> {
+    const tx = this.db.transaction("receipts", "readwrite");
+    for (const id of ids) void tx.store.delete(id);
+    await tx.done;
+  }
+}
