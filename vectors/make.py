@@ -24,6 +24,7 @@ import jose_cases  # noqa: E402
 import qr_cases  # noqa: E402
 import sd_jwt_cases  # noqa: E402
 import status_cases  # noqa: E402
+import till_cases  # noqa: E402
 import trust_cases  # noqa: E402
 from cast import AT, AUDIENCE, CA, HOLDER, ISSUER, NONCE, PRIVATE, THIEF, Case, refused, taken  # noqa: E402
 
@@ -418,6 +419,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "chip": {**chip_cases.trusted(), "cases": list(chip_cases.everything())},
         "face_burst": {"cases": list(face_cases.bursts())},
         "qr": qr_cases.written(),
+        "till": till_cases.written(),
         **trust_cases.written(),
     }
 

@@ -57,7 +57,8 @@ _HEADERS: Final = {"Content-Security-Policy": content_policy(wasm=True), "Cache-
 def routes(
     verifier: Verifier, access: Mapping[str, Access], clock: Clock, dice: Dice, static: Path = STATIC
 ) -> list[Door]:  # fmt: skip
-    """`access`: with what each relying party of this process signs; parties may join later. `static`: the folder behind `/static/`."""
+    """`access`: with what each relying party of this process signs; parties may join later. `static`: the folder behind
+    `/static/`."""
     page, doors = _Page(static), _Doors(verifier, access, clock, dice)
     everybody: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.JSON, "rate": Rate(240, 60)}
     found = [
