@@ -22,6 +22,8 @@ from .verifier import hosting as hosting_web
 from .verifier.api import Api
 from .verifier.api_web import Op, leads_back, operations
 from .verifier.checker_web import routes as offline_routes
+from .verifier.gateway import Gateway
+from .verifier.gateway_web import routes as gateway_routes
 from .verifier.hosting import ROUND, Hosting
 from .verifier.kiosk import Access, Verifier
 from .verifier.meet import Meetings
@@ -59,6 +61,7 @@ async def verifier(house: House) -> None:
         *verifier_routes(asking, meetings.collect),
         *meet_routes(asking, meetings),
         *relay_routes(relay),
+        *await _family(house),
         *paper_routes(asking),
         *offline_routes(asking, access, f.clock, f.dice),
         *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
@@ -68,7 +71,7 @@ async def verifier(house: House) -> None:
     ]
     promises: dict[str, Handler] = {}
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
-    rounds.append((ROUND, hosting.take_up))
+    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep)]
     await house.add("verifier", Role(doors, promises, rounds))
 
 
@@ -118,6 +121,17 @@ async def _relay(house: House) -> tuple[Relay, Meetings]:
     elsewhere = f.settings.relay_url.rstrip("/")
     relay = Relay(await f.database("verifier"), f.clock)
     return relay, Meetings(house.verifier.questions, f.http, [elsewhere or ours], reachable=not elsewhere)
+
+
+async def _family(house: House) -> list[BaseRoute]:
+    """`house.gateway`, for relying parties that speak the Korean message family, and its doors. After the API, whose
+    keys say which relying party speaks."""
+    f = house.foundation
+    house.gateway = Gateway(
+        db=await f.database("verifier"), clock=f.clock, dice=f.dice, questions=house.verifier.questions,
+        services=f.settings.gateway_services,
+    )  # fmt: skip
+    return gateway_routes(house.gateway, house.api.key, f.settings.base_url)
 
 
 def _access(house: House) -> dict[str, Access]:

@@ -59,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The relay where this verifier meets phones that show a code, if it has no address that phones reach; empty: our
     own, below base_url, and answers come straight."""
 
+    gateway_services: dict[str, str] = {}
+    """Service codes that relying parties of the Korean message family use, each with our purpose; one that is not here
+    is the purpose's own id."""
+
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
 

@@ -65,6 +65,7 @@ from .trust.witness import Witness
 from .ui.http import Caller, Door, doors, raw_body
 from .ui.site import application
 from .verifier.api import Api
+from .verifier.gateway import Gateway
 from .verifier.kiosk import Verifier
 from .wallet_provider.devices import WalletProvider
 
@@ -222,6 +223,7 @@ class House:
     authorize: Authorize
     epochs: Epochs
     verifier: Verifier
+    gateway: Gateway
     api: Api
     packs: Packs
 

@@ -30,7 +30,7 @@ from fuzz.targets import (
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, paper, proximity, sd_jwt, status
+from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -448,6 +448,19 @@ SEEDS: dict[str, Seeds] = {
         proximity.uri(_engagements()[1]).encode(), b"openid-credential-offer://?credential_offer=%7B%7D",
         b"haip-vci://?credential_offer_uri=https%3A%2F%2Fi.example%2Fo",
         b"haip-vp://?client_id=x509_hash%3Aa&request_uri=https%3A%2F%2Fv.example%2Fr&request_uri_method=post"],
+    "mip_request": lambda: [
+        *_json({"data": mip.encode(mip.m310("A" * 25))}, {"data": "e30="}, {"result": True}, {"data": "!"}), b"x"],
+    "mip_message": lambda: _json(
+        mip.m310("A" * 25), mip.m320("B" * 9), mip.m400("A" * 25, mip.Vp("n", b"x", frozenset({"pin"})).encode()),
+        mip.m900("A" * 25, 20901, "cancel by user"), {"type": "mip"}),
+    "mip_vp": lambda: _json(
+        mip.Vp("n", b"x", frozenset({"pin"})).encode(), {"presentType": 2, "encryptType": 2, "keyType": 2}),
+    "mip_code": lambda: [
+        jose.unb64u(mip.M200("A" * 25, "direct", "https://i.example").encode()),
+        jose.unb64u(mip.M120("A" * 25, "wss://i.example").encode()), b"{}"],
+    "mip_line": lambda: _json(
+        {"msg": "join", "type": "mip", "version": "1.0.0", "trxcode": "A" * 25},
+        {"msg": "vp", "request": "presentation", "trxcode": "A" * 25, "vp": {}}, {"msg": 1}, {"more": ""}),
     "meet_code": lambda: [MEET_CODE.text.encode(), b"MAPAE-MEET:"],
     "meet_code_inside": lambda: [MEET_CODE.raw, MEET_CODE.raw[:-1], cbor.dumps({1: 1})],
     "meet_request": lambda: [

@@ -7,6 +7,7 @@ raised when a promise is broken; any other exception but `Refused` is a finding 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import math
@@ -30,6 +31,7 @@ from mapae.formats import (
     jwe,
     jws_json,
     meet,
+    mip,
     paper,
     proximity,
     sd_jwt,
@@ -68,6 +70,7 @@ from mapae.ui import multipart
 from mapae.ui.line import read_message
 from mapae.verifier import fit, oid4vp
 from mapae.verifier import meet as meetings
+from mapae.verifier.gateway_web import ProxyMessage
 
 Target = Callable[[bytes], None]
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -942,6 +945,48 @@ def meet_request(data: bytes) -> None:
 def meet_answer(data: bytes) -> None:
     """What lies in a shop's."""
     assert meetings.read_form(data)
+
+
+# --- the Korean message family ----------------------------------------------------------------------------------------
+
+
+@target
+def mip_request(data: bytes) -> None:
+    """What arrives at the gateway's doors."""
+    mip.body(data)
+
+
+@target
+def mip_message(data: bytes) -> None:
+    """Under base64: every message a phone sends, each by its own rules."""
+    said = mip.body(json.dumps({"data": b64u(data)}).encode())
+    taken = []
+    for cmd, asked in (("310", "profile"), ("320", "image"), ("400", "presentation"), ("900", None)):
+        with contextlib.suppress(Refused):
+            taken.append(mip.header(said, cmd, asked))
+    if not taken:
+        raise Refused(Code.MALFORMED)
+
+
+@target
+def mip_vp(data: bytes) -> None:
+    read = mip.Vp.parse(jose.decode_json(data))
+    same(mip.Vp.parse(read.encode()), read)
+
+
+@target
+def mip_code(data: bytes) -> None:
+    """M200 or M120: what a code, a push or a link holds."""
+    try:
+        said: mip.M200 | mip.M120 = mip.M200.parse(b64u(data))
+    except Refused:
+        said = mip.M120.parse(b64u(data))
+    same(type(said).parse(said.encode()), said)
+
+
+@target
+def mip_line(data: bytes) -> None:
+    read_message(data, ProxyMessage)
 
 
 @target

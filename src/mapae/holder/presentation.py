@@ -8,7 +8,7 @@ question no card fits, and to show a copy a second time. A verifier that is know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 from urllib.parse import urlencode
@@ -125,12 +125,19 @@ class Presentation:
     async def open_relayed(self, raw: bytes, nonce: str) -> Asked:
         """Check a request that came over a relay. `nonce` is that of the code it must have been signed for: there is no
         link that says who asks, so the request says it itself, and its certificate proves it."""
+        made = await self._proven(raw, nonce)
+        assert isinstance(made.way, DirectPost)  # `read` makes no other
+        return self._asked(replace(made, way=replace(made.way, relayed=True)))
+
+    async def open_proven(self, raw: bytes) -> Asked:
+        """Check a request that other messages carry as their proof (`family.py`)."""
+        return self._asked(await self._proven(raw, None))
+
+    async def _proven(self, raw: bytes, nonce: str | None) -> Request:
         client = Jws.parse(raw, typ=TYPE).claims().get("client_id")
         link = Link(client if isinstance(client, str) else "", "", False)
         view = await self._trust.for_showing()
-        made = request.read(request.authenticate(raw, link, nonce, view, self._pocket.now()))
-        assert isinstance(made.way, DirectPost)  # `read` makes no other
-        return self._asked(replace(made, way=replace(made.way, relayed=True)))
+        return request.read(request.authenticate(raw, link, nonce, view, self._pocket.now()))
 
     async def open_browser(self, protocol: str, data: Mapping[str, Any], origin: str) -> Asked:
         """Check what the Digital Credentials API handed over. `origin` is the platform's word for who asks."""
@@ -157,10 +164,30 @@ class Presentation:
         self._pocket.save()
         return shown, fields
 
-    async def refuse(self, asked: Asked) -> Shown:
-        """The holder says no (section 8.5). No card is touched."""
+    async def answer_through(
+        self, asked: Asked, send: Callable[[Mapping[str, Any]], Awaitable[None]], option: Option | None = None
+    ) -> Shown:
+        """The same where other messages carry the answer: `send` gives its fields away."""
+        shown, fields = self._prepare(asked, option)
+        try:
+            await send(fields)
+        except Refused as refused:
+            shown.outcome = "unknown" if refused.code is Code.UNAVAILABLE else "failed"
+            self._pocket.save()
+            raise
+        shown.outcome = "sent"
+        self._pocket.save()
+        return shown
+
+    def note_refusal(self, asked: Asked) -> Shown:
+        """The holder says no, and somebody else says so."""
         shown = self._note(asked, (), "refused")
         self._pocket.save()
+        return shown
+
+    async def refuse(self, asked: Asked) -> Shown:
+        """The holder says no (section 8.5). No card is touched."""
+        shown = self.note_refusal(asked)
         if isinstance(asked.request.way, DirectPost):
             fields = _error("access_denied", asked.request.state)
             if asked.request.way.relayed and asked.request.key is not None:

@@ -24,6 +24,7 @@ from .credentials import Credentials
 from .device import Device, DeviceStanding, Person, ReadCode
 from .dpop import ClientHeaders, Dpop
 from .face import Camera, FaceCheck, FaceSaid, FaceStanding
+from .family import Family
 from .issuance import Issuance, SignIn
 from .meet import Meet, Meeting
 from .offer import ByCode, Offer, read_link
@@ -85,6 +86,7 @@ class Wallet:
         self._issuance = Issuance(self._pocket, self._wire, self._clients, tokens, credentials, self._trust)
         self._presentation = Presentation(self._pocket, self._wire, self._trust)
         self._meeting = Meet(self._pocket, self._wire, self._presentation)
+        self.family = Family(self._wire, self._presentation)  # requests in the Korean message family
         self._camera = camera
         self.codes = Codes(self._pocket, self._trust, country)  # with no network: answer a code, or show one
 
