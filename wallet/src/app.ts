@@ -24,9 +24,12 @@ import { firstLanguage, type Key, speak, spoken, t } from "./words.ts";
 
 const OPEN_ROUTES = new Set(["welcome", "identity", "pin", "unlock", "blocked"]);
 /** One question at a time: no way past it but its own buttons. */
-const ALONE = new Set(["offer", "ask", "progress", "face", "tap", "change-pin", "add-passkey", "passkey"]);
+const ALONE = new Set(["offer", "ask", "show", "answer", "progress", "face", "tap", "change-pin", "add-passkey", "passkey"]);
 /** Not everybody comes here, and nobody at once. */
-const LATER: Readonly<Record<string, () => Promise<unknown>>> = { face: () => import("./screens/face.ts"), meet: () => import("./screens/meet.ts"), tap: () => import("./screens/tap.ts") };
+const LATER: Readonly<Record<string, () => Promise<unknown>>> = {
+  face: () => import("./screens/face.ts"), meet: () => import("./screens/meet.ts"), tap: () => import("./screens/tap.ts"),
+  show: () => import("./screens/show.ts"), answer: () => import("./screens/answer.ts"),
+};
 const CALLBACK = "/wallet/callback";
 const TABS = ["home", "scan", "history", "settings"] as const;
 
@@ -186,7 +189,8 @@ export class App extends LitElement implements Host {
     if ("offered" in meant) {
       if (this.wallet.device?.state === "waiting") throw new Problem("phone_already_active");
       this.go({ name: "offer", with: meant.offered });
-    } else this.go({ name: "ask", with: meant.presentation });
+    } else if ("code" in meant) this.go({ name: "answer", with: meant.code });
+    else this.go({ name: "ask", with: meant.presentation });
   }
 
   async afterUnlock(): Promise<void> {
@@ -349,6 +353,10 @@ export class App extends LitElement implements Host {
         return html`<s-card .host=${this} .with=${{ order: route.order }}></s-card>`;
       case "ask":
         return html`<s-ask .host=${this} .with=${route.with}></s-ask>`;
+      case "show":
+        return html`<s-show .host=${this}></s-show>`;
+      case "answer":
+        return html`<s-answer .host=${this} .with=${route.with}></s-answer>`;
       case "history":
         return html`<s-history .host=${this}></s-history>`;
       case "record":

@@ -8,6 +8,8 @@ import { Problem } from "./problem.ts";
 
 export type Link =
   | { readonly kind: "offer"; readonly text: string }
+  /** A shop's offline code (offline_qr.ts reads it). */
+  | { readonly kind: "code"; readonly text: string }
   | { readonly kind: "request"; readonly clientId: string; readonly requestUri: string; readonly method: "get" | "post" };
 
 const OFFER = ["openid-credential-offer:", "haip-vci:"];
@@ -36,6 +38,10 @@ export function allowedUrl(raw: string, base: string): URL {
 export function parseLink(raw: string, base: string): Link {
   const text = raw.trim();
   if (text.length === 0 || text.length > MAX) throw new Problem("bad_link", "empty or too long");
+  // A space at the end may belong to it: it is one of base45's characters.
+  if (text.startsWith("MAPAE-ASK:")) return { kind: "code", text: raw.trimStart().replace(/[\r\n\t]+$/, "") };
+  // What a wallet shows is for a checker to read: another phone's, or its own in a mirror.
+  if (/^MAPAE-(SHOW|MEET):/.test(text)) throw new Problem("others_code");
   const scheme = /^([a-z][a-z0-9+.-]*:)/i.exec(text)?.[1]?.toLowerCase() ?? "";
   if (scheme === "http:" || scheme === "https:") return wrapped(text, base);
   const at = text.indexOf("?");

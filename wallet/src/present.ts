@@ -4,16 +4,17 @@
  * when the app dies on the way. Trusts: the checked request (request.ts). Keeps: the history entry. Refuses: to reuse a copy,
  * to show after the request's own end, to follow a redirect.
  */
-import { token } from "./bytes.ts";
+import { b64u, type Bytes, token } from "./bytes.ts";
 import { type Holding, itemsOf, type Pick } from "./dcql.ts";
 import type { Issuance } from "./issue.ts";
 import { type Net, refusal } from "./net.ts";
+import { framesOf } from "./offline_qr.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, encrypted, encryptionThumbprint, sendError } from "./request.ts";
+import { type Asked, encrypted, encryptionThumbprint, type Question, sendError } from "./request.ts";
 import type { KeyRow, SealedRow, Store } from "./store.ts";
 import { type Payment, transactionHashes } from "./transaction.ts";
-import type { Words } from "./trust.ts";
+import { type Words, wordsOf } from "./trust.ts";
 import type { Vault } from "./vault.ts";
 
 export const LOW = 2;
@@ -25,6 +26,17 @@ interface Spendable {
   readonly row: SealedRow;
   readonly copy: Copy;
   readonly key: KeyRow;
+}
+interface Spending {
+  readonly pick: Pick;
+  readonly copy: Spendable;
+}
+/** What a code on the screen is an answer to. */
+export interface CodeFor {
+  readonly audience: string;
+  readonly nonce: Bytes;
+  readonly purpose: string;
+  readonly how: NonNullable<Shown["code_shown"]>;
 }
 
 export class Presenter {
@@ -79,23 +91,10 @@ export class Presenter {
   /** Shows. Resolves to the history entry; a Problem after the copy was spent leaves the entry saying so. */
   async show(asked: Asked, picks: readonly Pick[], orders: readonly Order[]): Promise<{ entry: Shown; next: string | null }> {
     this.mustBeInTime(asked);
-    if (picks.length === 0) throw new Problem("not_held");
-    const spending: { pick: Pick; copy: Spendable }[] = [];
-    for (const pick of picks) {
-      const taken = new Set(spending.map(({ copy }) => copy.row.id));
-      spending.push({ pick, copy: await this.take(pick, orders, taken) });
-    }
+    const spending = await this.copiesFor(picks, orders);
     if (!asked.transactions.every((payment) => carrierOf(payment, spending))) throw new Problem("invalid_transaction_data", "no credential carries it");
     const entry = this.entry(asked, picks, orders, "sending");
-    const rows = [await this.vault.seal("history", entry.id, "", entry)];
-    await this.store.write(async (tx) => {
-      for (const copy of new Map(spending.map(({ copy }) => [copy.row.id, copy])).values()) {
-        const current = await tx.objectStore("sealed").get(copy.row.id);
-        if (!current || (current.used === 1 && copy.row.used !== 1)) throw new Problem("conflict", "this copy was used a moment ago");
-        await tx.objectStore("sealed").put({ ...current, used: 1 });
-      }
-      for (const row of rows) await tx.objectStore("sealed").put(row);
-    });
+    await this.spend(spending, entry);
     let next: string | null;
     try {
       next = await this.send(asked, spending);
@@ -111,7 +110,64 @@ export class Presenter {
     return { entry: sent, next };
   }
 
-  private async send(asked: Asked, spending: readonly { pick: Pick; copy: Spendable }[]): Promise<string | null> {
+  /**
+   * A code for the screen. The copy is spent before there is anything to draw; killed in between, the entry says that it may have been
+   * seen. One pick only: a code holds one presentation.
+   */
+  async code(asked: Question, what: CodeFor, picks: readonly Pick[], orders: readonly Order[]): Promise<{ entry: Shown; texts: string[]; made: number }> {
+    this.mustBeInTime(asked);
+    const [{ pick, copy } = none(), ...more] = await this.copiesFor(picks, orders);
+    if (more.length > 0) throw new Problem("unsupported", "two cards in one code");
+    const made = Math.floor(this.now() / 1000);
+    const entry: Shown = { ...this.entry(asked, picks, orders, "sending"), code_shown: what.how };
+    await this.spend([{ pick, copy }], entry);
+    try {
+      const presentation = await this.bound({ pick, copy }, { ...what, made });
+      const texts = await framesOf({ format: pick.holding.format, made, nonce: what.nonce, purpose: what.purpose, presentation });
+      const shown: Shown = { ...entry, result: "sent" };
+      await this.record(shown);
+      return { entry: shown, texts, made };
+    } catch (thrown) {
+      const problem = asProblem(thrown);
+      await this.record({ ...entry, result: "failed", code: problem.code });
+      throw problem;
+    }
+  }
+
+  private async bound({ pick, copy: { copy, key } }: Spending, session: { audience: string; nonce: Bytes; made: number }): Promise<string> {
+    if (pick.holding.format === "dc+sd-jwt") {
+      const { presentSdJwt } = await import("./formats/sd_jwt.ts");
+      return presentSdJwt(copy.raw, pick.paths, key, { audience: session.audience, nonce: b64u(session.nonce), more: {} }, session.made * 1000);
+    }
+    const { presentMdoc } = await import("./formats/mdoc.ts");
+    return presentMdoc(copy.raw, pick.holding.type, elementsOf(pick), key, session);
+  }
+
+  /** One copy for each pick. */
+  private async copiesFor(picks: readonly Pick[], orders: readonly Order[]): Promise<Spending[]> {
+    if (picks.length === 0) throw new Problem("not_held");
+    const spending: Spending[] = [];
+    for (const pick of picks) {
+      const taken = new Set(spending.map(({ copy }) => copy.row.id));
+      spending.push({ pick, copy: await this.take(pick, orders, taken) });
+    }
+    return spending;
+  }
+
+  /** Marks the copies as used and writes the entry, in one transaction: of two tabs one spends a copy. */
+  private async spend(spending: readonly Spending[], entry: Shown): Promise<void> {
+    const row = await this.vault.seal("history", entry.id, "", entry);
+    await this.store.write(async (tx) => {
+      for (const copy of new Map(spending.map(({ copy }) => [copy.row.id, copy])).values()) {
+        const current = await tx.objectStore("sealed").get(copy.row.id);
+        if (!current || (current.used === 1 && copy.row.used !== 1)) throw new Problem("conflict", "this copy was used a moment ago");
+        await tx.objectStore("sealed").put({ ...current, used: 1 });
+      }
+      await tx.objectStore("sealed").put(row);
+    });
+  }
+
+  private async send(asked: Asked, spending: readonly Spending[]): Promise<string | null> {
     const tokens: Record<string, string[]> = {};
     for (const { pick, copy } of spending) {
       const carried = asked.transactions.filter((payment) => carrierOf(payment, spending) === pick);
@@ -130,10 +186,8 @@ export class Presenter {
       const binding = { audience: asked.clientId, nonce: asked.nonce, more: await transactionHashes(carried) };
       return presentSdJwt(copy.raw, pick.paths, key, binding, this.now());
     }
-    const names = new Map<string, string[]>();
-    for (const [space, name] of pick.paths as [string, string][]) names.set(space, [...(names.get(space) ?? []), name]);
     const { presentMdoc } = await import("./formats/mdoc.ts");
-    return presentMdoc(copy.raw, pick.holding.type, names, key, {
+    return presentMdoc(copy.raw, pick.holding.type, elementsOf(pick), key, {
       clientId: asked.clientId,
       nonce: asked.nonce,
       responseUri: asked.responseUri,
@@ -188,8 +242,8 @@ export class Presenter {
     return found;
   }
 
-  private entry(asked: Asked, picks: readonly Pick[], orders: readonly Order[], result: Shown["result"]): Shown {
-    const { party, purpose, stranger } = asked;
+  entry(asked: Question, picks: readonly Pick[], orders: readonly Order[], result: Shown["result"]): Shown {
+    const { party, purpose, stranger, anyone = false } = asked;
     const none: Words = { ko: "", en: "" };
     const shown = [...new Set(picks.map((pick) => pick.holding.order))].flatMap((id) => orders.find((order) => order.id === id)?.name ?? []);
     const declined = result === "declined";
@@ -204,7 +258,7 @@ export class Presenter {
       card: { ko: shown.map(({ ko }) => ko).join(", "), en: shown.map(({ en }) => en).join(", ") },
       format: picks[0]?.holding.format ?? null,
       items: picks.flatMap(itemsOf).map(({ name, value }) => ({ name, value: declined || name === "portrait" ? null : value })),
-      ...(stranger ? { stranger: true } : {}),
+      ...(stranger || anyone ? { stranger: true } : {}),
       ...(asked.transactions.length > 0
         ? { payments: asked.transactions.map(({ payee, amount, currency, reference }) => ({ payee, amount, currency, reference })) }
         : {}),
@@ -222,9 +276,46 @@ export class Presenter {
     await writeOne(this.store, this.vault, "history", "", entry);
   }
 
-  private mustBeInTime(asked: Asked): void {
+  /** The holder should find in the history what the wallet turned down for her. */
+  async recordRefusal(problem: Problem): Promise<Problem> {
+    if (!REFUSALS.has(problem.code)) return problem;
+    const none: Words = { ko: "", en: "" };
+    const { party, purpose, items, anyone } = problem.facts; // a server may have said them
+    const names = Array.isArray(items) ? items.filter((item) => typeof item === "string") : [];
+    await this.record({
+      id: token(),
+      at: this.now(),
+      party: wordsOf(party),
+      purpose: wordsOf(purpose),
+      why: none,
+      legalBasis: none,
+      retention: none,
+      card: none,
+      format: null,
+      items: names.map((name) => ({ name, value: null })),
+      ...(anyone === true ? { stranger: true } : {}),
+      result: "refused",
+      code: problem.code,
+    });
+    return problem;
+  }
+
+  private mustBeInTime(asked: Question): void {
     if (asked.expires !== null && asked.expires * 1000 < this.now()) throw new Problem("request_expired");
   }
+}
+
+const REFUSALS = new Set(["over_asking", "unknown_relying_party", "registration_required", "unknown_purpose"]);
+
+const none = (): never => {
+  throw new Problem("not_held");
+};
+
+/** What is shown of an mdoc: namespace -> elements. */
+function elementsOf(pick: Pick): Map<string, string[]> {
+  const names = new Map<string, string[]>();
+  for (const [space, name] of pick.paths as [string, string][]) names.set(space, [...(names.get(space) ?? []), name]);
+  return names;
 }
 
 /** OpenID4VP 1.0 section 5.1: a transaction that could ride on several credentials rides on one. */

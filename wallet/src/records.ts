@@ -72,6 +72,8 @@ export interface Shown {
   readonly items: readonly { readonly name: string; readonly value: unknown }[];
   /** To somebody on no list. */
   readonly stranger?: boolean;
+  /** As a code on this phone's screen, unasked or as the answer to a shop's. Whoever filmed it was shown it. */
+  readonly code_shown?: "unasked" | "answer";
   /** Authorised with it. */
   readonly payments?: readonly Pick<Payment, "payee" | "amount" | "currency" | "reference">[];
   /** sending: on its way when the app stopped, so it may or may not have arrived. */

@@ -34,10 +34,8 @@ export interface Stranger {
   readonly certifiedBy: string;
   readonly host: string;
 }
-export interface Asked extends AnswerTo {
-  readonly clientId: string;
-  readonly nonce: string;
-  readonly encryptTo: EncryptTo;
+/** What the holder is asked, whichever way it came. */
+export interface Question {
   readonly party: { readonly id: string; readonly name: Words };
   /** Null for a stranger: nobody registered what it may ask. */
   readonly purpose: Purpose | null;
@@ -45,8 +43,15 @@ export interface Asked extends AnswerTo {
   /** When the list that names the party was signed (seconds), where that list is over: the registry has been silent since. */
   readonly knownAt: number | null;
   readonly expires: number | null;
-  readonly query: Query;
   readonly transactions: readonly Payment[];
+  /** Asked by whoever wanted to, for a purpose that lets anyone ask: the party's name is what it calls itself. */
+  readonly anyone?: boolean;
+}
+export interface Asked extends AnswerTo, Question {
+  readonly clientId: string;
+  readonly nonce: string;
+  readonly encryptTo: EncryptTo;
+  readonly query: Query;
 }
 
 type RequestLink = Extract<Link, { kind: "request" }>;
@@ -262,7 +267,7 @@ function raise(problem: Problem): never {
 }
 
 /** What the holder may choose between; `card_not_valid` and the like are the caller's to say. */
-export function choicesFor(asked: Asked, holdings: readonly Holding[]): Choices {
+export function choicesFor(asked: Pick<Asked, "query" | "transactions">, holdings: readonly Holding[]): Choices {
   return choices(asked.query, holdings, asked.transactions.map(({ credentialIds }) => credentialIds));
 }
 

@@ -64,6 +64,14 @@ export const ASKED_MS = 5_000;
 /** As long as a copy may live. A shop struck off meanwhile could still ask a phone that cannot reach the registry. */
 export const LATE_MS = 30 * 86_400_000;
 
+/** How long somebody at a till waits for the registry: a phone may believe it has a network where there is none. */
+export const SOON_MS = 2_500;
+
+/** The answer if it comes soon, else what was kept. An answer that is a refusal counts as well. */
+export function soonOr<T>(answer: Promise<T>, kept: T, patience = SOON_MS): Promise<T> {
+  return Promise.race([answer, new Promise<T>((resume) => setTimeout(() => resume(kept), patience))]);
+}
+
 /** Names come as {ko, en}; a plain string counts for both languages. */
 export function wordsOf(value: unknown): Words {
   if (typeof value === "string") return { ko: value, en: value };
@@ -106,6 +114,13 @@ export class Trust {
     }
   }
 
+  /** The same for somebody who stands at a till: what was kept counts when no answer comes in a moment. */
+  async atTill(): Promise<TrustList> {
+    const kept = await this.store.meta<Kept>("trust-list");
+    const answer = this.forShowing(ASKED_MS);
+    return kept && this.now() < kept.list.exp * 1000 + LATE_MS ? soonOr(answer, kept.list) : answer;
+  }
+
   private async fetchList(known: TrustList | undefined): Promise<TrustList> {
     const raw = await this.net.text(`${this.base}/trust/list`, "application/jwt");
     const { claims } = await openByKey(raw, "mapae-trust-list+jwt", await this.key(), this.now());
@@ -115,7 +130,8 @@ export class Trust {
     return list;
   }
 
-  private async key(): Promise<PublicJwk> {
+  /** The key of the registry, pinned since the first start. */
+  async key(): Promise<PublicJwk> {
     const pinned = await this.store.meta<PublicJwk>("trust-key");
     if (pinned) return pinned;
     const answer = await this.net.json<Claims>("GET", `${this.base}/trust/key`);

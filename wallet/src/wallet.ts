@@ -5,6 +5,7 @@
  * Refuses: every deed on a locked wallet.
  */
 import { same } from "./bytes.ts";
+import { type Code, type CodePresentation, Codes } from "./codes.ts";
 import { type Choices, firstChoice, type Pick, picksOf } from "./dcql.ts";
 import { type Device, Phone } from "./device.ts";
 import { Issuance, type Step } from "./issue.ts";
@@ -17,6 +18,7 @@ import { enrolPasskey, passkeySecret } from "./passkey.ts";
 import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { Proofing } from "./proofing.ts";
+import { Purposes } from "./purposes.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
 import { type Asked, choicesFor, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
@@ -73,6 +75,8 @@ export class Wallet extends EventTarget {
   readonly issuance: Issuance;
   readonly presenter: Presenter;
   readonly proofing: Proofing;
+  readonly purposes: Purposes;
+  readonly codes: Codes;
   readonly net: Net;
   orders: readonly Order[] = [];
   pending: readonly Pending[] = [];
@@ -93,6 +97,8 @@ export class Wallet extends EventTarget {
     this.issuance = new Issuance(store, this.vault, this.net, this.phone, this.trust, base, now);
     this.proofing = new Proofing(store, this.vault, this.net, this.issuance, base, now);
     this.presenter = new Presenter(store, this.vault, this.net, this.issuance, now);
+    this.purposes = new Purposes(store, this.net, this.trust, base, now);
+    this.codes = new Codes(this.presenter, this.trust, this.purposes, () => this.orders, now);
   }
 
   static async open(world: World): Promise<Wallet> {
@@ -178,6 +184,7 @@ export class Wallet extends EventTarget {
     await this.read();
     for (const order of this.orders) await this.tendCard(order).catch(asProblem);
     if (this.vault.open) await this.read();
+    await this.purposes.keep().catch(asProblem); // before a basement is entered
     await this.learnRenewal();
     await this.keepWatch();
   }
@@ -284,8 +291,9 @@ export class Wallet extends EventTarget {
   }
 
   /** Reads a scanned code or an opened link. */
-  async understand(text: string): Promise<{ offered: Offered } | { presentation: Presentation }> {
+  async understand(text: string): Promise<{ offered: Offered } | { presentation: Presentation } | { code: CodePresentation }> {
     const link = parseLink(text, this.base);
+    if (link.kind === "code") return { code: await this.codes.understand(link.text) };
     if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
     return { presentation: await this.asking(openRequest(link, this.net, this.trust, this.base, this.now())) };
   }
@@ -297,7 +305,7 @@ export class Wallet extends EventTarget {
 
   private async asking(opening: Promise<Asked>): Promise<Presentation> {
     const asked = await opening.catch(async (thrown: unknown) => {
-      throw await this.recordRefusal(asProblem(thrown));
+      throw await this.presenter.recordRefusal(asProblem(thrown));
     });
     const orders = this.orders.filter((order) => order.standing === "valid" || order.standing === "renew");
     if (orders.length === 0 && this.orders.length > 0) throw new Problem("card_not_valid");
@@ -317,28 +325,6 @@ export class Wallet extends EventTarget {
       }
       throw thrown;
     }
-  }
-
-  /** The holder should find in the history what the wallet turned down for her. */
-  private async recordRefusal(problem: Problem): Promise<Problem> {
-    if (!["over_asking", "unknown_relying_party"].includes(problem.code)) return problem;
-    const none = { ko: "", en: "" };
-    const items = Array.isArray(problem.facts["items"]) ? (problem.facts["items"] as string[]) : [];
-    await this.presenter.record({
-      id: crypto.randomUUID(),
-      at: this.now(),
-      party: (problem.facts["party"] as Words | undefined) ?? none,
-      purpose: none,
-      why: none,
-      legalBasis: none,
-      retention: none,
-      card: none,
-      format: null,
-      items: items.map((name) => ({ name, value: null })),
-      result: "refused",
-      code: problem.code,
-    });
-    return problem;
   }
 
   async acceptOffer(offered: Offered, onStep: (step: Step) => void, txCode: string | null = null): Promise<string> {
@@ -407,9 +393,19 @@ export class Wallet extends EventTarget {
 
   /** `pin` null means the passkey is to confirm. */
   async present(presentation: Presentation, pin: string | null): Promise<{ entry: Shown; next: string | null }> {
+    await this.confirmed(pin);
+    return this.presenter.show(presentation.asked, presentation.picks, this.orders);
+  }
+
+  /** The same as a code on the screen. */
+  async presentCode(presentation: CodePresentation, pin: string | null): Promise<Code> {
+    await this.confirmed(pin);
+    return this.codes.make(presentation);
+  }
+
+  private async confirmed(pin: string | null): Promise<void> {
     if (pin === null) await this.vault.unlockByPasskey(await passkeySecret(this.vault));
     else await this.vault.confirm(pin);
-    return this.presenter.show(presentation.asked, presentation.picks, this.orders);
   }
 
   decline({ asked, picks }: Presentation): Promise<void> {
@@ -436,7 +432,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      for (const name of ["trust-list", "watch", "returned"]) await tx.objectStore("meta").delete(name);
+      for (const name of ["trust-list", "purposes", "watch", "returned"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
     });
     this.phone.forget();

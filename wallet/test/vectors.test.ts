@@ -5,17 +5,20 @@
 import { readFileSync } from "node:fs";
 import { cborDecode, cborEncode } from "@owf/mdoc";
 import { expect, test } from "vitest";
-import { b64u, type Bytes, unb64, unb64u } from "../src/bytes.ts";
+import { b64u, type Bytes, unb45, unb64, unb64u } from "../src/bytes.ts";
+import { whoAsks } from "../src/codes.ts";
 import { choices, parseQuery, select } from "../src/dcql.ts";
 import { disclosed } from "../src/formats/disclosures.ts";
 import { checkMdoc } from "../src/formats/mdoc.ts";
 import { openByKey } from "../src/jws.ts";
 import { strictJson } from "../src/json.ts";
+import { ASK, encodeShow, parseAsk } from "../src/offline_qr.ts";
 import { Problem } from "../src/problem.ts";
+import { parsePurposes } from "../src/purposes.ts";
 import type { PublicJwk } from "../src/store.ts";
 import { entered, type ListedSigner, mustBeSignedBeforeItsEnd, parseSigners, standing } from "../src/signers.ts";
 import { readList } from "../src/status.ts";
-import { partyOf, type RelyingParty, type RevokedReader } from "../src/trust.ts";
+import { partyOf, type RelyingParty, type RevokedReader, type TrustList } from "../src/trust.ts";
 import { checkChain, publicKey } from "../src/x509.ts";
 
 interface Case {
@@ -29,6 +32,8 @@ interface File {
   readonly [member: string]: unknown;
 }
 const load = (name: string): File => JSON.parse(readFileSync(new URL(`../../vectors/${name}.json`, import.meta.url), "utf8")) as File;
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 const HOLDER = (load("sd_jwt").cases[0]?.expected as { cnf: { jwk: PublicJwk } }).cnf.jwk;
 
@@ -85,6 +90,20 @@ run("signers", async (file, asked: { certificate: string; purpose: "document_sig
 run("askers", async (file, raw: string) => {
   const list = { relying_parties: file["relying_parties"] as RelyingParty[], revoked_readers: file["revoked_readers"] as RevokedReader[] };
   return (await partyOf(list, Uint8Array.from(Buffer.from(raw, "hex")))).id;
+});
+/** Asks only: what a phone shows is a checker's to read. What a phone makes of the same parts is held to `whole` below. */
+run("qr", async (file, { ask }: { ask: string }) => {
+  const code = await parseAsk(ask);
+  const { purposes } = parsePurposes({ iat: 0, exp: 0, purposes: file["purposes"] });
+  const list = async (): Promise<TrustList> => file["trust_list"] as TrustList;
+  const { asker } = await whoAsks(code, { purposes, list, key: () => Promise.reject(new Problem("unused")) }, (file["now"] as number) * 1000);
+  const { audience, items, name, nonce, purpose } = code;
+  return { audience, items, name, nonce: hex(nonce), party: asker.party.id || null, purpose, raw: hex(unb45(ask.slice(ASK.length))) };
+}, [], load("qr").cases.filter(({ input }) => Object.hasOwn(input as object, "show")).map(({ name }) => name));
+interface Whole { readonly format: "dc+sd-jwt"; readonly made: number; readonly nonce: string; readonly purpose: string; readonly presentation: string; readonly whole: string }
+test.each(load("qr").cases.filter(({ expected }) => Object.hasOwn(expected ?? {}, "whole")).map((one) => [one.name, one.expected as Whole] as const))("qr: the wallet writes %s as the checker reads it", async (_name, { whole, nonce, ...rest }) => {
+  const made = encodeShow({ ...rest, nonce: Uint8Array.from(Buffer.from(nonce, "hex")) });
+  expect(hex(made)).toBe(whole);
 });
 run("json", (_file, raw: string) => strictJson(raw));
 /** Steps that belong to who is shown a presentation; the wallet only makes them. */

@@ -16,6 +16,7 @@ import {
   SessionTranscript,
 } from "@owf/mdoc";
 import { b64u, type Bytes, join, random, sha256, unb64u } from "../bytes.ts";
+import { encode } from "../cbor.ts";
 import { signBytes, thumbprint } from "../keys.ts";
 import { Problem } from "../problem.ts";
 import type { KeyRow, PublicJwk } from "../store.ts";
@@ -160,13 +161,26 @@ export function transcript(session: Session): Promise<SessionTranscript> {
   return SessionTranscript.forOid4Vp({ clientId, nonce, responseUri, ...thumb }, mdocContext);
 }
 
+/** What an answer by code is bound to. */
+export interface CodeSession {
+  readonly audience: string;
+  readonly nonce: Bytes;
+  /** When the code was made, in seconds. */
+  readonly made: number;
+}
+
+/** The session of a code: no device engagement and no reader key, a handover of our own (docs/checking.md). */
+async function codeTranscript({ audience, nonce, made }: CodeSession): Promise<unknown> {
+  return [null, null, ["MapaeQrHandover", await sha256(encode([audience, nonce, made]))]];
+}
+
 /** A DeviceResponse with one document: the asked elements, byte for byte, and our signature over the session. */
 export async function presentMdoc(
   raw: string,
   doctype: string,
   asked: ReadonlyMap<string, readonly string[]>,
   key: KeyRow,
-  session: Session,
+  session: Session | CodeSession,
 ): Promise<string> {
   const signed = cborDecode(unb64u(raw)) as Parts;
   const spaces = signed.get("nameSpaces") as Map<string, DataItem<Parts>[]>;
@@ -177,7 +191,7 @@ export async function presentMdoc(
     shown.set(space, items);
   }
   const noDeviceItems = DataItem.fromData(new Map());
-  const script = cborDecode((await transcript(session)).encode());
+  const script = "made" in session ? await codeTranscript(session) : cborDecode((await transcript(session)).encode());
   const authentication = DataItem.fromData(["DeviceAuthentication", script, doctype, noDeviceItems]);
   const protectedHeader = cborEncode(new Map([[1, -7]]));
   const toSign = cborEncode(["Signature1", protectedHeader, new Uint8Array(), cborEncode(authentication)]);

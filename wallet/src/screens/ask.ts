@@ -1,11 +1,12 @@
 /** Who asks, for what, which items, of which card; what is paid; the holder's yes or no; and what came of it. */
 import { html, nothing, type TemplateResult } from "lit";
-import { type Chosen, firstChoice, itemsOf, type Pick, picksOf } from "../dcql.ts";
+import { type Choices, type Chosen, firstChoice, itemsOf, type Pick, picksOf } from "../dcql.ts";
 import "../parts/pin_pad.ts";
 import { asProblem } from "../problem.ts";
 import type { Order, Shown } from "../records.ts";
+import type { Question } from "../request.ts";
 import type { Presentation } from "../wallet.ts";
-import { claimLabel, claimValue, minutes, money, pickWords, t } from "../words.ts";
+import { claimLabel, claimValue, type Key, minutes, money, pickWords, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 /** Items so private that leaving them out is worth saying. */
@@ -13,25 +14,35 @@ const PRIVATE = ["address", "resident_number"];
 /** Long enough to read where the browser goes, short enough not to wait. */
 const RETURN_MS = 4000;
 
-class Ask extends Screen {
-  private confirming = false;
+export class Ask extends Screen {
+  protected confirming = false;
   private hasPasskey = false;
-  private sent: Shown | null = null;
+  protected sent: Shown | null = null;
   private next: string | null = null;
   private declined = false;
-  private chosen: Chosen | null = null;
+  protected chosen: Chosen | null = null;
   private timer: ReturnType<typeof setInterval> | undefined;
   private leaving: ReturnType<typeof setTimeout> | undefined;
 
-  private get presentation(): Presentation {
+  protected get presentation(): { readonly asked: Question; readonly choices: Choices } {
     return this.with as Presentation;
+  }
+
+  /** The yes, once confirmed. Resolves to where the browser goes next. */
+  protected async send(pin: string | null): Promise<{ entry: Shown; next: string | null }> {
+    return this.wallet.present({ ...(this.with as Presentation), picks: this.picks }, pin);
+  }
+
+  /** The no. */
+  protected async turnDown(): Promise<void> {
+    await this.wallet.decline({ ...(this.with as Presentation), picks: this.picks });
   }
 
   private get choice(): Chosen {
     return (this.chosen ??= firstChoice(this.presentation.choices));
   }
 
-  private get picks(): readonly Pick[] {
+  protected get picks(): readonly Pick[] {
     return picksOf(this.presentation.choices, this.choice);
   }
 
@@ -58,7 +69,7 @@ class Ask extends Screen {
   private show(pin: string | null): Promise<void> {
     return this.attempt(async () => {
       try {
-        const { entry, next } = await this.wallet.present({ ...this.presentation, picks: this.picks }, pin);
+        const { entry, next } = await this.send(pin);
         this.sent = entry;
         this.next = next;
       } catch (thrown) {
@@ -67,21 +78,22 @@ class Ask extends Screen {
         if (!["wrong_pin", "passkey_failed"].includes(code)) this.confirming = false;
         throw thrown;
       }
-      this.done(t("sent.title"));
+      this.done(t(this.phrases.sent));
       // OpenID4VP 1.0 section 8.2: the browser goes where the verifier says, after it took the answer and not before.
       if (this.next) this.leaving = setTimeout(() => location.assign(this.next ?? "/wallet/"), RETURN_MS);
       void this.wallet.tend().catch(asProblem);
     });
   }
 
-  private readonly refuse = (): Promise<void> =>
-    this.attempt(async () => {
-      await this.wallet.decline({ ...this.presentation, picks: this.picks });
+  protected refuse(): Promise<void> {
+    return this.attempt(async () => {
+      await this.turnDown();
       this.declined = true;
       this.done(t("declined.title"));
     });
+  }
 
-  private done(words: string): void {
+  protected done(words: string): void {
     clearInterval(this.timer);
     this.host.announce(words);
     this.requestUpdate();
@@ -89,12 +101,23 @@ class Ask extends Screen {
   }
 
   protected view(): TemplateResult {
-    if (this.sent) return this.result("ok", t("sent.title"), t("sent.lead", { party: this.party }));
+    if (this.sent) return this.sentView();
     if (this.declined) return this.result("no", t("declined.title"), t("declined.lead"));
     return this.confirming ? this.confirmView() : this.askView();
   }
 
-  private get party(): string {
+  protected sentView(): TemplateResult {
+    return this.result("ok", t("sent.title"), t("sent.lead", { party: this.party }));
+  }
+
+  /** Words that differ by the way the answer goes. */
+  protected get phrases(): { readonly allow: Key; readonly deny: Key; readonly confirm: Key; readonly sending: Key; readonly sent: Key } {
+    const { asked } = this.presentation;
+    const allow = asked.transactions.length > 0 ? "pay.allow" : asked.stranger ? "stranger.ask.go" : "ask.allow";
+    return { allow, deny: "ask.deny", confirm: "ask.confirm.lead", sending: "ask.sending", sent: "sent.title" };
+  }
+
+  protected get party(): string {
     return pickWords(this.presentation.asked.party.name);
   }
 
@@ -107,34 +130,47 @@ class Ask extends Screen {
     const over = this.left !== null && this.left <= 0;
     const idle = over || this.busy || this.picks.length === 0;
     const paying = asked.transactions.length > 0;
-    const allow = asked.stranger ? (paying ? "pay.allow" : "stranger.ask.go") : paying ? "pay.allow" : "ask.allow";
     const yes = (look: string): TemplateResult => html`<button class="button ${look}" id="allow" data-testid="allow" ?disabled=${idle}
-      @click=${() => { this.confirming = true; this.problem = null; this.requestUpdate(); }}>${t(allow)}</button>`;
+      @click=${() => { this.confirming = true; this.problem = null; this.requestUpdate(); }}>${t(this.phrases.allow)}</button>`;
     const no = (look: string): TemplateResult => html`<button class="button ${look}" id="deny" data-testid="deny" ?data-first=${asked.stranger !== null}
-      aria-describedby=${asked.stranger ? "heading warning" : nothing} ?disabled=${this.busy} @click=${this.refuse}>${t("ask.deny")}</button>`;
-    return html`${asked.stranger ? this.strangerView() : this.knownView()}
+      aria-describedby=${asked.stranger ? "heading warning" : nothing} ?disabled=${this.busy} @click=${() => this.refuse()}>${t(this.phrases.deny)}</button>`;
+    return html`${this.head()}
       ${this.trouble()}
       ${this.payments()} ${this.choicesView()} ${this.itemsView()}
-      ${asked.purpose
-        ? html`<dl class="facts panel">
-            <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(asked.purpose.name)}</b></dd></div>
-            <div><dt>${t("ask.why")}</dt><dd>${pickWords(asked.purpose.why)}</dd></div>
-            <div><dt>${t("ask.legal")}</dt><dd>${pickWords(asked.purpose.legal_basis)}</dd></div>
-            <div><dt>${t("ask.retention")}</dt><dd data-testid="retention">${pickWords(asked.purpose.retention)}</dd></div>
-          </dl>`
-        : html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`}
+      ${this.purposeView()}
       ${this.left === null ? nothing : html`<p class="fine centre" data-testid="time-left">${over ? t("ask.over") : t("ask.until", { time: minutes(this.left) })}</p>`}
       <div class="actions ${asked.stranger || paying ? "" : "sticky"}">${asked.stranger ? [no(""), yes("secondary")] : [yes(""), no("secondary")]}</div>`;
   }
 
+  /** Who asks. */
+  protected head(): TemplateResult {
+    return this.presentation.asked.stranger ? this.strangerView() : this.knownView();
+  }
+
+  protected purposeView(): TemplateResult | typeof nothing {
+    const { purpose, anyone = false } = this.presentation.asked;
+    if (!purpose) return html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`;
+    const rule = pickWords(purpose.retention);
+    return html`<dl class="facts panel">
+      <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(purpose.name)}</b></dd></div>
+      <div><dt>${t("ask.why")}</dt><dd>${pickWords(purpose.why)}</dd></div>
+      <div><dt>${t("ask.legal")}</dt><dd>${pickWords(purpose.legal_basis)}</dd></div>
+      <div><dt>${t("ask.retention")}</dt><dd data-testid="retention">${anyone ? t("answer.anyone.retention", { rule }) : rule}</dd></div>
+    </dl>`;
+  }
+
   private knownView(): TemplateResult {
-    const { knownAt } = this.presentation.asked;
-    const days = knownAt === null ? 0 : Math.max(1, Math.floor((this.wallet.now() / 1000 - knownAt) / 86_400));
     return html`<p class="asker-mark">${icon("shield")}</p>
       ${heading(t("ask.title", { party: this.party }))}
-      ${knownAt === null
-        ? html`<p class="verified centre" data-testid="verified">${t("ask.verified")}</p>`
-        : html`<p class="panel warn" data-testid="known-late">${t("ask.late", { days: String(days) })}</p>`}`;
+      ${this.late() ?? html`<p class="verified centre" data-testid="verified">${t("ask.verified")}</p>`}`;
+  }
+
+  /** The registry has been silent for longer than its list lives. */
+  protected late(): TemplateResult | null {
+    const { knownAt } = this.presentation.asked;
+    if (knownAt === null) return null;
+    const days = Math.max(1, Math.floor((this.wallet.now() / 1000 - knownAt) / 86_400));
+    return html`<p class="panel warn" data-testid="known-late">${t("ask.late", { days: String(days) })}</p>`;
   }
 
   private strangerView(): TemplateResult {
@@ -235,7 +271,7 @@ class Ask extends Screen {
     return html`<div class="centred" data-testid="confirm">
       ${heading(t("ask.confirm"))}
       ${transactions.map(({ payee, amount, currency }) => html`<p class="pay-line"><b>${money(amount, currency)}</b> ${payee}</p>`)}
-      <p class="lead" role="status">${this.busy ? t("ask.sending") : t("ask.confirm.lead", { party: this.party })}</p>
+      <p class="lead" role="status">${this.busy ? t(this.phrases.sending) : t(this.phrases.confirm, { party: this.party })}</p>
       ${this.trouble()}
       <m-pin-pad .locked=${this.busy} @pin=${(event: CustomEvent<string>) => this.show(event.detail)}></m-pin-pad>
       <div class="actions">

@@ -12,7 +12,13 @@ import type { Order, Pending } from "../records.ts";
 import { wordsOf } from "../trust.ts";
 import type { DocumentOffer } from "../wallet.ts";
 import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, spoken, t } from "../words.ts";
-import { heading, icon, Screen } from "./screen.ts";
+import { heading, icon, type Route, Screen } from "./screen.ts";
+
+/** Whether the screen for a code over the network (`s-meet`) is in this wallet. */
+const MEETS = false;
+
+/** The holder is not asked whether there is a network: the wallet knows. */
+export const codeRoute = (): Route => ({ name: MEETS && navigator.onLine ? "meet" : "show" });
 
 class Home extends Screen {
   /** The issuance about to be given up, once the holder is sure. */
@@ -55,6 +61,12 @@ class Home extends Screen {
             <h2>${t("home.empty")}</h2><p>${t("home.empty.lead")}</p>
             <button class="button" id="home-scan" data-testid="home-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("home.scan")}</button>
           </section>`}
+      ${orders.some(({ stranger }) => !stranger)
+        ? html`<button class="row-link show-code" id="show-code" data-testid="show-code" @click=${() => this.host.go(codeRoute())}>
+            <span class="row-mark">${icon("code")}</span>
+            <span class="row-words"><b>${t("home.code")}</b><span>${t("home.code.lead")}</span></span>
+            ${icon("next")}</button>`
+        : nothing}
       <a class="row-link" href="#/documents" id="open-documents" data-testid="open-documents"
         @click=${(event: Event) => { event.preventDefault(); this.host.go({ name: "documents" }); }}>
         <span class="row-mark">${icon("pin")}</span>
@@ -209,6 +221,7 @@ class Card extends Screen {
       ${this.trouble()}
       <div class="actions">
         ${usable ? html`<button class="button" data-testid="card-scan" @click=${() => this.host.go({ name: "scan" })}>${icon("scan")}${t("card.show")}</button>` : nothing}
+        ${usable && !order.stranger ? html`<button class="button secondary" data-testid="card-code" @click=${() => this.host.go(codeRoute())}>${icon("code")}${t("home.code")}</button>` : nothing}
         <button class="button secondary" id="details" data-testid="details" aria-expanded=${this.details} aria-controls="card-details"
           @click=${() => { this.details = !this.details; this.whole = false; this.requestUpdate(); }}>
           ${t(this.details ? "card.hide" : "card.details")}

@@ -1,7 +1,8 @@
 /** Scan a code, or paste what is in it. */
 import { html, nothing, type TemplateResult } from "lit";
 import "../parts/scanner.ts";
-import { t } from "../words.ts";
+import { wordsOf } from "../trust.ts";
+import { claimLabel, pickWords, t } from "../words.ts";
 import { heading, Screen } from "./screen.ts";
 
 class Scan extends Screen {
@@ -19,6 +20,17 @@ class Scan extends Screen {
     this.requestUpdate();
   }
 
+  /** What was asked for that nobody gets. */
+  private tooMuch(): TemplateResult | typeof nothing {
+    const { items, party } = this.problem?.facts ?? {};
+    if (!Array.isArray(items) || items.length === 0) return nothing;
+    const name = pickWords(wordsOf(party));
+    return html`<dl class="facts panel" data-testid="too-much">
+      ${name ? html`<div><dt>${t("history.who")}</dt><dd>${name}</dd></div>` : nothing}
+      <div><dt>${t("refused.items")}</dt><dd>${items.map((item) => claimLabel(String(item))).join(", ")}</dd></div>
+    </dl>`;
+  }
+
   protected view(): TemplateResult {
     const halted = this.reading || this.problem !== null;
     return html`${heading(t("scan.title"))}
@@ -26,6 +38,7 @@ class Scan extends Screen {
         ${t(this.reading ? "scan.reading" : this.denied ? "scan.denied" : this.ready ? "scan.lead" : "scan.starting")}
       </p>
       ${this.trouble()}
+      ${this.tooMuch()}
       ${this.problem
         ? html`<div class="actions"><button class="button" id="scan-again" data-testid="scan-again" @click=${() => { this.problem = null; this.requestUpdate(); }}>${t("scan.again")}</button></div>`
         : nothing}

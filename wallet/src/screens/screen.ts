@@ -9,11 +9,11 @@ import type { Wallet } from "../wallet.ts";
 import { problemWords, t } from "../words.ts";
 
 export type Route =
-  | { readonly name: "welcome" | "identity" | "pin" | "passkey" | "unlock" | "home" | "documents" | "scan" | "meet" }
+  | { readonly name: "welcome" | "identity" | "pin" | "passkey" | "unlock" | "home" | "documents" | "scan" | "show" | "meet" }
   | { readonly name: "history" | "settings" | "change-pin" | "add-passkey" }
   | { readonly name: "card"; readonly order: string }
   | { readonly name: "record"; readonly id: string }
-  | { readonly name: "offer" | "ask" | "progress" | "blocked" | "face" | "tap"; readonly with: unknown };
+  | { readonly name: "offer" | "ask" | "answer" | "progress" | "blocked" | "face" | "tap"; readonly with: unknown };
 
 export interface Host {
   readonly wallet: Wallet;
@@ -128,6 +128,8 @@ const PATHS = {
   bag: "M5 8h14l-1 12H6zM9 8V7a3 3 0 0 1 6 0v1",
   people: "M8.500 11a3.300 3.300 0 1 0 0-6.600 3.300 3.300 0 0 0 0 6.600zM2.500 19.500a6 6 0 0 1 12 0M15.500 11a2.800 2.800 0 1 0-1.200-5.300M17 14a5 5 0 0 1 4.500 5.500",
   card: "M5 5.500h14A1.500 1.500 0 0 1 20.500 7v10a1.500 1.500 0 0 1-1.500 1.500H5A1.500 1.500 0 0 1 3.500 17V7A1.500 1.500 0 0 1 5 5.500zM6.500 10h4.500v4H6.500zM14 10h4M14 13h3",
+  code: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2.5v2.5M20 14v3M14 20h2.500M18.500 20H20",
+  unknown: "M9.300 9.400a2.800 2.800 0 1 1 4 2.600c-.9.400-1.300 1-1.300 1.900M12 16.900v.2M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z",
   house: "M3.500 11L12 4l8.500 7M6 9.500V20h12V9.500M10 20v-5.500h4V20",
   phone: "M8 3h8a1.500 1.500 0 0 1 1.500 1.500v15A1.500 1.500 0 0 1 16 21H8a1.500 1.500 0 0 1-1.500-1.500v-15A1.500 1.500 0 0 1 8 3zM11 18h2",
 } as const;

@@ -1,6 +1,7 @@
 /** What the wallet says, in English. */
 import type { ko } from "./ko.ts";
 import { noticesEn } from "./notices.ts";
+import { offlineEn } from "./offline.ts";
 import { proofingEn } from "./proofing.ts";
 import { widerEn } from "./wider.ts";
 
@@ -8,6 +9,7 @@ export const en: Record<keyof typeof ko, string> = {
   ...noticesEn,
   ...widerEn,
   ...proofingEn,
+  ...offlineEn,
   "app.name": "mapae wallet",
   "app.tagline": "Your identity card, in your hand",
   "app.skip": "Skip to content",

@@ -1,5 +1,6 @@
 /** What the wallet says, in Korean. en.ts has the same keys (the type says so). */
 import { noticesKo } from "./notices.ts";
+import { offlineKo } from "./offline.ts";
 import { proofingKo } from "./proofing.ts";
 import { widerKo } from "./wider.ts";
 
@@ -7,6 +8,7 @@ export const ko = {
   ...noticesKo,
   ...widerKo,
   ...proofingKo,
+  ...offlineKo,
   "app.name": "마패 지갑",
   "app.tagline": "내 손안의 신분증",
   "app.skip": "본문으로 건너뛰기",
