@@ -14,11 +14,8 @@ import type { DocumentOffer } from "../wallet.ts";
 import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, spoken, t } from "../words.ts";
 import { heading, icon, type Route, Screen } from "./screen.ts";
 
-/** Whether the screen for a code over the network (`s-meet`) is in this wallet. */
-const MEETS = false;
-
-/** The holder is not asked whether there is a network: the wallet knows. */
-export const codeRoute = (): Route => ({ name: MEETS && navigator.onLine ? "meet" : "show" });
+/** The holder is not asked whether there is a network: the wallet knows. With one the shop asks first; without, the holder chooses. */
+const codeRoute = (): Route => ({ name: navigator.onLine ? "meet" : "show" });
 
 class Home extends Screen {
   /** The issuance about to be given up, once the holder is sure. */

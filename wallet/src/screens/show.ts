@@ -64,7 +64,8 @@ class Show extends CodeScreen {
       ${this.problem && !list ? html`<button class="button secondary small" data-testid="retry" @click=${() => this.load()}>${t("do.retry")}</button>` : nothing}
       ${list?.length === 0 ? this.note("no-codes", t("show.none"), t("show.none.lead")) : nothing}
       ${spent ? this.note("codes-spent", t("show.empty"), t("show.empty.lead")) : nothing}
-      <ul class="choices" data-testid="code-choices">${list?.map(({ purpose, left }) => html`<li>${this.card(purpose, left)}</li>`)}</ul>`;
+      <ul class="choices" data-testid="code-choices">${list?.map(({ purpose, left }) => html`<li>${this.card(purpose, left)}</li>`)}</ul>
+      ${[...new Map((list ?? []).map(({ purpose, left }) => [purpose.document.id, { card: pickWords(purpose.document.name), n: left }])).values()].map((one) => html`<p class="fine centre" data-testid="left" data-count=${one.n}>${t("show.left", one)}</p>`)}`;
   }
 
   private note(testId: string, title: string, lead: string): TemplateResult {
@@ -79,7 +80,7 @@ class Show extends CodeScreen {
       <span class="row-mark">${icon(yesOrNo ? "ok" : "card")}</span>
       <span class="row-words"><b>${pickWords(purpose.name)}</b>
         <span>${yesOrNo ? t("show.pick.yes_no") : t("show.pick.items", { items })}</span>
-        <span class="fine" data-testid="left-${purpose.id}" data-count=${left}>${t("show.left", { n: left })}</span></span>
+        ${left === 0 ? html`<span class="soon">${t("show.left.none")}</span>` : nothing}</span>
       ${icon("next")}</button>`;
   }
 
