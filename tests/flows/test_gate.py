@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +25,14 @@ from mapae.verifier.gate import Gate
 from town import BASE, Town
 
 BAR = "https://bar.example"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 class Bar:
     """A site with a gate in it, and a guest whose phone can reach both the site and the country."""
 
     def __init__(self, town: Town, folder: Path) -> None:
-        self.town = town
+        self.town, self.folder = town, folder
         citizen = town.citizen()
         citizen.obtain()
         for _ in range(3):  # the issuer anchors its lists, the log's head is cosigned, the pack is made of both
@@ -123,6 +125,34 @@ def test_a_question_ends_with_a_no_a_cancel_or_its_time(bar: Bar) -> None:
     with pytest.raises(Refused):
         bar.town.call(bar.wallet.present, asked)
     assert [*states, guest.look(late)["state"], guest.drink()] == ["declined", "cancelled", "expired", "milk"]
+
+
+def test_the_example_of_a_site_with_a_gate_runs(bar: Bar) -> None:
+    """examples/gate.py, as it stands: milk is its page, beer what comes behind it."""
+    example = runpy.run_path(str(EXAMPLES / "gate.py"))
+    app, told = example["site"](bar.gate), []
+
+    def get(path: str, cookies: str = "") -> bytes:
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_COOKIE": cookies}
+        return b"".join(app(environ, lambda status, headers: told.append(status)))
+
+    guest = Guest(bar)
+    started = guest.ask()
+    bar.show(started["link"])
+    cookies = "; ".join(f"{name}={value}" for name, value in guest.http.cookies.items())
+    assert b"data-mapae-purpose" in get("/")
+    assert b"beer" in get("/", cookies)
+    assert b"mapaeButton" in get("/age/button.js")
+    assert set(told) == {"200 OK"}
+
+
+def test_the_example_of_a_check_with_no_network_runs(bar: Bar) -> None:
+    """examples/check.py: the texts of the codes that a phone shows, once."""
+    check, codes = runpy.run_path(str(EXAMPLES / "check.py"))["check"], bar.wallet.codes
+    listed = bar.town.call(codes.purposes).purpose("alcohol_tobacco")
+    made = codes.unasked(listed)
+    verdicts = [check(bar.folder, list(made.frames), bar.town.clock.now()) for _ in range(2)]
+    assert [(one.outcome, one.code) for one in verdicts] == [("accepted", None), ("refused", Code.PRESENTATION_SPENT)]
 
 
 def test_another_site_cannot_ask_in_a_guests_name(bar: Bar) -> None:

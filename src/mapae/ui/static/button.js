@@ -204,7 +204,8 @@
 
     end(state, words) {
       this.body.replaceChildren(element("p", words || this.t.failed, { class: "mapae-verdict", "data-state": state }));
-      this.status.textContent = words;
+      this.status.textContent = words || this.t.failed; // for who hears it: the panel above says the same
+      this.status.classList.add("mapae-unseen");
       this.quit.textContent = this.t.close;
       this.quit.focus();
       this.tell(state, words);
