@@ -32,6 +32,7 @@ from .verifier.openapi import document
 from .verifier.paper_web import routes as paper_routes
 from .verifier.privacy import Privacy
 from .verifier.privacy_web import routes as privacy_routes
+from .verifier.registrations import Registrations
 from .verifier.relay import Relay
 from .verifier.relay_web import routes as relay_routes
 from .verifier.shop_web import routes as shop_routes
@@ -50,6 +51,7 @@ async def verifier(house: House) -> None:
         http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
         own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
+    asking.questions.registration = Registrations(f.http, f.settings.url_of("trust"), f.clock).of
     api_doors = await _over_http(house, vault)
     relay, meetings = await _relay(house)
     hosting = await _hosting(house, access)

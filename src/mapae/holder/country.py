@@ -20,6 +20,7 @@ from mapae.formats.jose import PublicKey, decode_json
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain, x509_hash
 from mapae.trust.publish import Issuer, TrustList
 from mapae.trust.purposes import DAY, LIMIT, PurposesDocument
+from mapae.trust.registration import parse
 from mapae.trust.signers import Purpose, Signers, must_be_signed_before_its_end
 
 from .pocket import Pocket
@@ -70,8 +71,8 @@ class _ListedIssuer:
 class Listed:
     """One trust list, looked up the wallet's way."""
 
-    def __init__(self, list_: TrustList) -> None:
-        self.list = list_
+    def __init__(self, list_: TrustList, key: PublicKey | None = None) -> None:
+        self.list, self._key = list_, key
         self._access = Anchors(list_.access_ca)
         self._issuers: dict[str, TrustedIssuer] = {}
         self._parties = {party.x509_hash: party for party in list_.relying_parties}
@@ -93,6 +94,16 @@ class Listed:
             raise self.list.stranger(x509_hash(chain[0]))
         known_at = self.list.iat if self.list.exp <= now.timestamp() else None
         return Party(found.id, by_language(found.name), "listed", found.purposes, known_at)
+
+    def introduced(self, registration: str, chain: Chain, now: datetime) -> Party:
+        """A party that was registered after this list was signed; one that is not on a later list has ended."""
+        if self._key is None:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list does not name this certificate")
+        said = parse(registration, self._key, now, x509_hash(chain[0]))
+        if said.iat < self.list.iat:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "the trust list is newer, and does not name this certificate")
+        known_at = self.list.iat if self.list.exp <= now.timestamp() else None
+        return Party(said.sub, by_language(said.name), "listed", said.purposes, known_at)
 
     def asker(self, chain: Chain, now: datetime) -> Checked:
         return check_chain(chain, self._access, now, Profile.ACCESS)
@@ -145,6 +156,12 @@ class CountryTrust:
         self._pocket.save()
         return read
 
+    def introduced(self, registration: str, chain: Chain, now: datetime) -> Party:
+        """By the list that was looked at last."""
+        if self._listed is None:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "no trust list has been read yet")
+        return self._listed.introduced(registration, chain, now)
+
     async def _reading(self) -> TrustReader:
         if self._reader is None:
             from mapae.trust.reader import TrustReader  # late: brings in what only a country's wallet needs
@@ -157,7 +174,7 @@ class CountryTrust:
 
     def _view(self, list_: TrustList) -> Listed:
         if self._listed is None or self._listed.list is not list_:
-            self._listed = Listed(list_)
+            self._listed = Listed(list_, self._pinned)
         return self._listed
 
     def _keep(self, signed: bytes, at: int) -> None:

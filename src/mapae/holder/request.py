@@ -22,6 +22,7 @@ from mapae.formats.dcql import MDOC, SD_JWT, Dcql
 from mapae.formats.jose import Jws, check_times
 from mapae.formats.x509 import x509_hash
 from mapae.trust.publish import Purpose
+from mapae.trust.registration import TYPE as REGISTRATION
 
 from .sealing import best_enc, usable_key
 from .transaction import Transaction, read_all
@@ -36,6 +37,7 @@ REDIRECT_URI: Final = "redirect_uri:"
 PREFIXES: Final = (X509_HASH, X509_SAN_DNS)
 SCHEMES: Final = frozenset({"openid4vp", "haip-vp", "https", "http"})
 MAX_AGE: Final = 600  # seconds a request object may be old
+MOST_INFO: Final = 8  # statements about whoever asks that are looked at
 MIN_NONCE: Final = 22  # section 5.2: 128 bits in base64url
 _URL_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _OURS: Final[Mapping[str, Mapping[str, frozenset[str | int]]]] = {
@@ -162,10 +164,24 @@ def identify(client_id: Any, jws: Jws, view: View, now: datetime) -> Party:
     leaf = jws.x5c[0]
     if client_id.startswith(X509_HASH) and client_id.removeprefix(X509_HASH) != x509_hash(leaf):
         raise Refused(Code.BAD_CERTIFICATE, "the certificate is not the client's")
-    party = view.party(jws.x5c, now)
+    party = _party(jws, view, now)
     if client_id.startswith(X509_SAN_DNS) and client_id.removeprefix(X509_SAN_DNS) not in view.asker(jws.x5c, now).dns:
         raise Refused(Code.BAD_CERTIFICATE, "the certificate does not name the client")
     return party
+
+
+def _party(jws: Jws, view: View, now: datetime) -> Party:
+    """By the list; one that is too new for ours brings its registration along (section 5.11)."""
+    try:
+        return view.party(jws.x5c, now)
+    except Refused as refused:
+        info = jws.claims().get("verifier_info")
+        if refused.code is not Code.UNKNOWN_RELYING_PARTY or not isinstance(info, list):
+            raise
+        for one in info[:MOST_INFO]:
+            if isinstance(one, Mapping) and one.get("format") == REGISTRATION and isinstance(one.get("data"), str):
+                return view.introduced(one["data"], jws.x5c, now)
+        raise
 
 
 def must_be_new(claims: Mapping[str, Any], now: datetime) -> None:

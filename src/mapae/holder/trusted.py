@@ -66,6 +66,10 @@ class View(Protocol):
         """Whose certificate this is. Raises UNKNOWN_RELYING_PARTY."""
         ...
 
+    def introduced(self, registration: str, chain: Chain, now: datetime) -> Party:
+        """Whose certificate this is by a registration certificate that came along. Raises UNKNOWN_RELYING_PARTY."""
+        ...
+
     def asker(self, chain: Chain, now: datetime) -> Checked:
         """The checked chain of whoever asks."""
         ...
@@ -156,6 +160,9 @@ class AnchorTrust:
         name = {"": checked.subject} if checked.subject else {}
         return Party(f"x509_hash:{x509_hash(checked.leaf)}", name, "anchored" if checked.anchor else "unknown")
 
+    def introduced(self, registration: str, chain: Chain, now: datetime) -> Party:
+        raise Refused(Code.UNKNOWN_RELYING_PARTY, "no country of ours registers whoever asks")
+
     def asker(self, chain: Chain, now: datetime) -> Checked:
         return _anchored(chain, self._verifiers, self._strangers, now)
 
@@ -197,6 +204,10 @@ class _Widened:
 
     def party(self, chain: Chain, now: datetime) -> Party:
         return self._knowing(chain, now).party(chain, now)
+
+    def introduced(self, registration: str, chain: Chain, now: datetime) -> Party:
+        """Whoever `first` does not list has been taken for a stranger already."""
+        raise Refused(Code.UNKNOWN_RELYING_PARTY, "nobody we trust knows whoever asks")
 
     def asker(self, chain: Chain, now: datetime) -> Checked:
         return self._knowing(chain, now).asker(chain, now)

@@ -88,7 +88,8 @@ class Wallet:
         self._meeting = Meet(self._pocket, self._wire, self._presentation)
         self.family = Family(self._wire, self._presentation)  # requests in the Korean message family
         self._camera = camera
-        self.codes = Codes(self._pocket, self._trust, country)  # with no network: answer a code, or show one
+        introduced = None if country is None else country.introduced
+        self.codes = Codes(self._pocket, self._trust, country, introduced)  # with no network: answer one, or show one
 
     # --- what there is ---
 

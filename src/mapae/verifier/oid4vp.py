@@ -19,6 +19,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import dcql, jose, jwe
 from mapae.formats.dcql import Dcql
 from mapae.formats.x509 import dns_names, x509_hash
+from mapae.trust.registration import TYPE as REGISTRATION
 from mapae.verifier.ask import OWN, Question
 
 TYP: Final = "oauth-authz-req+jwt"
@@ -52,6 +53,7 @@ class Requested:
     key: Mapping[str, str]
     issued_at: datetime
     expires_at: datetime
+    registration: str | None = None  # of the relying party, for wallets whose list is older than it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def request_object(
         "exp": int(requested.expires_at.timestamp()),
         **parameters(requested.question, requested.nonce, requested.key),
     }
+    if requested.registration is not None:
+        claims["verifier_info"] = [{"format": REGISTRATION, "data": requested.registration}]  # section 5.11
     if wallet_nonce is not None:
         if not _WALLET_NONCE.fullmatch(wallet_nonce):
             raise Refused(Code.MALFORMED, "wallet_nonce is not printable ASCII of at most 512 characters")

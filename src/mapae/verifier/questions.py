@@ -32,7 +32,7 @@ from mapae.formats.x509 import Anchors
 from mapae.keys import Vault
 from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier import dcapi, oid4vp, store, typed
-from mapae.verifier.ask import PLAIN, Form, Manner, Question
+from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question
 from mapae.verifier.check import ByBrowser, ByRedirect, Listed, Tie, Transaction, Trusted
 from mapae.verifier.dark import Basement
 from mapae.verifier.judge import MOST_OPEN, Access, Judge, Judged, read_manner, registered
@@ -70,6 +70,7 @@ class Questions:
             clock=clock, http=http, country=country, access=access, own_queries=own_queries, basement=basement
         )
         self._keys: OrderedDict[str, jwe.DecryptionKey] = OrderedDict()
+        self.registration: Callable[[str], Awaitable[str | None]] = _none  # what goes along with a signed question
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -205,6 +206,7 @@ class Questions:
             asked, self.client_id(session.relying_party, prefix), session.nonce, session.echo,
             self._response_uri(session),
             jwe.public_jwk(self._jwk(session)), session.opened_at, session.expires_at,
+            await self.registration(session.relying_party) if session.purpose != OWN else None,
         )  # fmt: skip
         access = self._judge.access(session.relying_party)
         signed = oid4vp.request_object(requested, access.signer, access.x5c, wallet_nonce, metadata)
@@ -348,6 +350,10 @@ class Questions:
     def _must_be_open(self, session: Session) -> None:
         if session.verdict is not None or session.answered or self._clock.now() >= session.expires_at:
             raise Refused(Code.SESSION_SPENT, "this question has ended")
+
+
+async def _none(party: str) -> str | None:
+    return None
 
 
 def asker_of(token: str) -> str:
