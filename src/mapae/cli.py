@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from .cli_api import api_app
 from .cli_ca import ca_app
 from .cli_card import card_app
+from .cli_check import check_app
 from .cli_complaints import trust_app
 from .cli_drill import drill_app
 from .cli_ledger import ledger_app
@@ -55,6 +56,7 @@ app.add_typer(witness_app, name="witness")
 app.add_typer(trust_app, name="trust")
 app.add_typer(ca_app, name="ca")
 app.add_typer(card_app, name="card")
+app.add_typer(check_app, name="check")
 app.add_typer(api_app, name="api")
 app.add_typer(rp_app, name="rp")
 
