@@ -26,6 +26,9 @@ from .verifier.gateway import Gateway
 from .verifier.gateway_web import routes as gateway_routes
 from .verifier.hosting import ROUND, Hosting
 from .verifier.kiosk import Access, Verifier
+from .verifier.login_bridge import Bridge
+from .verifier.login_keys import IdTokenSigner, Keys
+from .verifier.login_web import routes as login_routes
 from .verifier.meet import Meetings
 from .verifier.meet_web import routes as meet_routes
 from .verifier.openapi import document
@@ -53,6 +56,7 @@ async def verifier(house: House) -> None:
     )  # fmt: skip
     asking.questions.registration = Registrations(f.http, f.settings.url_of("trust"), f.clock).of
     api_doors = await _over_http(house, vault)
+    login_doors = await _login(house)
     relay, meetings = await _relay(house)
     hosting = await _hosting(house, access)
     privacy = Privacy(
@@ -70,10 +74,11 @@ async def verifier(house: House) -> None:
         *api_doors,
         *privacy_routes(asking, privacy),
         *hosting_web.routes(hosting, *_on_behalf(house)),
+        *login_doors,
     ]
     promises: dict[str, Handler] = {}
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
-    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep)]
+    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep), (5, house.login.sweep)]
     await house.add("verifier", Role(doors, promises, rounds))
 
 
@@ -113,6 +118,21 @@ async def _over_http(house: House, vault: Vault) -> list[BaseRoute]:
     found: list[Op] = []
     found += operations(house.api, f.clock, lambda: document(found, f.settings.base_url, __version__))
     return [op.door() for op in found]
+
+
+async def _login(house: House) -> list[BaseRoute]:
+    """`house.login`, the OpenID Connect bridge, and its doors."""
+    f = house.foundation
+    db, keys = await f.database("verifier"), f.keys("verifier")
+
+    def opened(name: str, alg: str) -> IdTokenSigner:
+        return keys.rsa(f"file:{name}") if alg == "RS256" else f.signer("verifier", name)
+
+    house.login = Bridge(
+        db=db, vault=keys.vault("file:login"), clock=f.clock, dice=f.dice, questions=house.verifier.questions,
+        keys=Keys(db, f.clock, opened), base=f.settings.base_url,
+    )  # fmt: skip
+    return login_routes(house.login, house.verifier.questions, digital_credentials=f.settings.digital_credentials)
 
 
 async def _relay(house: House) -> tuple[Relay, Meetings]:

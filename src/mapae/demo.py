@@ -33,6 +33,7 @@ from .demo_ask import DemoAsk
 from .demo_card import DemoCard
 from .demo_chips import PIN, chips, holds_chip
 from .demo_lives import lived
+from .demo_login import sample_site
 from .demo_offer import DemoOffer
 from .demo_you import PATH as YOU
 from .demo_you import DemoYou, you_of
@@ -269,6 +270,7 @@ class Demo:
         for officer in self._officers:
             await self._appoint(officer)
         await chips(self._house, self._people)
+        await sample_site(self._house)
         return await self._house.population.count() - before
 
     async def more_people(self, count: int, seed: str, progress: Progress) -> int:

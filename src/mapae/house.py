@@ -67,6 +67,7 @@ from .ui.site import application
 from .verifier.api import Api
 from .verifier.gateway import Gateway
 from .verifier.kiosk import Verifier
+from .verifier.login_bridge import Bridge
 from .wallet_provider.devices import WalletProvider
 
 INSIDE = "http://house.invalid"  # this very process, whatever its address (RFC 2606: never a name of anybody)
@@ -225,6 +226,7 @@ class House:
     verifier: Verifier
     gateway: Gateway
     api: Api
+    login: Bridge
     packs: Packs
 
     def __init__(self, foundation: Foundation) -> None:

@@ -319,7 +319,7 @@ def x5c_header(chain_der: Sequence[bytes]) -> list[str]:
     return [b64encode(der).decode() for der in chain_der]
 
 
-def token_parts(text: str, typ: str | Collection[str], limit: int) -> tuple[_Header, bytes, str, str]:
+def token_parts(text: str, typ: str | Collection[str] | None, limit: int) -> tuple[_Header, bytes, str, str]:
     """A compact JWS taken apart: its header judged, what was signed, payload and signature still to be decoded."""
     if len(text) > limit:
         raise Refused(Code.TOO_LARGE, "the token is too large")
@@ -329,7 +329,7 @@ def token_parts(text: str, typ: str | Collection[str], limit: int) -> tuple[_Hea
         raise Refused(Code.MALFORMED, "a token has three parts")
     header = _header(text[:first])
     kind = header.typ
-    if kind != typ and (isinstance(typ, str) or not isinstance(kind, str) or kind not in typ):
+    if kind != typ and (typ is None or isinstance(typ, str) or not isinstance(kind, str) or kind not in typ):
         raise Refused(Code.MALFORMED, "the token is of another type")
     if not text.isascii():
         raise Refused(Code.MALFORMED, "the token has a foreign character")
@@ -345,7 +345,8 @@ class Jws(msgspec.Struct, frozen=True):
     signing_input: bytes
 
     @classmethod
-    def parse(cls, token: str | bytes, *, typ: str | Collection[str], limit: int = MAX_JWS) -> Jws:
+    def parse(cls, token: str | bytes, *, typ: str | Collection[str] | None, limit: int = MAX_JWS) -> Jws:
+        """`typ` None: the header must name no type."""
         try:
             text = token if isinstance(token, str) else token.decode("ascii")
         except UnicodeError:

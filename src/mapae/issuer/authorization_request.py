@@ -9,34 +9,21 @@ not know.
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from hmac import compare_digest
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json_value
+from mapae.formats.oauth import answer_uri, form_target, must_be_redirect, verifies
 from mapae.issuer.metadata import DETAILS, Configuration
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 4.2: SHA-256 in base64url
-_VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 4.1
 _THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,63}")
-_PRINTABLE: Final = re.compile(r"[!-~]{1,2000}")
-# A name, or an address: the host goes into the consent page's policy, where `;` and `,` would begin something new.
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
-_ANSWER: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri"})
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-# Schemes that a browser or phone acts on itself; a wallet's own scheme is none of them.
-_TAKEN: Final = frozenset({
-    "about", "blob", "chrome", "chrome-extension", "content", "data", "file", "filesystem", "ftp", "geo", "http",
-    "https",
-    "intent", "jar", "javascript", "mailto", "moz-extension", "resource", "sms", "smsto", "tel", "vbscript",
-    "view-source", "ws", "wss",
-})  # fmt: skip
+
+
+__all__ = ["AuthorizationRequest", "answer_uri", "form_target", "must_be_redirect", "parse_details", "parse_pushed",
+           "verifies"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,52 +118,3 @@ def parse_details(raw: str, issuer: str, known: Mapping[str, Configuration]) -> 
             raise Refused(Code.INVALID_AUTHORIZATION_DETAILS, "locations does not name this issuer")
         found.append(id)
     return tuple(dict.fromkeys(found))
-
-
-def must_be_redirect(uri: str) -> None:
-    """FAPI 2.0 5.3.2.2 and RFC 8252: https, http on this very machine, or a scheme of the wallet's own.
-
-    No registration holds the address: it arrives from an attested wallet over an authenticated channel, is compared
-    character by character at the token endpoint, and stands nowhere but in a Location header.
-    """
-    if not _PRINTABLE.fullmatch(uri) or "#" in uri or "\\" in uri:  # RFC 6749 3.1.2: no fragment
-        raise Refused(Code.INVALID_REQUEST, "redirect_uri is missing or has a character it may not have")
-    try:
-        parts = urlsplit(uri)
-        host = parts.hostname or ""
-        _ = parts.port
-        taken = _ANSWER.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-    except ValueError:
-        raise Refused(Code.INVALID_REQUEST, "redirect_uri is not an address") from None
-    if "@" in parts.netloc:
-        raise Refused(Code.INVALID_REQUEST, "redirect_uri carries a user")
-    if taken:  # RFC 6749 3.1: no parameter twice in what the wallet gets
-        raise Refused(Code.INVALID_REQUEST, f"redirect_uri says {min(taken)} itself")
-    match parts.scheme:
-        case "https":
-            good = bool(_HOST.fullmatch(host))
-        case "http":
-            good = host in _LOOPBACK
-        case own:
-            good = bool(_SCHEME.fullmatch(own)) and own not in _TAKEN
-    if not good:
-        raise Refused(Code.INVALID_REQUEST, "redirect_uri must be https, loopback, or a scheme of the wallet's own")
-
-
-def answer_uri(redirect_uri: str, answer: Mapping[str, str]) -> str:
-    """RFC 6749 4.1.2: added to the query that is there already."""
-    return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"
-
-
-def form_target(redirect_uri: str) -> str:
-    """What the page's policy must let its form lead on to (CSP form-action covers redirects as well)."""
-    parts = urlsplit(redirect_uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("https", "http") else f"{parts.scheme}:"
-
-
-def verifies(verifier: str, challenge: str) -> bool:
-    """RFC 7636 4.6."""
-    if not _VERIFIER.fullmatch(verifier):
-        return False
-    made = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    return compare_digest(made, challenge)

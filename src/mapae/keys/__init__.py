@@ -30,10 +30,12 @@ from mapae.keys.account import Account, new_secret
 from mapae.keys.file import SecretFiles, one_writer, write_new
 from mapae.keys.notes import NoteKind, NoteSigner, V
 from mapae.keys.pkcs11 import TokenKey, TokenSigner
+from mapae.keys.rsa import RsaSigner
+from mapae.keys.rsa import new_secret as new_rsa
 from mapae.keys.signer import GatedSigner, Signer, Ticket
 from mapae.keys.vault import Vault
 
-__all__ = ["Account", "GatedSigner", "KeyStore", "NoteKind", "NoteSigner", "Signer", "Ticket", "Vault"]
+__all__ = ["Account", "GatedSigner", "KeyStore", "NoteKind", "NoteSigner", "RsaSigner", "Signer", "Ticket", "Vault"]
 
 
 class KeyStore:
@@ -104,6 +106,12 @@ class KeyStore:
         if not self._files.has(uri, kind.ending):
             self._files.keep(uri, kind.ending, kind.new())
         return NoteSigner(name, kind, self._files.open(uri, kind.ending), read)
+
+    def rsa(self, uri: str) -> RsaSigner:
+        """The RSA key of this URI, made on first use: tenths of a second. In files only (`file:`)."""
+        if not self._files.has(uri, "rsa"):
+            self._files.keep(uri, "rsa", new_rsa())
+        return RsaSigner(self._files.open(uri, "rsa"))
 
     def create_account(self, uri: str) -> None:
         """Make an account on an EVM network unless the URI has one."""

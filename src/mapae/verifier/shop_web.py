@@ -39,11 +39,11 @@ VISIT: Final = timedelta(days=1)
 Elsewhere = Callable[[Request, str, str], Awaitable[Response | None]]
 
 
-class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     pass
 
 
-class _Credential(msgspec.Struct, forbid_unknown_fields=True):
+class Credential(msgspec.Struct, forbid_unknown_fields=True):
     """W3C Digital Credentials API: a DigitalCredential."""
 
     protocol: str
@@ -195,13 +195,13 @@ class _Site:
         return see_other(f"/shops/{visitor.relying_party}/")
 
     async def browser_request(self, request: Request) -> Response:
-        await json_body(request, _Nothing)
+        await json_body(request, Nothing)
         id = request.path_params["id"]
         visitor = await self._asker(request, id)
         return json_answer({"requests": await self._questions.browser_requests(visitor.id, id)})
 
     async def browser_answer(self, request: Request) -> Response:
-        credential = await json_body(request, _Credential)
+        credential = await json_body(request, Credential)
         id = request.path_params["id"]
         visitor = await self._asker(request, id)
         await self._questions.answer_from_browser(visitor.id, id, credential.data)
