@@ -15,8 +15,8 @@ from typing import Final
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json_value
-from mapae.formats.oauth import answer_uri, form_target, must_be_redirect, verifies
 from mapae.issuer.metadata import DETAILS, Configuration
+from mapae.oauth import answer_uri, form_target, must_be_redirect, verifies
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 4.2: SHA-256 in base64url
 _THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -17,7 +17,7 @@ import msgspec
 
 from mapae.catalog import Claim, Country, Document, Purpose
 from mapae.errors import Code, Refused
-from mapae.formats.oauth import answer_uri
+from mapae.oauth import answer_uri
 
 OPENID: Final = "openid"
 # What the bridge knows of how somebody was proven (docs/identity-proofing.md): that the country's card was shown by the

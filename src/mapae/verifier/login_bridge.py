@@ -23,8 +23,8 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u
-from mapae.formats.oauth import answer_uri, verifies
 from mapae.keys import Vault
+from mapae.oauth import answer_uri, verifies
 from mapae.rules import Words
 from mapae.verifier import login, login_client
 from mapae.verifier import login_store as store

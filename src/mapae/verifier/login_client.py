@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus, urlsplit
 from mapae.errors import Code, Refused
 from mapae.formats import jose
 from mapae.formats.jose import PublicKey
-from mapae.formats.oauth import must_be_redirect
+from mapae.oauth import must_be_redirect
 from mapae.verifier.login import Client
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from mapae.errors import Code, Refused
-from mapae.formats.oauth import form_target
+from mapae.oauth import form_target
 from mapae.ui import csrf, words
 from mapae.ui.http import (
     PROTOCOL,
