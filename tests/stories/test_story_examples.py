@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import io
+import json
 import os
 import re
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from running import free_port
@@ -77,8 +81,19 @@ def answers(url: str) -> bool | None:
 
 
 def link(page: Page) -> str:
-    """What the other device's camera would read; a page of a desktop has it behind its QR code, too."""
-    return str(page.locator(".mapae-links a[href^='openid4vp:']").get_attribute("href"))
+    """What the other device's camera reads off this screen."""
+    [read] = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("dialog").screenshot())))
+    return str(read.text)
+
+
+HOSTILE = {
+    "id": "../x", "page": "\r\nX: y", "link": "javascript:document.title='link'", "expires_at": 1,
+    "wallet_link": "javascript:document.title='wallet'", "__proto__": {"polluted": 1},
+    "purpose": {"name": {"en": "<img src=x onerror=\"document.title='name'\">"}, "items": [{"en": "<b>item</b>"}, 7]},
+    "qr": "data:image/svg+xml,<svg width='9' onload='x()'><path transform='scale(4)' class='qrline' d='M0\"/>'/>",
+}  # fmt: skip
+CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*", "Content-Type": "application/json"}
+SEEN = {"state": "open", "seconds_left": "<i>9</i>", "words": None}
 
 
 def test_the_examples_run(stage: Stage, country: Country, holder: Resident, shop: tuple[str, str], bar: str) -> None:
@@ -99,6 +114,7 @@ def test_the_examples_run(stage: Stage, country: Country, holder: Resident, shop
         page.reload()
         expect(page.locator("body")).to_contain_text("beer" if start == bar else holder.name)
 
+    hostile_server(stage.tab("en"), bar)
     script = subprocess.Popen(
         ["sh", str(EXAMPLES / "curl.sh")], stdout=subprocess.PIPE, text=True,
         env={**os.environ, "MAPAE": country.base, "MAPAE_KEY": key},
@@ -109,3 +125,16 @@ def test_the_examples_run(stage: Stage, country: Country, holder: Resident, shop
     country.show(holder, shown[0])
     assert holder.name in script.communicate(timeout=30)[0]
     assert script.returncode == 0
+
+
+def hostile_server(page: Page, bar: str) -> None:
+    """Whatever a server says, the button makes no element, no script and no link of it."""
+    page.route("**/v1/anyone/checks", lambda route: route.fulfill(body=json.dumps(HOSTILE), headers=CORS, status=201))
+    page.route("**/v1/pages/**", lambda route: route.fulfill(body=json.dumps(SEEN), headers=CORS))
+    page.goto(bar)
+    page.locator("button").click()
+    expect(page.locator(".mapae-title")).to_contain_text("<img src=x")
+    expect(page.locator("dialog").locator("img, b, i, a, script, [onload]")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert page.evaluate("() => [document.title, ({}).polluted ?? null]") == ["Bar", None]
