@@ -1,7 +1,7 @@
 /**
  * What a QR code or a link can ask of the wallet.
  * Promises: one text becomes one `Link` or a Problem. Trusts nothing. Keeps nothing.
- * Refuses: other schemes, both or neither of value and reference, unsigned requests, addresses without TLS.
+ * Refuses: other schemes, both or neither of value and reference, unsigned requests but of a client that is an address, addresses without TLS.
  */
 import { mayAsk } from "./net.ts";
 import { Problem } from "./problem.ts";
@@ -10,6 +10,8 @@ export type Link =
   | { readonly kind: "offer"; readonly text: string }
   /** A shop's offline code (offline_qr.ts reads it). */
   | { readonly kind: "code"; readonly text: string }
+  /** A whole request by somebody who names no one but the address of the answer (unsigned.ts). */
+  | { readonly kind: "unsigned"; readonly parameters: Readonly<Record<string, string>> }
   | { readonly kind: "request"; readonly clientId: string; readonly requestUri: string; readonly method: "get" | "post" };
 
 const OFFER = ["openid-credential-offer:", "haip-vci:"];
@@ -80,7 +82,9 @@ function offer(query: URLSearchParams, base: string): Link {
 function request(query: URLSearchParams, base: string): Link {
   const clientId = once(query, "client_id");
   const requestUri = once(query, "request_uri");
-  // HAIP 1.0 section 5.1: signed requests by request_uri only.
+  // Section 5.9.3: a client that is an address must not sign, so it asks in the link itself.
+  if (requestUri === null && clientId?.startsWith("redirect_uri:") && !query.has("request")) return unsigned(query);
+  // HAIP 1.0 section 5.1: otherwise signed requests by request_uri only.
   if (requestUri === null) throw new Problem("unsigned_request", "no request_uri");
   if (clientId === null) throw new Problem("bad_link", "no client_id");
   // Section 5.9.3: names that a certificate proves. `redirect_uri:` cannot be signed, `origin:` is never accepted.
@@ -89,4 +93,10 @@ function request(query: URLSearchParams, base: string): Link {
   const method = once(query, "request_uri_method") ?? "get";
   if (method !== "get" && method !== "post") throw new Problem("bad_link", "request_uri_method");
   return { kind: "request", clientId, requestUri, method };
+}
+
+function unsigned(query: URLSearchParams): Link {
+  const names = [...new Set(query.keys())];
+  if (names.length > 40) throw new Problem("bad_link", "too many parameters");
+  return { kind: "unsigned", parameters: Object.fromEntries(names.map((name) => [name, once(query, name) ?? ""])) };
 }

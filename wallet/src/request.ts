@@ -170,7 +170,7 @@ function whoAsks(
   return { party: { id: host, name: { ko: host, en: host } }, purpose: null, stranger: { subject, certifiedBy, host } };
 }
 
-async function understood(claims: Claims): Promise<Pick<Asked, "nonce" | "encryptTo" | "expires" | "query" | "transactions">> {
+export async function understood(claims: Claims): Promise<Pick<Asked, "nonce" | "encryptTo" | "expires" | "query" | "transactions">> {
   const nonce = plainWord(word(claims, "nonce")) ?? "";
   if (nonce.length < 22) throw new Problem("bad_request", "nonce under 128 bits");
   if (claims["response_type"] !== "vp_token") throw new Problem("unsupported", "response_type");

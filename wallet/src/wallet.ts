@@ -24,6 +24,7 @@ import { type Asked, choicesFor, openRelayed, openRequest, sendError } from "./r
 import { type Signers, standingOf } from "./status.ts";
 import { dropOwned, Store } from "./store.ts";
 import { anchors, Trust, type Words } from "./trust.ts";
+import { openUnsigned } from "./unsigned.ts";
 import { type Cost, Vault } from "./vault.ts";
 
 export interface DocumentOffer {
@@ -295,6 +296,7 @@ export class Wallet extends EventTarget {
     const link = parseLink(text, this.base);
     if (link.kind === "code") return { code: await this.codes.understand(link.text) };
     if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
+    if (link.kind === "unsigned") return { presentation: await this.asking(openUnsigned(link, this.purposes, this.base)) };
     return { presentation: await this.asking(openRequest(link, this.net, this.trust, this.base, this.now())) };
   }
 
@@ -320,7 +322,7 @@ export class Wallet extends EventTarget {
       return { asked, choices, picks };
     } catch (thrown) {
       // Section 8.5. A stranger does not learn from a link alone what is not in this wallet.
-      if (asProblem(thrown).code === "not_held" && !asked.stranger) {
+      if (asProblem(thrown).code === "not_held" && !asked.stranger && !asked.anyone) {
         await sendError(this.net, asked, asked.transactions.length > 0 ? "invalid_transaction_data" : "access_denied");
       }
       throw thrown;

@@ -144,7 +144,19 @@ export class Ask extends Screen {
 
   /** Who asks. */
   protected head(): TemplateResult {
-    return this.presentation.asked.stranger ? this.strangerView() : this.knownView();
+    const { stranger, anyone = false } = this.presentation.asked;
+    return stranger ? this.strangerView() : anyone ? this.anyoneView() : this.knownView();
+  }
+
+  /** Nobody has approved this one, and nobody needs to: a yes or a no is all it can learn. */
+  private anyoneView(): TemplateResult {
+    return html`<p class="asker-mark unknown">${icon("unknown")}</p>
+      ${heading(t("answer.anyone.title"))}
+      <div class="asker anyone" data-testid="asker" data-kind="anyone">
+        ${icon("unknown")}
+        <div><b>${t("answer.anyone")}</b><p>${t("answer.anyone.lead")}</p></div>
+      </div>
+      <dl class="facts panel"><div><dt>${t("stranger.ask.answer")}</dt><dd data-testid="asker-host"><b>${this.party}</b></dd></div></dl>`;
   }
 
   protected purposeView(): TemplateResult | typeof nothing {
