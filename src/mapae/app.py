@@ -226,7 +226,7 @@ def _founding_entries(f: Foundation) -> list[Entry]:
     issuer, wallet_provider, trust = (f.signer(role, "voice") for role in ("issuer", "wallet_provider", "trust"))
     return [
         trusted.Issuer(
-            id="issuer", name=name, ca=(_issuing_ca(f),), status_prefix=f"{f.settings.base_url}/issuer/status/",
+            id="issuer", name=name, ca=(issuing_authority(f),), status_prefix=f"{f.settings.base_url}/issuer/status/",
             vcts=tuple(formats.sd_jwt.vct for formats in documents if formats.sd_jwt is not None),
             doctypes=tuple(formats.mdoc.doctype for formats in documents if formats.mdoc is not None),
             logged=True, voice=issuer.kid, account=account_named(f, issuer),
@@ -245,7 +245,7 @@ def _subject(f: Foundation, name: str) -> Subject:
     return Subject(f"{f.country.name.en} {name}", organization="mapae", country=f.country.code)
 
 
-def _issuing_ca(f: Foundation) -> bytes:
+def issuing_authority(f: Foundation) -> bytes:
     if f.elsewhere("issuer", "issuing-ca"):
         held = f.certificates.held("issuing-ca")
         if held is None:
@@ -302,7 +302,7 @@ async def _issuer(house: House) -> None:
     keys = f.keys("issuer")
     trust = house.foundation.trust_reader()
     certified = await _certified(house, "issuer", ISSUER)
-    await certified.anchor(_issuing_ca(f))
+    await certified.anchor(issuing_authority(f))
     documents = await _seal(certified, "document-signer", Profile.DOCUMENT_SIGNER, Purpose.DOCUMENT_SIGNER)
     house.issuer = Issuer(
         db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:issuer"), base=base, country=f.country,
@@ -359,7 +359,7 @@ def _epochs(f: Foundation, db: Db, lists: StatusLists) -> Epochs:
 async def _seal(certified: Certified, name: str, profile: Profile, purpose: Purpose) -> Seal:
     f = certified.foundation
     elsewhere = f.elsewhere("issuer", "issuing-ca")
-    ca = Authority(None if elsewhere else f.signer("issuer", "issuing-ca"), _issuing_ca(f))
+    ca = Authority(None if elsewhere else f.signer("issuer", "issuing-ca"), issuing_authority(f))
     return Seal(*await certified.signer(name, profile, signer_subject(f, name), f.signer("issuer", name), ca, purpose))
 
 

@@ -35,6 +35,7 @@ from .demo_chips import PIN, chips, holds_chip
 from .demo_lives import lived
 from .demo_login import sample_site
 from .demo_offer import DemoOffer
+from .demo_sandbox import Sandbox
 from .demo_you import PATH as YOU
 from .demo_you import DemoYou, you_of
 from .errors import Code, Refused
@@ -312,6 +313,7 @@ class Demo:
                 door("POST", "/demo/authenticator/assert", self._assert, answer=Answer.JSON, rate=often, **anyone),
                 door("POST", "/demo/authenticator/register", self._register, answer=Answer.JSON, rate=often, **anyone),
             ]
+        there += Sandbox(self._house, self._people).routes()
         return [*there, *DemoOffer(self._house, self._people).routes(), *DemoYou(self._house, self._people).routes()]
 
     async def _start(self, request: Request) -> Response:

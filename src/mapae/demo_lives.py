@@ -1,8 +1,8 @@
 """What the demo's people did before the demo began, through the same doors as everybody else.
 
 Promises: after `lived`, the people whose entry has a `story` have really been to the counter: one card has expired, one
-is about to, one is locked, one is held, and one person has a second phone waiting. Trusts: the pack. Keeps: nothing;
-their phones are gone, as phones of other people are. Refuses: nothing.
+is about to, one is locked, one is held, and one person has a second phone waiting. Trusts: the pack. Keeps: their
+wallets, for the sandbox city. Refuses: nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import msgspec
 from .app import Founding, open_house
 from .catalog import Country
 from .clock import Clock, MovableClock, SystemDice
-from .config import Settings
+from .config import Settings, passphrase
 from .holder import MemoryStore, Person, Wallet
+from .holder.store import FileStore, Store
 from .house import House
 from .issuer.desk_store import Task
 from .issuer.desk_values import Reason
@@ -27,6 +28,7 @@ from .issuer.evidence import Why
 from .registers.people import Named
 from .registers.values import Resident
 
+SANDBOX: Final = "sandbox"  # the folder of these people's wallets: they answer in the sandbox city
 # How long ago each story took place; the first two need a start of issuance earlier than any real one.
 LONG_AGO: Final = {"expired": timedelta(days=3 * 365 + 10), "renewal": timedelta(days=3 * 365 - 29)}
 RECENTLY: Final = {"held": timedelta(days=20), "locked": timedelta(days=9), "waiting": timedelta(days=5)}
@@ -58,7 +60,10 @@ async def lived(
 
 async def _live(house: House, named: Named, clock: MovableClock) -> None:
     who, http, base = named.resident, house.foundation.http, house.settings.base_url
-    phone = await phone_of(http, base, clock, who)
+    folder = house.foundation.data / SANDBOX
+    folder.mkdir(mode=0o700, exist_ok=True)
+    store = FileStore(folder / named.key, passphrase(house.foundation.data))
+    phone = await phone_of(http, base, clock, who, store=store)
     await visit(house, who, phone)
     match named.story:
         case "locked":
@@ -72,7 +77,10 @@ async def _live(house: House, named: Named, clock: MovableClock) -> None:
             pass
 
 
-async def phone_of(http: httpx.AsyncClient, base: str, clock: Clock, who: Resident, which: int = 0) -> Wallet:
+async def phone_of(
+    http: httpx.AsyncClient, base: str, clock: Clock, who: Resident, which: int = 0, *, wallet: Wallet | None = None,
+    store: Store | None = None,
+) -> Wallet:  # fmt: skip
     """A phone of this person, identity checked and registered."""
     number = who.phones[which]
 
@@ -81,7 +89,7 @@ async def phone_of(http: httpx.AsyncClient, base: str, clock: Clock, who: Reside
         found = re.search(r"(?<!\d)(\d{4,10})(?!\d)", answer.json()["messages"][0]["text"])
         return found[1] if found else ""
 
-    wallet = Wallet(http, base, store=MemoryStore(), clock=clock, dice=SystemDice())
+    wallet = wallet or Wallet(http, base, store=store or MemoryStore(), clock=clock, dice=SystemDice())
     await wallet.identify(Person(who.name, who.number.written, number), read_code)
     return wallet
 
