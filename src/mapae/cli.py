@@ -248,6 +248,20 @@ def demo_fork() -> None:
         _run(lambda: show_fork(Path(folder), typer.echo))
 
 
+@demo_app.command("sandbox")
+def demo_sandbox(
+    let: Annotated[str, typer.Option(help="Who answers: a key of the list")] = "",
+    answer: Annotated[str, typer.Option(help="The question's link, as its QR code says it")] = "",
+    fault: Annotated[str, typer.Option(help="How the answer is wrong: one of the list")] = "none",
+    url: DemoUrl = "http://localhost:8080",
+    cacert: DemoCa = None,
+) -> None:
+    """Let somebody of the sandbox city answer a question; without options, who and which faults there are."""
+    from .demo_sandbox import ask_sandbox
+
+    typer.echo(ask_sandbox(url, let, answer, fault, cacert))
+
+
 @demo_app.command("later")
 def demo_later(
     days: Annotated[int, typer.Argument(help="How many days, 1 to 60")],

@@ -13,9 +13,11 @@ import html
 import re
 from collections.abc import Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import httpx
 import msgspec
 import structlog
 from starlette.requests import Request
@@ -26,7 +28,9 @@ from .certified import voice_of
 from .clock import SystemDice
 from .config import passphrase
 from .demo_faults import MUST_SEE, SD_JWT_ONLY, SENT, SLOW, Fault, FaultyWallet, Resealed, Seen
+from .demo_knock import answering, heard
 from .demo_lives import SANDBOX, phone_of, visit
+from .demo_offer import knock
 from .errors import Code, Refused
 from .formats.dcql import SD_JWT
 from .formats.x509 import Profile, Subject
@@ -241,3 +245,23 @@ def _has_changed(named: Named) -> bool:
 
 def _seen(seen: Seen) -> dict[str, str]:
     return seen._asdict()
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def ask_sandbox(url: str, person: str, link: str, fault: str, ca: Path | None = None) -> str:
+    """Without a person, who there is; otherwise what that person's wallet did, as JSON."""
+    if bool(person) != bool(link):
+        raise Refused(Code.BAD_CONFIG, "--let and --answer go together")
+    if fault not in tuple(Fault):
+        raise Refused(Code.BAD_CONFIG, f"--fault is one of {', '.join(Fault)}")
+    if person:
+        return msgspec.json.encode(knock(url, f"{PATH}answers", Wanted(link, person, Fault(fault)), ca)).decode()
+    with answering(url), httpx.Client(timeout=20, trust_env=False, verify=str(ca) if ca is not None else True) as http:
+        there = heard(http.get(f"{url.rstrip('/')}{PATH}people.json"))
+    people = [f"{one['key']:<20} {one['odd']['en']}" for one in there["people"]]
+    faults = [
+        f"--fault {one['fault']:<16} {' '.join(filter(None, one['must_see'].values()))}" for one in there["faults"]
+    ]
+    return "\n".join([*people, "", *faults])
