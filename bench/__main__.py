@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ROOT, country, library, pack, page, requests, starts, status, tokens
+from bench import ROOT, country, library, offline, pack, page, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Raw, machine
 
 SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
@@ -19,6 +19,7 @@ SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
     "tokens": lambda raw, effort: tokens.figures(effort),
     "status": status.figures,
     "pack": pack.figures,
+    "offline": offline.figures,
     "starts": lambda raw, effort: starts.figures(effort),
     "country": country.figures,
 }

@@ -17,6 +17,7 @@ GROUPS = {
     "storage": "Durable writes",
     "status": "Status lists of a nation",
     "pack": "The offline pack of a nation",
+    "offline": "A whole offline check, from the codes a phone shows",
     "over HTTP": "Whole stories over HTTP",
     "starting": "Starting",
 }

@@ -30,6 +30,8 @@ MODULES = sorted(
         *(ROOT / "src" / "mapae" / "trust" / "log").rglob("*.py"),
         ROOT / "src" / "mapae" / "holder" / "__init__.py",
         ROOT / "src" / "mapae" / "verifier" / "check.py",
+        ROOT / "src" / "mapae" / "verifier" / "kit.py",
+        ROOT / "src" / "mapae" / "verifier" / "notebook.py",
     ]
 )
 
@@ -57,6 +59,6 @@ def test_the_library_modules_need_the_plain_installation_only() -> None:
 def test_the_examples_of_the_library_page_run() -> None:
     page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     blocks = BLOCK.findall(page)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     done = alone("\n".join(blocks))
     assert done.returncode == 0, done.stderr

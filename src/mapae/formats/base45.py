@@ -6,12 +6,14 @@ that stand for more than they may, an impossible length.
 
 from __future__ import annotations
 
+from struct import pack
 from typing import Final
 
 from mapae.errors import Code, Refused
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-_VALUES: Final = {letter: value for value, letter in enumerate(ALPHABET)}
+_FOREIGN: Final = 255
+_TABLE: Final = bytes(ALPHABET.find(chr(byte)) % 256 for byte in range(256))  # -1, not there: 255
 
 
 def encode(raw: bytes) -> str:
@@ -28,16 +30,15 @@ def encode(raw: bytes) -> str:
 
 def decode(text: str) -> bytes:
     """Raises Refused(MALFORMED)."""
-    try:
-        values = [_VALUES[letter] for letter in text]
-    except KeyError:
-        raise Refused(Code.MALFORMED, "base45 has a foreign character") from None
-    found = bytearray()
-    for at in range(0, len(values), 3):
-        group = values[at : at + 3]
-        number = sum(value * 45**place for place, value in enumerate(group))
-        size = len(group) - 1
-        if size == 0 or number >= 256**size:  # RFC 9285 4.2: FGW is the last of three characters, U5 of two
-            raise Refused(Code.MALFORMED, "base45 has an impossible group or length")
-        found += number.to_bytes(size, "big")
-    return bytes(found)
+    # Whole strides at once: a loop over groups takes six times as long, and a till decodes some thousand of them.
+    values = text.encode("latin-1", "replace").translate(_TABLE)
+    if _FOREIGN in values:
+        raise Refused(Code.MALFORMED, "base45 has a foreign character")
+    whole, rest = len(values) // 3 * 3, values[len(values) // 3 * 3 :]
+    low, middle, high = values[0:whole:3], values[1:whole:3], values[2:whole:3]
+    numbers = [a + 45 * b + 2025 * c for a, b, c in zip(low, middle, high, strict=True)]
+    last = rest[0] + 45 * rest[1] if len(rest) == 2 else 0
+    # RFC 9285 4.2: FGW is the last of three characters, U5 of two
+    if len(rest) == 1 or last > 255 or max(numbers, default=0) > 65_535:
+        raise Refused(Code.MALFORMED, "base45 has an impossible group or length")
+    return pack(f">{len(numbers)}H", *numbers) + (bytes((last,)) if rest else b"")
