@@ -23,6 +23,7 @@ from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import INVALID, StatusList, StatusRef
 from mapae.rules import Words
+from mapae.trust import registration
 from mapae.trust.entries import Issuer, Purpose, RelyingParty
 from mapae.trust.publish import TrustList
 from mapae.trust.purposes import About, Listed
@@ -33,6 +34,7 @@ SPACE = DOCTYPE = "kr.mapae.resident.1"
 PREFIX = "https://issuer.example/status/"
 NONCE, OWN_NONCE = b"the shop's nonce", b"the phone's own!"
 SHOP, FORMER, STRANGER = Hand("shop"), Hand("former shop"), Hand("strange shop")
+LIST_KEY = Hand("trust list")
 MADE = AT + 7
 STATUS = StatusList.of(2, 64, [(8, INVALID)])
 
@@ -97,6 +99,15 @@ def trust_list() -> TrustList:
     )  # fmt: skip
 
 
+def registered(signer: Hand = LIST_KEY, certificate: bytes = UNLISTED_ACCESS, since: int = 0, *items: str) -> str:
+    """A registration certificate of a shop that is too new for the list."""
+    party = RelyingParty(
+        id="new_shop", name=_words("New shop"), x509_hash=x509.x509_hash(certificate),
+        purposes=(_registered("name_birth", *(items or ("name", "birth_date"))),),
+    )  # fmt: skip
+    return registration.make(party, "https://country.example", signer, NOW - timedelta(seconds=since))
+
+
 # --- asks -------------------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +129,9 @@ def asks() -> Iterator[Case]:
     for name, ask, party in [
         ("asked by anybody", anyone_asks(), None), ("asked by a registered shop", shop_asks(), "shop"),
         ("asked for a part of what is registered", shop_asks(items=("name",)), "shop"),
-        ("asked with a registration along", shop_asks(registration="e30.e30.e30"), "shop"),
+        ("asked with a registration along that is not needed", shop_asks(registration="e30.e30.e30"), "shop"),
+        ("asked by a shop that is newer than the list", shop_asks(
+            STRANGER, UNLISTED_ACCESS, registration=registered()), "new_shop"),
     ]:  # fmt: skip
         told = {
             "party": party, "name": ask.name, "purpose": ask.purpose, "items": list(ask.items),
@@ -142,6 +155,18 @@ def asks() -> Iterator[Case]:
         ("asked under another authority", shop_asks(SHOP, _leaf(x509.Profile.ACCESS, SHOP)), "client",
          "untrusted_issuer"),
         ("signed by somebody else", shop_asks(THIEF, ACCESS), "seal", "bad_signature"),
+        ("struck off, with a registration", shop_asks(FORMER, FORMER_ACCESS, registration=registered(
+            certificate=FORMER_ACCESS)), "client", "signer_revoked"),
+        ("another shop's registration", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
+            certificate=ACCESS)), "client", "unknown_relying_party"),
+        ("a registration that somebody else signed", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
+            THIEF)), "client", "bad_signature"),
+        ("a registration that is over", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
+            since=31 * 86_400)), "client", "expired"),
+        ("a registration older than the list", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
+            since=60)), "client", "unknown_relying_party"),
+        ("more than the registration has", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
+            LIST_KEY, UNLISTED_ACCESS, 0, "name")), "purpose", "over_asking"),
     ]:  # fmt: skip
         yield refused(f"ask: {name}", {"ask": ask.encode()}, step, code)
     other = cose.Sign1(good.seal.protected, good.seal.unprotected, shop_asks(nonce=OWN_NONCE).payload(),
@@ -385,6 +410,7 @@ def written() -> dict[str, Any]:
     return {
         "now": AT,
         "rules": {"life": qr.LIFE, "skew": qr.SKEW, "ask_life": qr.ASK_LIFE, "frame": qr.FRAME},
+        "list_jwk": dict(LIST_KEY.jwk),
         "trust_list": msgspec.to_builtins(trusted),
         "purposes": msgspec.to_builtins(PURPOSES),
         "lists": {PREFIX + "1": {"bits": STATUS.bits, "lst": STATUS.compressed().lst()}},

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hands import OUR_VECTORS, refuses
 from mapae.errors import Code, Refused
 from mapae.formats import qr
+from mapae.formats.jose import PublicKey
 from mapae.formats.status import StatusList
 from mapae.formats.x509 import Anchors
 from mapae.holder.country import Listed as View
@@ -31,6 +32,7 @@ TRUST = msgspec.convert(FILE["trust_list"], TrustList)
 PURPOSES = PurposesDocument(
     iat=FILE["now"], exp=FILE["now"] + 86_400, purposes=msgspec.convert(FILE["purposes"], tuple[Listed, ...])
 )
+LIST_KEY = PublicKey.from_jwk(FILE["list_jwk"])
 GOOD = [case["input"]["show"] for case in CASES if "show" in case["input"] and "expected" in case]
 
 
@@ -49,7 +51,8 @@ def trusted(now: datetime) -> Trusted:
 
 def ask(given: dict[str, Any]) -> dict[str, Any]:
     """As the wallet does."""
-    question = open_ask(given["ask"], View(TRUST), PURPOSES, moment(FILE["now"]))
+    view = View(TRUST, LIST_KEY)
+    question = open_ask(given["ask"], view, PURPOSES, moment(FILE["now"]), view.introduced)
     code = question.ask
     assert code.encode() == given["ask"]
     return {
