@@ -145,6 +145,7 @@ def test_a_code_shows_what_was_chosen_and_is_gone_after_thirty_seconds(
     phone.sees("confirm")
     phone.press(PIN)
     texts = film(phone)
+    expect(phone.page.locator("#announce")).to_contain_text("30")
     album.look(phone.page, "wallet-code")
     assert shop.check(texts, kit.purpose("kr", NAMED)).items["name"] == country.resident("jisoo").name
     assert shop.check(texts, kit.purpose("kr", NAMED), after=36).code is Code.PRESENTATION_STALE
@@ -156,6 +157,7 @@ def test_a_code_shows_what_was_chosen_and_is_gone_after_thirty_seconds(
     phone.tap("code-again")
     phone.press(PIN)
     phone.page.set_viewport_size(TINY)
+    phone.page.emulate_media(reduced_motion="reduce")
     again = film(phone)
     assert not set(again) & set(texts)
     album.look(phone.page, "wallet-code-tiny")

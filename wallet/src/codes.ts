@@ -6,7 +6,7 @@
  */
 import { random } from "./bytes.ts";
 import { type Choices, firstChoice, parseQuery, type Pick, picksOf } from "./dcql.ts";
-import { type Claims, openByKey } from "./jws.ts";
+import { type Claims, openByKey, SKEW_S } from "./jws.ts";
 import { type AskCode, ASK_LIFE, OPEN, parseAsk, type Seal } from "./offline_qr.ts";
 import type { CodeFor, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
@@ -113,6 +113,8 @@ export class Codes {
 
   /** Once the holder confirmed. */
   async make({ asked, picks }: CodePresentation): Promise<Code> {
+    // Every checker would refuse it, and the copy would be gone.
+    if (this.now() + SKEW_S * 1000 < (await this.trust.signedAt())) throw new Problem("phone_clock");
     const { entry, texts, made } = await this.presenter.code(asked, asked.what, picks, this.orders());
     return { entry, texts, made: made * 1000 };
   }

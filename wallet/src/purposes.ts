@@ -100,6 +100,7 @@ function listed(raw: Claims): Listed {
   const kindOf = record(kinds);
   const yesOrNo = names.every((name) => kindOf[name] === "yes_no");
   if (raw["anyone"] === true && !yesOrNo) bad("a purpose for anyone asks for more than yes or no");
+  if (raw["by_holder"] === true && raw["risk"] === "high") bad("a purpose of high risk is shown unasked");
   const [vct, doctype, namespace] = [text(about["vct"]), text(about["doctype"]), text(about["namespace"])];
   if (!vct && !doctype) bad("a purpose is about a document of no format");
   return {

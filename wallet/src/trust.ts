@@ -121,6 +121,11 @@ export class Trust {
     return kept && this.now() < kept.list.exp * 1000 + LATE_MS ? soonOr(answer, kept.list) : answer;
   }
 
+  /** When the list we have was signed, in milliseconds: it cannot be earlier now. 0: we have none. */
+  async signedAt(): Promise<number> {
+    return ((await this.store.meta<Kept>("trust-list"))?.list.iat ?? 0) * 1000;
+  }
+
   private async fetchList(known: TrustList | undefined): Promise<TrustList> {
     const raw = await this.net.text(`${this.base}/trust/list`, "application/jwt");
     const { claims } = await openByKey(raw, "mapae-trust-list+jwt", await this.key(), this.now());

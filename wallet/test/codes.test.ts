@@ -7,7 +7,7 @@ import { b45, b64u, type Bytes, join, random, sha256, unb45, utf8 } from "../src
 import { type Cbor, decode, encode, type Key, Tagged } from "../src/cbor.ts";
 import type { CodePresentation } from "../src/codes.ts";
 import { signBytes, signJwt } from "../src/keys.ts";
-import { ASK, ASK_LIFE, SHOW, split } from "../src/offline_qr.ts";
+import { ASK, ASK_LIFE, parseAsk, SHOW, split } from "../src/offline_qr.ts";
 import type { Listed } from "../src/purposes.ts";
 import { LATE_MS } from "../src/trust.ts";
 import { Wallet } from "../src/wallet.ts";
@@ -215,6 +215,14 @@ test("a wrong PIN shows nothing and spends nothing", async () => {
   expect(await wallet.presenter.history()).toHaveLength(0);
 });
 
+test("a phone whose clock was set back spends no copy on a code that every checker would refuse", async () => {
+  await wallet.trust.list();
+  const presentation = await wallet.codes.unasked(await listed("alcohol"));
+  clock = NOW - 3600_000;
+  await expect(wallet.presentCode(presentation, PIN)).rejects.toMatchObject({ code: "phone_clock" });
+  expect(await wallet.codes.left(await listed("alcohol"))).toBe(6);
+});
+
 test("a suspended card is not shown", async () => {
   const alcohol = await listed("alcohol");
   wallet.orders = wallet.orders.map((order) => ({ ...order, standing: "suspended" as const }));
@@ -379,6 +387,7 @@ test.each<[string, () => Promise<void>]>([
   ["another type", () => publish({}, "mapae-trust-list+jwt")],
   ["a name for anyone", () => publish({ purposes: [purpose("free_for_all", { name: "text" }, { anyone: true })] })],
   ["a purpose twice", () => publish({ purposes: [ALCOHOL, ALCOHOL] })],
+  ["a high risk to be shown unasked", () => publish({ purposes: [purpose("account", { name: "text" }, { by_holder: true, risk: "high" })] })],
   ["no items", () => publish({ purposes: [purpose("nothing", {})] })],
   ["a purpose of no document", () => publish({ purposes: [purpose("x", { adult_by_year: "yes_no" }, { document: { id: "none" } })] })],
   ["no dates", () => publish({ exp: "never" })],
@@ -403,6 +412,21 @@ test("of two documents the later one is kept", async () => {
   clock += 86_400_000;
   await wallet.purposes.keep();
   expect((await wallet.purposes.list()).purposes).toHaveLength(1);
+});
+
+test("a code with any byte changed, cut or added is refused or read, and never anything else", async () => {
+  const sealed = unb45((await registered("alcohol", ["adult_by_year"])).slice(ASK.length));
+  const plain = unb45(anonymous("alcohol", ["adult_by_year"]).slice(ASK.length));
+  let seed = 11;
+  const next = (below: number): number => ((seed = (seed * 69069 + 12345) % 4294967296) >>> 12) % below;
+  let read = 0;
+  for (let round = 0; round < 1500; round++) {
+    const bytes = (round % 2 ? sealed : plain).slice();
+    bytes[next(bytes.length)] = next(256);
+    const whole = next(4) === 0 ? bytes.subarray(0, next(bytes.length)) : next(4) === 0 ? join(bytes, random(1 + next(3))) : bytes;
+    await parseAsk(ASK + b45(whole)).then(() => { read += 1; }, (thrown: unknown) => expect(thrown).toMatchObject({ name: "Problem" }));
+  }
+  expect(read).toBeGreaterThan(50);
 });
 
 test("what does not fit thirty-two codes is refused", async () => {

@@ -25,6 +25,9 @@ test.each(["openid4vp:", "haip-vp:"])("%s is a request", (scheme) => {
 test.each<[string, string]>([
   ["", "bad_link"],
   ["hello", "bad_link"],
+  ["MAPAE-SHOW:000", "others_code"],
+  ["MAPAE-MEET:000", "others_code"],
+  ["mapae-ask:000", "bad_link"],
   ["javascript:alert(1)", "bad_link"],
   ["https://elsewhere.test/wallet/#offer=x", "bad_link"],
   [`${BASE}/wallet/#offer=javascript:alert(1)`, "bad_link"],

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { prepareZXingModule, readBarcodes } from "zxing-wasm/reader";
 import { beforeAll, expect, test } from "vitest";
-import { qr } from "../src/parts/qr_code.ts";
+import { qr, sequence } from "../src/parts/qr_code.ts";
 
 beforeAll(() => {
   const wasm = readFileSync(new URL("../node_modules/zxing-wasm/dist/reader/zxing_reader.wasm", import.meta.url));
@@ -29,4 +29,15 @@ test("the address of a tap is read back", async () => {
 
 test("a text that does not fit is refused", () => {
   expect(() => qr("x".repeat(401))).toThrow(expect.objectContaining({ code: "too_large" }));
+});
+
+test("the codes of a sequence are read back, and all are of one size", async () => {
+  const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+  const text = (length: number): string => `MAPAE-SHOW:${Array.from({ length }, (_one, at) => alphabet[(at * 7 + length) % 45]).join("")}`;
+  const texts = [text(909), text(909), text(40)]; // 600 bytes of a frame, and its head
+  const drawn = sequence(texts);
+  expect(new Set(drawn.map(({ length }) => length)).size).toBe(1);
+  const found = await Promise.all(drawn.map(read));
+  expect(found.map((one) => one.text)).toEqual(texts);
+  expect(found[0]?.version).toBe("17"); // docs/checking.md: what an ordinary camera reads off a phone
 });

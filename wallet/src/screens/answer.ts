@@ -83,17 +83,7 @@ class Answer extends CodeScreen {
 
   protected override head(): TemplateResult {
     const { anyone = false } = this.question.asked;
-    const mark = anyone ? "anyone" : "registered";
-    return html`<p class="asker-mark ${anyone ? "unknown" : ""}">${icon(anyone ? "unknown" : "shield")}</p>
-      ${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))}
-      <div class="asker ${mark}" data-testid="asker" data-kind=${mark}>
-        ${icon(anyone ? "unknown" : "shield")}
-        <div><b>${t(`answer.${mark}`)}</b><p>${t(`answer.${mark}.lead`)}</p></div>
-      </div>
-      ${this.late() ?? ""}
-      ${anyone
-        ? html`<dl class="facts panel"><div><dt>${t("answer.anyone.calls")}</dt><dd data-testid="asker-name">${t("answer.anyone.name", { name: this.party })}</dd></div></dl>`
-        : ""}`;
+    return html`${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))} ${this.asker()} ${this.late() ?? ""}`;
   }
 }
 customElements.define("s-answer", Answer);

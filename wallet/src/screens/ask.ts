@@ -159,6 +159,17 @@ export class Ask extends Screen {
       <dl class="facts panel"><div><dt>${t("stranger.ask.answer")}</dt><dd data-testid="asker-host"><b>${this.party}</b></dd></div></dl>`;
   }
 
+  /** Registered for the purpose, or anybody: told apart by words, mark and frame, not by colour alone. */
+  protected asker(): TemplateResult {
+    const { anyone = false } = this.presentation.asked;
+    const kind = anyone ? "anyone" : "registered";
+    return html`<div class="asker ${kind}" data-testid="asker" data-kind=${kind}>
+      ${icon(anyone ? "unknown" : "shield")}
+      <div><b>${t(`answer.${kind}`)}</b><p>${t(`answer.${kind}.lead`)}</p>
+        ${anyone ? html`<p class="asker-name" data-testid="asker-name">${t("answer.anyone.name", { name: this.party })}</p>` : nothing}</div>
+    </div>`;
+  }
+
   protected purposeView(): TemplateResult | typeof nothing {
     const { purpose, anyone = false } = this.presentation.asked;
     if (!purpose) return html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`;

@@ -26,7 +26,7 @@ class Scan extends Screen {
     if (!Array.isArray(items) || items.length === 0) return nothing;
     const name = pickWords(wordsOf(party));
     return html`<dl class="facts panel" data-testid="too-much">
-      ${name ? html`<div><dt>${t("history.who")}</dt><dd>${name}</dd></div>` : nothing}
+      ${name ? html`<div><dt>${t("refused.who")}</dt><dd>${name}</dd></div>` : nothing}
       <div><dt>${t("refused.items")}</dt><dd>${items.map((item) => claimLabel(String(item))).join(", ")}</dd></div>
     </dl>`;
   }

@@ -44,19 +44,20 @@ export const offlineKo = {
   "answer.anyone": "등록되지 않은 곳",
   "answer.anyone.lead": "예 또는 아니요만 알 수 있습니다. 이름이나 생년월일은 알 수 없습니다.",
   "answer.anyone.title": "등록되지 않은 곳이 묻습니다",
-  "answer.anyone.calls": "스스로 말하는 이름",
-  "answer.anyone.name": "‘{name}’ (아무도 확인하지 않은 이름)",
+  "answer.anyone.name": "스스로 말하는 이름: ‘{name}’ (아무도 확인하지 않음)",
   "answer.anyone.retention": "{rule} (정해진 규칙이며, 등록되지 않은 곳이 지키는지는 확인할 수 없습니다)",
   "answer.allow": "코드로 답하기",
   "answer.confirm.lead": "비밀번호를 넣으면 {party}에 비춰 줄 코드가 나타납니다.",
   "answer.only": "여기 적힌 것만 담깁니다. 다른 곳에서는 쓸 수 없는 코드입니다.",
   "answer.yes_no": "예 또는 아니요 하나",
 
+  "refused.who": "요청한 곳",
   "refused.items": "요청한 것",
 
   "problem.registration_required": "등록되지 않은 곳이 예·아니요보다 많은 것을 요청하여 막았습니다. 이름처럼 사람을 알아볼 수 있는 것은 등록된 곳만 물을 수 있습니다.",
   "problem.unknown_purpose": "이 나라에 없는 목적의 요청이라서 막았습니다.",
   "problem.no_purposes": "아직 목적 목록을 받지 못했습니다. 인터넷에 한 번 연결해 주세요.",
+  "problem.phone_clock": "이 휴대전화의 시계가 늦습니다. 날짜와 시각을 자동으로 맞춘 뒤 다시 해 주세요. 사본은 쓰지 않았습니다.",
   "problem.others_code": "다른 지갑이 보여 주는 코드입니다. 가게의 확인 화면에서 읽는 코드입니다.",
 } as const;
 
@@ -82,7 +83,7 @@ export const offlineEn: Record<keyof typeof offlineKo, string> = {
   "show.making": "Making the code",
   "show.nobody": "Whoever filmed the code (shown without a network)",
 
-  "show.on.title": "Hold this to the shop’s camera",
+  "show.on.title": "Hold to the shop’s camera",
   "show.on.one": "QR code for the shop’s camera.",
   "show.on.many": "{n} QR codes, one after the other, for the shop’s camera. What you show is spread over them, so the picture has to move. Keep it in front of the camera.",
   "show.on.still": "The changing picture carries the content. As you asked for less motion, it changes more slowly.",
@@ -104,18 +105,19 @@ export const offlineEn: Record<keyof typeof offlineKo, string> = {
   "answer.anyone": "Not registered",
   "answer.anyone.lead": "They can learn yes or no, nothing else: not your name, not your date of birth.",
   "answer.anyone.title": "Somebody who is not registered is asking",
-  "answer.anyone.calls": "Calls itself",
-  "answer.anyone.name": "“{name}” (nobody has checked this name)",
+  "answer.anyone.name": "Calls itself “{name}” (nobody has checked this name)",
   "answer.anyone.retention": "{rule} (that is the rule; nobody checks whether those who are not registered keep to it)",
   "answer.allow": "Answer with a code",
   "answer.confirm.lead": "Enter your PIN, and the code to show to {party} appears.",
   "answer.only": "It holds only what is listed here, and counts nowhere else.",
   "answer.yes_no": "One yes or no",
 
+  "refused.who": "Who asked",
   "refused.items": "They asked for",
 
   "problem.registration_required": "Somebody who is not registered asked for more than a yes or no, so the wallet stopped it. Only those who are registered may ask for what tells who you are.",
   "problem.unknown_purpose": "The purpose of this request does not exist in this country, so it was stopped.",
   "problem.no_purposes": "This phone has not yet received the list of purposes. Please connect once.",
+  "problem.phone_clock": "This phone’s clock is behind. Set its date and time to automatic and try again. No copy was used.",
   "problem.others_code": "This is a code that another wallet shows. The shop’s checker reads it.",
 };
