@@ -83,7 +83,7 @@ class Answer extends CodeScreen {
 
   protected override head(): TemplateResult {
     const { anyone = false } = this.question.asked;
-    return html`${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))} ${this.asker()} ${this.late() ?? ""}`;
+    return html`${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))} ${this.asker(t("answer.anyone.name", { name: this.party }))} ${this.late() ?? ""}`;
   }
 }
 customElements.define("s-answer", Answer);

@@ -150,23 +150,18 @@ export class Ask extends Screen {
 
   /** Nobody has approved this one, and nobody needs to: a yes or a no is all it can learn. */
   private anyoneView(): TemplateResult {
-    return html`<p class="asker-mark unknown">${icon("unknown")}</p>
-      ${heading(t("answer.anyone.title"))}
-      <div class="asker anyone" data-testid="asker" data-kind="anyone">
-        ${icon("unknown")}
-        <div><b>${t("answer.anyone")}</b><p>${t("answer.anyone.lead")}</p></div>
-      </div>
-      <dl class="facts panel"><div><dt>${t("stranger.ask.answer")}</dt><dd data-testid="asker-host"><b>${this.party}</b></dd></div></dl>`;
+    return html`${heading(t("answer.anyone.title"))}
+      ${this.asker(html`${t("stranger.ask.answer")}: <b data-testid="asker-host">${this.party}</b>`)}`;
   }
 
   /** Registered for the purpose, or anybody: told apart by words, mark and frame, not by colour alone. */
-  protected asker(): TemplateResult {
+  protected asker(called: TemplateResult | string): TemplateResult {
     const { anyone = false } = this.presentation.asked;
     const kind = anyone ? "anyone" : "registered";
     return html`<div class="asker ${kind}" data-testid="asker" data-kind=${kind}>
       ${icon(anyone ? "unknown" : "shield")}
       <div><b>${t(`answer.${kind}`)}</b><p>${t(`answer.${kind}.lead`)}</p>
-        ${anyone ? html`<p class="asker-name" data-testid="asker-name">${t("answer.anyone.name", { name: this.party })}</p>` : nothing}</div>
+        ${anyone ? html`<p class="asker-name" data-testid="asker-name">${called}</p>` : nothing}</div>
     </div>`;
   }
 
