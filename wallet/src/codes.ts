@@ -162,6 +162,7 @@ async function partyBehind(seal: Seal, list: TrustList, { key }: Known, now: num
     // One that was struck off stays struck off, whatever paper it has.
     if (problem.code !== "unknown_relying_party" || seal.registration === null) throw problem;
     const { party, iat } = parseRegistration((await openByKey(seal.registration, "mapae-registration+jwt", await key(), now)).claims);
+    if (iat < list.iat) throw problem; // the list is newer and does not name it: it has ended
     return { party: await partyOf({ relying_parties: [party], revoked_readers: [] }, leaf.der), since: iat };
   }
 }

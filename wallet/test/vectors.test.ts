@@ -96,7 +96,7 @@ run("qr", async (file, { ask }: { ask: string }) => {
   const code = await parseAsk(ask);
   const { purposes } = parsePurposes({ iat: 0, exp: 0, purposes: file["purposes"] });
   const list = async (): Promise<TrustList> => file["trust_list"] as TrustList;
-  const { asker } = await whoAsks(code, { purposes, list, key: () => Promise.reject(new Problem("unused")) }, (file["now"] as number) * 1000);
+  const { asker } = await whoAsks(code, { purposes, list, key: () => Promise.resolve(file["list_jwk"] as PublicJwk) }, (file["now"] as number) * 1000);
   const { audience, items, name, nonce, purpose } = code;
   return { audience, items, name, nonce: hex(nonce), party: asker.party.id || null, purpose, raw: hex(unb45(ask.slice(ASK.length))) };
 }, [], load("qr").cases.filter(({ input }) => Object.hasOwn(input as object, "show")).map(({ name }) => name));
