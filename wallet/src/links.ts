@@ -3,6 +3,7 @@
  * Promises: one text becomes one `Link` or a Problem. Trusts nothing. Keeps nothing.
  * Refuses: other schemes, both or neither of value and reference, unsigned requests but of a client that is an address, addresses without TLS.
  */
+import { type Family, looksLikeFamily, parseM200 } from "./family.ts";
 import { mayAsk } from "./net.ts";
 import { Problem } from "./problem.ts";
 
@@ -12,7 +13,9 @@ export type Link =
   | { readonly kind: "code"; readonly text: string }
   /** A whole request by somebody who names no one but the address of the answer (unsigned.ts). */
   | { readonly kind: "unsigned"; readonly parameters: Readonly<Record<string, string>> }
-  | { readonly kind: "request"; readonly clientId: string; readonly requestUri: string; readonly method: "get" | "post" };
+  | { readonly kind: "request"; readonly clientId: string; readonly requestUri: string; readonly method: "get" | "post" }
+  /** An M200 of the Korean message family. */
+  | { readonly kind: "family"; readonly of: Family };
 
 const OFFER = ["openid-credential-offer:", "haip-vci:"];
 const REQUEST = ["openid4vp:", "haip-vp:"];
@@ -46,6 +49,7 @@ export function parseLink(raw: string, base: string): Link {
   if (/^MAPAE-(SHOW|MEET):/.test(text)) throw new Problem("others_code");
   const scheme = /^([a-z][a-z0-9+.-]*:)/i.exec(text)?.[1]?.toLowerCase() ?? "";
   if (scheme === "http:" || scheme === "https:") return wrapped(text, base);
+  if (looksLikeFamily(text)) return { kind: "family", of: parseM200(text, (host) => allowedUrl(host, base)) };
   const at = text.indexOf("?");
   const query = new URLSearchParams(at < 0 ? "" : text.slice(at + 1));
   if (OFFER.includes(scheme)) return offer(query, base);
@@ -67,7 +71,7 @@ function wrapped(text: string, base: string): Link {
 export function fromHash(hash: string): string | null {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const found = query.get("offer") ?? query.get("request");
-  return found && /^(openid-credential-offer|haip-vci|openid4vp|haip-vp):/i.test(found) ? found : null;
+  return found && (looksLikeFamily(found) || /^(openid-credential-offer|haip-vci|openid4vp|haip-vp):/i.test(found)) ? found : null;
 }
 
 function offer(query: URLSearchParams, base: string): Link {

@@ -6,6 +6,7 @@
  */
 import { b64u, type Bytes, token } from "./bytes.ts";
 import { type Holding, itemsOf, type Pick } from "./dcql.ts";
+import { giveVp } from "./family.ts";
 import type { Issuance } from "./issue.ts";
 import { type Net, refusal } from "./net.ts";
 import { framesOf } from "./offline_qr.ts";
@@ -177,6 +178,7 @@ export class Presenter {
     // OpenID4VP 1.0 section 8.3: nothing but these members.
     const payload = { vp_token: tokens, ...(asked.state === null ? {} : { state: asked.state }) };
     const jwe = await encrypted(payload, asked.encryptTo);
+    if (asked.family) return giveVp(this.net, asked.family, asked.nonce, jwe).then(() => null);
     return this.post(asked.responseUri, new URLSearchParams({ response: jwe }));
   }
 

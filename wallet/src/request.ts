@@ -8,6 +8,7 @@
 import { CompactEncrypt, importJWK } from "jose";
 import { b64u, type Bytes, random, sha256, utf8 } from "./bytes.ts";
 import { choices, type Choices, everyName, type Holding, parseQuery, type Query } from "./dcql.ts";
+import { type Family, familyRequest, type FamilyWay, sayNo } from "./family.ts";
 import { type Claims, openByChain, type OpenedByChain, openByStranger } from "./jws.ts";
 import { allowedUrl, type Link } from "./links.ts";
 import type { Net } from "./net.ts";
@@ -27,6 +28,8 @@ export interface AnswerTo {
   readonly state: string | null;
   /** Through somebody who carries it and is to learn nothing, not even that it is a no. */
   readonly sealedTo?: EncryptTo;
+  /** In other messages, to another address. */
+  readonly family?: FamilyWay;
 }
 /** All that is known of a party on no list: its certificate, which nobody vouches for, and the host its answer goes to. */
 export interface Stranger {
@@ -74,6 +77,14 @@ export async function openRelayed(raw: string, nonce: string, net: Net, trust: T
   return { ...asked, sealedTo: asked.encryptTo };
 }
 
+/** A request in the Korean message family: its profile's proof. */
+export async function openFamily(of: Family, net: Net, trust: Trust, base: string, now: number): Promise<Asked> {
+  const { request, nonce, clientId } = await familyRequest(net, of);
+  const asked = await checked(request, { clientId: null, walletNonce: null }, net, trust, base, now);
+  if (nonce !== asked.nonce || clientId !== asked.clientId) throw new Problem("bad_request", "the profile is not its proof's");
+  return { ...asked, family: { host: of.host, trxcode: of.trxcode } };
+}
+
 interface Expected {
   readonly clientId: string | null;
   readonly walletNonce: string | null;
@@ -117,7 +128,8 @@ const ERRORS: Readonly<Record<string, string>> = {
 };
 
 /** Not reaching the verifier changes nothing for the holder. */
-export async function sendError(net: Net, { responseUri, state, sealedTo }: AnswerTo, error: string): Promise<void> {
+export async function sendError(net: Net, { responseUri, state, sealedTo, family }: AnswerTo, error: string): Promise<void> {
+  if (family) return sayNo(net, family, error);
   const said = { error, ...(state ? { state } : {}) };
   // Section 8.3: an error may be encrypted as an answer is.
   const body = new URLSearchParams(sealedTo ? { response: await encrypted(said, sealedTo) } : said);

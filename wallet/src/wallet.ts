@@ -20,7 +20,7 @@ import { asProblem, Problem } from "./problem.ts";
 import { Proofing } from "./proofing.ts";
 import { Purposes } from "./purposes.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
-import { type Asked, choicesFor, openRelayed, openRequest, sendError } from "./request.ts";
+import { type Asked, choicesFor, openFamily, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
 import { dropOwned, Store } from "./store.ts";
 import { anchors, Trust, type Words } from "./trust.ts";
@@ -297,6 +297,7 @@ export class Wallet extends EventTarget {
     if (link.kind === "code") return { code: await this.codes.understand(link.text) };
     if (link.kind === "offer") return { offered: await this.issuance.read(link.text) };
     if (link.kind === "unsigned") return { presentation: await this.asking(openUnsigned(link, this.purposes, this.base)) };
+    if (link.kind === "family") return { presentation: await this.asking(openFamily(link.of, this.net, this.trust, this.base, this.now())) };
     return { presentation: await this.asking(openRequest(link, this.net, this.trust, this.base, this.now())) };
   }
 

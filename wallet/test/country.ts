@@ -83,7 +83,7 @@ export class Country {
   /** Servers elsewhere, by origin. */
   readonly abroad = new Map<string, (url: URL, init: RequestInit) => Promise<Response>>();
   /** Doors of one test only, by method and path. */
-  readonly doors = new Map<string, (init: RequestInit) => Response>();
+  readonly doors = new Map<string, (init: RequestInit) => Response | Promise<Response>>();
   cut: Cut | null = null;
   asked = 0;
   /** What the register and the issuer say about this country. */
