@@ -28,6 +28,7 @@ from .cli_complaints import trust_app
 from .cli_drill import drill_app
 from .cli_ledger import ledger_app
 from .cli_login import client_app
+from .cli_meet import meet
 from .cli_pack import pack_app
 from .cli_rp import rp_app
 from .cli_witness import witness_app
@@ -59,6 +60,7 @@ app.add_typer(ca_app, name="ca")
 app.add_typer(card_app, name="card")
 app.add_typer(check_app, name="check")
 app.add_typer(api_app, name="api")
+app.command("meet")(meet)
 app.add_typer(rp_app, name="rp")
 rp_app.add_typer(client_app, name="client")
 

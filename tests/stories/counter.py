@@ -67,7 +67,7 @@ class Desk:
 
     def open_case(self, who: Resident) -> None:
         self.find(who)
-        self.page.locator('form:has(input[name="task"][value="issue"]) button').click()
+        self.page.locator('form:has(input[name="task"][value="issue"]) button').first.click()
         expect(self.page).to_have_url(re.compile(r"/desk/cases/"))
 
     def check_card(self) -> None:

@@ -9,6 +9,7 @@ time, a relay it does not know: the address in a code is a stranger's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import parse_qsl
@@ -25,6 +26,8 @@ from mapae.verifier.oid4vp import RESPONSE_LIMIT
 from mapae.verifier.questions import Questions, read_manner
 from mapae.verifier.store import Session
 
+WAIT: Final = 15  # seconds of one look at the relay, for whoever waits
+PAUSE: Final = 0.5
 _NAMED: Final = {404: Code.PRESENTATION_STALE, 409: Code.PRESENTATION_SPENT, 410: Code.PRESENTATION_SPENT}
 
 
@@ -78,6 +81,19 @@ class Meetings:
         except Refused as refused:
             if refused.code not in _LATER:
                 raise
+
+    async def ask(self, asker: str, party: str, purpose: str, text: str, form: Form = Form.EITHER) -> Session:
+        """The whole of it, for whoever has no page to look at: ask, and wait until the question has ended."""
+        id = await self.begin(asker, party, purpose, text, form)
+        while True:
+            await self.collect(asker, id, wait=WAIT)
+            session = await self._questions.of(asker, id)
+            if session.verdict is not None:
+                return session
+            if self._questions.now() >= session.expires_at:
+                await self._questions.sweep()
+            else:
+                await asyncio.sleep(PAUSE)  # where the relay does not wait, or answers come straight to us
 
     async def _taken(self, session: Session, relay: str, wait: int) -> bytes | None:
         token = self._questions.reply_token(session.id)

@@ -20,6 +20,7 @@ from mapae.ui import csrf
 from mapae.ui.http import Answer, Caller, Csrf, Rate, door, form, see_other
 from mapae.ui.pages import page
 from mapae.ui.site import content_policy
+from mapae.ui.words import language
 from mapae.verifier.kiosk import Verifier
 from mapae.verifier.meet import Meetings
 from mapae.verifier.store import Till
@@ -70,11 +71,9 @@ class _Pages:
         return see_other(f"/checker/checks/{id}")
 
     async def _page(self, request: Request, till: Till, chosen: str | None, *, wrong: Code | None = None) -> Response:
-        purposes = [
-            {"id": purpose.id, "name": msgspec.to_builtins(purpose.name)}
-            for purpose in await self._verifier.purposes(till)
-        ]
-        known = [purpose["id"] for purpose in purposes]
+        spoken = language(request)
+        purposes = [(purpose.id, purpose.name.pick(spoken)) for purpose in await self._verifier.purposes(till)]
+        known = [id for id, _ in purposes]
         return page(
             request, "checker/meet.html", status=200 if wrong is None else 422, headers=_HEADERS, purposes=purposes,
             chosen=chosen if chosen in known else next(iter(known), ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -258,6 +259,17 @@ async def test_a_name_is_asked_for_in_person_as_well(country: Any) -> None:
     await shop.sees(id)
     look = await shop.verifier.look(shop.till, id)
     assert [name for _, name, _ in look.shown] == ["name", "birth_date"]
+
+
+async def test_a_shop_without_a_page_asks_with_one_call(country: Any) -> None:
+    """`mapae meet`, and whoever has a program of his own: it waits until the customer has decided."""
+    wallet, shop = country.holder, await Shop.of(country)
+    meeting = await wallet.meet()
+    asking = asyncio.create_task(shop.meetings.ask("a-program", "mart", "alcohol_tobacco", meeting.text))
+    asked = await wallet.met(meeting)
+    await wallet.present(asked)
+    session = await asyncio.wait_for(asking, 5)
+    assert session.verdict.outcome.value == "accepted"
 
 
 async def test_the_request_is_signed_for_the_code(country: Any) -> None:

@@ -56,7 +56,7 @@ async def test_a_clerk_scans_asks_and_waits(shop: Shop) -> None:
         start = (await site.get("/checker/")).text
         assert 'id="meet" href="/checker/meet"' in start
         page = (await site.get("/checker/meet?purpose=adult_contract")).text
-        assert re.search(r'value="adult_contract" checked', page)
+        assert re.search(r'value="adult_contract" required checked', page)
         await relay.open(channel_of(READER), READER)
         shown = code(shop)
         asked = await post(

@@ -6,7 +6,7 @@
  */
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from "lit";
 import { LIFE } from "../offline_qr.ts";
-import { clock, t } from "../words.ts";
+import { clock, type Key, t } from "../words.ts";
 import { drawing, pathOf, sequence } from "./qr_code.ts";
 
 const FRAME_MS = 200;
@@ -20,6 +20,8 @@ export class BigCode extends LitElement {
   declare made: number;
   now: () => number = Date.now;
   life = LIFE;
+  /** What is said when it appears. */
+  opening: Key = "show.spoken.start";
   private paths: readonly string[] = [];
   private side = 0;
   private at = 0;
@@ -69,7 +71,7 @@ export class BigCode extends LitElement {
     clearInterval(this.seconds);
     this.seconds = setInterval(() => this.tick(), 250);
     if (this.paths.length > 1) this.frames = setInterval(() => this.turn(), this.calm ? CALM_MS : FRAME_MS);
-    this.say(t("show.spoken.start"));
+    this.say(t(this.opening));
   }
 
   private turn(): void {

@@ -4,10 +4,10 @@
  * it is shown. Refuses: to show a code twice.
  */
 import { html, nothing, type TemplateResult } from "lit";
-import { Meeting } from "../meet.ts";
-import { qrCode } from "../parts/qr_code.ts";
+import { LIFE_MS, Meeting } from "../meet.ts";
+import "../parts/big_code.ts";
 import { asProblem, type Problem } from "../problem.ts";
-import { minutes, t } from "../words.ts";
+import { t } from "../words.ts";
 import "../words/meet.ts";
 import { heading, Screen } from "./screen.ts";
 
@@ -16,33 +16,33 @@ const OVER = new Set(["not_found", "session_spent"]);
 
 class Meet extends Screen {
   private meeting: Meeting | null = null;
+  /** One list a code: another would be another drawing. */
+  private texts: readonly string[] = [];
   private over = false;
   private read = false;
   private leaving = new AbortController();
-  private timer: ReturnType<typeof setInterval> | undefined;
 
   override connectedCallback(): void {
     super.connectedCallback();
-    this.timer = setInterval(() => this.tick(), 1000);
     this.leaving = new AbortController();
     void this.begin();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    clearInterval(this.timer);
     this.leaving.abort();
     if (!this.read) void this.meeting?.stop();
   }
 
   private readonly begin = (): Promise<void> =>
     this.attempt(async () => {
-      this.over = false;
+      this.over = this.read = false;
       this.meeting = null;
       const { wallet } = this;
       const meeting = await Meeting.begin(wallet.net, wallet.base, wallet.now());
       if (this.leaving.signal.aborted) return meeting.stop();
       this.meeting = meeting;
+      this.texts = [meeting.code];
       void this.listen(meeting);
     });
 
@@ -76,37 +76,32 @@ class Meet extends Screen {
     return null;
   }
 
-  private tick(): void {
-    if (this.meeting && !this.read && this.wallet.now() >= this.meeting.ends) {
-      this.meeting = null;
-      this.end();
-    }
-    this.requestUpdate();
-  }
-
-  private end(): void {
+  private readonly end = (): void => {
+    if (this.read || this.over) return;
+    this.meeting = null;
     this.over = true;
     this.host.announce(t("meet.over"));
-  }
+    this.requestUpdate();
+  };
 
   protected view(): TemplateResult {
     const { meeting } = this;
-    const left = meeting ? Math.max(0, Math.ceil((meeting.ends - this.wallet.now()) / 1000)) : 0;
     return html`${heading(t(this.over ? "meet.over" : "meet.title"))}
       <p class="lead" role="status" data-testid="meet-state">
         ${t(this.over ? "meet.over.lead" : this.read ? "meet.read" : meeting || this.problem ? "meet.lead" : "meet.making")}
       </p>
       ${this.trouble()}
       ${meeting && !this.read
-        ? html`<div class="centred" data-testid="meet-code" data-code=${meeting.code}>${qrCode(meeting.code, t("meet.label"))}
-            <p class="fine centre" data-testid="meet-left">${t("meet.left", { time: minutes(left) })}</p></div>`
+        ? html`<div data-testid="meet-code" data-code=${meeting.code}>
+            <m-big-code .texts=${this.texts} .made=${meeting.ends - LIFE_MS} .life=${LIFE_MS / 1000} .opening=${"meet.spoken"} .now=${() => this.wallet.now()}
+              @over=${this.end} @say=${(event: CustomEvent<string>) => this.host.announce(event.detail)}></m-big-code></div>`
         : nothing}
       <div class="actions">
         ${this.over || this.problem
           ? html`<button class="button" id="meet-again" data-testid="meet-again" ?disabled=${this.busy} @click=${this.begin}>${t("meet.again")}</button>`
           : nothing}
-        <button class="button quiet" id="meet-no-network" data-testid="meet-no-network" @click=${() => this.host.go({ name: "show" }, true)}>${t("meet.no_network")}</button>
         <button class="button secondary" id="meet-back" data-testid="back" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.back")}</button>
+        <button class="button quiet" id="meet-offline" data-testid="meet-offline" @click=${() => this.host.go({ name: "show" }, true)}>${t("meet.no_network")}</button>
       </div>`;
   }
 }

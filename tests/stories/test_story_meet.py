@@ -1,0 +1,98 @@
+"""A citizen shows a code and a till reads it, and an old till of the Korean message family shows one of its own."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from soak import KOREAN_TOO, long
+from stories.conftest import Stage
+from stories.indoors import Indoors
+from stories.look import Album
+from stories.phone import PIN
+
+pytestmark = [pytest.mark.browser, long]
+
+
+@pytest.fixture
+def country(tmp_path: Path) -> Iterator[Indoors]:
+    running = Indoors(tmp_path)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def stage(country: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
+    with sync_playwright() as playwright:
+        stage = Stage(playwright.chromium, country, tmp_path, album)
+        yield stage
+        stage.close()
+
+
+@pytest.mark.parametrize("language", KOREAN_TOO)
+def test_a_till_reads_a_phones_code(stage: Stage, country: Indoors, language: str) -> None:
+    """Then an old till, whose code the very same wallet answers."""
+    album = stage.album(language)
+    who, phone, till = country.resident("chip"), stage.phone(language), stage.till(language)
+    phone.enrol(who)
+    phone.obtain(stage.desk().offer_for(who))
+    phone.tap("tab-home")
+
+    phone.tap("show-code")
+    code = phone.sees("meet-code").get_attribute("data-code") or ""
+    phone.sees("big-code")
+    album.look(phone.page, "wallet-meet")
+    till.page.goto("/checker/")
+    till.page.click("#meet")
+    album.look(till.page, "checker-meet", "phone", "desktop")
+    till.page.fill("#code", "MAPAE-MEET:123")
+    till.page.click("#ask")
+    expect(till.page.locator(".field-wrong")).to_be_visible()
+    album.look(till.page, "checker-meet-wrong", "phone")
+    till.page.fill("#code", code)
+    till.page.press("#code", "Enter")  # as a hand scanner ends
+
+    phone.sees("screen-ask")
+    expect(phone["item-adult_by_year"]).to_be_visible()
+    phone.tap("allow")
+    phone.press(PIN)
+    phone.sees("result")
+    till.verdict("accepted")
+    phone.tap("done")
+
+    _, key = country.do(lambda: country.house.api.make_key("guest_house", "an old till"))
+    started = _family(country, key, "qrmpm/start", {
+        "cmd": "510", "mode": "direct", "svcCode": "alcohol_tobacco", "branchName": "x", "deviceId": "till-1",
+    })  # fmt: skip
+    phone.paste(started["m200Base64"])
+    phone.tap("allow")
+    phone.press(PIN)
+    phone.sees("result")
+    trxcode = _said(started["m200Base64"])["trxcode"]
+    assert _family(country, key, "mip/trxsts", {"trxcode": trxcode})["trxStsCode"] == "0004"
+
+    phone.tap("done")
+    phone.tap("show-code")
+    phone.sees("big-code")
+    phone.page.clock.install()
+    phone.page.clock.run_for(121_000)
+    phone.sees("meet-again")
+    album.look(phone.page, "wallet-meet-over")
+
+
+def _said(text: str) -> dict[str, Any]:
+    found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    assert isinstance(found, dict)
+    return found
+
+
+def _family(country: Indoors, key: str, path: str, message: dict[str, Any]) -> dict[str, Any]:
+    data = base64.urlsafe_b64encode(json.dumps(message).encode()).decode().rstrip("=")
+    sent = country.http.post(f"/gateway/{path}", json={"data": data}, headers={"Authorization": f"Bearer {key}"})
+    return _said(sent.json()["data"])
