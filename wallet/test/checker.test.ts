@@ -34,6 +34,8 @@ function pack(change: Partial<TillPack> = {}): TillPack {
     version: 1,
     as_of: NOW,
     newest: NOW,
+    registry: {},
+    epochs: [],
     issuers: issuers.map((one) => ({ ...one, signers: null })) as unknown as TillPack["issuers"],
     publishers: issuers.map(({ status_prefix: prefix }) => ({
       prefix,

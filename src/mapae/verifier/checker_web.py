@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,6 +37,7 @@ from mapae.ui.words import Language, language, say, words
 from mapae.verifier import till_pack
 from mapae.verifier.kiosk import SEEN, Access, Verifier
 from mapae.verifier.store import Till
+from mapae.verifier.till_receipts import MOST, Reported, signed
 from mapae.verifier.web import COOKIE
 
 BASE: Final = "/checker/offline/"
@@ -50,6 +52,7 @@ _SAID: Final = (
     "checker.pack.age", "checker.offline.", "checker.verdict.", "checker.yes", "checker.no", "checker.renew",
     "checker.waiting.qr",
 )  # fmt: skip
+_log = structlog.get_logger("mapae.verifier")
 # The reader of QR codes is WebAssembly, as the wallet's is.
 _HEADERS: Final = {"Content-Security-Policy": content_policy(wasm=True), "Cache-Control": "no-cache"}
 
@@ -69,6 +72,7 @@ def routes(
         door("GET", f"{BASE}pack", doors.pack, **everybody),
         door("GET", f"{BASE}lists/{{digest}}", doors.list, **everybody),
         door("POST", f"{BASE}asks", doors.asks, csrf=Csrf.TOKEN, limit=1024, **everybody),
+        door("POST", f"{BASE}receipts", doors.receipts, csrf=Csrf.TOKEN, limit=131_072, **everybody),
     ]
     for lang in _LANGUAGES:
         of = f"{BASE}{lang}/"
@@ -176,6 +180,10 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int
 
 
+class _Receipts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    receipts: tuple[Reported, ...]
+
+
 class _Doors:
     def __init__(self, verifier: Verifier, access: Mapping[str, Access], clock: Clock, dice: Dice) -> None:
         self._verifier, self._access, self._clock, self._dice = verifier, access, clock, dice
@@ -239,6 +247,22 @@ class _Doors:
             raise Refused(Code.OVER_ASKING, "this relying party has not registered this purpose")
         count = min(max(asked.count, 0), MOST_ASKS)
         return json_answer({"asks": [self._ask(till.relying_party, purpose.id, purpose.items) for _ in range(count)]})
+
+    async def receipts(self, request: Request) -> Response:
+        """In their order; null where one is not to be believed, so that one bad line holds up no other."""
+        till, said = await self._till(request), await json_body(request, _Receipts)
+        if till is None:
+            raise Refused(Code.NOT_ALLOWED, "only an enrolled till has receipts in a shop's name")
+        questions, opened, now = self._verifier.questions, self._opened(), self._clock.now()
+        party = questions.party(await questions.trust(), till.relying_party)
+        found: list[str | None] = []
+        for one in said.receipts[:MOST]:
+            try:
+                found.append(signed(one, party, self._access[party.id], opened, now))
+            except Refused as refused:
+                _log.warning("a receipt was not signed", code=refused.code.value, step=refused.step)
+                found.append(None)
+        return json_answer({"receipts": found})
 
     def _ask(self, party: str, purpose: str, items: tuple[str, ...]) -> str:
         access = self._access[party]

@@ -97,11 +97,16 @@ def receipt(
 ) -> Receipt:  # fmt: skip
     """For a check on this pack; `kit.receipt_of` fills it in from a verdict, a server from what its page reports."""
     at = now.astimezone(UTC)
+    registry, status = heads(opened)
     return Receipt(
         v=1, at=f"{at:%Y-%m-%dT%H:%MZ}" if minute else f"{at:%Y-%m-%d}", asked_by=asked_by, purpose=purpose,
-        items=items, rule=rule, outcome=outcome, step=step, code=code, tier=tier, registry=_registry(opened),
-        status=tuple([_epoch(opened, status) for status in opened.statuses]),
+        items=items, rule=rule, outcome=outcome, step=step, code=code, tier=tier, registry=registry, status=status,
     )  # fmt: skip
+
+
+def heads(opened: Opened) -> tuple[Registry, tuple[StatusEpoch, ...]]:
+    """What a receipt names of the pack a check stood on."""
+    return _registry(opened), tuple([_epoch(opened, status) for status in opened.statuses])
 
 
 def _registry(opened: Opened) -> Registry:

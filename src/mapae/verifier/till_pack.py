@@ -7,6 +7,7 @@ pack only, so nothing is in it that did not pass the eight steps of `trust/pack/
     issuers   anchors, types, place of status lists, and the signers entered in the log with what became of them
     lists     of each publisher: as of when, and each list's bits and digest; a list itself comes by its digest
     purposes  what may be asked of which document, with kinds, risk and the hours of the tiers
+    registry, epochs   the heads that a receipt names
     as_of, newest   of the registry, and the newest moment that witnesses vouch for: no clock goes behind it
 
 Promises: pure; the same pack and country give the same bytes, so its `id` is an ETag; nobody's name is in it. Trusts:
@@ -28,6 +29,7 @@ from mapae.trust.entries import Issuer, registry_id
 from mapae.trust.pack.format import ZLIB
 from mapae.trust.pack.verify import Opened, Status
 from mapae.trust.signers import Signer
+from mapae.verifier.receipt import Registry, StatusEpoch, heads
 
 VERSION: Final = 1
 
@@ -90,6 +92,8 @@ class TillPack(msgspec.Struct, frozen=True):
     issuers: tuple[TillIssuer, ...]
     publishers: tuple[TillPublisher, ...]
     purposes: tuple[TillPurpose, ...]
+    registry: Registry
+    epochs: tuple[StatusEpoch, ...]
 
 
 def made(opened: Opened, country: Country) -> tuple[str, bytes]:
@@ -102,7 +106,7 @@ def of(opened: Opened, country: Country) -> TillPack:
     issuers = tuple([_issuer(opened, entry) for entry in opened.trust_list.issuers])
     publishers = tuple([_publisher(status) for status in opened.statuses])
     purposes = tuple([_purpose(country, one) for one in country.purposes.values() if one.items])
-    return TillPack(VERSION, opened.as_of, opened.newest, issuers, publishers, purposes)
+    return TillPack(VERSION, opened.as_of, opened.newest, issuers, publishers, purposes, *heads(opened))
 
 
 def folded(opened: Opened, digest: bytes) -> bytes | None:

@@ -18,11 +18,12 @@ import pytest
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
 from mapae.formats import qr
+from mapae.formats.jose import Jws
 from mapae.formats.x509 import leaf_key
 from mapae.trust.pack.keep import Keeper
 from mapae.ui.files import STATIC
 from mapae.ui.site import application
-from mapae.verifier import checker_web, web
+from mapae.verifier import checker_web, receipt, web
 from mapae.verifier.kiosk import ENROLMENT
 from packed import small
 from unit.verifier.till import ACCESS, BASE, Shop, opened, trust_list
@@ -179,6 +180,54 @@ async def test_a_till_that_was_signed_off_is_nobodys(at_the_counter: Counter) ->
     assert till is not None
     await at_the_counter.shop.verifier.end_till(till)
     assert (await at_the_counter.till())["till"] is None
+
+
+# --- receipts ---------------------------------------------------------------------------------------------------------
+
+
+async def reported(counter: Counter, **change: Any) -> Any:
+    pack = (await counter.site.get(f"{OFFLINE}pack")).json()
+    facts = {
+        "id": "1", "purpose": "alcohol_tobacco", "outcome": "accepted", "step": "", "code": "", "tier": "full",
+        "at": int(NOW.timestamp()) - 2 * 86_400, "registry": pack["registry"], "status": pack["epochs"],
+    }  # fmt: skip
+    shown = {"X-CSRF-Token": (await counter.till())["csrf"]}
+    return await counter.site.post(f"{OFFLINE}receipts", json={"receipts": [facts | change]}, headers=shown)
+
+
+async def test_a_check_reported_later_becomes_a_receipt_that_says_so(at_the_counter: Counter) -> None:
+    await at_the_counter.enrol()
+    [text] = (await reported(at_the_counter)).json()["receipts"]
+    assert at_the_counter.shop.verifier.basement is not None
+    opened = at_the_counter.shop.verifier.basement.opened
+    assert opened is not None
+    proven = receipt.verify(text, opened)
+    assert (proven.signed_by, proven.later) == (ACCESS["mart"].x5c[0], ())
+    assert (proven.receipt.at, proven.receipt.asked_by, proven.receipt.outcome) == ("2026-11-19", "mart", "accepted")
+    assert Jws.parse(text, typ=receipt.TYPE).header["reported"] == "2026-11-21"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"purpose": "confirm_payment"}, {"at": int(NOW.timestamp()) - 40 * 86_400},
+        {"at": int(NOW.timestamp()) + 3600}, {"step": "한지수"}, {"code": "A name"},
+        {"registry": {"origin": "another.log", "size": 1, "root": "A" * 43}},
+    ],
+    ids=["unregistered", "old", "future", "step", "code", "log"],
+)  # fmt: skip
+async def test_what_cannot_be_is_not_signed(at_the_counter: Counter, change: dict[str, Any]) -> None:
+    await at_the_counter.enrol()
+    assert (await reported(at_the_counter, **change)).json()["receipts"] == [None]
+
+
+async def test_a_receipt_has_no_room_for_a_person(at_the_counter: Counter) -> None:
+    await at_the_counter.enrol()
+    assert (await reported(at_the_counter, name="한지수")).status_code == 400
+
+
+async def test_nobodys_till_gets_no_receipt(at_the_counter: Counter) -> None:
+    assert (await reported(at_the_counter)).status_code == 403
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -117,5 +117,6 @@ def test_the_same_pack_has_the_same_id_and_another_another() -> None:
 
 
 def test_no_person_and_no_shop_is_in_it() -> None:
-    assert set(read()) == {"version", "as_of", "newest", "issuers", "publishers", "purposes"}
+    parts = {"version", "as_of", "newest", "issuers", "publishers", "purposes", "registry", "epochs"}
+    assert set(read()) == parts
     assert msgspec.json.decode(till_pack.made(OPENED, LAND)[1], type=till_pack.TillPack) == till_pack.of(OPENED, LAND)

@@ -296,20 +296,10 @@ class Checker {
     const day = new Date(this.now() * 1000).toISOString().slice(0, 10);
     await this.store.count(day, shown.purpose.id, shown.outcome);
     if (this.settings.receipts && this.till && this.known && (shown.step || shown.outcome !== "refused")) {
-      const at = Math.floor(this.now());
-      const { as_of } = this.known.pack;
-      await this.store.putFacts({
-        id: token(),
-        purpose: shown.purpose.id,
-        outcome: shown.outcome,
-        step: shown.step ?? "",
-        code: shown.code ?? "",
-        at,
-        as_of,
-        status_as_of: shown.grounds ? at - shown.grounds.status : as_of,
-        tier: shown.grounds?.tier ?? "",
-        pack: this.packId,
-      });
+      const { registry, epochs: status } = this.known.pack;
+      const { purpose, outcome, step, code, grounds } = shown;
+      const how = { outcome, step: step ?? "", code: code ?? "", tier: grounds?.tier ?? null };
+      await this.store.putFacts({ id: token(), purpose: purpose.id, ...how, at: Math.floor(this.now()), registry, status });
     }
   }
 
@@ -390,7 +380,18 @@ class Checker {
       speak(say("basement.voice_try"));
       shake("yes");
     });
+    part("save-receipts").addEventListener("click", () => void this.saveReceipts());
+    part("clear-receipts").addEventListener("click", () => void this.store.clearSigned().then(() => this.showSettings()));
     part("clear-counts").addEventListener("click", () => void this.store.clearCounts().then(() => this.showSettings()));
+  }
+
+  /** One receipt a line, for the shop's books. */
+  private async saveReceipts(): Promise<void> {
+    const link = make("a", "");
+    link.href = URL.createObjectURL(new Blob([(await this.store.signed()).join("\n"), "\n"], { type: "text/plain" }));
+    link.download = `receipts-${new Date(this.now() * 1000).toISOString().slice(0, 10)}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
 
   private set(change: Partial<Settings>): void {
@@ -412,6 +413,9 @@ class Checker {
     part("set-receipts-row").hidden = !this.till;
     const waiting = (await this.store.facts()).length;
     part("receipts-waiting").textContent = waiting > 0 ? say("basement.settings.waiting", { count: waiting }) : "";
+    const ready = (await this.store.signed()).length;
+    part("receipts-ready").hidden = ready === 0;
+    part("receipts-count").textContent = say("basement.settings.signed", { count: ready });
     this.go("settings");
   }
 }

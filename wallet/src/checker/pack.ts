@@ -47,6 +47,9 @@ export interface TillPack {
   readonly issuers: readonly TillIssuer[];
   readonly publishers: readonly { readonly prefix: string; readonly as_of: number; readonly late: boolean; readonly lists: readonly TillList[] }[];
   readonly purposes: readonly TillPurpose[];
+  /** The heads that a receipt names; passed on as they came. */
+  readonly registry: unknown;
+  readonly epochs: unknown;
 }
 
 export type Tier = "full" | "marked" | "young";

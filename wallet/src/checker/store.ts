@@ -2,7 +2,8 @@
  * What the till keeps in the browser (IndexedDB). No person, no card, no place in a status list: a test reads every entry after checks.
  * Promises: a till pack takes the place of the one before whole, with its lists, or not at all; a nonce is spent once, whatever tabs and
  * reloads; a signed question is handed out once. Trusts: the browser's storage for this origin. Keeps: pack and lists, settings, unused
- * questions, nonces for a minute beyond their life, a number a day, purpose and outcome, and facts of receipts until they are reported.
+ * questions, nonces for a minute beyond their life, a number a day, purpose and outcome, facts of receipts until they are reported, and
+ * receipts until the shop has them.
  * Refuses: nothing.
  */
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
@@ -26,18 +27,17 @@ export interface Settings {
 }
 export const SETTINGS: Settings = { voice: true, vibration: true, receipts: false, name: "" };
 
-/** What a receipt is made of at the next sync: what was asked and how it ended, never of whom. */
+/** What a receipt is made of at the next sync: what was asked, on which heads, how it ended; never of whom. */
 export interface Facts {
   readonly id: string;
   readonly purpose: string;
   readonly outcome: string;
   readonly step: string;
   readonly code: string;
+  readonly tier: string | null;
   readonly at: number;
-  readonly as_of: number;
-  readonly status_as_of: number;
-  readonly tier: string;
-  readonly pack: string;
+  readonly registry: unknown;
+  readonly status: unknown;
 }
 export interface Counted {
   readonly day: string;
@@ -56,6 +56,7 @@ interface Schema extends DBSchema {
   spent: { key: string; value: number };
   counts: { key: string; value: Counted };
   receipts: { key: string; value: Facts };
+  signed: { key: string; value: string };
 }
 
 const MINUTE = 60;
@@ -69,7 +70,7 @@ export class TillStore {
   static async open(name = "mapae-checker"): Promise<TillStore> {
     const db = await openDB<Schema>(name, 1, {
       upgrade(fresh) {
-        for (const plain of ["meta", "lists", "spent", "counts", "receipts"] as const) fresh.createObjectStore(plain);
+        for (const plain of ["meta", "lists", "spent", "counts", "receipts", "signed"] as const) fresh.createObjectStore(plain);
         fresh.createObjectStore("asks", { keyPath: "text" }).createIndex("purpose", "purpose");
       },
       blocking(_old, _new, event) {
@@ -221,9 +222,21 @@ export class TillStore {
     return this.db.getAll("receipts");
   }
 
-  async dropFacts(ids: readonly string[]): Promise<void> {
-    const tx = this.db.transaction("receipts", "readwrite");
-    for (const id of ids) void tx.store.delete(id);
+  /** Reported: the facts go, and what the server signed of them takes their place. */
+  async putSigned(answers: ReadonlyMap<string, string | null>): Promise<void> {
+    const tx = this.db.transaction(["receipts", "signed"], "readwrite");
+    for (const [id, receipt] of answers) {
+      void tx.objectStore("receipts").delete(id);
+      if (receipt) void tx.objectStore("signed").put(receipt, id);
+    }
     await tx.done;
+  }
+
+  signed(): Promise<string[]> {
+    return this.db.getAll("signed");
+  }
+
+  clearSigned(): Promise<void> {
+    return this.db.clear("signed");
   }
 }

@@ -10,6 +10,7 @@ import type { Facts, Till, TillStore } from "./store.ts";
 
 /** Questions kept for each purpose. */
 const ENOUGH = 24;
+const REPORTED = 50; // receipts at once
 const LARGEST = 16 * 1024 * 1024;
 
 interface Said {
@@ -105,9 +106,9 @@ export class Sync {
   }
 
   private async report(csrf: string): Promise<void> {
-    const facts: Facts[] = (await this.store.facts()).slice(0, 100);
+    const facts: Facts[] = (await this.store.facts()).slice(0, REPORTED);
     if (facts.length === 0) return;
-    await this.post("receipts", csrf, { receipts: facts });
-    await this.store.dropFacts(facts.map(({ id }) => id));
+    const { receipts } = await this.post<{ receipts: (string | null)[] }>("receipts", csrf, { receipts: facts });
+    await this.store.putSigned(new Map(facts.map(({ id }, at) => [id, receipts[at] ?? null])));
   }
 }
