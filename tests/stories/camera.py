@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import segno
@@ -32,6 +33,26 @@ def film(path: Path, text: str | None) -> None:
             file.write(b"FRAME\n" + _planes(picture))
 
 
+def film_sequence(path: Path, texts: Sequence[str]) -> None:
+    """An animated code: each of its frames for two pictures, over and over."""
+    codes = [_fine(text) for text in texts]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{FINE_WIDTH} H{FINE_HEIGHT} F{FPS}:1 Ip A1:1 C420mpeg2\n".encode())
+        for code in codes:
+            picture = Image.new("RGB", (FINE_WIDTH, FINE_HEIGHT), (88, 96, 104))
+            picture.paste(code, ((FINE_WIDTH - code.width) // 2, (FINE_HEIGHT - code.height) // 2))
+            file.write((b"FRAME\n" + _planes(picture)) * 2)
+
+
+FINE_WIDTH, FINE_HEIGHT = 1280, 960
+
+
+def _fine(text: str) -> Image.Image:
+    raw = io.BytesIO()
+    segno.make(text, error="l", micro=False).save(raw, kind="png", scale=7, border=4)
+    return Image.open(raw).convert("RGB")
+
+
 def _code(text: str) -> Image.Image:
     raw = io.BytesIO()
     segno.make(text, error="m", micro=False).save(raw, kind="png", scale=8, border=4)
@@ -40,5 +61,5 @@ def _code(text: str) -> Image.Image:
 
 def _planes(picture: Image.Image) -> bytes:
     y, cb, cr = picture.convert("YCbCr").split()
-    half = (WIDTH // 2, HEIGHT // 2)
+    half = (picture.width // 2, picture.height // 2)
     return y.tobytes() + cb.resize(half).tobytes() + cr.resize(half).tobytes()

@@ -38,10 +38,9 @@ class Checker {
   private purpose: TillPurpose | null = null;
   private asks: Put[] = [];
   private collector = new Collector();
-  private judging = false;
   private syncing = false;
   private readonly panel = new Panel(() => this.home());
-  private readonly eyes = new Eyes(part<HTMLVideoElement>("video"), (text) => void this.saw(text));
+  private readonly eyes = new Eyes(part<HTMLVideoElement>("video"), (text) => void this.saw(text).catch((thrown: unknown) => console.error(asProblem(thrown).code)));
   private readonly sync: Sync;
   private countdown: ReturnType<typeof setInterval> | undefined;
 
@@ -134,6 +133,7 @@ class Checker {
     if (screen !== "scan") this.eyes.stop();
     if (screen !== "verdict") {
       this.panel.clear();
+      part("spoken").textContent = "";
       hush();
     }
     part("torch").hidden = true;
@@ -180,6 +180,9 @@ class Checker {
     const others = every.filter((one) => !this.may(one));
     part("others").hidden = others.length === 0 || rows.length === 0;
     part("others-list").replaceChildren(...others.map((one) => make("li", "", pick(one.name))));
+    part("others-title").textContent = say(this.till ? "basement.others.not_ours" : "basement.others.title");
+    part("others-text").textContent = say(this.till ? "basement.others.not_ours_text" : "basement.others.text");
+    part("enrol").hidden = this.till !== null;
     part("who-name").textContent = this.till ? pick(this.till.shop) : say("basement.who.nobody");
     part("who-text").textContent = say(this.till ? "basement.who.enrolled" : "basement.who.anyone");
     part("who").dataset["till"] = this.till ? "enrolled" : "anyone";
@@ -246,8 +249,19 @@ class Checker {
     bar.value = got;
   }
 
-  private async saw(text: string): Promise<void> {
-    if (this.judging || part("scan").hidden) return;
+  private reading: Promise<void> = Promise.resolve();
+  private waiting = 0;
+
+  /** One after the other, so that a code seen twice is not two codes. A camera sees more than it needs; what others bring is read whole. */
+  private saw(text: string, from: "camera" | "clerk" = "camera"): Promise<void> {
+    if (from === "camera" && this.waiting > 2) return Promise.resolve();
+    this.waiting++;
+    this.reading = this.reading.then(() => this.read(text)).finally(() => this.waiting--);
+    return this.reading;
+  }
+
+  private async read(text: string): Promise<void> {
+    if (part("scan").hidden) return;
     if (!text.startsWith(SHOW)) {
       part("scan-note").textContent = say("basement.scan.other");
       return;
@@ -267,19 +281,14 @@ class Checker {
 
   private async judge(show: Show): Promise<void> {
     const { known, purpose } = this;
-    if (!purpose || this.judging) return;
+    if (!purpose) return;
     if (!known) return this.say("no_pack", purpose);
-    this.judging = true;
-    try {
-      this.highWater = await this.store.noteTime(Date.now() / 1000, known.pack.as_of);
-      const now = this.now();
-      const answered = this.asks.find(({ nonce }) => same(nonce, show.nonce));
-      const ask = answered ?? (purpose.by_holder ? null : (this.asks[0] ?? null));
-      const verdict = await check(show, { purpose, ask }, known, now, (nonce, until) => this.store.spend(nonce, until, now));
-      await this.end({ ...verdict, purpose });
-    } finally {
-      this.judging = false;
-    }
+    this.highWater = await this.store.noteTime(Date.now() / 1000, known.pack.as_of);
+    const now = this.now();
+    const answered = this.asks.find(({ nonce }) => same(nonce, show.nonce));
+    const ask = answered ?? (purpose.by_holder ? null : (this.asks[0] ?? null));
+    const verdict = await check(show, { purpose, ask }, known, now, (nonce, until) => this.store.spend(nonce, until, now));
+    await this.end({ ...verdict, purpose });
   }
 
   /** Something that stops a check before there was a card. */
@@ -293,7 +302,7 @@ class Checker {
     part("spoken").textContent = `${outcome}. ${reason}`;
     if (this.settings.voice) speak(`${outcome}. ${reason}`);
     if (this.settings.vibration) shake(look);
-    const day = new Date(this.now() * 1000).toISOString().slice(0, 10);
+    const day = new Date(this.now() * 1000).toLocaleDateString("sv-SE"); // YYYY-MM-DD where the till stands
     await this.store.count(day, shown.purpose.id, shown.outcome);
     if (this.settings.receipts && this.till && this.known && (shown.step || shown.outcome !== "refused")) {
       const { registry, epochs: status } = this.known.pack;
@@ -344,7 +353,7 @@ class Checker {
   }
 
   private async feed(texts: readonly string[]): Promise<void> {
-    for (const text of texts) if (text.trim()) await this.saw(text.replaceAll(/^\s+|[\r\n\t]+$/g, ""));
+    for (const text of texts) if (text.trim()) await this.saw(text.replaceAll(/^\s+|[\r\n\t]+$/g, ""), "clerk");
   }
 
   private keys = "";
