@@ -65,9 +65,9 @@ class Desk:
         """The line of this very person: names and birthdays can be shared."""
         return self.page.locator("a[data-person]").filter(has_text=who.number[:8]).first
 
-    def open_case(self, who: Resident) -> None:
+    def open_case(self, who: Resident, kind: str = "resident_card") -> None:
         self.find(who)
-        self.page.locator('form:has(input[name="task"][value="issue"]) button').first.click()
+        self.page.locator(f'form:has(input[name="kind"][value="{kind}"]):has(input[value="issue"]) button').click()
         expect(self.page).to_have_url(re.compile(r"/desk/cases/"))
 
     def check_card(self) -> None:

@@ -100,7 +100,7 @@ def _at_the_counter(desk: Desk, phone: Phone, who: Resident, album: Album) -> No
     album.look(page, "desk-search", *BOTH)
     desk.find(who)
     album.look(page, "desk-person", *BOTH)
-    page.locator('form:has(input[name="task"][value="issue"]) button').click()
+    page.locator('form:has(input[name="kind"][value="resident_card"]):has(input[value="issue"]) button').click()
     album.look(page, "desk-case", *BOTH, whole=True)
     desk.check_card()
     desk.two_officers()

@@ -39,7 +39,7 @@ def test_the_desk_says_in_words_why_somebody_may_not_have_a_card(stage: Stage, l
         said = desk.page.locator(".alert-warn, .alert-refused").first
         expect(said).to_contain_text(_sentence(language, code))
         album.look(desk.page, f"desk-refused-{key}", "desktop")
-    desk.page.locator('form:has(input[name="task"][value="issue"]) button').click()
+    desk.page.locator('form:has(input[name="kind"][value="resident_card"]):has(input[value="issue"]) button').click()
     expect(desk.page.locator(".panel-refused")).to_be_visible()
     expect(desk.page.locator("#file-application")).to_have_count(0)
     album.look(desk.page, "desk-refused", *BOTH)

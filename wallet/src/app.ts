@@ -28,7 +28,7 @@ const ALONE = new Set(["offer", "ask", "show", "answer", "progress", "face", "ta
 /** Not everybody comes here, and nobody at once. */
 const LATER: Readonly<Record<string, () => Promise<unknown>>> = {
   face: () => import("./screens/face.ts"), meet: () => import("./screens/meet.ts"), tap: () => import("./screens/tap.ts"),
-  show: () => import("./screens/show.ts"), answer: () => import("./screens/answer.ts"),
+  rights: () => import("./screens/rights.ts"), show: () => import("./screens/show.ts"), answer: () => import("./screens/answer.ts"),
 };
 const CALLBACK = "/wallet/callback";
 const TABS = ["home", "scan", "history", "settings"] as const;
@@ -312,7 +312,7 @@ export class App extends LitElement implements Host {
   }
 
   private tabs(): TemplateResult {
-    const current = this.route.name === "record" ? "history" : this.route.name;
+    const current = ["record", "rights"].includes(this.route.name) ? "history" : this.route.name;
     return html`<nav class="tabs" aria-label=${t("nav.label")}>
       ${TABS.map((tab) => html`<a href="#/${tab}" id="tab-${tab}" data-testid="tab-${tab}" aria-current=${current === tab ? "page" : "false"}
         @click=${(event: Event) => { event.preventDefault(); this.go({ name: tab }); }}>
@@ -361,6 +361,8 @@ export class App extends LitElement implements Host {
         return html`<s-history .host=${this}></s-history>`;
       case "record":
         return html`<s-record .host=${this} .with=${{ id: route.id }}></s-record>`;
+      case "rights":
+        return html`<s-rights .host=${this} .with=${{ id: route.id, kind: route.kind }}></s-rights>`;
       case "settings":
         return html`<s-settings .host=${this}></s-settings>`;
       case "change-pin":

@@ -261,6 +261,8 @@ export class Presenter {
       format: picks[0]?.holding.format ?? null,
       items: picks.flatMap(itemsOf).map(({ name, value }) => ({ name, value: declined || name === "portrait" ? null : value })),
       ...(stranger || anyone ? { stranger: true } : {}),
+      ...(!stranger && !anyone && party.id ? { who: { id: party.id, contact: party.contact ?? "" } } : {}),
+      ...(purpose ? { purposeId: purpose.id } : {}),
       ...(asked.transactions.length > 0
         ? { payments: asked.transactions.map(({ payee, amount, currency, reference }) => ({ payee, amount, currency, reference })) }
         : {}),
@@ -282,7 +284,8 @@ export class Presenter {
   async recordRefusal(problem: Problem): Promise<Problem> {
     if (!REFUSALS.has(problem.code)) return problem;
     const none: Words = { ko: "", en: "" };
-    const { party, purpose, items, anyone } = problem.facts; // a server may have said them
+    const { party, purpose, items, anyone, who, evidence } = problem.facts; // a server may have said them
+    const { id, contact } = (who ?? {}) as { id?: unknown; contact?: unknown };
     const names = Array.isArray(items) ? items.filter((item) => typeof item === "string") : [];
     await this.record({
       id: token(),
@@ -296,6 +299,8 @@ export class Presenter {
       format: null,
       items: names.map((name) => ({ name, value: null })),
       ...(anyone === true ? { stranger: true } : {}),
+      ...(typeof id === "string" && typeof contact === "string" ? { who: { id, contact } } : {}),
+      ...(typeof evidence === "string" && evidence.length <= MOST_EVIDENCE ? { evidence } : {}),
       result: "refused",
       code: problem.code,
     });
@@ -307,6 +312,8 @@ export class Presenter {
   }
 }
 
+/** What the supervisor takes (trust/complaints.py). */
+const MOST_EVIDENCE = 65_536;
 const REFUSALS = new Set(["over_asking", "unknown_relying_party", "registration_required", "unknown_purpose"]);
 
 const none = (): never => {

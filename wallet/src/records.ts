@@ -79,6 +79,32 @@ export interface Shown {
   /** sending: on its way when the app stopped, so it may or may not have arrived. */
   readonly result: "sending" | "sent" | "declined" | "refused" | "failed";
   readonly code: string | null;
+  /** Of a party on the list, as the list had it then. `contact` may be empty: none was registered. */
+  readonly who?: { readonly id: string; readonly contact: string };
+  readonly purposeId?: string;
+  /** What was asked of the party because of it. */
+  readonly request?: Request;
+  /** Of a request that was stopped: as the party signed it. */
+  readonly evidence?: string;
+  /** When it was reported. */
+  readonly reported?: number;
+}
+
+/** To erase what was kept, or to explain. Whoever has the token sees how it stands; `standing` null: it may not have arrived. */
+export interface Request {
+  readonly kind: "erasure" | "complaint";
+  readonly contact: string;
+  readonly token: string;
+  readonly words: string;
+  readonly sent: number;
+  readonly standing: {
+    readonly number: string;
+    readonly state: string;
+    readonly outcome: string;
+    readonly reply: string;
+    readonly due: number;
+    readonly overdue: boolean;
+  } | null;
 }
 
 /** What the issuer put off, and the keys it will be bound to. */

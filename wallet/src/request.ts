@@ -39,7 +39,7 @@ export interface Stranger {
 }
 /** What the holder is asked, whichever way it came. */
 export interface Question {
-  readonly party: { readonly id: string; readonly name: Words };
+  readonly party: { readonly id: string; readonly name: Words; readonly contact?: string };
   /** Null for a stranger: nobody registered what it may ask. */
   readonly purpose: Purpose | null;
   readonly stranger: Stranger | null;
@@ -114,7 +114,8 @@ async function checked(raw: string, expected: Expected, net: Net, trust: Trust, 
     const problem = asProblem(thrown);
     const error = ERRORS[problem.code];
     if (error) await sendError(net, to, error);
-    throw problem;
+    // What it signed is the evidence, should the holder report it.
+    throw problem.code === "over_asking" ? new Problem(problem.code, problem.detail, { ...problem.facts, evidence: raw }) : problem;
   }
 }
 
@@ -256,7 +257,7 @@ export function purposeOf(party: RelyingParty, named: unknown, names: readonly s
   const covers = (purpose: Purpose): boolean => names.every((name) => covered(name, purpose.items));
   if (typeof named === "string") {
     const purpose = party.purposes.find((item) => item.id === named);
-    if (!purpose) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name });
+    if (!purpose) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name, who: whoOf(party) });
     if (!covers(purpose)) throw over(party, purpose.items, names);
     return purpose;
   }
@@ -265,8 +266,10 @@ export function purposeOf(party: RelyingParty, named: unknown, names: readonly s
 }
 
 function over(party: RelyingParty, allowed: readonly string[], names: readonly string[]): Problem {
-  return new Problem("over_asking", "", { party: party.name, items: names.filter((name) => !covered(name, allowed)) });
+  return new Problem("over_asking", "", { party: party.name, who: whoOf(party), items: names.filter((name) => !covered(name, allowed)) });
 }
+
+const whoOf = ({ id, contact = "" }: RelyingParty): { id: string; contact: string } => ({ id, contact });
 
 /** Registered as a whole, or the very part asked for. */
 function covered(name: string, items: readonly string[]): boolean {

@@ -29,6 +29,8 @@ export interface RelyingParty {
   readonly name: Words;
   readonly x509_hash: string;
   readonly purposes: readonly Purpose[];
+  /** Where complaints and requests to erase go; empty or missing: none was registered. */
+  readonly contact?: string;
 }
 export interface TrustedIssuer {
   readonly id: string;

@@ -5,6 +5,7 @@
  * Refuses: every deed on a locked wallet.
  */
 import { same } from "./bytes.ts";
+import { Citizen } from "./citizen.ts";
 import { type Code, type CodePresentation, Codes } from "./codes.ts";
 import { type Choices, firstChoice, type Pick, picksOf } from "./dcql.ts";
 import { type Device, Phone } from "./device.ts";
@@ -75,6 +76,7 @@ export class Wallet extends EventTarget {
   readonly trust: Trust;
   readonly issuance: Issuance;
   readonly presenter: Presenter;
+  readonly citizen: Citizen;
   readonly proofing: Proofing;
   readonly purposes: Purposes;
   readonly codes: Codes;
@@ -98,6 +100,7 @@ export class Wallet extends EventTarget {
     this.issuance = new Issuance(store, this.vault, this.net, this.phone, this.trust, base, now);
     this.proofing = new Proofing(store, this.vault, this.net, this.issuance, base, now);
     this.presenter = new Presenter(store, this.vault, this.net, this.issuance, now);
+    this.citizen = new Citizen(store, this.vault, this.net, this.issuance, this.trust, base, now);
     this.purposes = new Purposes(store, this.net, this.trust, base, now);
     this.codes = new Codes(this.presenter, this.trust, this.purposes, () => this.orders, now);
   }

@@ -89,6 +89,8 @@ export class Country {
   /** What the register and the issuer say about this country. */
   form: unknown = { number: { layout: "dddddd-ddddddd", shown: 7 }, phone: { layout: "ddd-dddd-dddd" }, code_digits: 6 };
   renewalDays = 90;
+  /** Where the guest house takes requests. */
+  contact = "";
   readonly offers = new Map<string, { dpop: string | null; spent: boolean }>();
   readonly batches: { configuration: string; keys: PublicJwk[]; acknowledged: boolean; id: string; live: boolean }[] = [];
   responses: Record<string, unknown>[] = [];
@@ -226,7 +228,7 @@ export class Country {
       wallet_providers: [],
       access_ca: [b64(this.accessCa.der)],
       relying_parties: !this.listed ? [] : [{
-        id: "guest_house", name: words("소나무"), x509_hash: b64u(await sha256(this.shopDer)),
+        id: "guest_house", name: words("소나무"), contact: this.contact, x509_hash: b64u(await sha256(this.shopDer)),
         purposes: [{ id: "alcohol", name: words("주류"), why: words("확인"), legal_basis: words("법"), items: ["adult_by_year"], retention: words("없음") },
           { id: "name_birth_date", name: words("이름"), why: words("확인"), legal_basis: words("법"), items: ["name", "birth_date"], retention: words("하루") }],
       }],

@@ -1,14 +1,27 @@
-/** What was shown to whom. On this phone only. */
+/**
+ * Who looked at me: what was shown or refused, from this phone's own log, and what officers did, from the issuer's audit events.
+ * Promises: no shop and no central record is asked; both can be read without a network, as they were heard last. Trusts: citizen.ts.
+ * Keeps: nothing. Refuses: nothing.
+ */
 import { html, nothing, type TemplateResult } from "lit";
+import type { Look, Looks } from "../citizen.ts";
 import type { Shown } from "../records.ts";
-import { claimLabel, claimValue, moment, money, pickWords, problemWords, t } from "../words.ts";
+import { claimLabel, claimValue, has, moment, money, pickWords, problemWords, t } from "../words.ts";
+import "../words/citizen.ts";
 import { back } from "./home.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 const partyOf = (entry: Shown): string => pickWords(entry.party) || t("history.unknown");
 
+const FILTERS = ["all", "shown", "stopped", "offices"] as const;
+type Filter = (typeof FILTERS)[number];
+const STOPPED = new Set<Shown["result"]>(["declined", "refused"]);
+
 class History extends Screen {
   private entries: readonly Shown[] | null = null;
+  private looks: Looks = { list: [], heard: 0 };
+  private silent = false;
+  private filter: Filter = "all";
   private sure = false;
 
   override connectedCallback(): void {
@@ -16,10 +29,16 @@ class History extends Screen {
     void this.load();
   }
 
-  private load(): Promise<void> {
-    return this.attempt(async () => {
+  private async load(): Promise<void> {
+    await this.attempt(async () => {
       this.entries = await this.wallet.presenter.history();
+      this.looks = await this.wallet.citizen.kept();
     });
+    // What the issuer says comes when it comes: the phone's own log does not wait for it.
+    const heard = await this.wallet.citizen.hear().catch(() => null);
+    this.silent = heard === null;
+    if (heard) this.looks = heard;
+    this.requestUpdate();
   }
 
   private readonly clear = (): Promise<void> =>
@@ -29,21 +48,60 @@ class History extends Screen {
       this.entries = [];
     });
 
+  private lines(): { readonly at: number; readonly line: TemplateResult }[] {
+    const { filter } = this;
+    const shown = (this.entries ?? []).filter(({ result }) => filter === "all" || (filter === "shown" && !STOPPED.has(result)) || (filter === "stopped" && STOPPED.has(result)));
+    const looks = filter === "all" || filter === "offices" ? this.looks.list : [];
+    return [...shown.map((entry) => ({ at: entry.at, line: this.entry(entry) })), ...looks.map((look) => ({ at: look.at * 1000, line: this.look(look) }))].toSorted(
+      (a, b) => b.at - a.at,
+    );
+  }
+
+  private entry(entry: Shown): TemplateResult {
+    return html`<li><a class="row-link" href="#/record" data-testid="record" data-result=${entry.result}
+      @click=${(event: Event) => { event.preventDefault(); this.host.go({ name: "record", id: entry.id }); }}>
+      <span class="row-mark ${entry.result}">${icon(entry.result === "sent" ? "ok" : entry.result === "sending" ? "history" : "no")}</span>
+      <span class="row-words"><b>${partyOf(entry)}</b>
+        <span>${pickWords(entry.purpose) || (entry.code ? problemWords(entry.code) : "")}</span>
+        <span class="fine">${moment(entry.at)} · <span class="nowrap">${t(`history.result.${entry.result}`)}</span></span></span>
+      ${icon("next")}</a></li>`;
+  }
+
+  private look({ at, act, why, office }: Look): TemplateResult {
+    const said = `looks.act.${act}`;
+    const because = `looks.why.${why}`;
+    return html`<li class="row-link" data-testid="look" data-act=${act}>
+      <span class="row-mark">${icon("people")}</span>
+      <span class="row-words"><b>${office ? `${pickWords(office)} · ${t("looks.officer")}` : t("looks.institution")}</b>
+        <span>${has(said) ? t(said) : t("looks.act.other")}${has(because) ? html` <span class="nowrap">(${t("looks.why", { why: t(because) })})</span>` : nothing}</span>
+        <span class="fine">${moment(at * 1000)}</span></span></li>`;
+  }
+
+  private filters(): TemplateResult {
+    return html`<div class="segments filters" role="group" aria-label=${t("looks.filter")}>
+      ${FILTERS.map((one) => html`<button class="segment" data-testid="filter-${one}" aria-pressed=${this.filter === one}
+        @click=${() => { this.filter = one; this.requestUpdate(); }}>${t(`looks.filter.${one}`)}</button>`)}
+    </div>`;
+  }
+
+  private whenHeard(): TemplateResult | typeof nothing {
+    if (this.filter === "shown" || this.filter === "stopped") return nothing;
+    return html`${this.silent ? html`<p class="fine" role="status" data-testid="looks-silent">${t("looks.silent")}</p>` : nothing}
+      ${this.looks.heard > 0 ? html`<p class="fine" data-testid="looks-heard">${t("looks.heard", { when: moment(this.looks.heard) })}</p>` : nothing}`;
+  }
+
   protected view(): TemplateResult {
     const { entries } = this;
+    const lines = this.lines();
+    const empty = entries?.length === 0 && this.looks.list.length === 0;
     return html`${heading(t("history.title"))}
-      <p class="lead">${t("history.lead")}</p>
-      ${this.trouble()}
-      ${entries?.length === 0 ? html`<p class="empty-line" data-testid="history-empty">${icon("history")}${t("history.empty")}</p>` : nothing}
-      <ul class="records" data-testid="history">
-        ${entries?.map((entry) => html`<li><a class="row-link" href="#/record" data-testid="record" data-result=${entry.result}
-            @click=${(event: Event) => { event.preventDefault(); this.host.go({ name: "record", id: entry.id }); }}>
-            <span class="row-mark ${entry.result}">${icon(entry.result === "sent" ? "ok" : entry.result === "sending" ? "history" : "no")}</span>
-            <span class="row-words"><b>${partyOf(entry)}</b>
-              <span>${pickWords(entry.purpose) || (entry.code ? problemWords(entry.code) : "")}</span>
-              <span class="fine">${moment(entry.at)} · <span class="nowrap">${t(`history.result.${entry.result}`)}</span></span></span>
-            ${icon("next")}</a></li>`)}
-      </ul>
+      <p class="lead">${t("looks.lead")}</p>
+      ${this.filters()}
+      ${this.trouble()} ${this.whenHeard()}
+      ${entries && lines.length === 0
+        ? html`<p class="empty-line" data-testid="history-empty">${icon("history")}${t(empty && this.filter === "all" ? "history.empty" : "looks.none")}</p>`
+        : nothing}
+      <ul class="records" data-testid="history">${lines.map(({ line }) => line)}</ul>
       ${entries && entries.length > 0
         ? this.sure
           ? html`<section class="panel warn" role="alertdialog" aria-labelledby="sure"><p id="sure">${t("history.clear.sure")}</p>
@@ -62,7 +120,62 @@ class RecordScreen extends Screen {
     const { id } = this.with as { id: string };
     void this.attempt(async () => {
       this.entry = (await this.wallet.presenter.history()).find((entry) => entry.id === id) ?? null;
+    }).then(() => (this.entry?.request ? this.follow() : undefined));
+  }
+
+  private readonly follow = (): Promise<void> =>
+    this.attempt(async () => {
+      if (this.entry) this.entry = await this.wallet.citizen.follow(this.entry);
     });
+
+  private readonly sendAgain = (): Promise<void> =>
+    this.attempt(async () => {
+      const { entry } = this;
+      if (entry?.request) this.entry = await this.wallet.citizen.send(entry, entry.request.kind, entry.request.words);
+    });
+
+  private readonly report = (): Promise<void> =>
+    this.attempt(async () => {
+      if (this.entry) this.entry = await this.wallet.citizen.report(this.entry);
+      if (this.entry?.reported) this.host.announce(t("report.done", { when: moment(this.entry.reported) }));
+    });
+
+  /** What was asked of the party, or what can be. */
+  private rights(entry: Shown): TemplateResult | typeof nothing {
+    if (entry.request) return this.requested(entry.request);
+    if (!entry.who || !entry.purposeId || entry.items.length === 0) return nothing;
+    const kinds = entry.result === "declined" ? (["complaint"] as const) : (["erasure", "complaint"] as const);
+    return html`<section class="panel" aria-labelledby="rights"><h2 id="rights">${t("rights.title")}</h2>
+      <p class="fine">${t("rights.lead")}</p>
+      ${kinds.map((kind) => html`<button class="button secondary" data-testid=${kind}
+        @click=${() => this.host.go({ name: "rights", id: entry.id, kind })}>${t(`rights.${kind}`)}</button>`)}</section>`;
+  }
+
+  private requested({ kind, words, standing, sent }: NonNullable<Shown["request"]>): TemplateResult {
+    const state = `rights.state.${standing?.state ?? "sending"}`;
+    const outcome = `rights.outcome.${standing?.outcome ?? ""}`;
+    return html`<section class="panel" aria-labelledby="request" data-testid="request" data-state=${standing?.state ?? "sending"}>
+      <h2 id="request">${t("rights.request")}: ${t(`rights.${kind}`)}</h2>
+      <dl class="facts">
+        <div><dt>${t("history.when")}</dt><dd>${moment(sent)}</dd></div>
+        ${standing ? html`<div><dt>${t("rights.number")}</dt><dd data-testid="request-number">${standing.number}</dd></div>` : nothing}
+        <div><dt>${t("rights.state")}</dt><dd data-testid="request-state">${has(state) ? t(state) : (standing?.state ?? "")}${has(outcome) ? html`<br />${t(outcome)}` : nothing}</dd></div>
+        ${standing && ["received", "show_again"].includes(standing.state) ? html`<div><dt>${t("rights.due")}</dt><dd>${moment(standing.due * 1000)}</dd></div>` : nothing}
+        ${standing?.reply ? html`<div><dt>${t("rights.reply")}</dt><dd class="said" data-testid="request-reply">${standing.reply}</dd></div>` : nothing}
+        <div><dt>${t("rights.said")}</dt><dd class="said">${words}</dd></div>
+      </dl>
+      ${standing?.overdue ? html`<p class="alert-text" role="status">${t("rights.overdue")}</p>` : nothing}
+      <button class="button secondary small" data-testid="follow" ?disabled=${this.busy} @click=${standing ? this.follow : this.sendAgain}>${t(standing ? "rights.follow" : "rights.again")}</button>
+      <p class="fine">${t("rights.forget")}</p></section>`;
+  }
+
+  private beyond(entry: Shown): TemplateResult | typeof nothing {
+    if (!entry.evidence) return nothing;
+    return html`<section class="panel warn" aria-labelledby="report" data-testid="report"><h2 id="report">${t("report.title")}</h2>
+      <p>${t("report.what")} ${t("report.next")}</p><p>${t("report.lead")}</p>
+      ${entry.reported
+        ? html`<p role="status" data-testid="reported">${t("report.done", { when: moment(entry.reported) })}</p>`
+        : html`<button class="button" data-testid="report-now" ?disabled=${this.busy} @click=${this.report}>${t("report.button")}</button>`}</section>`;
   }
 
   private readonly drop = (): Promise<void> =>
@@ -90,11 +203,12 @@ class RecordScreen extends Screen {
         ${(entry.payments ?? []).map(({ payee, amount, currency, reference }) => line(t("pay.title"), [payee, money(amount, currency), reference].filter(Boolean).join(", ")))}
       </dl>
       ${entry.items.length > 0
-        ? html`<section class="panel"><h2>${t("history.items")}</h2><ul class="items">
+        ? html`<section class="panel"><h2>${t(entry.result === "refused" ? "report.beyond" : "history.items")}</h2><ul class="items">
             ${entry.items.map((item) => html`<li data-testid="item-${item.name}"><span>${claimLabel(item.name, labels)}</span>
               <b>${claimValue(item.name, item.value)}</b></li>`)}</ul></section>`
         : nothing}
       ${entry.code ? html`<p class="fine">${problemWords(entry.code)} ${t("problem.code")}: <code>${entry.code}</code></p>` : nothing}
+      ${this.beyond(entry)} ${this.rights(entry)}
       <button class="button danger small" id="delete" data-testid="delete" ?disabled=${this.busy} @click=${this.drop}>${t("history.delete")}</button>`;
   }
 }

@@ -13,6 +13,7 @@ export type Route =
   | { readonly name: "history" | "settings" | "change-pin" | "add-passkey" }
   | { readonly name: "card"; readonly order: string }
   | { readonly name: "record"; readonly id: string }
+  | { readonly name: "rights"; readonly id: string; readonly kind: "erasure" | "complaint" }
   | { readonly name: "offer" | "ask" | "answer" | "progress" | "blocked" | "face" | "tap"; readonly with: unknown };
 
 export interface Host {
