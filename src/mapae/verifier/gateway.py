@@ -103,18 +103,23 @@ class Gateway:
             raise refuse("trxcode")
         if self._over(trx):
             raise refuse("timeout")
-        if trx.state is not State.OFFERED:
-            raise refuse("sequence", "the code has been read")
-        asked = await self._ask(party, shown.trxcode, service or "")
         now = self._clock.now()
-        won = await store.claim(
+        # Claimed before anything is asked: whoever comes second must not touch the question of the first.
+        won = trx.state is State.OFFERED and await store.claim(
             self._db, shown.trxcode, party=party, svc_code=service or "", now=_epoch(now),
             branch_name=_text(said, "branchName", needed=False), device_id=_text(said, "deviceId", needed=False),
-            question=asked.id, nonce=asked.nonce, ends_at=_epoch(now + LIFE),
         )  # fmt: skip
         if not won:
-            await self._questions.cancel(_asker(shown.trxcode), asked.id)
             raise refuse("sequence", "the code has been read")
+        try:
+            asked = await self._ask(party, shown.trxcode, service or "")
+        except Refused as refused:
+            error = _told(mip.ERRORS["profile"][0], refused.detail)
+            await store.end(self._db, shown.trxcode, State.FAILED, self._clock, error=error)
+            raise
+        await store.ask(
+            self._db, shown.trxcode, question=asked.id, nonce=asked.nonce, now=_epoch(now), ends_at=_epoch(now + LIFE)
+        )
         return shown.trxcode
 
     async def status(self, party: str, trxcode: Any) -> dict[str, Any]:

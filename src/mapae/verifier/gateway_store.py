@@ -79,17 +79,24 @@ async def find(db: Db, trxcode: str) -> Trx | None:
 
 
 async def claim(
-    db: Db, trxcode: str, *, party: str, svc_code: str, branch_name: str | None, device_id: str | None, question: str,
-    nonce: str, now: int, ends_at: int,
-) -> bool:  # fmt: skip
+    db: Db, trxcode: str, *, party: str, svc_code: str, branch_name: str | None, device_id: str | None, now: int
+) -> bool:
     """A shop reads the code of a phone that waits. False: another was quicker, or the phone waits no more."""
     claimed = await db.run(
-        "UPDATE mip_transaction SET relying_party = $2, svc_code = $3, branch_name = $4, device_id = $5, question = $6,"
-        " nonce = $7, state = '0001', changed_at = $8, ends_at = $9 WHERE trxcode = $1 AND state = '0000'"
-        " AND ends_at > $8",
-        trxcode, party, svc_code, branch_name, device_id, question, nonce, now, ends_at,
+        "UPDATE mip_transaction SET relying_party = $2, svc_code = $3, branch_name = $4, device_id = $5,"
+        " changed_at = $6 WHERE trxcode = $1 AND relying_party IS NULL AND state = '0000' AND ends_at > $6",
+        trxcode, party, svc_code, branch_name, device_id, now,
     )  # fmt: skip
     return claimed == 1
+
+
+async def ask(db: Db, trxcode: str, *, question: str, nonce: str, now: int, ends_at: int) -> None:
+    """Whoever claimed it has put the question."""
+    await db.run(
+        "UPDATE mip_transaction SET question = $2, nonce = $3, state = '0001', changed_at = $4, ends_at = $5"
+        " WHERE trxcode = $1 AND state = '0000'",
+        trxcode, question, nonce, now, ends_at,
+    )  # fmt: skip
 
 
 async def move(db: Db, trxcode: str, given: Collection[State], to: State, now: int) -> bool:
