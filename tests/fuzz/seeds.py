@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from PIL import Image
 
 import chips
@@ -26,11 +27,12 @@ from fuzz.targets import (
     NEXT_PACK,
     NOW,
     PACK,
+    READER,
 )
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, sd_jwt, status
+from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -53,6 +55,7 @@ from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead, ListOf
 from mapae.trust.witness import Asked
+from mapae.verifier import receipt
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -332,6 +335,36 @@ def _answers() -> list[bytes]:
     return found
 
 
+def _asks() -> list[qr.Ask]:
+    ask = qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",))
+    shop = qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",), registration="e30.e30.e30")
+    return [
+        qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",), name="가게"),
+        ask.sealed(bytes(64), b"a certificate"), shop.sealed(bytes(64), b"a certificate"),
+    ]  # fmt: skip
+
+
+def _shows() -> list[qr.Show]:
+    said = {"made": 1_795_000_000, "nonce": b"n" * 16, "purpose": "bar"}
+    signed = "e30.e30." + jose.b64u(bytes(64))
+    return [
+        qr.Show(format="dc+sd-jwt", presentation=f"{signed}~WyJzIiwibiIsMV0~{signed}", **said),
+        qr.Show(format="mso_mdoc", presentation=jose.b64u(b"a response"), **said),
+    ]  # fmt: skip
+
+
+def _receipts() -> list[bytes]:
+    digest = jose.b64u(bytes(32))
+    one = receipt.Receipt(
+        v=1, at="2026-11-21", asked_by="anyone", purpose="bar", items=("age_over_18",), rule=digest,
+        outcome="accepted", step=None, code=None, tier="full",
+        registry=receipt.Registry("id.example/log/registry", 7, digest),
+        status=(receipt.StatusEpoch("issuer:one", "https://i.example/status/", 3, digest, 9),),
+    )  # fmt: skip
+    bad = msgspec.structs.replace(one, outcome="refused", step="holder", code="presentation_spent", tier=None)
+    return [one.encode(), bad.encode(), one.sign(Hand("voice"), READER).encode(), b"{}"]
+
+
 def _papers() -> list[paper.Signed]:
     one = paper.Paper(
         stands_for="urn:x", number="T-2026-1", name="홍길동", birth_date=NOW.date(), number_masked="9*", issued=1,
@@ -527,4 +560,11 @@ SEEDS: dict[str, Seeds] = {
     "paper_inside": lambda: [*(cbor.dumps(one.sealed.encode()) for one in _papers()), cbor.dumps([])],
     "paper_payload": lambda: [*(one.paper.payload() for one in _papers()), cbor.dumps({4: 1})],
     "factory_answer": _factory_answers,
+    "ask_text": lambda: [*(ask.encode().encode() for ask in _asks()), b"MAPAE-ASK:BB8"],
+    "ask_inside": lambda: [*(ask.raw for ask in _asks()), cbor.dumps({1: 2})],
+    "show_text": lambda: [*(text.encode() for show in _shows() for text in show.frames(60)), b"MAPAE-SHOW:BB8"],
+    "show_whole": lambda: [*(show.encode() for show in _shows()), cbor.dumps({1: 1})],
+    "show_folded": lambda: [*(qr.fold(show.encode()) for show in _shows()), zlib.compress(bytes(70_000), wbits=-15), b"x"],
+    "show_frames": lambda: [*("\n".join(show.frames(60)).encode() for show in _shows()), b"MAPAE-SHOW:BB8"],
+    "receipt_text": _receipts,
 }  # fmt: skip

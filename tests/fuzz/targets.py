@@ -34,6 +34,7 @@ from mapae.formats import (
     mip,
     paper,
     proximity,
+    qr,
     sd_jwt,
     status,
     x509,
@@ -68,7 +69,7 @@ from mapae.trust.pack.verify import EpochHead
 from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.line import read_message
-from mapae.verifier import fit, oid4vp
+from mapae.verifier import fit, oid4vp, receipt
 from mapae.verifier import meet as meetings
 from mapae.verifier.gateway_web import ProxyMessage
 
@@ -881,6 +882,69 @@ def issuer_message(data: bytes) -> None:
     """And whatever an issuer that is none says to a helper."""
     said = tapping.read(data, tapping.Ready, "ready")
     assert isinstance(said.asks.new_phone, bool)
+
+
+# --- offline codes ----------------------------------------------------------------------------------------------------
+
+
+@target
+def ask_text(data: bytes) -> None:
+    """What a phone's camera reads off a shop's screen."""
+    same(qr.Ask.parse(text(data)).encode(), text(data))
+
+
+@target
+def ask_inside(data: bytes) -> None:
+    code = qr.ASK + base45.encode(data)
+    read = qr.Ask.parse(code)
+    same(read.raw, data)
+    same(qr.Ask.parse(read.encode()), read)
+
+
+@target
+def show_text(data: bytes) -> None:
+    """One frame that a shop's camera reads off a phone."""
+    same(qr.Frame.parse(text(data)).encode(), text(data))
+
+
+@target
+def show_whole(data: bytes) -> None:
+    read = qr.Show.parse(data)
+    same(read.encode(), data)
+    same(qr.join(read.frames()), read)
+
+
+@target
+def show_folded(data: bytes) -> None:
+    whole = qr.unfold(data)
+    assert len(whole) <= qr.LIMIT
+    same(qr.unfold(qr.fold(whole)), whole)
+
+
+@target
+def show_frames(data: bytes) -> None:
+    """A camera that sees whatever it likes: a line each. It keeps no more than it may, and a list of the same frames
+    says the same, or is refused."""
+    collector, last = qr.Collector(), Refused(Code.MALFORMED, "nothing was whole")
+    for line in text(data).split("\n"):
+        try:
+            found = collector.add(line)
+        except Refused as refused:
+            last = refused
+            continue
+        have, count = collector.progress
+        assert have <= count <= qr.MAX_FRAMES and len(collector._seen) <= qr.MAX_SEQUENCES
+        if found is not None:
+            same(qr.Show.parse(found.encode()), found)
+            return
+    raise last
+
+
+@target
+def receipt_text(data: bytes) -> None:
+    """A receipt somebody brings along, signed or not."""
+    read = receipt.read(data)
+    same(read.jws.encode().encode() if read.jws is not None else read.receipt.encode(), data)
 
 
 # --- paper, and services outside --------------------------------------------------------------------------------------
