@@ -410,7 +410,8 @@ def _shown(value: Any, words: dict[str, str]) -> str:
         return words["item.yes" if value else "item.no"]
     if isinstance(value, bytes):
         return words["item.picture"]
-    return value.isoformat() if isinstance(value, date) else str(value)
+    said = value.isoformat() if isinstance(value, date) else str(value)
+    return "".join(one if one.isprintable() else "?" for one in said)  # a terminal obeys some characters
 
 
 def _age(seconds: int) -> str:

@@ -564,7 +564,8 @@ SEEDS: dict[str, Seeds] = {
     "ask_inside": lambda: [*(ask.raw for ask in _asks()), cbor.dumps({1: 2})],
     "show_text": lambda: [*(text.encode() for show in _shows() for text in show.frames(60)), b"MAPAE-SHOW:BB8"],
     "show_whole": lambda: [*(show.encode() for show in _shows()), cbor.dumps({1: 1})],
-    "show_folded": lambda: [*(qr.fold(show.encode()) for show in _shows()), zlib.compress(bytes(70_000), wbits=-15), b"x"],
+    "show_folded": lambda: [
+        *(qr.fold(show.encode()) for show in _shows()), zlib.compress(bytes(70_000), wbits=-15), b"x"],
     "show_frames": lambda: [*("\n".join(show.frames(60)).encode() for show in _shows()), b"MAPAE-SHOW:BB8"],
     "receipt_text": _receipts,
 }  # fmt: skip

@@ -43,9 +43,9 @@ class Count(msgspec.Struct, frozen=True):
 class Notebook:
     """A `Spent`, and the counter."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         try:
-            self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             for table in _TABLES:
@@ -89,14 +89,16 @@ class Notebook:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One at a time, from the first look to the end."""
+        """One at a time, from the first look to the end. What cannot be kept has not happened: a code is then refused,
+        and where it was kept after all it is refused the next time as well."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
         except sqlite3.Error as error:
-            raise Refused(Code.BAD_CONFIG, f"the checker's memory cannot be written: {error}") from None
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+            raise Refused(Code.UNAVAILABLE, f"the checker's memory cannot be written: {error}") from None

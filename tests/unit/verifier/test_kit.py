@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -207,6 +209,28 @@ def test_a_counter_knows_days_purposes_and_outcomes_and_nothing_else(tmp_path: P
     assert book.counts()[:2] == [Count(day, "bar", "accepted", 2), Count(day, "bar", "no", 1)]
     columns = book._connection.execute("SELECT name FROM pragma_table_info('check_counted')").fetchall()
     assert [name for (name,) in columns] == ["day", "purpose", "outcome", "count"]
+
+
+def test_a_code_that_cannot_be_remembered_is_not_accepted(tmp_path: Path) -> None:
+    book, other = Notebook(tmp_path / "till.db", patience=0.01), sqlite3.connect(tmp_path / "till.db")
+    other.execute("BEGIN IMMEDIATE")
+    found = verdict(show(), spent=book)
+    assert (found.outcome, found.step, found.code) == ("refused", "holder", Code.UNAVAILABLE)
+    other.rollback()
+    assert verdict(show(), spent=book).outcome == "accepted"
+    # Written, and then not kept: the disk is full.
+    other.execute("CREATE TRIGGER full BEFORE INSERT ON code_seen BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    assert verdict(show(nonce=b"another code now"), spent=book).code is Code.UNAVAILABLE
+    other.execute("DROP TRIGGER full")
+    assert verdict(show(nonce=b"another code now"), spent=book).outcome == "accepted"
+
+
+def test_tills_that_look_at_once_accept_one_code_between_them(tmp_path: Path) -> None:
+    shown = show()
+    books = [Notebook(tmp_path / "till.db") for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda book: verdict(shown, spent=book).outcome, books))
+    assert sorted(found) == ["accepted", "refused", "refused", "refused"]
 
 
 def test_a_file_that_is_none_is_said_to_be_unusable(tmp_path: Path) -> None:
