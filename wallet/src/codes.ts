@@ -142,28 +142,28 @@ export async function whoAsks(code: AskCode, known: Known, now: number): Promise
   const purpose = known.purposes.find(({ id }) => id === code.purpose);
   if (code.name !== null || code.seal === null) return anybody(code, code.name ?? "", purpose);
   const list = await known.list();
-  const { party, since } = await partyBehind(code.seal, list, known, now);
+  const party = await partyBehind(code.seal, list, known, now);
   const registered = party.purposes.find(({ id }) => id === code.purpose);
   if (!registered) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name });
   const beyond = code.items.filter((item) => !registered.items.includes(item));
   if (beyond.length > 0) throw new Problem("over_asking", "", { party: party.name, purpose: registered.name, items: beyond });
-  const asker: Asker = { party, knownAt: list.exp * 1000 <= now ? since : null, anyone: false };
+  const asker: Asker = { party, knownAt: list.exp * 1000 <= now ? list.iat : null, anyone: false };
   return { asker, purpose: { ...(purpose ?? unknown(code)), ...registered } };
 }
 
-/** Whose seal it is: of the list, or of a registration that the registry signed since. `since` in seconds. */
-async function partyBehind(seal: Seal, list: TrustList, { key }: Known, now: number): Promise<{ party: RelyingParty; since: number }> {
+/** Whose seal it is: of the list, or of a registration that the registry signed since. */
+async function partyBehind(seal: Seal, list: TrustList, { key }: Known, now: number): Promise<RelyingParty> {
   const leaf = await checkChain([seal.certificate], anchors(list.access_ca), "access", new Date(now));
   if (!(await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, await publicKey(leaf), seal.signature, seal.signed))) throw new Problem("bad_signature", "the code");
   try {
-    return { party: await partyOf(list, leaf.der), since: list.iat };
+    return await partyOf(list, leaf.der);
   } catch (thrown) {
     const problem = asProblem(thrown);
     // One that was struck off stays struck off, whatever paper it has.
     if (problem.code !== "unknown_relying_party" || seal.registration === null) throw problem;
     const { party, iat } = parseRegistration((await openByKey(seal.registration, "mapae-registration+jwt", await key(), now)).claims);
     if (iat < list.iat) throw problem; // the list is newer and does not name it: it has ended
-    return { party: await partyOf({ relying_parties: [party], revoked_readers: [] }, leaf.der), since: iat };
+    return partyOf({ relying_parties: [party], revoked_readers: [] }, leaf.der);
   }
 }
 

@@ -286,6 +286,7 @@ test("a party struck off or not on the list is refused; a registration signed by
     [{}, land.shop.key, "bad_signature"],
     [{ exp: NOW / 1000 - 3600 }, land.trustKey.key, "expired"],
     [{ exp: undefined }, land.trustKey.key, "malformed"],
+    [{ iat: NOW / 1000 - 1 }, land.trustKey.key, "unknown_relying_party"],
     [{ exp: NOW / 1000 + 31 * 86_400 }, land.trustKey.key, "malformed"],
     [{ x509_hash: b64u(new Uint8Array(32)) }, land.trustKey.key, "unknown_relying_party"],
     [{ purposes: [] }, land.trustKey.key, "over_asking"],
