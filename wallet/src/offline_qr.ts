@@ -137,9 +137,11 @@ async function fold(whole: Bytes): Promise<Bytes> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-export async function split(folded: Bytes, size = FRAME): Promise<string[]> {
-  const count = Math.ceil(folded.length / size);
+/** No more codes than needed, and no larger than needed: shared out evenly, each is easier to read. */
+export async function split(folded: Bytes): Promise<string[]> {
+  const count = Math.ceil(folded.length / FRAME);
   if (count < 1 || count > MOST_FRAMES) throw new Problem("too_large", "too much for a code");
+  const size = Math.ceil(folded.length / count);
   const mark = (await sha256(folded)).subarray(0, 4);
   return Array.from({ length: count }, (_one, at) => SHOW + b45(join(Uint8Array.of(count, at), mark, folded.subarray(at * size, (at + 1) * size))));
 }

@@ -432,6 +432,6 @@ test("a code with any byte changed, cut or added is refused or read, and never a
 
 test("what does not fit thirty-two codes is refused", async () => {
   expect(await split(random(600))).toHaveLength(1);
-  expect(await split(random(601))).toHaveLength(2);
+  expect((await split(random(601))).map((text) => unb45(text.slice(SHOW.length)).length - 6)).toEqual([301, 300]);
   await expect(split(random(600 * 32 + 1))).rejects.toMatchObject({ code: "too_large" });
 });
