@@ -247,6 +247,13 @@ def _purposes() -> list[bytes]:
     return [raw, raw.replace(b"yes_no", b"text"), raw.replace(b'"age"', b'"Age"'), raw.replace(b"card.1.1", b"")]
 
 
+def _wishes() -> list[bytes]:
+    said = {"kind": "erasure", "purpose": "hospital_reception", "items": ["name"], "shown_at": int(NOW.timestamp()),
+            "words": "erase\nit"}  # fmt: skip
+    bent: list[dict[str, Any]] = [{"words": "\u202e"}, {"items": ["x"]}, {"shown_at": 0}, {"more": 1}]
+    return [json.dumps(said | one).encode() for one in ({}, *bent)]
+
+
 def _complaints() -> list[bytes]:
     claims = [{"path": ["adult"]}, {"path": ["name"]}, {"path": [None]}]
     query = {"id": "c", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:x"]}, "claims": claims[:2]}
@@ -461,6 +468,7 @@ SEEDS: dict[str, Seeds] = {
     "registry_document": _documents,
     "purposes_document": _purposes,
     "complaint": _complaints,
+    "privacy_wish": _wishes,
     "trust_signers": _signers,
     "ca_request": _ca_requests,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),

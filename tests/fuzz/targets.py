@@ -21,6 +21,8 @@ import chips
 import taps
 from hands import Hand
 from mapae import tapping
+from mapae.catalog import parse_country
+from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.formats import (
     base45,
@@ -69,7 +71,7 @@ from mapae.trust.pack.verify import EpochHead
 from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.line import read_message
-from mapae.verifier import fit, oid4vp, receipt
+from mapae.verifier import fit, oid4vp, privacy, receipt
 from mapae.verifier import meet as meetings
 from mapae.verifier.gateway_web import ProxyMessage
 
@@ -107,6 +109,7 @@ def _listed() -> tuple[bytes, publish.TrustList]:
 
 
 READER, LISTED = _listed()
+KOREA = parse_country(country_tree("kr"))
 
 
 class Broken(Exception):
@@ -618,6 +621,17 @@ def purposes_document(data: bytes) -> None:
     token = jose.sign_jws(VOICE, {"typ": purposes.TYPE}, data)
     read = purposes.PurposesDocument.parse(token, VOICE.key, NOW)
     same(purposes.PurposesDocument.parse(read.sign(VOICE), VOICE.key, NOW), read)
+
+
+@target
+def privacy_wish(data: bytes) -> None:
+    """What a phone asks of a relying party."""
+    try:
+        wish = msgspec.json.decode(data, type=privacy.Wish)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Refused(Code.MALFORMED) from None
+    privacy.must_be_sound(wish, KOREA, NOW)
+    assert 0 < len(wish.words) <= privacy.WORDS and wish.purpose in KOREA.purposes
 
 
 @target

@@ -1,4 +1,4 @@
-"""Who looked at me: a citizen sees it on the phone, and asks a hospital to erase what it keeps."""
+"""Who looked at me: a citizen sees it on the phone, asks a hospital to erase, and tells on over-asking."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stories.conftest import Stage
 from stories.phone import Phone
 
 pytestmark = [pytest.mark.browser, long]
+REPORTERS = {"ko": "birthday19tomorrow", "en": "adultbyyear"}
 PEOPLE = {"ko": "leap", "en": "birthday19today"}
 
 
@@ -88,3 +89,30 @@ def _ask_to_erase(phone: Phone, album: Any) -> None:
     assert [one["words"] for one in sent] == ["My words.\n감사합니다"]
     assert set(sent[0]) == {"kind", "purpose", "items", "shown_at", "words"}
     album.look(phone.page, "wallet-asked")
+
+
+@pytest.mark.parametrize("language", KOREAN_TOO)
+def test_over_asking_is_stopped_explained_and_reported_with_one_tap(stage: Stage, language: str) -> None:
+    who, album = stage.country.resident(REPORTERS[language]), stage.album(language)
+    phone = stage.phone(language)
+    phone.enrol(who)
+    phone.obtain(stage.desk(language).offer_for(who))
+    claims = [{"path": ["name"]}, {"path": ["resident_number"]}]
+    card = {
+        "id": "c",
+        "format": "dc+sd-jwt",
+        "meta": {"vct_values": ["urn:mapae:kr:resident-card:1"]},
+        "claims": claims,
+    }
+    asked = stage.country.http.post("/demo/asks", json={"query": {"credentials": [card]}}).json()
+    phone.paste(asked["request_uri"])
+    expect(phone.sees("problem")).to_have_attribute("data-code", "over_asking")
+    expect(phone["report-hint"]).to_be_visible()
+    album.look(phone.page, "wallet-over-asking")
+    phone.tap("tab-history")
+    phone.tap("filter-stopped")
+    phone["record"].tap()
+    phone["report-now"].scroll_into_view_if_needed()
+    album.look(phone.page, "wallet-report")
+    phone.tap("report-now")
+    expect(phone.sees("reported")).to_be_visible()

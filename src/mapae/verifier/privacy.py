@@ -118,7 +118,7 @@ class Privacy:
         if party not in self._parties:
             raise Refused(Code.NOT_FOUND, "this relying party takes no requests here")
         now, id = self._clock.now(), _id(token)
-        _must_be_sound(wish, self._country, now)
+        must_be_sound(wish, self._country, now)
         at, context = int(now.timestamp()), b"privacy_request.words " + id.encode()
         row = store.Row(
             id=id, party=party, number=self._dice.digits(8), kind=wish.kind, purpose=wish.purpose, items=wish.items,
@@ -201,7 +201,7 @@ class Privacy:
         )  # fmt: skip
 
 
-def _must_be_sound(wish: Wish, country: Country, now: datetime) -> None:
+def must_be_sound(wish: Wish, country: Country, now: datetime) -> None:
     purpose = country.purposes.get(wish.purpose)
     if purpose is None or not set(wish.items) <= set(purpose.items) or len(set(wish.items)) != len(wish.items):
         raise Refused(Code.MALFORMED, "the country has no such purpose, or the purpose no such item")

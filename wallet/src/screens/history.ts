@@ -205,7 +205,7 @@ class RecordScreen extends Screen {
       ${entry.items.length > 0
         ? html`<section class="panel"><h2>${t(entry.result === "refused" ? "report.beyond" : "history.items")}</h2><ul class="items">
             ${entry.items.map((item) => html`<li data-testid="item-${item.name}"><span>${claimLabel(item.name, labels)}</span>
-              <b>${claimValue(item.name, item.value)}</b></li>`)}</ul></section>`
+              ${entry.result === "refused" ? nothing : html`<b>${claimValue(item.name, item.value)}</b>`}</li>`)}</ul></section>`
         : nothing}
       ${entry.code ? html`<p class="fine">${problemWords(entry.code)} ${t("problem.code")}: <code>${entry.code}</code></p>` : nothing}
       ${this.beyond(entry)} ${this.rights(entry)}

@@ -93,6 +93,7 @@ export function trouble(problem: Problem, said: string = problemWords(codeOf(pro
     <div>
       <p class="alert-text">
         ${said}
+        ${typeof problem.facts["evidence"] === "string" ? html`<span data-testid="report-hint">${t("problem.report")}</span>` : nothing}
         ${left === null ? nothing : problem.code === "wrong_pin" ? t("pin.tries", { n: left }) : t("code.tries", { n: left })}
       </p>
       <p class="fine">${t("problem.code")}: <code data-testid="problem-code">${problem.code}</code></p>
