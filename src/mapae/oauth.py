@@ -44,10 +44,14 @@ def must_be_redirect(uri: str) -> None:
     try:
         parts = urlsplit(uri)
         host = parts.hostname or ""
-        _ = parts.port
+        port = parts.port
         taken = _ANSWER.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     except ValueError:
         raise Refused(Code.INVALID_REQUEST, "redirect_uri is not an address") from None
+    # Of `;[::1]` the library reads the brackets only; a browser, and the page's policy, would read all of it.
+    spelled = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower() not in (spelled, f"{spelled}:{port}") and "@" not in parts.netloc:
+        raise Refused(Code.INVALID_REQUEST, "redirect_uri has a host that can be read in two ways")
     if "@" in parts.netloc:
         raise Refused(Code.INVALID_REQUEST, "redirect_uri carries a user")
     if taken:  # RFC 6749 3.1: no parameter twice in what the wallet gets

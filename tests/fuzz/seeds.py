@@ -567,6 +567,21 @@ SEEDS: dict[str, Seeds] = {
     "paper_text": lambda: [*(one.encode().encode() for one in _papers()), b"MAPAE-PAPER:BB8"],
     "paper_inside": lambda: [*(cbor.dumps(one.sealed.encode()) for one in _papers()), cbor.dumps([])],
     "paper_payload": lambda: [*(one.paper.payload() for one in _papers()), cbor.dumps({4: 1})],
+    "login_request": lambda: [
+        b"client_id=club&redirect_uri=https%3A%2F%2Fclub.example%2Fcb&response_type=code&scope=openid+email&state=s"
+        b"&nonce=n&code_challenge=" + b"x" * 43 + b"&code_challenge_method=S256&response_mode=form_post&max_age=0"
+        b"&ui_locales=ko&acr_values=a&prompt=login", b"redirect_uri=https://evil.example&scope=openid"],
+    "login_credentials": lambda: [
+        b"\nclient_id=open", b"Basic b3Blbjo=\n", b"Basic Y2x1YjpzZWNyZXQ=\nclient_id=club", b"Bearer x\n",
+        b"\nclient_id=open&client_secret=s", b"\nclient_assertion_type=x&client_assertion=a.b.c"],
+    "login_assertion": lambda: _json(
+        {"iss": "club", "sub": "club", "aud": ["https://id.example/login"], "jti": "1",
+         "exp": int(NOW.timestamp()) + 60, "iat": int(NOW.timestamp())}, {"iss": "club", "exp": 1}),
+    "login_keys": lambda: _json(
+        {"keys": [{**HOLDER.key.jwk, "kid": "1", "alg": "ES256"}]}, {"keys": []}, {"keys": [{"kty": "RSA"}]}),
+    "login_address": lambda: [
+        b"https://club.example/cb?a=1", b"http://localhost:3000/callback", b"com.example.app:/cb", b"https://[::1]/",
+        b"javascript:alert(1)", b"https://a;b/", b"https://a/?code=1", b"https://u@a/"],
     "factory_answer": _factory_answers,
     "ask_text": lambda: [*(ask.encode().encode() for ask in _asks()), b"MAPAE-ASK:BB8"],
     "ask_inside": lambda: [*(ask.raw for ask in _asks()), cbor.dumps({1: 2})],

@@ -14,13 +14,14 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 import chips
 import taps
 from hands import Hand
-from mapae import tapping
+from mapae import catalog, tapping
 from mapae.catalog import parse_country
 from mapae.config import country_tree
 from mapae.errors import Code, Refused
@@ -56,6 +57,7 @@ from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 from mapae.issuer.ic_card.sod import Sod
 from mapae.issuer.tap import remote
+from mapae.oauth import answer_uri, form_target, must_be_redirect
 from mapae.rules import Words
 from mapae.trust import complaints, entries, epoch, publish, purposes, signers
 from mapae.trust import request as ca_requests
@@ -71,7 +73,7 @@ from mapae.trust.pack.verify import EpochHead
 from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.line import read_message
-from mapae.verifier import fit, oid4vp, privacy, receipt
+from mapae.verifier import fit, login, login_client, oid4vp, privacy, receipt
 from mapae.verifier import meet as meetings
 from mapae.verifier.gateway_web import ProxyMessage
 
@@ -1065,6 +1067,78 @@ def mip_code(data: bytes) -> None:
 @target
 def mip_line(data: bytes) -> None:
     read_message(data, ProxyMessage)
+
+
+# --- the log-in bridge ------------------------------------------------------------------------------------------------
+
+WORDS = {"ko": "가", "en": "a"}
+CLUB = login_client.registered("club", "shop", ["https://club.example/cb"], keys=json.dumps({"keys": [VOICE.key.jwk]}))
+OFFERS = {frozenset({"openid"}): msgspec.structs.replace(
+    msgspec.convert({"document": "d", "name": WORDS, "why": WORDS, "legal_basis": WORDS, "items": ["n"],
+                     "retention": WORDS}, catalog.Purpose), id="log_in")}  # fmt: skip
+
+
+@target
+def login_request(data: bytes) -> None:
+    """What a browser brings from any site, in its query or in a form."""
+    try:
+        pairs = parse_qsl(data.decode("latin-1"), keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        raise Refused(Code.MALFORMED, "too many fields") from None
+    sent = dict(pairs)
+    way = login.way_back(sent, CLUB)
+    twice = {name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1}
+    asked = login.read(sent, twice, CLUB, OFFERS, frozenset({"openid", "profile"}))
+    if way.redirect_uri not in CLUB.redirect_uris or not way.address({"code": "c"}).startswith("https://club.example/"):
+        raise Broken(f"a browser is led to {way.redirect_uri!r}")
+    if isinstance(asked, login.Wrong):
+        raise Refused(Code.INVALID_REQUEST, asked.description)
+    same(msgspec.json.decode(msgspec.json.encode(asked), type=login.Asked), asked)
+
+
+@target
+def login_credentials(data: bytes) -> None:
+    """An Authorization header, and behind a line's end a form: who a site's server says it is."""
+    header, _, form = text(data).partition("\n")
+    try:
+        fields = dict(parse_qsl(form, keep_blank_values=True, max_num_fields=200))
+    except ValueError:
+        raise Refused(Code.MALFORMED, "too many fields") from None
+    said = login_client.credentials(header or None, fields)
+    login_client.must_be_secret(login_client.registered("open", "shop", ["https://club.example/cb"]), said)
+
+
+@target
+def login_assertion(data: bytes) -> None:
+    """Under a signature that holds."""
+    signed = jose.sign_jws(VOICE, {"kid": VOICE.key.thumbprint}, data)
+    said = login_client.Credentials("club", assertion=signed)
+    checked = login_client.assertion(CLUB, said, ["https://id.example/login"], NOW)
+    if jose.decode_json(data)["sub"] != "club" or len(checked.digest) != 32:
+        raise Broken("an assertion of somebody else")
+
+
+@target
+def login_keys(data: bytes) -> None:
+    """A site's JWK Set."""
+    for key in login_client.read_keys(text(data)).values():
+        same(jose.PublicKey.from_jwk(key.jwk), key)
+
+
+@target
+def login_address(data: bytes) -> None:
+    """Where a site wants its answers: a browser must understand the address as we do."""
+    uri = text(data)
+    must_be_redirect(uri)
+    parts = urlsplit(answer_uri(uri, {"code": "c"}))
+    if (
+        parts.scheme != urlsplit(uri).scheme
+        or parts.netloc != urlsplit(uri).netloc
+        or ("code", "c") not in parse_qsl(parts.query)
+    ):
+        raise Broken(f"{uri!r} leads elsewhere")
+    if any(letter in form_target(uri) for letter in " ;,'"):
+        raise Broken(f"{uri!r} writes into the page's policy")
 
 
 @target

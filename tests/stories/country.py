@@ -132,6 +132,14 @@ class Country:
 
         self._with_wallet(self._stores[who.key], present)
 
+    def answer(self, who: Resident, request: str) -> str | None:
+        """The same, and where her phone's browser is led to afterwards."""
+
+        async def present(wallet: Wallet) -> str | None:
+            return (await wallet.present(await wallet.open_request(request))).redirect_uri
+
+        return self._with_wallet(self._stores[who.key], present)
+
     def _with_wallet(self, store: MemoryStore, deed: Callable[[Wallet], Coroutine[Any, Any, T]]) -> T:
         async def run() -> T:
             async with httpx.AsyncClient(trust_env=False, timeout=20) as http:

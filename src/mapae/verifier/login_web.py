@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -168,7 +169,9 @@ class _Pages:
         """Where the wallet leads the holder's browser."""
         code = request.query_params.get("response_code", "")
         found = await self._bridge.back(request.path_params["id"], code, self._browser(request))
-        return code_page(request, found, self._bridge.base) if isinstance(found, str) else _to(found.id)
+        if isinstance(found, str):
+            return code_page(request, found, urlsplit(self._bridge.base).netloc)
+        return _to(found.id)
 
     async def end(self, request: Request) -> Response:
         """RP-Initiated Logout 1.0 2."""
