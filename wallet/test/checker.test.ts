@@ -1,13 +1,13 @@
 /** The browser's checker, held to what the Python checker does (vectors/qr.json, vectors/till.json), and to bad input of every step. */
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { b64u, type Bytes, unb64u } from "../src/bytes.ts";
 import { type Cbor, decode, decodeOnly, encode, type Key, Tag } from "../src/checker/cbor.ts";
 import { check, type Verdict } from "../src/checker/check.ts";
 import { type Ask, ASK, askAnonymously, askSigned, base45, Collector, readShow, type Show, unbase45 } from "../src/checker/codes.ts";
 import { ageOf, clock, Known, light, mustBeYoung, readPack, reach, type TillPack, type TillPurpose, tierOf } from "../src/checker/pack.ts";
 import { TillStore } from "../src/checker/store.ts";
-import { unpack } from "../src/checker/sync.ts";
+import { Sync, unpack } from "../src/checker/sync.ts";
 import { Problem } from "../src/problem.ts";
 
 type Json = Record<string, unknown>;
@@ -303,4 +303,123 @@ test("after checks of named people nothing of them is in the store", async () =>
   db.close();
   expect(kept.length).toBeGreaterThan(3);
   expect(JSON.stringify(kept)).not.toMatch(/한지수|2001-03-09|status\/1|eyJ/);
+});
+
+// --- the minute on the network -------------------------------------------------------------------------------------------------------------
+
+/** The till's server, as far as it is looked at. */
+class Server {
+  readonly asked: string[] = [];
+  till: Json | null = null;
+  broken: string | null = null;
+  list: Bytes = unb64u(Object.values(LISTS)[0]?.lst ?? "");
+  pack = pack();
+
+  constructor(readonly now = NOW) {
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => this.answer(path.replace("/x/", ""), init));
+  }
+
+  async named(): Promise<this> {
+    const digest = b64u(new Uint8Array(await crypto.subtle.digest("SHA-256", await unpack(this.list))));
+    const publishers = this.pack.publishers.map((one) => ({ ...one, lists: one.lists.map((list) => ({ ...list, digest })) }));
+    this.pack = { ...this.pack, publishers };
+    return this;
+  }
+
+  private async answer(path: string, init: RequestInit): Promise<Response> {
+    this.asked.push(path.split("/")[0] ?? "");
+    if (this.broken && path.startsWith(this.broken)) throw new TypeError("no network");
+    if (path === "till") return Response.json({ now: this.now, csrf: "token", till: this.till });
+    const etag = JSON.stringify(String(this.pack.as_of));
+    if (path === "pack") return new Headers(init.headers).get("If-None-Match") === etag ? new Response(null, { status: 304 }) : Response.json(this.pack, { headers: { ETag: etag } });
+    if (path.startsWith("lists/")) return new Response(this.list);
+    const said = JSON.parse(String(init.body)) as { purpose: string; count: number; receipts: { id: string }[] };
+    expect(new Headers(init.headers).get("X-CSRF-Token")).toBe("token");
+    if (path === "asks") return Response.json({ asks: Array.from({ length: said.count }, (_one, at) => `${said.purpose} ${this.asked.length} ${at}`) });
+    return Response.json({ receipts: said.receipts.map(({ id }) => (id === "odd" ? null : `signed ${id}`)) });
+  }
+}
+
+describe("the minute on the network", () => {
+  afterEach(() => vi.unstubAllGlobals());
+  let names = 0;
+  const begin = async (): Promise<[TillStore, Sync]> => {
+    const store = await TillStore.open(`sync-${names++}`);
+    return [store, new Sync(store, "/x/")];
+  };
+  const SHOP = { party: "mart", shop: { ko: "마트", en: "Mart" }, purposes: ["adult"], until: NOW + DAY };
+
+  test("the pack and its lists are here, and the next look fetches neither", async () => {
+    const server = await new Server().named();
+    const [store, sync] = await begin();
+    expect((await sync.run()).taken).toBe(true);
+    expect((await store.pack())?.pack).toEqual(server.pack);
+    expect((await sync.run()).taken).toBe(false);
+    expect(server.asked).toEqual(["till", "pack", "lists", "till", "pack"]);
+  });
+
+  test.each(["pack", "lists"])("a line that breaks at the %s leaves the pack before in force", async (where) => {
+    const server = await new Server().named();
+    const [store, sync] = await begin();
+    await sync.run();
+    const before = await store.pack();
+    server.pack = { ...pack({ as_of: NOW + 300 }) };
+    server.list = new Uint8Array(Buffer.from("789c63000000010001", "hex"));
+    await server.named();
+    server.broken = where;
+    await expect(sync.run()).rejects.toMatchObject({ code: "offline" });
+    expect(await store.pack()).toEqual(before);
+    server.broken = null;
+    expect((await sync.run()).taken).toBe(true);
+  });
+
+  test("a list that is not what the pack says is not taken, nor is its pack", async () => {
+    const server = await new Server().named();
+    server.list = new Uint8Array(Buffer.from("789c63000000010001", "hex"));
+    const [store, sync] = await begin();
+    await expect(sync.run()).rejects.toMatchObject({ code: "bad_pack" });
+    expect(await store.pack()).toBeUndefined();
+  });
+
+  test("an older pack takes nobody's place", async () => {
+    const server = await new Server().named();
+    const [store, sync] = await begin();
+    await sync.run();
+    server.pack = { ...server.pack, as_of: NOW - 1 };
+    expect((await sync.run()).taken).toBe(false);
+    expect((await store.pack())?.pack.as_of).toBe(NOW);
+  });
+
+  test("an enrolled till fetches questions until it has enough, and loses them with its enrolment", async () => {
+    const server = await new Server().named();
+    server.till = SHOP;
+    const [store, sync] = await begin();
+    await sync.run();
+    expect(await store.asksLeft("adult")).toBe(24);
+    await sync.run();
+    expect(await store.asksLeft("adult")).toBe(24);
+    server.till = null;
+    await sync.run();
+    expect([await store.asksLeft("adult"), await store.till()]).toEqual([0, null]);
+  });
+
+  test("receipts are reported, and the signed ones take their place", async () => {
+    const server = await new Server().named();
+    server.till = SHOP;
+    const [store, sync] = await begin();
+    for (const id of ["one", "odd"]) await store.putFacts({ id, purpose: "adult", outcome: "accepted", step: "", code: "", tier: "full", at: NOW, registry: {}, status: [] });
+    server.broken = "receipts";
+    await expect(sync.run()).rejects.toMatchObject({ code: "offline" });
+    expect((await store.facts()).length).toBe(2);
+    server.broken = null;
+    await sync.run();
+    expect([await store.facts(), await store.signed()]).toEqual([[], ["signed one"]]);
+  });
+
+  test("a wrong clock is told, and the server's time is not forgotten", async () => {
+    await new Server(NOW).named();
+    const [store, sync] = await begin();
+    expect((await sync.run()).ahead).toBe(Math.round(Date.now() / 1000 - NOW));
+    expect(await store.noteTime(0, NOW)).toBe(NOW);
+  });
 });

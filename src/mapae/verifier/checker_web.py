@@ -70,7 +70,8 @@ def routes(
         door("GET", f"{BASE}sw.js", page.worker, caller=Caller.ANYONE, answer=Answer.PAGE),
         door("GET", f"{BASE}till", doors.till, **everybody),
         door("GET", f"{BASE}pack", doors.pack, **everybody),
-        door("GET", f"{BASE}lists/{{digest}}", doors.list, **everybody),
+        # A first look fetches every list there is, one by one; they come from memory, and may be kept on the way.
+        door("GET", f"{BASE}lists/{{digest}}", doors.list, caller=Caller.ANYONE, answer=Answer.JSON),
         door("POST", f"{BASE}asks", doors.asks, csrf=Csrf.TOKEN, limit=1024, **everybody),
         door("POST", f"{BASE}receipts", doors.receipts, csrf=Csrf.TOKEN, limit=131_072, **everybody),
     ]

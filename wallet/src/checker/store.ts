@@ -100,13 +100,22 @@ export class TillStore {
     return [...new Set(digests)].filter((digest) => !here.has(digest));
   }
 
-  /** The pack with the lists that are new in it; those it does not name go. */
-  async take(kept: Kept, fresh: ReadonlyMap<string, Bytes>): Promise<void> {
+  /** By its digest, so it may come before the pack that names it: a line that breaks loses no more than one list. */
+  async putList(digest: string, bytes: Bytes): Promise<void> {
+    await this.db.put("lists", bytes, digest);
+  }
+
+  /** The pack takes the place of the one before, once its lists are here; those it does not name go. */
+  async take(kept: Kept): Promise<void> {
     const named = new Set(kept.pack.publishers.flatMap(({ lists }) => lists.map(({ digest }) => digest)));
     const tx = this.db.transaction(["meta", "lists"], "readwrite");
     const lists = tx.objectStore("lists");
-    for (const digest of await lists.getAllKeys()) if (!named.has(digest)) void lists.delete(digest);
-    for (const [digest, bytes] of fresh) void lists.put(bytes, digest);
+    for (const digest of await lists.getAllKeys()) if (!named.delete(digest)) void lists.delete(digest);
+    if (named.size > 0) {
+      tx.abort();
+      await tx.done.catch(() => undefined);
+      throw new Problem("bad_pack", "a list is missing");
+    }
     void tx.objectStore("meta").put(kept, "pack");
     await tx.done;
   }

@@ -83,9 +83,8 @@ export class Sync {
     const pack = readPack(await answer.json());
     if (before && pack.as_of < before.pack.as_of) return false;
     const digests = pack.publishers.flatMap(({ lists }) => lists.map(({ digest }) => digest));
-    const fresh = new Map<string, Bytes>();
-    for (const digest of await this.store.missing(digests)) fresh.set(digest, await this.list(digest));
-    await this.store.take({ id, pack }, fresh);
+    for (const digest of await this.store.missing(digests)) await this.store.putList(digest, await this.list(digest));
+    await this.store.take({ id, pack });
     return true;
   }
 
