@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import zxingcpp
 from anyio.from_thread import start_blocking_portal
+from PIL import Image
 from playwright.sync_api import BrowserType, Locator, Page, expect
 
 from mapae.formats.dcql import SD_JWT
 from mapae.holder import MemoryStore, Person, Wallet
 from stories.blackout import Blackout
 from stories.camera import film, film_sequence
-from stories.country import Resident
+from stories.country import Resident, until
 from stories.look import SIZES
-from stories.phone import LOCALES, QUIET, chromium
+from stories.phone import LOCALES, QUIET, Phone, chromium
 
 T = TypeVar("T")
 PAGE = "/checker/offline/"
@@ -70,6 +73,19 @@ class Customer:
 
         with start_blocking_portal() as portal:
             return portal.call(run)
+
+
+def on_screen(phone: Phone) -> tuple[str, ...]:
+    """The texts of the codes on a wallet's screen, each frame once, read as a camera reads them."""
+    count = int(phone.sees("big-code").get_attribute("data-frames") or "0")
+    seen: dict[str, None] = {}
+
+    def look() -> tuple[str, ...] | None:
+        picture = Image.open(io.BytesIO(phone["code-qr"].screenshot()))
+        seen.update({found.text: None for found in zxingcpp.read_barcodes(picture)})
+        return tuple(seen) if len(seen) == count else None
+
+    return until(look, 20, f"{count} codes on the screen")
 
 
 class Tablet:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import Playwright, expect, sync_playwright
+from playwright.sync_api import Playwright, Route, expect, sync_playwright
 
 from mapae.formats.dcql import MDOC
 from soak import long
-from stories.basement import PAGE, WHO, Customer, Tablet
+from stories.basement import BAR, PAGE, WHO, Customer, Tablet, on_screen
 from stories.blackout import Blackout
+from stories.conftest import Stage
 from stories.look import Album
+from stories.phone import PIN
 
 BOTH = ("phone", "desktop")
 
@@ -248,6 +250,74 @@ def test_every_way_to_hold_a_code_before_it_and_every_light(
     wall.page.click("#to-how")
     ko.look(wall.page, "basement-how", *BOTH, whole=True)
     wall.close()
+
+
+@long
+@pytest.mark.browser
+def test_the_wallet_app_and_the_tablet_meet_with_no_network_on_either_side(
+    country: Blackout, playwright: Playwright, tmp_path: Path, album: Callable[[str], Album]
+) -> None:
+    stage = Stage(playwright.chromium, country, tmp_path, album)
+    who, phone = country.resident("longname"), stage.phone("en")
+    phone.enrol(who)
+    phone.obtain(country.offer(who))
+    phone.ready_offline()
+    for _ in range(2):
+        country.live(minutes=6)
+    phone.context.clock.set_system_time(country.now)
+    phone.tap("tab-home")
+    tablet = Tablet(playwright.chromium, tmp_path, country, "en")
+    tablet.open()
+    tablet.ready()
+    phone.context.set_offline(True)
+    tablet.down()
+    country.cut()
+
+    phone.tap("show-code")
+    phone.tap(f"code-{BAR}")
+    phone.tap("allow")
+    phone.press(PIN)
+    tablet.hold(on_screen(phone))
+    tablet.verdict("accepted")
+    tablet.next()
+    phone.tap("hide-code")
+    phone.tap("done")
+
+    phone.paste(tablet.ask())
+    phone.tap("allow")
+    phone.press(PIN)
+    tablet.hold_answer(on_screen(phone))
+    tablet.verdict("accepted")
+    tablet.close()
+    stage.close()
+
+
+@long
+@pytest.mark.browser
+def test_a_new_version_of_the_page_waits_until_the_clerk_uses_it(
+    country: Blackout, playwright: Playwright, tmp_path: Path
+) -> None:
+    tablet = Tablet(playwright.chromium, tmp_path, country, "en")
+
+    def former(route: Route) -> None:
+        """The same files as the version before."""
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('"version": "', '"version": "v0'))
+
+    tablet.context.route("**/checker/offline/sw.js", former)
+    tablet.open()
+    tablet.ready()
+    assert "mapae-checker-v0" in str(tablet.page.evaluate("() => caches.keys()"))
+    tablet.context.unroute("**/checker/offline/sw.js")
+    tablet.page.evaluate("async () => { await (await navigator.serviceWorker.getRegistration()).update(); }")
+    expect(tablet["update"]).to_be_visible()
+    assert "mapae-checker-v0" in str(tablet.page.evaluate("() => caches.keys()")), "the old one is in use, whole"
+    with tablet.page.expect_navigation():
+        tablet.page.click("#use-now")
+    tablet.ready()
+    kept = str(tablet.page.evaluate("() => caches.keys()"))
+    assert kept.count("mapae-checker-") == 1 and "mapae-checker-v0" not in kept
+    tablet.close()
 
 
 @long
