@@ -14,7 +14,7 @@ import base64
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cache
@@ -28,10 +28,14 @@ from .config import country_tree, load_settings
 from .errors import Code, Refused
 
 if TYPE_CHECKING:
+    import httpx
+
     from .catalog import Country
     from .formats import qr
+    from .trust.log.policy import Policy
     from .verifier import kit
     from .verifier.notebook import Notebook
+    from .verifier.receipt import Proven
 
 GREEN, RED, UNREAD = 0, 1, 2
 MOST_PIXELS: Final = 50_000_000
@@ -130,6 +134,7 @@ def receipt_verify(
     url: Annotated[str, typer.Option("--url", help="The registry, for what the pack no longer has")] = "",
 ) -> None:
     """Hold a receipt to the log: by the pack, and with --url by the log's public files. Exit code 1 when it fails."""
+    from .formats.x509 import x509_hash
     from .verifier import kit
     from .verifier import receipt as receipts
 
@@ -138,7 +143,7 @@ def receipt_verify(
     try:
         proven = receipts.verify(raw, opened)
         if url:
-            _prove_later(proven.later, opened, url)
+            _online(lambda http: prove_later(http, url, proven, opened.policy))
     except Refused as refused:
         typer.echo(f"{refused.step}: FAILED: {refused.code.value}: {refused.detail}")
         raise typer.Exit(RED) from None
@@ -148,7 +153,10 @@ def receipt_verify(
     for one in said.status:
         word = "proven" if url or one not in proven.later else "NOT PROVEN by this pack alone: give --url"
         typer.echo(f"status of {one.publisher}: epoch {one.seq}, {word}")
-    typer.echo("signed by an access certificate of the country" if proven.signed_by else "not signed")
+    if proven.signed_by is None:
+        typer.echo("not signed")
+    else:
+        typer.echo(f"signed with the country's access certificate x509_hash:{x509_hash(proven.signed_by)}")
     if proven.later and not url:
         raise typer.Exit(UNREAD)
 
@@ -420,27 +428,36 @@ def _age(seconds: int) -> str:
     return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
 
 
-def _prove_later(later: Iterable[Any], opened: Any, url: str) -> None:
-    """From the log's own public files: the entry each epoch names."""
-    from .terminal import run
+async def prove_later(http: httpx.AsyncClient, url: str, proven: Proven, policy: Policy) -> None:
+    """From the log's own public files: the entry each epoch names. Raises Refused with step `status`."""
     from .trust.log.entry import Log
     from .trust.prover import prove
     from .trust.replica import NAMES, HttpSource
     from .verifier.receipt import must_be
 
-    async def work() -> None:
-        import httpx
+    source = HttpSource(http, f"{url.rstrip('/')}/trust")
 
+    async def get(path: str) -> bytes:
+        return await source.get(f"log/{NAMES[Log.ANCHORS]}/{path}", MOST_OF_LOG)
+
+    for one in proven.later:
+        try:
+            found = await prove(get, policy, Log.ANCHORS, one.entry)
+        except Refused as refused:  # its steps are a part of this one
+            raise Refused(refused.code, refused.detail, step="status") from None
+        must_be(one, found.entry)
+
+
+def _online(work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]) -> None:
+    import httpx
+
+    from .terminal import run
+
+    async def online() -> None:
         async with httpx.AsyncClient() as http:
-            source = HttpSource(http, f"{url.rstrip('/')}/trust")
+            await work(http)
 
-            async def get(path: str) -> bytes:
-                return await source.get(f"log/{NAMES[Log.ANCHORS]}/{path}", MOST_OF_LOG)
-
-            for one in later:
-                must_be(one, (await prove(get, opened.policy, Log.ANCHORS, one.entry)).entry)
-
-    run(work)
+    run(online)
 
 
 def _bytes(path: Path, limit: int) -> bytes:

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import segno
 from anyio.from_thread import start_blocking_portal
 
+from mapae.cli_check import prove_later
 from mapae.errors import Code, Refused
-from mapae.formats import qr
+from mapae.formats import jose, qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.holder import Match, Wallet
 from mapae.trust.pack.keep import Keeper
-from mapae.verifier import kit
+from mapae.verifier import kit, receipt
 from mapae.verifier.spent import Remembered
 from town import BASE, Town
 
@@ -158,6 +160,31 @@ def test_each_code_costs_one_copy_and_a_restart_gives_none_back(basement: Baseme
     assert (shown.purpose, shown.relying_party, shown.outcome) == ("adult_contract", "", "unknown")
 
 
+def test_a_receipt_is_proven_from_the_logs_files_once_its_pack_is_long_gone(
+    basement: Basement, tmp_path: Path
+) -> None:  # fmt: skip
+    listed, card = basement.card("alcohol_tobacco", MDOC)
+    wanted, town = basement.wanted("alcohol_tobacco"), basement.town
+    verdict = basement.verify(basement.holder.codes.unasked(listed, card).frames, wanted)
+    made = kit.receipt_of(verdict, wanted, basement.pack, now=basement.clock.now(), asked_by="guest_house")
+    key = access(basement)
+    signed = made.sign(key["key"], key["certificate"])
+    for _ in range(3):
+        town.clock.advance(hours=2)
+        town.call(town.house.turn)
+    town.call(Keeper(tmp_path).fetch, town.house.foundation.http, BASE)
+    later = kit.open_pack(tmp_path).opened
+    proven = receipt.verify(signed, later)
+    assert proven.later and proven.signed_by == key["certificate"]
+    town.call(prove_later, town.house.foundation.http, BASE, proven, later.policy)
+    bent = msgspec.structs.replace(proven.later[0], root=jose.b64u(bytes(32)))
+    with pytest.raises(Refused) as refusal:
+        town.call(
+            prove_later, town.house.foundation.http, BASE, msgspec.structs.replace(proven, later=(bent,)), later.policy
+        )
+    assert (refusal.value.step, refusal.value.code) == ("status", Code.BAD_PROOF)
+
+
 # --- what fits --------------------------------------------------------------------------------------------------------
 
 
@@ -180,6 +207,16 @@ def test_what_fits_is_what_the_page_says(basement: Basement) -> None:
         versions = [_version(alone), _version(frames[0])]
         assert all(abs(found - one) <= 1 for found, one in zip(versions, [said[3], said[5]], strict=True)), versions
     assert len(list(table())) == 4
+
+
+def test_what_a_shop_asks_fits_one_code(basement: Basement) -> None:
+    """As docs/checking.md says: version 4 for anybody, 19 for who is registered."""
+    unknown = kit.ask_code(basement.wanted("alcohol_tobacco"), name="Corner shop").text
+    known = kit.ask_code(basement.wanted("name_birth_date"), **access(basement)).text
+    assert [_version(unknown), _version(known)] == [4, 19]
+    with pytest.raises(Refused) as refusal:
+        kit.ask_code(basement.wanted("name_birth_date"), **access(basement), registration="x" * 2400)
+    assert refusal.value.code is Code.LINT
 
 
 def _version(text: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +56,26 @@ def test_the_guard_keeps_out_what_is_an_extra() -> None:
 def test_the_library_modules_need_the_plain_installation_only() -> None:
     done = alone("\n".join(f"import {module}" for module in MODULES))
     assert done.returncode == 0, done.stderr
+
+
+def brought_by(extra: str) -> set[str]:
+    """What can be imported once `pip install 'mapae[extra]'` has brought its packages and all that these need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed, due = set[str](), list(project["optional-dependencies"][extra])
+    while due:
+        name = re.split(r"[^A-Za-z0-9._-]", due.pop())[0].lower().replace("_", "-")
+        if name not in needed:
+            needed.add(name)
+            with contextlib.suppress(metadata.PackageNotFoundError):  # for another system, or an older Python
+                due += [one for one in metadata.requires(name) or () if "extra ==" not in one]
+    found = metadata.packages_distributions().items()
+    return {module for module, names in found if any(one.lower().replace("_", "-") in needed for one in names)}
+
+
+def test_the_extra_for_checks_is_enough_for_the_till_at_a_terminal() -> None:
+    command = "import sys; sys.argv = ['mapae', 'check', 'purposes']; from mapae.cli import main; main()"
+    told = alone(f"allowed |= {brought_by('check')!r}\n{command}")
+    assert "alcohol_tobacco" in told.stdout, told.stderr[-2000:]
 
 
 def test_the_examples_of_the_library_page_run() -> None:

@@ -147,13 +147,16 @@ def ask_code(
     registration: str | None = None, now: datetime | None = None, dice: Dice | None = None,
 ) -> AskCode:  # fmt: skip
     """With a `name`, as somebody unknown: yes or no only. Or as a registered party, with its access key and
-    certificate (DER); `registration` is its registration certificate, for wallets whose list is older than it."""
+    certificate (DER); `registration` is its registration certificate, for wallets whose list is older than it, as far
+    as it fits one code. Raises Refused(OVER_ASKING, LINT, MALFORMED)."""
     items = tuple([item.name for item in wanted.items])
     nonce = (dice or SystemDice()).bytes(qr.NONCE)
     at = int((now or SystemClock().now()).timestamp())
     if key is not None and certificate is not None:
         code = qr.Ask(nonce=nonce, purpose=wanted.purpose, items=items, registration=registration)
-        return AskCode(wanted, code.sealed(key.sign(code.to_be_signed()), certificate), at)
+        code = code.sealed(key.sign(code.to_be_signed()), certificate)
+        code.encode()  # that it fits
+        return AskCode(wanted, code, at)
     if not wanted.anyone or not wanted.yes_or_no:
         raise Refused(Code.OVER_ASKING, "not just anybody may ask this: a registered key and certificate are needed")
     code = qr.Ask(nonce=nonce, purpose=wanted.purpose, items=items, name=name)
