@@ -45,7 +45,7 @@ from mapae.issuer.ic_card.apdu import Command, Response
 from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, TerminalChannel
 from mapae.rules import Words
-from mapae.trust import entries, epoch, purposes
+from mapae.trust import entries, epoch, purposes, registration
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import contract
 from mapae.trust.log import acts, statement, tiles
@@ -263,6 +263,36 @@ def _complaints() -> list[bytes]:
         {**query, "claims": claims[:1]}]}})]  # fmt: skip
 
 
+def _applications() -> list[bytes]:
+    own = {
+        "id": "pickup", "name": "Pick-up", "why": {"ko": "소포를 전달합니다.", "en": "To hand over."}, "days": 7,
+        "legal_basis": "Act 3", "items": ["name", "address"], "risk": "medium", "basis": {"address": "Act 4"},
+    }  # fmt: skip
+    said = {"id": "corner", "name": "Corner", "number": "123-45-67890", "contact": "https://corner.example/",
+            "purposes": [{"ready": "alcohol_tobacco"}, own]}  # fmt: skip
+    bent: list[dict[str, Any]] = [
+        {"contact": "https://a@b/"},
+        {"name": {"ko": "\u202e"}},
+        {"purposes": [{"ready": "x"}]},
+    ]
+    bent += [{"key": dict(HOLDER.jwk)}, {"purposes": 7}, {"id": "../x"}]
+    return [json.dumps(said | one).encode() for one in ({}, *bent)]
+
+
+def _registrations() -> list[bytes]:
+    words = Words(ko="가", en="A")
+    purpose = entries.Purpose(id="age", name=words, why=words, legal_basis=words, items=("adult",), retention=words)
+    shop = entries.RelyingParty(id="shop", name=words, x509_hash=jose.b64u(bytes(32)), purposes=(purpose,))
+    raw = jose.unb64u(registration.make(shop, "https://id.example", ISSUER, NOW).split(".")[1])
+    return [raw, raw.replace(b'"shop"', b'"Shop"'), raw.replace(b"adult", b""), raw.replace(b'"exp":', b'"exp":9')]
+
+
+def _key_requests() -> list[bytes]:
+    good = ca_requests.make_access(ISSUER, NOW)
+    header = {"typ": ca_requests.ACCESS_TYP, "jwk": dict(ISSUER.jwk)}
+    return [good.encode(), jose.sign_jws(ISSUER, header, {"iat": 1}).encode(), f" {good[:90]}\n{good[90:]} ".encode()]
+
+
 def _ca_requests() -> list[bytes]:
     asked = ca_requests.make("document-signer", Subject("Signer", organization="Us"), ISSUER, NOW)
     claims = json.loads(jose.unb64u(asked.split(".")[1]))
@@ -471,6 +501,9 @@ SEEDS: dict[str, Seeds] = {
     "privacy_wish": _wishes,
     "trust_signers": _signers,
     "ca_request": _ca_requests,
+    "rp_application": _applications,
+    "rp_registration": _registrations,
+    "rp_key_request": _key_requests,
     "status_reference": lambda: _json({"status_list": {"idx": 7, "uri": "https://i.example/1"}}),
     "cbor_value": lambda: [_mso(), cbor.dumps({"a": [1, -2, b"x", None, True, 1.5, NOW.date()]})],
     "cbor_any": lambda: [_mso(), _mdoc().encode(), bytes.fromhex("c074323032362d31312d32315430393a30303a30305a")],

@@ -59,7 +59,7 @@ from mapae.issuer.ic_card.sod import Sod
 from mapae.issuer.tap import remote
 from mapae.oauth import answer_uri, form_target, must_be_redirect
 from mapae.rules import Words
-from mapae.trust import complaints, entries, epoch, publish, purposes, signers
+from mapae.trust import application, complaints, entries, epoch, lint, publish, purposes, registration, signers
 from mapae.trust import request as ca_requests
 from mapae.trust.engine import chain, contract, rpc
 from mapae.trust.log import acts, proof, statement, tiles
@@ -112,6 +112,7 @@ def _listed() -> tuple[bytes, publish.TrustList]:
 
 READER, LISTED = _listed()
 KOREA = parse_country(country_tree("kr"))
+LINT = lint.rules_of(country_tree("kr", "lint"))
 
 
 class Broken(Exception):
@@ -642,6 +643,29 @@ def complaint(data: bytes) -> None:
     token = jose.sign_jws(VOICE, {"typ": complaints.TYPE, "x5c": jose.x5c_header((READER,))}, data)
     party, purpose, items = complaints.beyond(token, LISTED, NOW)
     assert party == "shop" and len(purpose) <= 64 and all(len(item) <= 64 for item in items)
+
+
+@target
+def rp_application(data: bytes) -> None:
+    """What a stranger applies with: read, linted, and where nothing stops it the entry it stands for."""
+    made = application.read(data)
+    same(application.read(msgspec.json.encode(made)), made)
+    if not any(one.stops for one in lint.lint(made, KOREA, LINT)):
+        entries.must_be_sound(application.entry(made, jose.b64u(bytes(32)), KOREA))
+
+
+@target
+def rp_registration(data: bytes) -> None:
+    """The inside of a registration certificate, sealed by the key of the list."""
+    token = jose.sign_jws(VOICE, {"typ": registration.TYPE}, data)
+    said = registration.parse(token, VOICE.key, NOW)
+    entries.must_be_sound(said.party)
+
+
+@target
+def rp_key_request(data: bytes) -> None:
+    """What an applicant pastes for a key of its own."""
+    assert len(ca_requests.read_access(data.decode("ascii", "replace"), NOW).thumbprint_raw) == 32
 
 
 @target

@@ -94,6 +94,8 @@ def lint(made: Application, country: Country, rules: Rules) -> tuple[Finding, ..
         found.append(_finding("contact_inside", "warn", None))
     for place, asking in enumerate(made.purposes):
         found += _of_purpose(place, asking, country, rules)
+        if made.hosted and not asking.ready:
+            found.append(_finding("own_hosted", "warn", place))
     order = {"stop": 0, "basis": 1, "warn": 2}
     return tuple(sorted(found, key=lambda one: (not one.stops, order[one.level])))
 
