@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .clock import SystemClock
-from .config import country_tree, load_settings
+from .clock import Clock, SystemClock
+from .config import Settings, country_tree, load_settings
 from .errors import Code, Refused
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def check_ask(
 
     with _till(pack, country, memory, language) as till:
         wanted = till.wanted(purpose)
-        access = _access(config, shop) if shop else {}
+        access = access_of(load_settings(config), shop, SystemClock()) if shop else {}
         question = kit.ask_code(wanted, name=name, **access, now=till.now())
         _draw(question.text, png)
         till.say("ask.show")
@@ -283,14 +283,15 @@ def _notebook(pack: Path, memory: Path | None) -> Notebook:
     return Notebook(memory or (pack if pack.is_dir() else pack.parent) / "till.db")
 
 
-def _access(config: Path | None, shop: str) -> dict[str, Any]:
-    """The access key and certificate this installation's verifier has for the shop."""
+def access_of(settings: Settings, shop: str, clock: Clock) -> dict[str, Any]:
+    """The access key and certificate this installation's verifier has for the shop, as `kit.ask_code` takes them."""
     from .clock import SystemDice
     from .house import Foundation
 
-    foundation = Foundation(load_settings(config), SystemClock(), SystemDice())
-    key = foundation.signer("verifier", f"access-{shop}")
-    x5c = foundation.certificates.usable(f"access-{shop}", key)
+    foundation = Foundation(settings, clock, SystemDice())
+    known = foundation.certificates.held(f"access-{shop}") is not None  # to ask for a key is to make one
+    key = foundation.signer("verifier", f"access-{shop}") if known else None
+    x5c = foundation.certificates.usable(f"access-{shop}", key) if key is not None else None
     if x5c is None:
         raise Refused(Code.BAD_CONFIG, f"there is no access certificate of {shop} here: register it first")
     return {"key": key, "certificate": x5c[0]}

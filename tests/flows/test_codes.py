@@ -14,7 +14,7 @@ import pytest
 import segno
 from anyio.from_thread import start_blocking_portal
 
-from mapae.cli_check import prove_later
+from mapae.cli_check import access_of, prove_later
 from mapae.errors import Code, Refused
 from mapae.formats import jose, qr
 from mapae.formats.dcql import MDOC, SD_JWT
@@ -74,12 +74,8 @@ def basement(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def access(basement: Basement, shop: str = "guest_house") -> dict[str, Any]:
-    """The shop's access key and certificate."""
-    f = basement.town.house.foundation
-    key = f.signer("verifier", f"access-{shop}")
-    x5c = f.certificates.usable(f"access-{shop}", key)
-    assert x5c is not None
-    return {"key": key, "certificate": x5c[0]}
+    """The shop's access key and certificate, as `mapae check ask --shop` finds them."""
+    return access_of(basement.town.house.settings, shop, basement.clock)
 
 
 both = pytest.mark.parametrize("format", [SD_JWT, MDOC])
@@ -115,6 +111,14 @@ def test_a_registered_shop_asks_for_a_name_and_the_phone_knows_who_it_is(basemen
     verdict = basement.verify(basement.holder.codes.answer(asked, card).frames, question)
     assert verdict.outcome == "accepted"
     assert set(verdict.items) == {"name", "birth_date"}
+
+
+def test_a_shop_that_is_not_registered_here_has_no_key_to_ask_with(basement: Basement) -> None:
+    with pytest.raises(Refused) as refusal:
+        access(basement, "nobody_here")
+    assert refusal.value.code is Code.BAD_CONFIG and "register it first" in refusal.value.detail
+    kept = Path(basement.town.house.settings.data).rglob("*nobody_here*")
+    assert list(kept) == []  # nor was one made
 
 
 def test_nobody_unregistered_is_even_asked_to_be_told_a_name(basement: Basement) -> None:
