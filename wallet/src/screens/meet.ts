@@ -7,12 +7,21 @@ import { html, nothing, type TemplateResult } from "lit";
 import { LIFE_MS, Meeting } from "../meet.ts";
 import "../parts/big_code.ts";
 import { asProblem, type Problem } from "../problem.ts";
+import { soonOr } from "../trust.ts";
 import { t } from "../words.ts";
 import "../words/meet.ts";
 import { heading, Screen } from "./screen.ts";
 
 /** What means that the code is over, and not that something went wrong. */
 const OVER = new Set(["not_found", "session_spent"]);
+
+/** A relay that does not answer is no reason to keep somebody waiting at a till. */
+const PATIENCE_MS = 4_000;
+const silent = (thrown: unknown): null => {
+  const problem = asProblem(thrown);
+  if (problem.code !== "offline" && problem.code !== "unavailable") throw problem;
+  return null;
+};
 
 class Meet extends Screen {
   private meeting: Meeting | null = null;
@@ -39,8 +48,17 @@ class Meet extends Screen {
       this.over = this.read = false;
       this.meeting = null;
       const { wallet } = this;
-      const meeting = await Meeting.begin(wallet.net, wallet.base, wallet.now());
-      if (this.leaving.signal.aborted) return meeting.stop();
+      const { signal } = this.leaving;
+      const beginning = Meeting.begin(wallet.net, wallet.base, wallet.now());
+      const meeting = await soonOr(beginning.catch(silent), null, PATIENCE_MS);
+      if (!meeting) {
+        // The phone believed it had a network. Nobody is asked about that: the code that needs none takes its place.
+        void beginning.then((late) => late.stop()).catch(() => undefined);
+        if (signal.aborted) return;
+        this.host.announce(t("meet.offline"));
+        return this.host.go({ name: "show" }, true);
+      }
+      if (signal.aborted) return meeting.stop();
       this.meeting = meeting;
       this.texts = [meeting.code];
       void this.listen(meeting);

@@ -11,6 +11,7 @@ export const meetKo = {
   "meet.over.lead": "코드는 2분 동안 한 번만 쓸 수 있습니다. 새 코드를 만들어 주세요.",
   "meet.again": "새 코드 만들기",
   "meet.no_network": "매장에 인터넷이 없나요?",
+  "meet.offline": "인터넷이 되지 않아, 인터넷 없이 쓰는 코드로 바꾸었습니다.",
 } as const;
 
 export const meetEn: Record<keyof typeof meetKo, string> = {
@@ -23,6 +24,7 @@ export const meetEn: Record<keyof typeof meetKo, string> = {
   "meet.over.lead": "A code is good once, for two minutes. Make a new one.",
   "meet.again": "Make a new code",
   "meet.no_network": "The shop has no network?",
+  "meet.offline": "No answer from the network, so here is the code that needs none.",
 };
 
 learn({ ko: meetKo, en: meetEn });
