@@ -28,7 +28,12 @@ from mapae.verifier.store import Session
 
 WAIT: Final = 15  # seconds of one look at the relay, for whoever waits
 PAUSE: Final = 0.5
-_NAMED: Final = {404: Code.PRESENTATION_STALE, 409: Code.PRESENTATION_SPENT, 410: Code.PRESENTATION_SPENT}
+_SPENT: Final = (Code.PRESENTATION_SPENT, "the code has been used; ask the customer for a fresh one")
+_NAMED: Final = {
+    404: (Code.PRESENTATION_STALE, "the code is not shown any more; ask the customer for a fresh one"),
+    409: _SPENT,
+    410: _SPENT,
+}
 
 
 class Meetings:
@@ -115,7 +120,8 @@ class Meetings:
             raise Refused(Code.TRANSPORT_LOST, "the relay does not answer") from None
         if answer.is_success:
             return answer.status_code, said
-        raise Refused(_NAMED.get(answer.status_code, Code.TRANSPORT_LOST), f"the relay answered {answer.status_code}")
+        unexpected = (Code.TRANSPORT_LOST, f"the relay answered {answer.status_code}; try again")
+        raise Refused(*_NAMED.get(answer.status_code, unexpected))
 
 
 # Of one look at a mailbox: nothing there (any more), nothing that fits, or nobody answering. The question stays open.
