@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ROOT, country, library, offline, pack, page, requests, starts, status, tokens
+from bench import ROOT, checks, country, library, offline, pack, page, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Raw, machine
 
 SCRIPTS: dict[str, Callable[[Raw, Effort], list[Figure]]] = {
     "library": library.figures,
     "requests": requests.figures,
+    "checks": checks.figures,
     "tokens": lambda raw, effort: tokens.figures(effort),
     "status": status.figures,
     "pack": pack.figures,

@@ -73,7 +73,7 @@ class Metered(httpx.AsyncBaseTransport):
         answer = await self._inner.handle_async_request(request)
         body = b"".join([part async for part in answer.stream])  # type: ignore[union-attr]
         await answer.aclose()  # or its connection would not be used again
-        if answer.status_code != 200:
+        if answer.status_code not in (200, 201):
             raise AssertionError(f"{request.url.path} answered {answer.status_code}: {body[:300]!r}")
         return httpx.Response(answer.status_code, headers=answer.headers, content=body)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import jsonschema
 import pytest
+import zxingcpp
 from anyio.from_thread import start_blocking_portal
 from openapi_spec_validator import validate
+from PIL import Image
 
 from mapae.errors import Code, Refused
 from mapae.ui.http import doors
@@ -124,6 +128,18 @@ def test_a_server_asks_and_reads_yes(shop: Server, jisoo: Citizen) -> None:
     looked = shop.look(started["id"]).json()
     assert (looked["state"], looked["values"]) == ("accepted", {})
     assert set(looked["words"]) == {"ko", "en"}
+
+
+def test_the_code_is_of_the_link(shop: Server) -> None:
+    """Drawn as `qr` says: another reader's path, filled in, and read by a scanner."""
+    started = shop.start()
+    svg = unquote(started["qr"])
+    side = int(re.search(r"width='(\d+)'", svg)[1]) // 4  # type: ignore[index]
+    picture = Image.new("L", (side, side), 255)
+    for x, y, run in re.findall(r"M(\d+) (\d+)\.5h(\d+)", svg):
+        picture.paste(0, (int(x), int(y), int(x) + int(run), int(y) + 1))
+    [read] = zxingcpp.read_barcodes(picture.resize((side * 4, side * 4)))
+    assert read.text == started["link"]
 
 
 def test_values_are_read_once(shop: Server, jisoo: Citizen) -> None:

@@ -98,12 +98,12 @@ def _given(request: Request, token: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=128)
-def qr(text: str, error: str = "m") -> str:
-    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet; L makes a long one coarser.
+def qr(text: str) -> str:
+    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet.
 
     Kept for a while: a page that looks for news every second shows the same code, and drawing one takes 8 ms.
     """
-    return segno.make(text, error=error, micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
+    return segno.make(text, error="m", micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
 
 
 def _lang_url(request: Request, other: str) -> str:

@@ -26,6 +26,7 @@ _Session = Annotated[
         " that session alone and is redeemed with a code. Empty: your server reads the answer by itself.",
     ),
 ]
+_Draw = Annotated[bool, Meta(description="Whether to draw the code of the link: false where nobody shows it")]
 _Url = Annotated[
     str,
     Meta(
@@ -42,6 +43,7 @@ class Ask(Struct, forbid_unknown_fields=True, omit_defaults=True):
     purpose: _PurposeId
     form: Form = Form.EITHER
     session: _Session = ""
+    qr: _Draw = True
     same_device: bool = False
     return_to: _Url = ""
     in_person: Annotated[
@@ -57,6 +59,7 @@ class AskAnyone(Struct, forbid_unknown_fields=True, omit_defaults=True):
     purpose: _PurposeId
     form: Form = Form.EITHER
     session: _Session = ""
+    qr: _Draw = True
 
 
 class Type(Struct, forbid_unknown_fields=True):

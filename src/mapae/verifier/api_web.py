@@ -20,9 +20,9 @@ from starlette.responses import Response
 
 from mapae.clock import Clock
 from mapae.errors import Code, Refused
+from mapae.ui.codes import drawn
 from mapae.ui.files import STATIC, send_file
 from mapae.ui.http import Answer, Caller, Door, Rate, answer_header, door, form, json_answer, json_body
-from mapae.ui.pages import qr
 from mapae.ui.rate import Buckets
 from mapae.verifier.api import Api, ToType
 from mapae.verifier.api_store import Key
@@ -111,11 +111,12 @@ class _Doors:
         ask, retry = await json_body(request, Ask), request.headers.get("idempotency-key")
         if retry is not None and not 1 <= len(retry) <= 128:
             raise Refused(Code.MALFORMED, "an Idempotency-Key has 1 to 128 characters")
-        return _started(await self._api.start(key, ask, retry))
+        return _started(await self._api.start(key, ask, retry), draw=ask.qr)
 
     async def start_anyone(self, request: Request) -> Response:
         self._must_not_flood(request, self._by_all, "anyone")
-        return _started(await self._api.start_anyone(await json_body(request, AskAnyone)))
+        ask = await json_body(request, AskAnyone)
+        return _started(await self._api.start_anyone(ask), draw=ask.qr)
 
     async def look(self, request: Request) -> Response:
         key, id = await self._key(request), request.path_params["id"]
@@ -193,8 +194,9 @@ class _Doors:
         return json_answer(looked)
 
 
-def _started(started: Started) -> Response:
-    started.qr = qr(started.link, "m" if len(started.link) < COARSE else "l")
+def _started(started: Started, *, draw: bool) -> Response:
+    if draw:
+        started.qr = drawn(started.link, "M" if len(started.link) < COARSE else "L")
     return json_answer(started, HTTPStatus.CREATED, {"Location": f"/v1/checks/{started.id}"})
 
 
