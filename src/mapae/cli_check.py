@@ -243,7 +243,7 @@ class Till:
             yield mark
         if verdict.light is not None:
             age = max(verdict.trust_age, verdict.status_age)
-            yield words[f"light.{verdict.light.value}"].format(age=_age(age))
+            yield words[f"light.{verdict.light.value}"].format(age=_age(age, words))
 
 
 @contextmanager
@@ -423,10 +423,11 @@ def _shown(value: Any, words: dict[str, str]) -> str:
     return "".join(one if one.isprintable() else "?" for one in said)  # a terminal obeys some characters
 
 
-def _age(seconds: int) -> str:
-    if seconds < 7200:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
+def _age(seconds: int, words: dict[str, str]) -> str:
+    for unit, size, most in (("minutes", 60, 120), ("hours", 3600, 48)):
+        if seconds < size * most:
+            return words[f"age.{unit}"].format(count=seconds // size)
+    return words["age.days"].format(count=seconds // 86_400)
 
 
 async def prove_later(http: httpx.AsyncClient, url: str, proven: Proven, policy: Policy) -> None:
