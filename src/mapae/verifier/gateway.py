@@ -87,7 +87,10 @@ class Gateway:
         """Hand an M200 to the push. The message itself must be one (2.2.2.2: no profile in it)."""
         if M200.parse(data).profile is not None:
             raise refuse("data", "profile")
-        return self.push is not None and await self.push(name, birth, telno, data)
+        try:
+            return self.push is not None and await self.push(name, birth, telno, data)
+        except Refused:
+            raise refuse("insert") from None
 
     async def read_code(self, party: str, said: Mapping[str, Any]) -> str:
         """T520, QR-CPM: the till has read a phone's M120. Its transaction code."""

@@ -8,7 +8,7 @@ import pytest
 
 from mapae.audit import first_broken_link
 from mapae.clock import SeededDice
-from mapae.errors import Refused
+from mapae.errors import Code, Refused
 from mapae.formats.meet import TOKEN, channel_of
 from mapae.formats.mip import M120, M200, Vp
 from mapae.verifier.gateway import LIFE, Gateway
@@ -114,6 +114,31 @@ async def test_a_no_that_was_not_written_ends_at_the_latest_with_the_time(
     shop.clock.advance(LIFE)
     await gateway.sweep()
     assert (await state(gateway, trxcode))[0] == "0005"
+
+
+async def test_a_profile_that_cannot_be_made_now_can_be_made_later(shop: Shop, gateway: Gateway) -> None:
+    """10105: the trust list cannot be had. Nothing is lost by it."""
+    trxcode, known = await begun(gateway), list(shop.trust)
+    shop.trust.clear()
+    with pytest.raises(Refused) as raised:
+        await gateway.profile(trxcode)
+    assert raised.value.step == "profile"
+    shop.trust.extend(known)
+    await gateway.profile(trxcode)
+
+
+async def test_a_push_that_does_not_go_out_ends_its_transaction(shop: Shop, gateway: Gateway) -> None:
+    """10306: whoever carries pushes is away."""
+
+    async def away(name: str, birth: str, telno: str, data: str) -> bool:
+        raise Refused(Code.UNAVAILABLE, "no push today")
+
+    gateway.push = away
+    with pytest.raises(Refused) as raised:
+        await gateway.push_to("mart", {"mode": "direct", "svcCode": "old.1", "telno": "01012345678"})
+    assert raised.value.step == "insert"
+    rows = await shop.db.all("SELECT state FROM mip_transaction UNION ALL SELECT state FROM check_session")
+    assert sorted(row["state"] for row in rows) == ["0005", "ended"]
 
 
 async def test_two_tills_that_read_the_same_phones_code(shop: Shop, gateway: Gateway) -> None:
