@@ -23,6 +23,7 @@ from fuzz.targets import (
     CHIP_READ,
     CHIPS,
     KEY,
+    KOREA,
     MEET_CODE,
     NEXT_PACK,
     NOW,
@@ -55,7 +56,8 @@ from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead, ListOf
 from mapae.trust.witness import Asked
-from mapae.verifier import receipt
+from mapae.verifier import anyone, receipt
+from mapae.verifier.ask import Form
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -233,6 +235,12 @@ def _documents() -> list[bytes]:
     shop = entries.RelyingParty(id="shop", name=words, x509_hash=hash, purposes=(purpose,))
     raw = entries.document(shop, "c1")
     return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" "]
+
+
+def _unsigned() -> list[bytes]:
+    asked = [anyone.put("alcohol_tobacco", form, NOW, SeededDice("asks")) for form in Form]
+    links = [(anyone.anyones(KOREA, one.purpose, Form(one.form)), one) for one in asked]
+    return [anyone.link(question, one, "https://bar.example/age/1").encode() for question, one in links]
 
 
 def _purposes() -> list[bytes]:
@@ -497,6 +505,7 @@ SEEDS: dict[str, Seeds] = {
     "status_delta": lambda: [epoch.delta(_epoch(1), _epoch(2, (3, 2))).encode()],
     "registry_document": _documents,
     "purposes_document": _purposes,
+    "unsigned_request": _unsigned,
     "complaint": _complaints,
     "privacy_wish": _wishes,
     "trust_signers": _signers,

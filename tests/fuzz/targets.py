@@ -45,7 +45,7 @@ from mapae.formats import (
 from mapae.formats import type_metadata as types
 from mapae.formats.jose import b64u
 from mapae.formats.mdoc import DeviceRequest, DeviceResponse, IssuerSigned, Item, Mso
-from mapae.holder import authorization, metadata, offer, request, transaction
+from mapae.holder import authorization, metadata, offer, request, transaction, unsigned
 from mapae.issuer import oid4vci
 from mapae.issuer.authorization import Attesters
 from mapae.issuer.cards import calls, factory_client
@@ -624,6 +624,16 @@ def purposes_document(data: bytes) -> None:
     token = jose.sign_jws(VOICE, {"typ": purposes.TYPE}, data)
     read = purposes.PurposesDocument.parse(token, VOICE.key, NOW)
     same(purposes.PurposesDocument.parse(read.sign(VOICE), VOICE.key, NOW), read)
+
+
+@target
+def unsigned_request(data: bytes) -> None:
+    """A whole request in a link that nobody signed: what is answered asks yes or no, and answers home."""
+    asked = request.read_link(data.decode("utf-8", "replace"))
+    if isinstance(asked, request.Unsigned):
+        read = unsigned.open_request(asked, purposes.PurposesDocument.of(KOREA, NOW))
+        assert read.purpose is not None and KOREA.purposes[read.purpose.id].anyone and not read.transactions
+        assert isinstance(read.way, request.DirectPost) and read.audience == f"redirect_uri:{read.way.uri}"
 
 
 @target

@@ -13,9 +13,11 @@ from rich.console import Console
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # bench is no part of the package
 
-from bench import country, harness, library, pack, page, profile, requests, starts, status, tokens
+from bench import checks, country, harness, library, pack, page, profile, requests, starts, status, tokens
 from bench.harness import QUICK, Effort, Figure, Here, Raw, Rival, Spread, machine
 from bench.rivals import UNCHECKED
+
+from soak import long
 
 MDOC = ["@owf/mdoc", "@auth0/mdl", "pymdoccbor"]
 SLOWPOKE = Rival("slowpoke", Spread(0.2, 0.25, 0.3), Spread(1.9, 2.0, 2.1), wanted=1.5)
@@ -97,6 +99,11 @@ def test_importing_the_formats_is_measured() -> None:
 def test_stories_over_http_are_measured_against_a_server_of_its_own() -> None:
     """One visit at the counter and one check of each format, and the server's profile is read."""
     positive(country.figures(Raw(), ONCE))
+
+
+@long
+def test_a_whole_check_over_http_is_measured() -> None:
+    positive(checks.figures(Raw(), ONCE))
 
 
 def test_requests_are_measured_alone_beside_a_peer() -> None:
