@@ -41,6 +41,7 @@ from mapae.verifier.steps import (
     STRICT,
     ByBrowser,
     ByCode,
+    ByProximity,
     ByRedirect,
     Examined,
     Expected,
@@ -56,8 +57,8 @@ from mapae.verifier.steps import (
 from mapae.verifier.transaction import Transaction, must_be_authorized, must_be_bindable, to_authorize
 
 __all__ = [
-    "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByCode", "ByRedirect", "Format", "Issuer", "Item",
-    "ItemValue", "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check",
+    "LIMIT", "STRICT", "Answer", "Ask", "Asked", "ByBrowser", "ByCode", "ByProximity", "ByRedirect", "Format", "Issuer",
+    "Item", "ItemValue", "Listed", "Policy", "Presented", "Shown", "Tie", "Transaction", "Trusted", "Verified", "check",
     "check_answer", "check_many", "conclude", "either", "examine_answer", "must_be_askable", "verified",
 ]  # fmt: skip
 

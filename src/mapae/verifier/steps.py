@@ -20,6 +20,7 @@ from msgspec import Struct
 from mapae.errors import Code, Refused, step
 from mapae.formats import dcql, mdoc, qr, sd_jwt
 from mapae.formats.jose import b64u, unb64u
+from mapae.formats.mdoc import Agreeing
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
 from mapae.formats.x509 import Anchors, Checked, Profile, check_chain
 from mapae.trust.signers import Purpose, Signer, Signers, must_be_signed_before_its_end
@@ -183,7 +184,24 @@ class ByCode(Struct, frozen=True):
             raise Refused(Code.WRONG_NONCE, "the holder answered another question")
 
 
-Tie = ByRedirect | ByBrowser | ByCode
+@dataclass(frozen=True, slots=True)
+class ByProximity:
+    """The same next to each other (ISO/IEC 18013-5 9.1.5.1): `transcript` is the session's. `reader`: our ephemeral
+    key, with which a device may have proved itself by a MAC (9.1.3.5)."""
+
+    transcript: bytes
+    reader: Agreeing | None = None
+
+    @property
+    def audience(self) -> str:
+        raise Refused(Code.UNSUPPORTED, "only an mdoc is shown to a reader")
+
+    @property
+    def nonce(self) -> str:
+        raise Refused(Code.UNSUPPORTED, "only an mdoc is shown to a reader")
+
+
+Tie = ByRedirect | ByBrowser | ByCode | ByProximity
 
 
 class Expected(Struct, frozen=True):
@@ -330,7 +348,8 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
         if isinstance(expected.tie, ByCode):
             expected.tie.must_be_now(now)
         # The transcript covers client_id or origin, nonce, our encryption key and response_uri.
-        if document.check_device(expected.tie.transcript):
+        reader = expected.tie.reader if isinstance(expected.tie, ByProximity) else None
+        if document.check_device(expected.tie.transcript, reader):
             # We ask for what the issuer signed; what the device says about itself is no answer.
             raise Refused(Code.UNSUPPORTED, "elements signed by the device alone are not accepted")
     with step("dates"):
