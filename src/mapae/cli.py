@@ -26,6 +26,8 @@ from .cli_card import card_app
 from .cli_check import check_app
 from .cli_complaints import trust_app
 from .cli_drill import drill_app
+from .cli_files import read_anchors
+from .cli_iso import check_iso
 from .cli_ledger import ledger_app
 from .cli_login import client_app
 from .cli_meet import meet
@@ -59,6 +61,7 @@ app.add_typer(trust_app, name="trust")
 app.add_typer(ca_app, name="ca")
 app.add_typer(card_app, name="card")
 app.add_typer(check_app, name="check")
+check_app.command("iso")(check_iso)
 app.add_typer(api_app, name="api")
 app.command("meet")(meet)
 app.add_typer(rp_app, name="rp")
@@ -188,7 +191,7 @@ def demo_ask(
     wanted = asking.wanted(
         purpose, form, client_id_prefix, method, same_device=same_device, query=query,
         transaction=asking.read_json(transaction_data, "--transaction-data") if transaction_data else None,
-        anchors=asking.read_anchors(anchor) if anchor is not None else (),
+        anchors=read_anchors(anchor) if anchor is not None else (),
     )  # fmt: skip
 
     def say(what: dict[str, Any]) -> None:

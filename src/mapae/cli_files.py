@@ -84,3 +84,15 @@ def read_certificate(file: Path) -> bytes:
         return ssl.PEM_cert_to_DER_cert(read_text(file).strip())
     except ValueError:
         raise Refused(Code.BAD_CONFIG, f"{file} is no PEM certificate") from None
+
+
+def read_anchors(path: Path) -> tuple[bytes, ...]:
+    """The certificates in a PEM file, DER."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        raise Refused(Code.BAD_CONFIG, f"{path} holds no certificate in PEM") from None
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)

@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -198,15 +196,6 @@ def wanted(
         if value not in choices:
             raise Refused(Code.BAD_CONFIG, f"{value} is none of {', '.join(choices)}")
     return Wanted(purpose, Form(form), prefix, method, same_device, query, transaction, anchors)
-
-
-def read_anchors(path: Path) -> tuple[bytes, ...]:
-    """The certificates in a PEM file, DER."""
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
-        raise Refused(Code.BAD_CONFIG, f"{path} holds no certificate in PEM") from None
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)
 
 
 def read_json(text: str, what: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A Bluetooth controller of one's own by way of `bumble`: a USB dongle, a serial port, or a virtual link in tests.
 
-    async with opened("usb:0") as radio: ...
+    async with opened("usb:0", dice.bytes(6)) as radio: ...
 
 Unlike what an operating system lets programs do, it both finds and is found, so that a device can be read that only
 seeks readers (mdoc central client mode).
@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from mapae.clock import SystemDice
 from mapae.errors import Code, Refused
 from mapae.formats.ble import Mode
 from mapae.radio import Client, Heard, Server
@@ -27,8 +26,11 @@ MTU: Final = 515  # asked for: as ISO/IEC 18013-5 8.3.3.1.1.5 asks
 
 
 @asynccontextmanager
-async def opened(name: str) -> AsyncIterator[Controller]:
-    """By the name `bumble` has for it (`usb:0`, `serial:/dev/...`). Raises Refused(UNSUPPORTED, TRANSPORT_LOST)."""
+async def opened(name: str, address: bytes) -> AsyncIterator[Controller]:
+    """By the name `bumble` has for it (`usb:0`, `serial:/dev/...`); `address`: six random bytes.
+
+    Raises Refused(UNSUPPORTED, TRANSPORT_LOST).
+    """
     try:
         from bumble.device import Device
         from bumble.hci import Address
@@ -36,8 +38,7 @@ async def opened(name: str) -> AsyncIterator[Controller]:
     except ImportError:
         raise Refused(Code.UNSUPPORTED, "Bluetooth needs the extra: pip install 'mapae[ble]'") from None
     # A random static address (Bluetooth Core 6.B 1.3.2.1): another each time, so that a till is no landmark.
-    random = bytearray(SystemDice().bytes(6))
-    random[0] |= 0xC0
+    static = bytes((address[0] | 0xC0,)) + address[1:]
     try:
         transport = await open_transport(name)
     except Exception as trouble:  # noqa: BLE001 whatever a driver raises: the radio is not there
@@ -45,7 +46,7 @@ async def opened(name: str) -> AsyncIterator[Controller]:
             Code.TRANSPORT_LOST, f"the Bluetooth controller does not open: {type(trouble).__name__}"
         ) from None
     async with transport:
-        device = Device.with_hci("mapae", Address(random.hex(":")), transport.source, transport.sink)
+        device = Device.with_hci("mapae", Address(static.hex(":")), transport.source, transport.sink)
         await device.power_on()
         yield Controller(device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -16,8 +17,8 @@ from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
 
 from hands import refuses
-from mapae import radio
-from mapae.clock import SeededDice
+from mapae import cli_iso, radio
+from mapae.clock import MovableClock, SeededDice
 from mapae.errors import Code, Refused
 from mapae.formats import ble, mdoc, proximity
 from mapae.formats.ble import DEVICE_SERVES, READER_SERVES, Joiner, pieces
@@ -297,6 +298,26 @@ async def test_a_licence_of_another_country_is_read_by_its_authority_alone() -> 
     assert answer["mdoc"].claims == {(NAMESPACE, "age_over_19"): True}
     with refuses(Code.EXPIRED):
         judged(reading, response, NOW + timedelta(days=40))
+
+
+async def test_the_command_reads_a_licence_by_the_authorities_in_a_file(radios, tmp_path) -> None:
+    """All but the radio itself, which the command takes from its caller here: exit code, words and JSON."""
+    phone, till = await radios(), await radios()
+    device = Device(dice.bytes(48), SERVES)
+    pem = tmp_path / "iaca.pem"
+    pem.write_bytes(ssl.DER_cert_to_PEM_cert(Card().authority.root).encode())
+
+    async def show() -> None:
+        link = await radio.serve(phone, str(SERVICE), DEVICE_SERVES)
+        heard = await device.hear(link)
+        card = Card(reference=None)
+        await device.answer(link, heard, [(card.mdoc().disclose({NAMESPACE: ("age_over_19",)}), HOLDER)])
+
+    told = asyncio.ensure_future(show())
+    await asyncio.sleep(0)
+    verdict = await cli_iso.read(device.text, WANT, cli_iso.by_anchors(pem, MovableClock(NOW)), till)
+    await told
+    assert verdict == {"outcome": "accepted", "issuer": "given", "type": DOCTYPE, "items": {"age_over_19": True}}
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
