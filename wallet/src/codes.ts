@@ -12,7 +12,7 @@ import type { CodeFor, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import type { Listed, Purposes } from "./purposes.ts";
 import type { Order, Shown } from "./records.ts";
-import { choicesFor, type Question } from "./request.ts";
+import { choicesFor, LOGIN_ID, type Question } from "./request.ts";
 import type { PublicJwk } from "./store.ts";
 import { anchors, partyOf, type RelyingParty, type Trust, type TrustList, type Words, wordsOf } from "./trust.ts";
 import { offlineEn, offlineKo } from "./words/offline.ts";
@@ -145,7 +145,7 @@ export async function whoAsks(code: AskCode, known: Known, now: number): Promise
   const party = await partyBehind(code.seal, list, known, now);
   const registered = party.purposes.find(({ id }) => id === code.purpose);
   if (!registered) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name });
-  const beyond = code.items.filter((item) => !registered.items.includes(item));
+  const beyond = code.items.filter((item) => !registered.items.includes(item) || item === LOGIN_ID); // which goes to the bridge alone
   if (beyond.length > 0) throw new Problem("over_asking", "", { party: party.name, purpose: registered.name, items: beyond });
   const asker: Asker = { party, knownAt: list.exp * 1000 <= now ? list.iat : null, anyone: false };
   return { asker, purpose: { ...(purpose ?? unknown(code)), ...registered } };

@@ -60,6 +60,8 @@ export interface Asked extends AnswerTo, Question {
 type RequestLink = Extract<Link, { kind: "request" }>;
 const TYPE = "oauth-authz-req+jwt";
 const LONGEST = 262_144;
+/** The item only the country's log-in bridge may have. */
+export const LOGIN_ID = "login_id";
 
 /**
  * 1 fetched by request_uri  2 typ, signature and chain  3 client_id is the signer's, in the link as well  4 audience, wallet_nonce
@@ -109,7 +111,7 @@ async function checked(raw: string, expected: Expected, net: Net, trust: Trust, 
   const to: AnswerTo = { responseUri: address, state: plainWord(claims["state"]) };
   try {
     const said = await understood(claims);
-    return { ...to, clientId, ...said, knownAt, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"]) };
+    return { ...to, clientId, ...said, knownAt, ...whoAsks(party, opened, responseUri, said.query, claims["mapae_purpose"], base) };
   } catch (thrown) {
     const problem = asProblem(thrown);
     const error = ERRORS[problem.code];
@@ -174,10 +176,17 @@ async function provenName(clientId: string, { leaf }: OpenedByChain): Promise<st
 function whoAsks(
   party: RelyingParty | null,
   { chain }: OpenedByChain,
-  { host }: URL,
+  answered: URL,
   query: Query,
   named: unknown,
+  base: string,
 ): Pick<Asked, "party" | "purpose" | "stranger"> {
+  const { host } = answered;
+  // The bridge of our own country knows somebody by it; a site that had it could compare notes with every other one.
+  const numbers = everyName(query).filter((name) => covered(name, [LOGIN_ID]));
+  if (numbers.length > 0 && !answered.href.startsWith(`${base.replace(/\/$/, "")}/verifier/responses/`)) {
+    throw new Problem("over_asking", "the log-in number", { party: party?.name ?? { ko: host, en: host }, ...(party ? { who: whoOf(party) } : {}), items: numbers });
+  }
   if (party) return { party, purpose: purposeOf(party, named, everyName(query)), stranger: null };
   const { subject, certifiedBy } = signerOf(chain);
   return { party: { id: host, name: { ko: host, en: host } }, purpose: null, stranger: { subject, certifiedBy, host } };

@@ -117,6 +117,13 @@ test("the history says who, what and for what; it is sealed, and can be deleted"
   expect(await wallet.presenter.history()).toHaveLength(0);
 });
 
+test("the log-in number goes to the country's own bridge and to nobody else", async () => {
+  land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in", response_uri: `${BASE}/relay/abc` };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking", detail: "the log-in number", facts: { items: ["login_id"] } });
+  land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in" };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking", detail: "a purpose it is not registered for" });
+});
+
 test("over-asking is stopped and remembered", async () => {
   land.requestClaims = { dcql_query: query(["name", "resident_number"]) };
   await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["resident_number"] } });

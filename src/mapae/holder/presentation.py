@@ -29,7 +29,7 @@ from .request import PREFIXES, TYPE, Authentic, Browser, DirectPost, Link, Reque
 from .sealing import ENCS
 from .store import Card, Copy, Shown, Standing
 from .transaction import Payment
-from .trusted import Trust, by_language
+from .trusted import LOGIN_ID, Trust, by_language
 from .wire import Reply, Wire, must_be_safe
 
 ACCEPT: Final = f"application/{TYPE}"
@@ -93,7 +93,9 @@ class Asked:
 
 
 class Presentation:
-    def __init__(self, pocket: Pocket, wire: Wire, trust: Trust) -> None:
+    def __init__(self, pocket: Pocket, wire: Wire, trust: Trust, home: str | None = None) -> None:
+        """`home`: the address of the holder's own country, where its log-in bridge is."""
+        self._home = home
         self._pocket = pocket
         self._wire = wire
         self._trust = trust
@@ -208,6 +210,7 @@ class Presentation:
 
     def _asked(self, made: Request) -> Asked:
         """A card without a copy left is still offered, so that the holder hears it must be renewed; but last."""
+        self._only_the_bridge(made)
         cards, at = self._pocket.state.cards, self._pocket.at()
         spent = {card.id for card in cards.values() if not usable(card, at)}
         there = sorted((card for card in cards.values() if card.copies), key=lambda card: card.id in spent)
@@ -215,6 +218,15 @@ class Presentation:
         options = sorted(answers(made.query, found), key=lambda option: any(match.card in spent for match in option))
         reusable = frozenset(card.id for card in cards.values() if card.reusable)
         return Asked(made, found, tuple(options), reusable)
+
+    def _only_the_bridge(self, made: Request) -> None:
+        """The log-in number goes to the bridge of our own country and to nobody else, whatever they have registered: a
+        site that had it could compare notes with every other one. Raises Refused(OVER_ASKING)."""
+        way = made.way
+        there = f"{self._home}/verifier/responses/"
+        bridge = way.origin == self._home if isinstance(way, Browser) else way.uri.startswith(there)
+        if not bridge and any(LOGIN_ID in query.names for query in made.query.queries):
+            raise Refused(Code.OVER_ASKING, "only the country's log-in asks for this number", step="purpose")
 
     def _candidate(self, card: Card) -> Candidate:
         """Read once for each batch: all copies say the same."""

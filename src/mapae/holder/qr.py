@@ -30,7 +30,7 @@ from .pocket import Pocket
 from .presentation import usable
 from .received import candidate
 from .store import Card, Copy, Shown
-from .trusted import Chain, Party, Trust, View, by_language
+from .trusted import LOGIN_ID, Chain, Party, Trust, View, by_language
 
 Registration = Callable[[str, Chain, datetime], Party]
 """Reads a registration certificate: who it says has this access certificate. Raises Refused."""
@@ -74,7 +74,7 @@ def open_ask(
         ask.verify(signer.key)
     with step("purpose"):
         registered = next((one for one in party.purposes if one.id == ask.purpose), None)
-        if registered is None or not set(ask.items) <= set(registered.items):
+        if registered is None or not set(ask.items) <= set(registered.items) - {LOGIN_ID}:
             raise Refused(Code.OVER_ASKING, "more is asked than whoever asks has registered")
         return Question(ask, party, _of_country(purposes, ask))
 

@@ -24,6 +24,8 @@ from .store import Standing
 Chain = Sequence[bytes]
 _UNLED: Final = (Code.UNTRUSTED_ISSUER, Code.UNKNOWN_RELYING_PARTY)
 
+LOGIN_ID = "login_id"  # the item of a card that goes to the country's log-in bridge, and to nobody else
+
 
 @dataclass(frozen=True, slots=True)
 class Party:

@@ -84,7 +84,7 @@ class Wallet:
         tokens = Tokens(self._pocket, self._dpop, self._clients)
         credentials = Credentials(self._pocket, self._wire, self._dpop, self._clients, tokens, self._trust)
         self._issuance = Issuance(self._pocket, self._wire, self._clients, tokens, credentials, self._trust)
-        self._presentation = Presentation(self._pocket, self._wire, self._trust)
+        self._presentation = Presentation(self._pocket, self._wire, self._trust, self._base)
         self._meeting = Meet(self._pocket, self._wire, self._presentation)
         self.family = Family(self._wire, self._presentation)  # requests in the Korean message family
         self._camera = camera
