@@ -21,8 +21,10 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from running import free_port
+from soak import long
 from stories.conftest import Stage
 from stories.country import Country, Resident, until
+from stories.phone import PIN
 
 pytestmark = pytest.mark.browser
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -138,3 +140,27 @@ def hostile_server(page: Page, bar: str) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)
     assert page.evaluate("() => [document.title, ({}).polluted ?? null]") == ["Bar", None]
+
+
+@long
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_wallet_says_who_is_not_registered(stage: Stage, country: Country, bar: str, language: str) -> None:
+    """The screen of a question for anyone: the host and nothing else is known, and yes or no is all that goes."""
+    who, phone, album = country.resident("birthday19tomorrow"), stage.phone(language), stage.album(language)
+    phone.enrol(who)
+    phone.obtain(
+        country.http.post("/demo/offers", json={"person": who.key, "document": "resident_card"}).json()["offer"]
+    )
+    page = stage.tab(language)
+    page.goto(bar)
+    page.locator("button").click()
+    expect(page.locator(".mapae-qr")).to_be_visible()
+    phone.tap("back")
+    phone.paste(link(page))
+    expect(phone["asker"]).to_have_attribute("data-kind", "anyone")
+    expect(phone["asker-host"]).to_have_text(country.base.removeprefix("http://"))
+    album.look(phone.page, "wallet-ask-anyone")
+    phone.tap("allow")
+    phone.press(PIN)
+    phone.sees("result")
+    expect(page.locator(".mapae-verdict")).to_be_visible()
