@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,10 @@ def test_every_way_to_hold_a_code_before_it_and_every_light(
     wall.ready()
     wall.page.click("#to-how")
     ko.look(wall.page, "basement-how", *BOTH, whole=True)
+    wall.page.locator("#how [data-home]").click()
+    wall.context.clock.set_system_time(country.now + timedelta(minutes=12))
+    wall.page.click("#sync")
+    expect(wall["clock"]).to_contain_text("12분")
     wall.close()
 
 

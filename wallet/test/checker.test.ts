@@ -185,6 +185,14 @@ describe.each(FORMATS)("%s on another pack", (format) => {
   });
 });
 
+test("of a purpose that names a person a no among its items is no refusal", async () => {
+  const { input } = SHOWN.find(({ name }) => name === "mso_mdoc: no adult") ?? {};
+  const plain = await judge(input ?? {});
+  expect(plain.outcome).toBe("no");
+  const purposes = pack().purposes.map((one) => (one.id === "adult" ? { ...one, items: [{ ...one.items[0], kind: "text" as const }] } : one)) as TillPurpose[];
+  expect(await judge(input ?? {}, known({ purposes }))).toMatchObject({ outcome: "refused", step: "request", code: "not_what_was_asked" });
+});
+
 test("no flipped bit of a code is accepted as another", async () => {
   // Every 41st bit, of both formats: 1.5 s. The mark of the frames would catch nearly all, so it is made anew here.
   for (const format of FORMATS) {

@@ -22,6 +22,8 @@ import { copyOf, make, part, pick, readWords, say } from "./words.ts";
 const EVERY_MS = 5 * 60_000;
 const LATE_MS = 30_000;
 const NOTHING_MS = 5_000;
+/** A scanner types without a pause; a busy tablet hears it with some. */
+const TYPED_MS = 2_000;
 const SCREENS = ["home", "ask", "scan", "verdict", "how", "settings"] as const;
 type Screen = (typeof SCREENS)[number];
 
@@ -363,11 +365,11 @@ class Checker {
   private wedge(event: KeyboardEvent): void {
     const target = event.target as HTMLElement | null;
     if (part("scan").hidden || target?.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.timeStamp - this.typedAt > 200) this.keys = "";
+    if (event.timeStamp - this.typedAt > TYPED_MS) this.keys = "";
     this.typedAt = event.timeStamp;
     if (event.key === "Enter" && this.keys.length > SHOW.length) {
       event.preventDefault();
-      void this.feed([this.keys]);
+      void this.feed([this.keys.slice(Math.max(0, this.keys.lastIndexOf(SHOW)))]);
       this.keys = "";
     } else if (event.key.length === 1) {
       this.keys += event.key;
@@ -410,7 +412,7 @@ class Checker {
 
   private async showSettings(): Promise<void> {
     const names = new Map((this.known?.pack.purposes ?? []).map(({ id, name }) => [id, pick(name)]));
-    const rows = (await this.store.counts()).toSorted((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
+    const rows = (await this.store.counts()).sort((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
       const row = make("tr", "");
       for (const text of [day, names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));
       return row;
@@ -433,17 +435,28 @@ function nothing(outcome: "refused", code: string): Omit<Shown, "purpose"> {
   return { outcome, step: null, code, format: null, claims: new Map(), renew: false, grounds: null };
 }
 
+/** What the arithmetic takes: a browser of the last years, over https (or this very machine). Without it, better no answer than a wrong red. */
+function mustBeAble(): void {
+  if (!globalThis.isSecureContext || !("subtle" in crypto) || !("indexedDB" in globalThis)) throw new Problem("unsupported", "not a secure context");
+  new DecompressionStream("deflate-raw");
+}
+
 async function main(): Promise<void> {
   readWords();
   const base = document.body.dataset["base"] ?? "/checker/offline/";
   useReader(document.body.dataset["wasm"] ?? "");
   document.documentElement.classList.add("script");
   try {
+    mustBeAble();
     await new Checker(await TillStore.open(), new Shelf(base), base).start();
   } catch (thrown) {
     const problem = asProblem(thrown);
+    for (const id of SCREENS) part(id === "verdict" ? "verdict-screen" : id).hidden = id !== "home";
+    part("ready").className = "pack ready pack-too_old";
+    Object.assign(part("ready").dataset, { state: "cannot", code: problem.code });
     part("ready-title").textContent = say("basement.state.cannot");
-    part("ready").dataset["code"] = problem.code;
+    part("ready-light").textContent = say("basement.light.old_browser");
+    part("sync").hidden = true;
   }
 }
 

@@ -7,7 +7,7 @@
 import { type Bytes, same } from "../bytes.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { entered, type ListedSigner, mustBeSignedBeforeItsEnd } from "../signers.ts";
-import { type Certificate, checkChain } from "../x509.ts";
+import { type Certificate, checkChain, parseCertificate } from "../x509.ts";
 import { ASK_LIFE, LIFE, OPEN, type Show, SKEW } from "./codes.ts";
 import { type Grounds, type Issuer, type Known, mustBeYoung, ROUNDING, type TillPurpose } from "./pack.ts";
 import { openMdoc } from "./seen_mdoc.ts";
@@ -99,7 +99,7 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     if (!ask && !purpose.by_holder) throw new Problem("over_asking", "nobody shows this unasked");
     if (ask && now > ask.at + ASK_LIFE) throw new Problem("session_spent", "the question was put too long ago");
   });
-  const { seen, issuer, leaf, signer } = await at("issuer", async () => {
+  const { seen, issuer, leaf, signer, life } = await at("issuer", async () => {
     const issuers = known.issuers(purpose, now);
     const read = show.format === "sd_jwt" ? openSdJwt(show.presentation) : openMdoc(show.presentation);
     return { seen: read, ...(await issuerBehind(read, issuers, purpose, now)) };
@@ -118,7 +118,7 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     const { starts, ends } = opened.dates();
     mustBeWithin(starts, ends, now);
     const { signed } = opened;
-    if (signed !== null && (signed < leaf.notBefore.getTime() / 1000 - ROUNDING || signed > leaf.notAfter.getTime() / 1000)) throw new Problem("bad_certificate", "signed outside the life of the signer's certificate");
+    if (signed !== null && (signed < life.from - ROUNDING || signed > life.until)) throw new Problem("bad_certificate", "signed outside the life of the signer's certificate");
     if (issuer.young) mustBeYoung(issuer.young, starts, ends, signed);
   });
   const { grounds, renew } = await at("standing", async () => {
@@ -131,14 +131,16 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
   // Last, so that whoever has no card fills no memory; and before anybody sees a yes.
   const over = show.made + LIFE + SKEW;
   await at("holder", () => spend(show.nonce, ask ? Math.max(over, ask.at + ASK_LIFE) : over));
-  const yes = [...claims.values()].every((value) => value !== false);
-  return { outcome: yes ? "accepted" : "no", claims, renew, grounds };
+  const no = purpose.items.every(({ kind }) => kind === "yes_no") && [...claims.values()].includes(false);
+  return { outcome: !no ? "accepted" : "no", claims, renew, grounds };
 }
 
 interface Behind {
   readonly issuer: Issuer;
   readonly leaf: Certificate;
   readonly signer: ListedSigner | null;
+  /** In which every certificate of the chain is in date, in seconds. */
+  readonly life: { readonly from: number; readonly until: number };
 }
 
 /** The one listed issuer this chain leads to, and what the trust log has of the signer. */
@@ -150,7 +152,10 @@ async function issuerBehind(seen: Seen, issuers: readonly Issuer[], purpose: Til
     if (!issuer.types[seen.format].some((type) => candidates.includes(type))) continue;
     try {
       const leaf = await checkChain(seen.chain, issuer.anchors, "document", new Date(now * 1000));
-      return { issuer, leaf, signer: issuer.signers ? await entered(issuer.signers, leaf.der, "document_signer", now * 1000) : null };
+      const signer = issuer.signers ? await entered(issuer.signers, leaf.der, "document_signer", now * 1000) : null;
+      const every = seen.chain.map((der) => parseCertificate(der));
+      const life = { from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
+      return { issuer, leaf, signer, life };
     } catch (thrown) {
       const problem = asProblem(thrown);
       // Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.

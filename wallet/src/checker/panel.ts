@@ -52,6 +52,7 @@ export class Panel {
 
   constructor(private readonly done: () => void) {
     addEventListener("pagehide", () => this.erase());
+    document.addEventListener("visibilitychange", () => document.hidden && this.erase());
   }
 
   show(shown: Shown): Told {

@@ -75,19 +75,21 @@ export function openMdoc(raw: Bytes): Seen {
   if (mso.get("version") !== "1.0" || mso.get("digestAlgorithm") !== "SHA-256") throw new Problem("unsupported", "another version or hash");
   const doctype = mso.get("docType");
   if (typeof doctype !== "string" || document.get("docType") !== doctype) return bad("the docType is not the one the issuer signed");
+  const validity = mapOf(mso.get("validityInfo"), "validityInfo");
+  const [signed, starts, ends] = ["signed", "validFrom", "validUntil"].map((name) => moment(validity.get(name))) as [number, number, number];
+  if (starts < signed || ends <= starts) bad("the validity period is upside down"); // ISO/IEC 18013-5 9.1.2.4
   return {
     format: "mdoc",
     kinds: [doctype],
     chain: chainOf(auth.unprotected.get(33)),
     open: async (leaf: Certificate): Promise<Opened> => {
       if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), auth.signature, toBeSigned(auth, payload)))) throw new Problem("bad_signature");
-      const validity = mapOf(mso.get("validityInfo"), "validityInfo");
       return {
         type: doctype,
         claims: await covered(spaces, mapOf(mso.get("valueDigests"), "valueDigests")),
-        signed: moment(validity.get("signed")),
+        signed,
         holder: (audience, nonce, made) => mustHaveSigned(document, doctype, mso, audience, nonce, made),
-        dates: () => ({ starts: moment(validity.get("validFrom")), ends: moment(validity.get("validUntil")) }),
+        dates: () => ({ starts, ends }),
         status: () => placeOf(plain(mapOf(mso.get("status") ?? new Map(), "status").size > 0 ? mso.get("status") : null)),
       };
     },

@@ -208,7 +208,7 @@ export class TillStore {
     const tx = this.db.transaction("counts", "readwrite");
     const before = (await tx.store.get(key))?.count ?? 0;
     void tx.store.put({ day, purpose, outcome, count: before + 1 }, key);
-    const days = [...new Set((await tx.store.getAll()).map((one) => one.day))].toSorted().slice(0, -DAYS_COUNTED);
+    const days = [...new Set((await tx.store.getAll()).map((one) => one.day))].sort().slice(0, -DAYS_COUNTED);
     for (const old of days) void tx.store.delete(IDBKeyRange.bound(`${old} `, `${old} \uffff`));
     await tx.done;
   }
