@@ -42,6 +42,7 @@ from .ui.http import Answer, Caller, Csrf, Door, Rate, door, form, json_answer, 
 from .ui.pages import page
 
 PATH: Final = "/sandbox/"
+STAY: Final = ("locked", "expired")  # what is odd about them would be mended by a renewal, or cannot be
 ROLES: Final = frozenset({"registers", "issuer", "verifier", "wallet_provider", "trust"})
 _LINK = re.compile(r"#request=(.+)")
 
@@ -189,8 +190,9 @@ class Sandbox:
             wallet = self._wallets.get(named.key)
             if wallet is None:
                 wallet = self._wallets[named.key] = await self._opened(named)
-            if wallet.cards and not wallet.faulty.old_copies:
-                await wallet.renew_if_needed() if named.story != "locked" else None
+            spent = any(not wallet.copies_left(card) for card in wallet.cards)
+            if spent and named.story not in STAY:
+                await wallet.renew_if_needed()
             return wallet
 
     async def _opened(self, named: Named) -> FaultyWallet:

@@ -366,9 +366,12 @@ class _Pressed:
         waiting = []
         for seen in await self._onboarding.waiting():
             about = await self._onboarding.about(seen)
-            waiting.append({"seen": seen, "findings": [*about, *seen.findings],
+            meant = application.entry(seen.made, "A" * 43, self._onboarding.country)
+            waiting.append({"seen": seen, "purposes": meant.purposes, "findings": [*about, *seen.findings],
                             "agreed": await self._onboarding.agreed(seen.case)})  # fmt: skip
-        return page(request_, "rp/governors.html", waiting=waiting, governors=list(self._governors))
+        documents = self._onboarding.country.documents.values()
+        labels = {claim.name: claim.label for document in documents for claim in document.claims}
+        return page(request_, "rp/governors.html", waiting=waiting, governors=list(self._governors), labels=labels)
 
     async def press(self, request_: Request) -> Response:
         by = self._governors.get((await form(request_)).get("governor", ""))
