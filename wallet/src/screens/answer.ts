@@ -33,7 +33,8 @@ export abstract class CodeScreen extends Ask {
   }
 
   protected override get phrases(): Ask["phrases"] {
-    return { allow: "answer.allow", deny: "ask.deny", confirm: "answer.confirm.lead", sending: "show.making", sent: "show.on.title" };
+    // A name that nobody checked is not put into a sentence of ours, which it could bend.
+    return { allow: "answer.allow", deny: "ask.deny", confirm: this.question.asked.anyone ? "answer.confirm.anyone" : "answer.confirm.lead", sending: "show.making", sent: "show.on.title" };
   }
 
   private readonly anew = (): void => {
@@ -83,7 +84,7 @@ class Answer extends CodeScreen {
 
   protected override head(): TemplateResult {
     const { anyone = false } = this.question.asked;
-    return html`${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))} ${this.asker(t("answer.anyone.name", { name: this.party }))} ${this.late() ?? ""}`;
+    return html`${heading(anyone ? t("answer.anyone.title") : t("ask.title", { party: this.party }))} ${this.asker(html`${t("answer.anyone.calls")}: <bdi>${this.party}</bdi>`)} ${this.late() ?? ""}`;
   }
 }
 customElements.define("s-answer", Answer);

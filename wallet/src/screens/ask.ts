@@ -155,7 +155,7 @@ export class Ask extends Screen {
   }
 
   /** Registered for the purpose, or anybody: told apart by words, mark and frame, not by colour alone. */
-  protected asker(called: TemplateResult | string): TemplateResult {
+  protected asker(called: TemplateResult): TemplateResult {
     const { anyone = false } = this.presentation.asked;
     const kind = anyone ? "anyone" : "registered";
     return html`<div class="asker ${kind}" data-testid="asker" data-kind=${kind}>
