@@ -175,7 +175,7 @@ def _party(jws: Jws, view: View, now: datetime) -> Party:
     try:
         return view.party(jws.x5c, now)
     except Refused as refused:
-        info = jws.claims().get("verifier_info")
+        info = jws.header.get("verifier_info", jws.claims().get("verifier_info"))  # A.3.2.2: of several, in the header
         if refused.code is not Code.UNKNOWN_RELYING_PARTY or not isinstance(info, list):
             raise
         for one in info[:MOST_INFO]:

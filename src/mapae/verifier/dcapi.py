@@ -14,7 +14,7 @@ from typing import Any, Final
 from mapae.errors import Code, Refused
 from mapae.formats import jose, jwe, jws_json
 from mapae.verifier.ask import Question
-from mapae.verifier.oid4vp import TYP, Answered, Token, declined, decrypted, parameters
+from mapae.verifier.oid4vp import TYP, Answered, Token, declined, decrypted, info, parameters
 
 UNSIGNED: Final = "openid4vp-v1-unsigned"
 SIGNED: Final = "openid4vp-v1-signed"
@@ -29,6 +29,7 @@ class Requested:
     nonce: str
     key: Mapping[str, str] | None
     origins: tuple[str, ...]
+    registration: str | None = None  # of the relying party
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,15 @@ def unsigned(requested: Requested) -> dict[str, Any]:
 
 def signed(requested: Requested, client: Client) -> dict[str, Any]:
     """A.3.2.1: one client, JWS compact."""
-    claims = _for_origins(requested) | {"client_id": client.client_id}
+    claims = _for_origins(requested) | {"client_id": client.client_id} | info(requested.registration)
     return {"protocol": SIGNED, "data": {"request": jose.sign_jws(client.signer, _header(client), claims)}}
 
 
 def multisigned(requested: Requested, clients: Sequence[Client]) -> dict[str, Any]:
-    """A.3.2.2: the same request under several clients, each in the protected header of its own signature."""
-    signers = [(client.signer, _header(client) | {"client_id": client.client_id}) for client in clients]
+    """A.3.2.2: the same request under several clients, each in the protected header of its own signature, and what is
+    said of it beside it."""
+    about = info(requested.registration)
+    signers = [(client.signer, _header(client) | {"client_id": client.client_id} | about) for client in clients]
     return {"protocol": MULTISIGNED, "data": {"request": jws_json.write(_for_origins(requested), signers)}}
 
 

@@ -119,8 +119,7 @@ def request_object(
         "exp": int(requested.expires_at.timestamp()),
         **parameters(requested.question, requested.nonce, requested.key),
     }
-    if requested.registration is not None:
-        claims["verifier_info"] = [{"format": REGISTRATION, "data": requested.registration}]  # section 5.11
+    claims |= info(requested.registration)
     if wallet_nonce is not None:
         if not _WALLET_NONCE.fullmatch(wallet_nonce):
             raise Refused(Code.MALFORMED, "wallet_nonce is not printable ASCII of at most 512 characters")
@@ -129,6 +128,11 @@ def request_object(
     # HAIP 1.0 section 5: the anchor is not in x5c; its signer's certificate is.
     signed = jose.sign_jws(signer, {"typ": TYP, "x5c": jose.x5c_header(x5c)}, claims)
     return signed if encrypt_to is None else jwe.encrypt(signed.encode(), encrypt_to)
+
+
+def info(registration: str | None) -> dict[str, Any]:
+    """Section 5.11: who asks is registered, also where the wallet's list does not say so yet."""
+    return {} if registration is None else {"verifier_info": [{"format": REGISTRATION, "data": registration}]}
 
 
 def parameters(question: Question, nonce: str, key: Mapping[str, str] | None) -> dict[str, Any]:

@@ -239,7 +239,10 @@ class Questions:
         session = await self.of(asker, id)
         self._must_be_open(session)
         asked = await self._asked(session)
-        requested = dcapi.Requested(asked, session.nonce, jwe.public_jwk(self._jwk(session)), (self.base,))
+        requested = dcapi.Requested(
+            asked, session.nonce, jwe.public_jwk(self._jwk(session)), (self.base,),
+            await self.registration(session.relying_party) if session.purpose != OWN else None,
+        )  # fmt: skip
         access, party = self._judge.access(session.relying_party), session.relying_party
         clients = [dcapi.Client(self.client_id(party), access.signer, access.x5c)]
         with contextlib.suppress(Refused):  # a certificate that names no host has one identifier only

@@ -52,6 +52,14 @@ def test_who_is_newer_than_the_list_is_known_by_what_it_brings() -> None:
     assert asked(others, view()) == "bakery"
 
 
+def test_of_several_signatures_it_stands_in_the_header_of_its_own() -> None:
+    """A.3.2.2."""
+    about = [{"format": registration.TYPE, "data": made()}]
+    header = {"typ": "oauth-authz-req+jwt", "x5c": x5c_header((DER,)), "verifier_info": about}
+    jws = Jws.parse(sign_jws(KEY, header, {}), typ="oauth-authz-req+jwt")
+    assert identify(f"x509_hash:{HASH}", jws, view(), LATER).id == "bakery"
+
+
 REVOKED = RevokedReader(reader="A" * 43, x509_hash=HASH, reason=Reason.CEASED, since=int(START.timestamp()))
 CASES: dict[str, tuple[Any, Mapping[str, Any], Code]] = {
     "nothing": (None, {}, Code.UNKNOWN_RELYING_PARTY),
