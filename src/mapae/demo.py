@@ -67,6 +67,7 @@ PATHS = {
     "simulators": "/simulators/",
     "log": "/trust/log/",
 }
+KIT = {"offline": "/checker/offline/", "apply": "/rp/", "sandbox": "/sandbox/"}
 
 
 Progress = Callable[[int], None]
@@ -374,6 +375,7 @@ class Demo:
                 }
                 for officer in self._officers
             ],
+            "kit": {name: base + path for name, path in KIT.items()},
             "shops": [await self._shop(party) for party in parties if party.id in self._house.settings.relying_parties],
             "people": [self._person(named) for named in self._people],
         }
