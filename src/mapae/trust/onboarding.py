@@ -27,7 +27,7 @@ from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
 from mapae.trust import application, onboarding_store
 from mapae.trust import lint as linter
 from mapae.trust.application import Application
-from mapae.trust.entries import RelyingParty
+from mapae.trust.entries import Entry, RelyingParty
 from mapae.trust.lint import Finding, Rules
 from mapae.trust.log.entry import Reason
 from mapae.trust.onboarding_store import OPEN, UNSENT, Case, Stage
@@ -75,6 +75,7 @@ class Onboarding:
         self._db, self._clock, self._dice = db, clock, dice
         self.country, self.rules = country, rules
         self._registry, self._hosted, self._hosts = registry, hosted, hosts
+        self._looked_at: tuple[Entry, ...] | None = None
 
     def lint(self, made: Application) -> tuple[Finding, ...]:
         return linter.lint(made, self.country, self.rules)
@@ -224,17 +225,19 @@ class Onboarding:
 
     async def catch_up(self) -> None:
         """Carry over what was decided meanwhile, here or with `mapae trust`."""
-        for case in await onboarding_store.in_stage(self._db, Stage.WAITING, Stage.APPROVED):
-            if case.proposal is not None:
-                await self._carry_over(case, (await self._registry.proposal(case.proposal))[0])
+        for case in await onboarding_store.pinned(self._db):
+            await self._carry_over(case, (await self._registry.proposal(case.proposal or ""))[0])
 
     async def round(self) -> None:
         """Now and then: besides, who was struck off is ended, and drafts nobody handed in are forgotten."""
         await self.catch_up()
-        held = {entry.id for entry in await self._registry.entries() if isinstance(entry, RelyingParty)}
-        for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
-            if case.party not in held:
-                await self._try(replace(case, stage=_moved("ended", case.stage)), "ended", "registry")
+        entries = await self._registry.entries()
+        if entries is not self._looked_at:  # the same until something changes: else there is nothing to look for
+            held = {entry.id for entry in entries if isinstance(entry, RelyingParty)}
+            for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
+                if case.party not in held:
+                    await self._try(replace(case, stage=_moved("ended", case.stage)), "ended", "registry")
+            self._looked_at = entries
         before = self._clock.now() - FORGET
         await self._db.write(lambda tx: onboarding_store.forget_unsent(tx, before))
 
@@ -245,6 +248,7 @@ class Onboarding:
             entry = msgspec.json.decode(proposed.entry or "", type=RelyingParty)
             done = replace(case, stage=_moved("approved", case.stage), proposal=None, x509_hash=entry.x509_hash)
             await self._try(done, "approved", proposed.decider)
+            self._looked_at = None  # it may have been struck off before we came to that
         else:  # somebody turned the proposal down, or the log did: the application waits as before
             note = f"the log refused it: {proposed.rule}" if proposed.rule else case.note
             await self._try(replace(case, proposal=None, note=note), "unpinned", proposed.decider)

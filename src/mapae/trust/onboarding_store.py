@@ -104,6 +104,12 @@ async def in_stage(on: Db | Tx, *stages: Stage) -> list[Case]:
     return found
 
 
+async def pinned(on: Db | Tx) -> list[Case]:
+    """Those with a proposal before the governors: a handful, however many parties there are."""
+    rows = await on.all(f"SELECT {_COLUMNS} FROM rp_application WHERE proposal IS NOT NULL ORDER BY id")  # noqa: S608
+    return [_case(row) for row in rows]
+
+
 async def unsent_from(on: Db | Tx, source: str) -> int:
     row = await on.one(
         "SELECT COUNT(*) AS many FROM rp_application WHERE source = $1 AND state IN ('draft', 'linted')", source
