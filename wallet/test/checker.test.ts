@@ -239,6 +239,10 @@ test("base45 is RFC 9285's", () => {
   for (const bad of ["A", ":::", "::", "a00", "GGW"]) expect(() => unbase45(bad), bad).toThrow(Problem);
 });
 
+test("a pack without any list is told from one where an issuer was late", () => {
+  expect([known().begun, known({ publishers: [] }).begun]).toEqual([true, false]);
+});
+
 test("a till pack of another version is not half read", () => {
   for (const odd of [null, {}, { ...pack(), version: 2 }, { ...pack(), issuers: {} }]) expect(() => readPack(odd)).toThrow(Problem);
   expect(readPack(pack())).toEqual(pack());

@@ -20,7 +20,7 @@ import { copyOf, make, part, pick, readWords, say } from "./words.ts";
 
 /** Until the next look: usually; where an issuer's lists were late; where there is no pack at all. */
 const EVERY_MS = 5 * 60_000;
-const LATE_MS = 30_000;
+const LATE_MS = 15_000;
 const NOTHING_MS = 5_000;
 /** A scanner types without a pause; a busy tablet hears it with some. */
 const TYPED_MS = 2_000;
@@ -108,7 +108,7 @@ class Checker {
     await this.reload();
     this.showReady();
     this.showPurposes();
-    const late = (this.known?.pack.publishers.length ?? 0) === 0 || (this.known?.ages(this.now()).late ?? 0) > 0;
+    const late = this.known?.begun !== true || this.known.ages(this.now()).late > 0;
     this.next = setTimeout(() => void this.refresh(), !this.known ? NOTHING_MS : late ? LATE_MS : EVERY_MS);
   }
 
@@ -116,12 +116,14 @@ class Checker {
     const ready = part("ready");
     const ages = this.known?.ages(this.now());
     const lit = ages ? light(Math.max(ages.trust, ages.status)) : "too_old";
-    const state = this.known && this.shelf.state === "ready" ? "ready" : this.shelf.state === "cannot" ? "cannot" : "getting";
-    ready.className = `pack ready pack-${lit}`;
+    // A server that has just begun has a pack without status lists: on that every card would be red.
+    const begun = this.known?.begun === true;
+    const state = begun && this.shelf.state === "ready" ? "ready" : this.shelf.state === "cannot" ? "cannot" : "getting";
+    ready.className = `pack ready pack-${this.known && !begun ? "days" : lit}`;
     Object.assign(ready.dataset, { state, light: lit });
     part("ready-title").textContent = say(`basement.state.${state}`);
-    part("ready-light").textContent = this.known ? say(`basement.light.${lit}`) : say("basement.light.none");
-    part("ready-ages").textContent = ages ? agesOf(ages.trust, ages.status, "pack") : "";
+    part("ready-light").textContent = say(`basement.light.${!this.known ? "none" : begun ? lit : "waiting"}`);
+    part("ready-ages").textContent = ages && begun ? agesOf(ages.trust, ages.status, "pack") + (ages.late > 0 ? ` ${say("checker.pack.late", { count: ages.late })}` : "") : "";
     part("line").textContent = say(this.syncing ? "basement.line.syncing" : navigator.onLine ? "basement.line.on" : "basement.line.off");
     part("update").hidden = this.shelf.state !== "newer" && !this.shelf.waiting;
   }

@@ -124,6 +124,11 @@ export class Known {
     private readonly list: (digest: string) => Promise<Bytes>,
   ) {}
 
+  /** Whether anybody's lists are in it: without any, every card would be red. An issuer that was late is said to be so, and holds up no other. */
+  get begun(): boolean {
+    return this.pack.publishers.some(({ lists }) => lists.length > 0);
+  }
+
   purpose(id: string): TillPurpose | undefined {
     return this.pack.purposes.find((one) => one.id === id);
   }
