@@ -35,6 +35,8 @@ export interface Certificate {
   readonly pathLength: number | null;
   readonly mayCertify: boolean;
   readonly maySign: boolean;
+  /** Whether it says at all what its key is for. */
+  readonly statesUse: boolean;
   /** Extended key usages, as hexadecimal object identifiers. */
   readonly purposes: readonly string[];
   /** Subject key identifier, or null. */
@@ -142,7 +144,7 @@ function algorithm(node: Node): void {
   if (hex(need(children(node), 0, 0x06).body) !== ECDSA_SHA256) bad("not ECDSA with SHA-256");
 }
 
-type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "purposes" | "ski" | "aki" | "dnsNames">;
+type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "statesUse" | "purposes" | "ski" | "aki" | "dnsNames">;
 
 function uses(extensions: Node | undefined): Uses {
   let isCa = false;
@@ -174,7 +176,7 @@ function uses(extensions: Node | undefined): Uses {
     if (oid === KEY_USAGE) usage = read(value.body, 0).body[1] ?? 0;
   }
   const has = (bit: number): boolean => usage === null || (usage & bit) !== 0;
-  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), purposes, ski, aki, dnsNames };
+  return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), statesUse: usage !== null, purposes, ski, aki, dnsNames };
 }
 
 /** ECDSA-Sig-Value (DER) to the raw r||s that WebCrypto reads. */
@@ -246,13 +248,13 @@ async function signedBy(child: Certificate, parent: Certificate): Promise<boolea
  */
 export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<Certificate> {
   const { leaf, last, certificates } = await consistent(chain, now);
-  if (!leaf.purposes.includes(PURPOSES[purpose])) bad("made for another purpose");
+  if (!leaf.purposes.includes(PURPOSES[purpose]) || !leaf.statesUse) bad("made for another purpose");
   const roots = anchors.map((der) => parseCertificate(der));
   for (const root of roots) {
     if (certificates.some((certificate) => same(certificate.der, root.der))) bad("the anchor is in the chain");
   }
   for (const root of roots) {
-    if (!same(root.subject, last.issuer) || !(await signedBy(last, root))) continue;
+    if (!same(root.subject, last.issuer) || !sameKey(root, last) || !(await signedBy(last, root))) continue;
     inDate(root, now);
     await mustHaveIssued(root, last, certificates.length - 1);
     return leaf;
@@ -288,8 +290,11 @@ function inDate(certificate: Certificate, now: Date): void {
   if (now > certificate.notAfter) bad("out of date", "expired");
 }
 
+/** RFC 5280 4.2.1.1: where both say which key, they say the same. */
+const sameKey = (parent: Certificate, child: Certificate): boolean => !child.aki || !parent.ski || same(child.aki, parent.ski);
+
 async function mustHaveIssued(parent: Certificate, child: Certificate, below: number): Promise<void> {
-  if (!same(child.issuer, parent.subject)) bad("issuer name");
+  if (!same(child.issuer, parent.subject) || !sameKey(parent, child)) bad("issuer name");
   if (!parent.isCa || !parent.mayCertify) bad("issuer is no CA");
   if (parent.pathLength !== null && below > parent.pathLength) bad("path too long");
   if (!(await signedBy(child, parent))) bad("signature");
