@@ -160,7 +160,6 @@ def test_the_pages_of_the_log_in_are_whole(stage: Stage, language: str, country:
     plain.locator("#refuse").focus()
     plain.keyboard.press("Enter")
     expect(plain.locator('input[name="error"]')).to_have_value("access_denied")
-    album.look(plain, "login-post", "phone", "desktop")
 
 
 @long
