@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from mapae.errors import Code, Refused
+from mapae.formats import mip
 from mapae.formats.jose import b64u
 from mapae.verifier import login_store
 from mapae.verifier.ask import Manner
@@ -100,7 +102,36 @@ def test_a_wallet_gives_the_log_in_number_to_the_bridge_alone(town: Town) -> Non
         id = await questions.put("me", "reading_club", "log_in", manner=Manner(log_in=True, **manner))
         return questions.link(await questions.of("me", id))
 
-    with pytest.raises(Refused) as refused:
-        jisoo.show(town.call(lambda: put(relay=f"{BASE}/relay")))
-    assert (refused.value.code, refused.value.step) == (Code.OVER_ASKING, "purpose")
+    for relay in ("relay", "verifier/responses/../../relay", "verifier/responses/..%2f..%2frelay"):
+        with pytest.raises(Refused) as refused:
+            jisoo.show(town.call(partial(put, relay=f"{BASE}/{relay}")))
+        assert (refused.value.code, refused.value.step) == (Code.OVER_ASKING, "purpose"), relay
     assert jisoo.show(town.call(put)).outcome == "sent"
+
+
+def test_the_messages_of_the_korean_family_carry_no_log_in(town: Town) -> None:
+    """The proof in a profile says that the answer goes to the bridge; the code around it may name any other host."""
+    jisoo = town.citizen()
+    jisoo.obtain()
+    questions = town.house.verifier.questions
+
+    async def code(purpose: str, host: str, **manner: Any) -> str:
+        party = "reading_club" if purpose == "log_in" else "corner_store"
+        id = await questions.put("me", party, purpose, manner=Manner(**manner))
+        request = await questions.request_object(id)
+        session = await questions.of("me", id)
+        profile = {"id": questions.client_id(party), "profile": {"nonce": session.nonce},
+                   "proof": {"signatureValue": request}}  # fmt: skip
+        return mip.M200("20270302093000000ABCDEF0123456789", mip.DIRECT, host, mip.encode(profile)).encode()
+
+    for host in ("https://shop.example/gateway", f"{BASE}/gateway"):
+        text = town.call(partial(code, "log_in", host, log_in=True))
+        with pytest.raises(Refused) as refused:
+            town.call(partial(jisoo.wallet.family.open, text))
+        assert (refused.value.code, refused.value.step) == (Code.OVER_ASKING, "purpose"), host
+    text = town.call(partial(code, "alcohol_tobacco", "https://shop.example/gateway"))
+    with pytest.raises(Refused) as refused:  # whoever asks signed where the answer goes
+        town.call(partial(jisoo.wallet.family.open, text))
+    assert (refused.value.code, refused.value.step) == (Code.INVALID_REQUEST, "answer")
+    text = town.call(partial(code, "alcohol_tobacco", f"{BASE}/gateway"))
+    assert town.call(partial(jisoo.wallet.family.open, text)).asked.standing == "listed"

@@ -84,6 +84,9 @@ export async function openFamily(of: Family, net: Net, trust: Trust, base: strin
   const { request, nonce, clientId } = await familyRequest(net, of);
   const asked = await checked(request, { clientId: null, walletNonce: null }, net, trust, base, now);
   if (nonce !== asked.nonce || clientId !== asked.clientId) throw new Problem("bad_request", "the profile is not its proof's");
+  // Who asks signed where the answer goes: a code by somebody else leads it nowhere else. The bridge uses no such codes.
+  if (new URL(of.host).origin !== new URL(asked.responseUri).origin) throw new Problem("bad_request", "the code leads to another server than its proof");
+  mustHaveNoNumber(asked.party, asked.query);
   return { ...asked, family: { host: of.host, trxcode: of.trxcode } };
 }
 
@@ -183,13 +186,19 @@ function whoAsks(
 ): Pick<Asked, "party" | "purpose" | "stranger"> {
   const { host } = answered;
   // The bridge of our own country knows somebody by it; a site that had it could compare notes with every other one.
-  const numbers = everyName(query).filter((name) => covered(name, [LOGIN_ID]));
-  if (numbers.length > 0 && !answered.href.startsWith(`${base.replace(/\/$/, "")}/verifier/responses/`)) {
-    throw new Problem("over_asking", "the log-in number", { party: party?.name ?? { ko: host, en: host }, ...(party ? { who: whoOf(party) } : {}), items: numbers });
+  // One plain segment: `..` and %2f lead from that address to another door of the same country, which may be anybody's mailbox.
+  const bridge = `${base.replace(/\/$/, "")}/verifier/responses/`;
+  if (!answered.href.startsWith(bridge) || !/^[A-Za-z0-9_-]+$/.test(answered.href.slice(bridge.length))) {
+    mustHaveNoNumber(party ?? { id: host, name: { ko: host, en: host } }, query, party ? { who: whoOf(party) } : {});
   }
   if (party) return { party, purpose: purposeOf(party, named, everyName(query)), stranger: null };
   const { subject, certifiedBy } = signerOf(chain);
   return { party: { id: host, name: { ko: host, en: host } }, purpose: null, stranger: { subject, certifiedBy, host } };
+}
+
+function mustHaveNoNumber({ name }: Asked["party"], query: Query, more: Record<string, unknown> = {}): void {
+  const numbers = everyName(query).filter((one) => covered(one, [LOGIN_ID]));
+  if (numbers.length > 0) throw new Problem("over_asking", "the log-in number", { party: name, ...more, items: numbers });
 }
 
 export async function understood(claims: Claims): Promise<Pick<Asked, "nonce" | "encryptTo" | "expires" | "query" | "transactions">> {

@@ -3,7 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import { b64u, utf8 } from "../src/bytes.ts";
 import { fromHash, parseLink } from "../src/links.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
-import { BASE, Country, json, NOW, OFFER } from "./country.ts";
+import { BASE, Country, json, NOW, OFFER, query } from "./country.ts";
 
 const PIN = "274913";
 const HOST = `${BASE}/gateway`;
@@ -84,6 +84,13 @@ test("a profile is believed as far as its proof goes", async () => {
     await expect(ask(code({ ...M200, profile: bent }))).rejects.toMatchObject({ code: "bad_request" });
   }
   await expect(ask(code({ ...M200, profile: await profile({ proof: {} }) }))).rejects.toMatchObject({ code: "unsigned_request" });
+});
+
+test("a code leads to the server its proof names, and never carries a log-in", async () => {
+  land.logsIn = true;
+  await expect(ask(code({ ...M200, host: "https://shop.example/gateway", profile: await profile() }))).rejects.toMatchObject({ code: "bad_request" });
+  land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in" };
+  await expect(ask(code({ ...M200, profile: await profile() }))).rejects.toMatchObject({ code: "over_asking", detail: "the log-in number" });
 });
 
 test("codes of this family are read in every spelling, and nothing else is", () => {

@@ -118,8 +118,10 @@ test("the history says who, what and for what; it is sealed, and can be deleted"
 });
 
 test("the log-in number goes to the country's own bridge and to nobody else", async () => {
-  land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in", response_uri: `${BASE}/relay/abc` };
-  await expect(ask()).rejects.toMatchObject({ code: "over_asking", detail: "the log-in number", facts: { items: ["login_id"] } });
+  for (const path of ["relay/abc", "verifier/responses/../../relay/abc", "verifier/responses/..%2f..%2frelay%2fabc", "verifier/responses/"]) {
+    land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in", response_uri: `${BASE}/${path}` };
+    await expect(ask(), path).rejects.toMatchObject({ code: "over_asking", detail: "the log-in number", facts: { items: ["login_id"] } });
+  }
   land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in" };
   await expect(ask()).rejects.toMatchObject({ code: "over_asking", detail: "a purpose it is not registered for" });
 });

@@ -3,7 +3,7 @@
 Promises: what the profile asks is believed only as far as its proof goes: the signed request object of whoever asks,
 checked as any other; the answer is encrypted as any other, and goes to the host of the code that was read. Trusts:
 `presentation.py` for who asks. Keeps: the history. Refuses: a profile without a proof, one whose nonce or client is
-not its proof's, a host without TLS, a CI (no card here has one).
+not its proof's, a host without TLS or of another server than the proof's, a CI (no card here has one).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from mapae.errors import Code, Refused
 from mapae.formats import mip
@@ -61,6 +62,8 @@ class Family:
             raise Refused(Code.WRONG_NONCE, "the profile's nonce is not its proof's")
         if whole.get("id") != asked.request.client_id:
             raise Refused(Code.BAD_SIGNATURE, "the profile is of another client than its proof")
+        if host and not _same_server(host, asked.request.way):
+            raise Refused(Code.INVALID_REQUEST, "the code leads to another server than the proof", step="answer")
         return FamilyAsked(asked, trxcode, asked.request.nonce, host, mode)
 
     async def answer(self, of: FamilyAsked, option: Option | None = None) -> Shown:
@@ -100,6 +103,12 @@ class Family:
             words = "".join(c for c in str(data.get("errmsg", ""))[:120] if c.isprintable())
             raise Refused(Code.INVALID_REQUEST, f"{data.get('errcode')}: {words}")
         return data
+
+
+def _same_server(host: str, way: Any) -> bool:
+    """Who asks signed where the answer goes: a code by somebody else leads it nowhere else."""
+    there, signed = urlsplit(host), urlsplit(way.uri)
+    return (there.scheme, there.netloc) == (signed.scheme, signed.netloc)
 
 
 def vp(of: FamilyAsked, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ question no card fits, and to show a copy a second time. A verifier that is know
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
@@ -132,8 +133,10 @@ class Presentation:
         return self._asked(replace(made, way=replace(made.way, relayed=True)))
 
     async def open_proven(self, raw: bytes) -> Asked:
-        """Check a request that other messages carry as their proof (`family.py`)."""
-        return self._asked(await self._proven(raw, None))
+        """Check a request that other messages carry as their proof (`family.py`). Its answer goes where those say."""
+        made = await self._proven(raw, None)
+        self._only_the_bridge(made, carried=True)
+        return self._asked(made)
 
     async def _proven(self, raw: bytes, nonce: str | None) -> Request:
         client = Jws.parse(raw, typ=TYPE).claims().get("client_id")
@@ -219,13 +222,14 @@ class Presentation:
         reusable = frozenset(card.id for card in cards.values() if card.reusable)
         return Asked(made, found, tuple(options), reusable)
 
-    def _only_the_bridge(self, made: Request) -> None:
+    def _only_the_bridge(self, made: Request, *, carried: bool = False) -> None:
         """The log-in number goes to the bridge of our own country and to nobody else, whatever they have registered: a
-        site that had it could compare notes with every other one. Raises Refused(OVER_ASKING)."""
+        site that had it could compare notes with every other one. One plain segment, for `..` and `%2f` lead from that
+        address to another door of the same country, which may be anybody's mailbox. Raises Refused(OVER_ASKING)."""
         way = made.way
-        there = f"{self._home}/verifier/responses/"
-        bridge = way.origin == self._home if isinstance(way, Browser) else way.uri.startswith(there)
-        if not bridge and any(LOGIN_ID in query.names for query in made.query.queries):
+        there = re.escape(f"{self._home}/verifier/responses/") + "[A-Za-z0-9_-]+"
+        bridge = way.origin == self._home if isinstance(way, Browser) else bool(re.fullmatch(there, way.uri))
+        if (carried or not bridge) and any(LOGIN_ID in query.names for query in made.query.queries):
             raise Refused(Code.OVER_ASKING, "only the country's log-in asks for this number", step="purpose")
 
     def _candidate(self, card: Card) -> Candidate:
