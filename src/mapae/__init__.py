@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         verify,
     )
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = [
     "AskCode", "Pack", "Put", "Verdict", "Wanted", "__version__", "ask_code", "open_pack", "purpose", "receipt_of",
     "verify",
