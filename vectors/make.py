@@ -18,6 +18,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
+import check_steps  # noqa: E402
 import chip_cases  # noqa: E402
 import face_cases  # noqa: E402
 import jose_cases  # noqa: E402
@@ -418,6 +419,7 @@ def everything() -> dict[str, dict[str, Any]]:
         "x509": {"now": AT, "anchors": jose.x5c_header([ROOT]), "profile": "DOCUMENT_SIGNER", "cases": list(chains())},
         "chip": {**chip_cases.trusted(), "cases": list(chip_cases.everything())},
         "face_burst": {"cases": list(face_cases.bursts())},
+        "checks": check_steps.written(),
         "qr": qr_cases.written(),
         "till": till_cases.written(),
         **trust_cases.written(),
