@@ -87,7 +87,6 @@ test("a profile is believed as far as its proof goes", async () => {
 });
 
 test("a code leads to the server its proof names, and never carries a log-in", async () => {
-  land.logsIn = true;
   await expect(ask(code({ ...M200, host: "https://shop.example/gateway", profile: await profile() }))).rejects.toMatchObject({ code: "bad_request" });
   land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in" };
   await expect(ask(code({ ...M200, profile: await profile() }))).rejects.toMatchObject({ code: "over_asking", detail: "the log-in number" });
