@@ -140,7 +140,7 @@ def rp_apply(
     except Refused:
         talk.print(f"It is kept as a draft: {link}", highlight=False, markup=False, soft_wrap=True)
         raise
-    said = f"Application {begun['id']} is handed in. Two governors: mapae rp approve {begun['id']} --as NAME --apply"
+    said = f"Application {begun['id']} is handed in. Two governors decide: mapae rp show {begun['id']}"
     talk.print(said, highlight=False, markup=False, soft_wrap=True)
     typer.echo(link)
 
@@ -199,7 +199,7 @@ def rp_waiting(config: Config = None, data: Data = "", country: Country = "") ->
         for seen in await onboarding.waiting():
             agreed = await onboarding.agreed(seen.case)
             by = f", agreed to by {', '.join(agreed)}" if agreed else ""
-            typer.echo(f"{seen.case.id}  {seen.made.id}  {seen.made.name.en}  {_asks(seen)}{by}")
+            typer.echo(f"{seen.reading}  {seen.made.id}  {seen.made.name.en}  {_asks(seen)}{by}")
 
     _on(config, data, country, work)
 
@@ -210,7 +210,14 @@ def rp_show(id: Case, config: Config = None, data: Data = "", country: Country =
 
     async def work(house: House, onboarding: Onboarding) -> None:
         seen = await onboarding.look(id)
-        _print({"stage": seen.case.stage, "agreed": await onboarding.agreed(seen.case), "application": seen.made})
+        _print(
+            {
+                "case": seen.reading,
+                "stage": seen.case.stage,
+                "agreed": await onboarding.agreed(seen.case),
+                "application": seen.made,
+            }
+        )
         for line in lines_of((*await onboarding.about(seen), *seen.findings)):
             typer.echo(line)
 
@@ -227,14 +234,20 @@ def rp_approve(
     data: Data = "",
     country: Country = "",
 ) -> None:
-    """Agree. The first governor's word makes the certificate and the proposal, the second's the registration."""
+    """Agree to an application as `mapae rp waiting` and `show` name it, with the version that was read.
+
+    The first governor's word makes the certificate and the proposal, the second's the registration."""
 
     async def work(house: House, onboarding: Onboarding) -> None:
         seen = await onboarding.look(id)
         typer.echo(f"plan: agree, as {by}, that {seen.made.name.en} ({seen.made.id}) asks {_asks(seen)}")
         for line in lines_of((*await onboarding.about(seen), *seen.findings)):
             typer.echo(line)
+        if "." not in id:
+            talk.print(f"What you have read is {seen.reading}: agree to just that.", highlight=False)
         if not _must_stop(apply):
+            if "." not in id:
+                raise Refused(Code.CONFLICT, f"name what you have read, for it may change: {seen.reading}")
             typer.echo(_said(await onboarding.approve(id, _governor(house, by, key)), "approve", id))
 
     _on(config, data, country, work)

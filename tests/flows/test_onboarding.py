@@ -33,7 +33,7 @@ def agreed(town: Town) -> Visitor:
     """Both of the demo's governors are pressed for, one after the other."""
     governors = Visitor(town, "en")
     page = governors.go("/rp/governors")
-    id = re.search(r"case-([0-9a-f]{12})", page.html)
+    id = re.search(r"/rp/governors/([0-9a-f]{12}\.[0-9]+)", page.html)
     assert id is not None, page.text
     for name in ("governor-1", "governor-2"):
         governors.do(f"/rp/governors/{id[1]}", governor=name)

@@ -82,6 +82,8 @@ def test_an_application_by_command_from_draft_to_end(town: Town, terminal: Termi
     assert json.loads(shown)["application"]["contact"] == "https://corner.example/"
     one, other = ("--as", "governor-1"), ("--as", "governor-2")
     assert "plan: agree, as governor-1" in terminal("approve", id, *one, governor=True)
+    bare, _, _ = id.partition(".")
+    assert terminal.refused("approve", bare, *one, "--apply", governor=True).code is Code.CONFLICT  # which version?
     assert "1 more must agree" in terminal("approve", id, *one, "--apply", governor=True)
     assert terminal.refused("approve", id, *one, "--apply", governor=True).code is Code.NOT_ALLOWED
     assert "agreed to by governor-1" in terminal("waiting", governor=True)

@@ -65,6 +65,11 @@ class Seen:
     findings: tuple[Finding, ...]
     certificate: bytes | None = None  # DER, once it is registered
 
+    @property
+    def reading(self) -> str:
+        """The case as it was read, to agree to just this: the applicant may change it between a look and a word."""
+        return f"{self.case.id}.{_reading(self.case)}"
+
 
 class Onboarding:
     def __init__(
@@ -153,8 +158,9 @@ class Onboarding:
         return await onboarding_store.in_stage(self._db, *Stage)
 
     async def look(self, id: str) -> Seen:
+        """By its id, or by a `reading` of it."""
         await self.catch_up()
-        return await self._seen(await self._case(id))
+        return await self._seen(await self._case(id.partition(".")[0]))
 
     async def about(self, seen: Seen) -> tuple[Finding, ...]:
         """For reviewers besides: whom the name could be taken for."""
@@ -172,9 +178,10 @@ class Onboarding:
 
     async def approve(self, id: str, by: Governor) -> Agreed:
         """One governor agrees. The first makes the certificate and the proposal, the last the registration; two at the
-        same moment are two that agree."""
+        same moment are two that agree. By a `reading`: to that one, and CONFLICT when it has been changed since."""
         seen = await self.look(id)
         case = seen.case
+        _must_be_as_read(id, case)
         if case.stage is not Stage.WAITING:
             raise Refused(Code.CONFLICT, f"this application is {case.stage.value}: there is nothing to approve")
         self._must_be_somebody_else(case, by)
@@ -185,6 +192,7 @@ class Onboarding:
             if ours:
                 return Agreed(1)
             case = pinned
+            _must_be_as_read(id, case)
         return await self._agree(case, by)
 
     async def renew(self, id: str, by: Governor) -> Agreed:
@@ -310,7 +318,7 @@ class Onboarding:
 
     async def _decline(self, move: str, id: str, by: Governor, words: str) -> Case:
         case = (await self.look(id)).case
-        said = words.strip()
+        id, said = case.id, words.strip()
         if not said or len(said) > NOTE or not said.isprintable():
             raise Refused(Code.MALFORMED, f"say why, in at most {NOTE} characters on one line")
         stage = _moved(move, case.stage)
@@ -387,6 +395,17 @@ def _moved(move: str, stage: Stage) -> Stage:
     if after is None:
         raise Refused(Code.CONFLICT, f"this application is {stage.value}: it cannot be {_PAST.get(move, move)} now")
     return after
+
+
+def _reading(case: Case) -> int:
+    """Its version; agreeing, which writes once, changes nothing in it."""
+    return case.version - (case.proposal is not None)
+
+
+def _must_be_as_read(id: str, case: Case) -> None:
+    read = id.partition(".")[2]
+    if read and read != str(_reading(case)):
+        raise Refused(Code.CONFLICT, "the applicant has changed it since you read it: look at it again")
 
 
 def _written(made: Application) -> str:

@@ -377,5 +377,7 @@ class _Pressed:
         by = self._governors.get((await form(request_)).get("governor", ""))
         if by is None:
             raise Refused(Code.NOT_FOUND, "there is no such governor")
-        await self._onboarding.approve(request_.path_params["id"], by)
+        if "." not in (reading := request_.path_params["id"]):
+            raise Refused(Code.MALFORMED, "one agrees to what one has read: which version is that?")
+        await self._onboarding.approve(reading, by)
         return see_other("/rp/governors")

@@ -133,6 +133,32 @@ async def test_what_asks_for_too_much_is_kept_and_explained_and_cannot_be_handed
     assert (await world.onboarding.submit(token)).case.stage is Stage.WAITING
 
 
+async def test_a_governor_agrees_to_what_he_has_read_and_to_nothing_that_came_after(lone: World) -> None:
+    """An applicant who holds the link may change a waiting application, and hand it in again, at any moment."""
+    id, token = await lone.handed_in()
+    read = (await lone.onboarding.look(id)).reading
+    await lone.onboarding.save(token, shop(name="Corner Bank"))
+    await lone.onboarding.submit(token)
+    assert await refusal(lone.onboarding.approve(read, ONE)) is Code.CONFLICT
+    assert (await lone.onboarding.look(id)).case.proposal is None
+    read = (await lone.onboarding.look(id)).reading
+    assert await lone.onboarding.approve(read, ONE) == Agreed(1)
+    assert (await lone.onboarding.look(id)).reading == read  # the other one may have read it before the first agreed
+    assert await lone.onboarding.approve(read, OTHER) == Agreed(0, holds=True)
+
+
+async def test_of_two_governors_at_once_the_one_who_read_another_version_does_not_agree(lone: World) -> None:
+    id, token = await lone.handed_in()
+    old = (await lone.onboarding.look(id)).reading
+    await lone.onboarding.save(token, shop(name="Corner Bank"))
+    await lone.onboarding.submit(token)
+    new = (await lone.onboarding.look(id)).reading
+    await asyncio.gather(
+        lone.onboarding.approve(old, ONE), lone.onboarding.approve(new, OTHER), return_exceptions=True
+    )  # fmt: skip
+    assert "corner" not in await lone.parties()
+
+
 async def test_returned_with_words_changed_handed_in_again_and_refused(lone: World) -> None:
     id, token = await lone.handed_in()
     assert await refusal(lone.onboarding.send_back(id, ONE, "  ")) is Code.MALFORMED
