@@ -9,7 +9,6 @@ members. Whether it asks for too much is for `lint`.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -20,7 +19,7 @@ from mapae.catalog import Purpose as Ready
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.rules import Words
-from mapae.trust.entries import LONGEST_TEXT, Purpose, RelyingParty, must_be_sound
+from mapae.trust.entries import LONGEST_TEXT, Purpose, RelyingParty, is_seen, must_be_sound
 from mapae.ui.words import LANGUAGES, say
 
 LIMIT: Final = 32 * 1024  # bytes of a whole application
@@ -100,7 +99,7 @@ def check_purpose(said: Mapping[str, Any]) -> Asking:
 def must_be_plain(made: Application) -> None:
     _require(_ID.fullmatch(made.id) is not None, "the id is 3 to 32 small letters, digits and _", "id")
     for text in (made.name.ko, made.name.en):
-        _require(_plain(text) and len(text.strip()) > 0 and len(text) <= _NAME_LENGTH,
+        _require(is_seen(text) and len(text.strip()) > 0 and len(text) <= _NAME_LENGTH,
                  f"the name is 1 to {_NAME_LENGTH} characters that can be seen", "name")  # fmt: skip
     _require(_NUMBER.fullmatch(made.number) is not None, "the organisation number is 3 to 30 letters and digits",
              "number")  # fmt: skip
@@ -122,7 +121,7 @@ def _must_be_plain_purpose(asking: Asking) -> None:
     _require(0 <= asking.days <= LONGEST, "the retention is a number of days", "retention")
     words = [w for w in (asking.name, asking.why, asking.legal_basis) if w is not None]
     for text in [*(t for w in words for t in (w.ko, w.en)), *asking.basis.values()]:
-        _require(_plain(text) and len(text) <= _WORDS_LENGTH,
+        _require(is_seen(text) and len(text) <= _WORDS_LENGTH,
                  f"a text is at most {_WORDS_LENGTH} characters that can be seen", "words")  # fmt: skip
 
 
@@ -242,11 +241,6 @@ def _both_languages(said: Mapping[str, Any]) -> Any:
             for one in purposes
         ]  # fmt: skip
     return made
-
-
-def _plain(text: str) -> bool:
-    """Unicode UTS 55 2: nothing in it may bend or hide a line."""
-    return all(unicodedata.category(one)[0] != "C" for one in text)
 
 
 def _require(holds: bool, otherwise: str, step: str) -> None:

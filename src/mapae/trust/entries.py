@@ -151,10 +151,24 @@ def must_be_sound(entry: Entry) -> None:
 
 
 def _must_be_plain(words: Words) -> None:
-    """Control and format characters can make a name read as another (Unicode UTS 55 2)."""
     for text in (words.ko, words.en):
-        plain = all(unicodedata.category(one)[0] != "C" for one in text)
-        _require(plain and len(text) <= LONGEST_TEXT, "a text has a character that is not seen, or is too long")
+        _require(is_seen(text) and len(text) <= LONGEST_TEXT, "a text has a character that is not seen, or is too long")
+
+
+# Letters, marks and signs that are drawn as nothing: Unicode's Default_Ignorable_Code_Point as far as the category does
+# not say so already, and the empty Braille pattern. Hangul fillers are letters: a name could be made of them alone, or
+# be another's with some between.
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def is_seen(text: str) -> bool:
+    """Control, format and line characters, and those that are not drawn, can make a name read as another (Unicode UTS
+    55 2)."""
+    return _UNSEEN.search(text) is None and not any(
+        unicodedata.category(one)[0] == "C" or unicodedata.category(one) in ("Zl", "Zp") for one in text
+    )
 
 
 # --- the documents the log names --------------------------------------------------------------------------------------

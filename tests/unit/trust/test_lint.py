@@ -147,6 +147,9 @@ def test_a_contact_that_nobody_outside_can_reach_is_shown_to_the_reviewers(conta
 BAD = {
     "control in the name": {"name": "Corner\u202eshop"},
     "empty name": {"name": " "},
+    "a name of Hangul fillers, which are letters and drawn as nothing": {"name": "\u3164\u3164"},
+    "another's name with fillers between": {"name": "Han\u1160bit\uffa0 Bank"},
+    "a line inside the name": {"name": "Corner\u2028shop"},
     "http": {"contact": "http://corner.example/"},
     "script address": {"contact": "javascript:alert(1)"},
     "credentials in it": {"contact": "https://bank@evil.example/"},
