@@ -90,7 +90,9 @@ async def read(code: str, want: Want, judge: Judge, radio: Radio) -> dict[str, A
         return {"outcome": "refused", "step": refused.step, "code": refused.code.value, "detail": refused.detail}
     [shown] = answer.presented
     claims = {str(path[-1]): _written(value) for path, value in shown.claims.items()}
-    return {"outcome": "accepted", "issuer": shown.issuer, "type": shown.type, "items": claims}
+    # Whoever asks for age_over_NN lets somebody in by the answer: genuine, and not of age, is no green (as cli_check).
+    outcome = "no" if any(value is False for value in claims.values()) else "accepted"
+    return {"outcome": outcome, "issuer": shown.issuer, "type": shown.type, "items": claims}
 
 
 @asynccontextmanager
@@ -158,9 +160,12 @@ def _written(value: Any) -> Any:
 
 
 def _lines(verdict: Mapping[str, Any]) -> list[str]:
-    if verdict["outcome"] != "accepted":
+    if verdict["outcome"] == "refused":
         head = typer.style("REFUSED", fg=typer.colors.RED, bold=True)
         return [head, f"{verdict['step']}: {verdict['code']}: {verdict['detail']}"]
-    head = typer.style("GENUINE", fg=typer.colors.GREEN, bold=True)
+    green = verdict["outcome"] == "accepted"
+    head = typer.style(
+        "GENUINE" if green else "THE ANSWER IS NO", fg=typer.colors.GREEN if green else typer.colors.RED, bold=True
+    )
     said = (f"{name}: {value}" for name, value in verdict["items"].items())
     return [head, *("".join(one if one.isprintable() else "?" for one in line) for line in said)]

@@ -95,5 +95,6 @@ def _all(party: RelyingParty) -> set[str]:
 
 
 def _names(query: Any) -> set[str]:
+    """As a terminal may print them: whoever signed the query chose the names."""
     names = {name for one in dcql.parse(query).queries for name in one.names}
-    return {"*" if name is None else name[:64] for name in names}
+    return {"*" if name is None else "".join(c if c.isprintable() else "?" for c in name[:64]) for name in names}

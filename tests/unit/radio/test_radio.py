@@ -300,8 +300,10 @@ async def test_a_licence_of_another_country_is_read_by_its_authority_alone() -> 
         judged(reading, response, NOW + timedelta(days=40))
 
 
-async def test_the_command_reads_a_licence_by_the_authorities_in_a_file(radios, tmp_path) -> None:
-    """All but the radio itself, which the command takes from its caller here: exit code, words and JSON."""
+@pytest.mark.parametrize("of_age", [True, False])
+async def test_the_command_reads_a_licence_by_the_authorities_in_a_file(radios, tmp_path, of_age: bool) -> None:
+    """All but the radio itself, which the command takes from its caller here. A genuine licence of somebody who is not
+    of age is a no, and the command is no green then."""
     phone, till = await radios(), await radios()
     device = Device(dice.bytes(48), SERVES)
     pem = tmp_path / "iaca.pem"
@@ -310,14 +312,15 @@ async def test_the_command_reads_a_licence_by_the_authorities_in_a_file(radios, 
     async def show() -> None:
         link = await radio.serve(phone, str(SERVICE), DEVICE_SERVES)
         heard = await device.hear(link)
-        card = Card(reference=None)
+        card = Card(reference=None, claims={"age_over_19": of_age})
         await device.answer(link, heard, [(card.mdoc().disclose({NAMESPACE: ("age_over_19",)}), HOLDER)])
 
     told = asyncio.ensure_future(show())
     await asyncio.sleep(0)
     verdict = await cli_iso.read(device.text, WANT, cli_iso.by_anchors(pem, MovableClock(NOW)), till)
     await told
-    assert verdict == {"outcome": "accepted", "issuer": "given", "type": DOCTYPE, "items": {"age_over_19": True}}
+    outcome = "accepted" if of_age else "no"
+    assert verdict == {"outcome": outcome, "issuer": "given", "type": DOCTYPE, "items": {"age_over_19": of_age}}
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------

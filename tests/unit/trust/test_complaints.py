@@ -57,11 +57,12 @@ def asked(*items: str, signer: Signer = READER, typ: str = TYPE, der: bytes = DE
     ("evidence", "found"),
     [
         (asked("adult_by_year", "name"), ("adult", ("name",))),
+        (asked("name\x1b[2J"), ("adult", ("name?[2J",))),
         (asked("name", mapae_purpose="curiosity"), ("curiosity", ())),
         (asked("name", mapae_purpose=None), ("", ("name",))),
         (asked("name", mapae_purpose="<b>"), ("", ("name",))),
     ],
-    ids=["an item", "a purpose", "no purpose named", "a purpose that is no word"],
+    ids=["an item", "an item that clears a terminal", "a purpose", "no purpose named", "a purpose that is no word"],
 )  # fmt: skip
 def test_what_goes_beyond_the_registration_is_found_again_here(evidence: str, found: tuple[str, Any]) -> None:
     assert beyond(evidence, LIST, START) == ("shop", *found)
