@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -134,8 +135,11 @@ def must_be_reachable(contact: str) -> None:
     _require(contact != "", "complaints must reach you somewhere: give an https address", "contact")
     try:
         must_be_sound(party)
+        urlsplit(contact)  # half an IPv6 address is none
     except Refused as refused:
         raise Refused(Code.MALFORMED, refused.detail, step="contact") from None
+    except ValueError:
+        raise Refused(Code.MALFORMED, "the contact is an https address", step="contact") from None
 
 
 _X: Final = Words(ko="x", en="x")

@@ -152,6 +152,7 @@ BAD = {
     "a line inside the name": {"name": "Corner\u2028shop"},
     "http": {"contact": "http://corner.example/"},
     "script address": {"contact": "javascript:alert(1)"},
+    "half an address": {"contact": "https://corner.examp[le/"},
     "credentials in it": {"contact": "https://bank@evil.example/"},
     "no contact": {"contact": ""},
     "id with a slash": {"id": "../corner"},
