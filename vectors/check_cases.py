@@ -81,6 +81,9 @@ def good() -> Iterator[Case]:
     yield from yes("no adult", {"age_over_19": False}, claims=world.CLAIMS | {"age_over_19": False})
     who = {"items": world.ITEMS["who"], "tie": unasked, "change": {"purpose": "who", "asked": None}}
     yield from yes("name and birth date", {"name": "한지수", "birth_date": "2001-03-09"}, **who)
+    pictured = {"items": ("portrait",), "tie": unasked, "change": {"purpose": "picture", "asked": None}}
+    yield from yes("a picture", {"portrait": "/9j/2Q=="}, SD_JWT, **pictured)
+    yield from yes("a picture", {"portrait": {"hex": "ffd8ffd9"}}, MDOC, **pictured)
     yield from yes("unasked", ADULT, tie=unasked, change={"asked": None})
     yield from yes("a card to renew", ADULT, place=10)
     yield from yes("an authority between", ADULT, chain=(world.UNDER_MIDDLE, world.MIDDLE_CA))

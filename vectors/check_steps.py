@@ -164,6 +164,8 @@ def _bindings() -> Iterator[Case]:
         ("sd_hash of something else", {"said": {"sd_hash": _hash("x")}}), ("no sd_hash", {"said": {"sd_hash": None}}),
         ("several audiences", {"said": {"aud": [CODE["audience"]]}}), ("no nonce", {"said": {"nonce": None}}),
         ("no time", {"said": {"iat": None}}), ("a time that is text", {"said": {"iat": str(MADE)}}),
+        ("key binding that is over", {"said": {"exp": MADE}}),
+        ("key binding that begins later", {"said": {"nbf": MADE + 1}}),
         ("key binding of another type", {"proof": {"typ": "jwt"}}),
         ("key binding by none", {"proof": {"alg": "none"}, "proves": lambda _: b""}),
         ("key binding by HS256 with the holder's public key",
@@ -238,6 +240,8 @@ def dates() -> Iterator[Case]:
     yield from no("over in this very second", "dates", "expired", ends=NOW + timedelta(seconds=MADE + 2 - AT))
     yield from no("signed before the signer's certificate began", "dates", "bad_certificate",
                   chain=(world.LATE_LEAF,), signed=NOW - 2 * DAY)  # fmt: skip
+    yield from no("signed before the signer's authority began", "dates", "bad_certificate",
+                  chain=(world.EARLY_LEAF,), signed=NOW - 2 * DAY)  # fmt: skip
     week = {"age": 8 * 86_400}
     yield from no("newer than what is known of its issuer", "dates", "stale_pack", change=week)
     old = NOW - 20 * DAY
@@ -286,6 +290,13 @@ def request() -> Iterator[Case]:
     yield from no("under-disclosed: one of two", "request", wrong, items=("name",), **unasked)
     yield from no("something else disclosed", "request", wrong, items=("name",))
     yield from no("another type", "request", wrong, type=PASS)
+    for format, other in (FORMATS, FORMATS[::-1]):
+        change = {"asked": None, "purpose": f"of_{other}"}
+        yield from no("a format nobody asked for", "request", wrong, formats=(format,), tie={"audience": qr.OPEN},
+                      change=change)  # fmt: skip
+    pictures = {"tie": {"audience": qr.OPEN}, "change": {"asked": None, "purpose": "picture"}}
+    yield from no("a picture that is a number", "request", wrong, claims=world.CLAIMS | {"portrait": 7},
+                  items=("portrait",), formats=SD_JWT, **pictures)  # fmt: skip
     open_ = {"body": {"member": True}, "formats": SD_JWT}
     yield from no("a claim nobody asked for, in the open", "request", wrong, **open_)
     for name, value in [

@@ -38,11 +38,12 @@ LIST_SIGNER = Hand("list signer")
 _LIFE = {"not_before": NOW - 30 * DAY, "not_after": NOW + 365 * DAY}
 
 
-def _anchor(name: str, ca: Hand) -> bytes:
-    return x509.root(x509.Subject(name), ca, serial=17, **_LIFE)
+def _anchor(name: str, ca: Hand, **change: Any) -> bytes:
+    return x509.root(x509.Subject(name), ca, serial=17, **_LIFE | change)
 
 
 ROOT, NEIGHBOUR_ROOT = _anchor("Checks root", CA), _anchor("Neighbour root", NEIGHBOUR_CA)
+YOUNG_ROOT = _anchor("Young root", CA, not_before=NOW - timedelta(hours=1))
 FALSE_ROOT = _anchor("Checks root", THIEF)
 
 
@@ -84,8 +85,8 @@ SIGN = ("digital_signature",)
 UNDER_MIDDLE = certificate("Signer", ISSUER, "Middle", MIDDLE, may=SIGN)
 UNDER_LOWER = certificate("Signer", ISSUER, "Lower", LOWER, may=SIGN)
 LEAF, STOLEN_LEAF, RETIRED_LEAF = leaf(), leaf(STOLEN), leaf(RETIRED)
-SHORT_LEAF = leaf(serial=19, not_after=NOW + DAY)
 LATE_LEAF = leaf(serial=20, not_before=NOW - timedelta(hours=1))
+EARLY_LEAF = leaf(ca_der=YOUNG_ROOT, serial=21)
 LIST_LEAF = leaf(LIST_SIGNER, Profile.STATUS_SIGNER)
 NEIGHBOUR_LEAF = leaf(NEIGHBOUR, ca=NEIGHBOUR_CA, ca_der=NEIGHBOUR_ROOT)
 SINCE = AT - 7200
@@ -100,14 +101,20 @@ def _entered(der: bytes, reason: Reason | None = None, purpose: Purpose = Purpos
 
 
 SIGNERS = (
-    *map(_entered, (LEAF, UNDER_MIDDLE, UNDER_LOWER, SHORT_LEAF, LATE_LEAF)),
+    *map(_entered, (LEAF, UNDER_MIDDLE, UNDER_LOWER, LATE_LEAF, EARLY_LEAF)),
     _entered(LIST_LEAF, purpose=Purpose.STATUS_SIGNER),
     _entered(STOLEN_LEAF, Reason.COMPROMISED), _entered(RETIRED_LEAF, Reason.SUPERSEDED),
 )  # fmt: skip
 
 # --- what a checker knows ---------------------------------------------------------------------------------------------
 
-ITEMS = {"adult": ("age_over_19",), "who": ("name", "birth_date"), "picture": ("portrait",)}
+ITEMS = {
+    "adult": ("age_over_19",),
+    "who": ("name", "birth_date"),
+    "picture": ("portrait",),
+    "of_sd_jwt": ("age_over_19",),
+    "of_mdoc": ("age_over_19",),
+}
 KINDS = {"age_over_19": "yes_no", "name": "text", "birth_date": "date", "portrait": "image"}
 LISTS = {
     LIST: StatusList.of(2, 64, [(8, INVALID), (9, SUSPENDED), (10, RENEW)]),
@@ -127,13 +134,14 @@ def pack() -> dict[str, Any]:
     return {
         "issuers": [
             issuer("neighbour", [NEIGHBOUR_ROOT], [LICENCE], [LICENCE], NEIGHBOURS),
-            issuer("them", [ROOT, WIDE_ROOT], [VCT, PASS], [DOCTYPE, PASS], PREFIX),
+            issuer("them", [ROOT, WIDE_ROOT, YOUNG_ROOT], [VCT, PASS], [DOCTYPE, PASS], PREFIX),
         ],
         "lists": {uri: {"bits": one.bits, "lst": one.lst()} for uri, one in LISTS.items()},
         "purposes": [
             {
-                "id": id, "items": [{"name": item, "kind": KINDS[item]} for item in items], "vct": VCT,
-                "doctype": DOCTYPE, "namespace": SPACE, "risk": "low", "by_holder": True,
+                "id": id, "items": [{"name": item, "kind": KINDS[item]} for item in items],
+                "vct": VCT if id != "of_mdoc" else None, "doctype": DOCTYPE if id != "of_sd_jwt" else None,
+                "namespace": SPACE, "risk": "low", "by_holder": True,
                 "offline": {"full": 24, "marked": 168, "last": 720},
             }
             for id, items in ITEMS.items()

@@ -48,7 +48,7 @@ export interface Certificate {
 }
 
 /** `better`: the code by which the checker, whose words are finer, names the same. */
-const bad = (detail: string, better?: "untrusted_issuer" | "not_yet_valid" | "expired"): never => {
+const bad = (detail: string, better?: "untrusted_issuer" | "not_yet_valid" | "expired" | "unsupported"): never => {
   throw new Problem("bad_certificate", detail, better ? { better } : {});
 };
 
@@ -124,7 +124,7 @@ export function parseCertificate(der: Bytes): Certificate {
   if (!begin || !end) return bad("validity");
   const spki = need(fields, 6, 0x30);
   const kind = children(need(children(spki), 0, 0x30)).map((oid) => hex(oid.body));
-  if (kind[0] !== EC_KEY || kind[1] !== P256) return bad("not a P-256 key");
+  if (kind[0] !== EC_KEY || kind[1] !== P256) return bad("not a P-256 key", "unsupported");
   const extensions = fields.slice(7).find((field) => field.tag === 0xa3);
   return {
     der,
@@ -247,6 +247,11 @@ async function signedBy(child: Certificate, parent: Certificate): Promise<boolea
  * Returns the leaf.
  */
 export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<Certificate> {
+  return (await checkedChain(chain, anchors, purpose, now)).leaf;
+}
+
+/** The same, with the time in which every certificate of it is in date, its anchor's too. In seconds. */
+export async function checkedChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<{ readonly leaf: Certificate; readonly from: number; readonly until: number }> {
   const { leaf, last, certificates } = await consistent(chain, now);
   if (!leaf.purposes.includes(PURPOSES[purpose]) || !leaf.statesUse) bad("made for another purpose");
   const roots = anchors.map((der) => parseCertificate(der));
@@ -257,7 +262,8 @@ export async function checkChain(chain: readonly Bytes[], anchors: readonly Byte
     if (!same(root.subject, last.issuer) || !sameKey(root, last) || !(await signedBy(last, root))) continue;
     inDate(root, now);
     await mustHaveIssued(root, last, certificates.length - 1);
-    return leaf;
+    const every = [...certificates, root];
+    return { leaf, from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
   }
   return bad("no anchor we trust signed it", "untrusted_issuer");
 }
@@ -277,7 +283,7 @@ async function consistent(chain: readonly Bytes[], now: Date): Promise<{ certifi
   const certificates = chain.map((der) => parseCertificate(der));
   const leaf = certificates[0] ?? bad("no leaf");
   for (const certificate of certificates) inDate(certificate, now);
-  if (!leaf.maySign || leaf.isCa) bad("leaf may not sign");
+  if (!leaf.maySign || leaf.isCa || (leaf.statesUse && leaf.mayCertify)) bad("leaf may not sign");
   if (same(leaf.issuer, leaf.subject)) bad("self-signed");
   for (const [at, child] of certificates.slice(0, -1).entries()) {
     await mustHaveIssued(certificates[at + 1] ?? bad("chain"), child, at);

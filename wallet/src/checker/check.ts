@@ -7,7 +7,7 @@
 import { type Bytes, same } from "../bytes.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { entered, type ListedSigner, mustBeSignedBeforeItsEnd } from "../signers.ts";
-import { type Certificate, checkChain, parseCertificate } from "../x509.ts";
+import { type Certificate, checkedChain } from "../x509.ts";
 import { ASK_LIFE, LIFE, OPEN, type Show, SKEW } from "./codes.ts";
 import { type Grounds, type Issuer, type Known, mustBeYoung, ROUNDING, type TillPurpose } from "./pack.ts";
 import { openMdoc } from "./seen_mdoc.ts";
@@ -27,8 +27,6 @@ export type Spend = (nonce: Bytes, until: number) => Promise<void>;
 /** What one presentation says, its parts read but believed by nobody yet. */
 export interface Seen {
   readonly format: "sd_jwt" | "mdoc";
-  /** The type it says it has, before the seal: to find who may have issued it. */
-  readonly kinds: readonly string[];
   readonly chain: readonly Bytes[];
   /** Step 2. Throws bad_signature, bad_digest, malformed. */
   open(leaf: Certificate): Promise<Opened>;
@@ -98,6 +96,7 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     if (show.purpose !== purpose.id) throw new Problem("not_what_was_asked", "shown for another purpose");
     if (!ask && !purpose.by_holder) throw new Problem("over_asking", "nobody shows this unasked");
     if (ask && now > ask.at + ASK_LIFE) throw new Problem("session_spent", "the question was put too long ago");
+    if (typeAsked(purpose, show.format) === null) throw new Problem("not_what_was_asked", "a format that was not asked for");
   });
   const { seen, issuer, leaf, signer, life } = await at("issuer", async () => {
     const issuers = known.issuers(purpose, now);
@@ -106,7 +105,8 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
   });
   const opened = await at("seal", () => seen.open(leaf));
   await at("issuer", () => {
-    if (!issuer.types[seen.format].includes(opened.type)) throw new Problem("untrusted_issuer", "not a type of this issuer");
+    // An mdoc's type is looked for among those asked for; that it is another is for the last step to say.
+    if (seen.format === "sd_jwt" && !issuer.types.sd_jwt.includes(opened.type)) throw new Problem("untrusted_issuer", "not a type of this issuer");
     if (signer) mustBeSignedBeforeItsEnd(signer, opened.signed);
   });
   await at("holder", async () => {
@@ -135,6 +135,8 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
   return { outcome: !no ? "accepted" : "no", claims, renew, grounds };
 }
 
+const typeAsked = ({ vct, doctype }: TillPurpose, format: "sd_jwt" | "mdoc"): string | null => (format === "sd_jwt" ? vct : doctype);
+
 interface Behind {
   readonly issuer: Issuer;
   readonly leaf: Certificate;
@@ -145,16 +147,13 @@ interface Behind {
 
 /** The one listed issuer this chain leads to, and what the trust log has of the signer. */
 async function issuerBehind(seen: Seen, issuers: readonly Issuer[], purpose: TillPurpose, now: number): Promise<Behind> {
-  const asked = seen.format === "sd_jwt" ? purpose.vct : purpose.doctype;
-  const candidates = seen.kinds.includes(asked ?? "") || asked === null ? seen.kinds : [asked];
+  const asked = typeAsked(purpose, seen.format) ?? "";
   let refusal: Problem | null = null;
   for (const issuer of issuers) {
-    if (!issuer.types[seen.format].some((type) => candidates.includes(type))) continue;
+    if (!issuer.types[seen.format].includes(asked)) continue;
     try {
-      const leaf = await checkChain(seen.chain, issuer.anchors, "document", new Date(now * 1000));
+      const { leaf, ...life } = await checkedChain(seen.chain, issuer.anchors, "document", new Date(now * 1000));
       const signer = issuer.signers ? await entered(issuer.signers, leaf.der, "document_signer", now * 1000) : null;
-      const every = seen.chain.map((der) => parseCertificate(der));
-      const life = { from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
       return { issuer, leaf, signer, life };
     } catch (thrown) {
       const problem = asProblem(thrown);

@@ -78,9 +78,11 @@ export function openMdoc(raw: Bytes): Seen {
   const validity = mapOf(mso.get("validityInfo"), "validityInfo");
   const [signed, starts, ends] = ["signed", "validFrom", "validUntil"].map((name) => moment(validity.get(name))) as [number, number, number];
   if (starts < signed || ends <= starts) bad("the validity period is upside down"); // ISO/IEC 18013-5 9.1.2.4
+  const status = mapOf(mso.get("status") ?? new Map(), "status");
+  const place = status.has("status_list") ? placeOf(plain(status)) : null;
+  const [device, key] = [deviceOf(document.get("deviceSigned")), keyOf(mapOf(mso.get("deviceKeyInfo"), "deviceKeyInfo"))];
   return {
     format: "mdoc",
-    kinds: [doctype],
     chain: chainOf(auth.unprotected.get(33)),
     open: async (leaf: Certificate): Promise<Opened> => {
       if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), auth.signature, toBeSigned(auth, payload)))) throw new Problem("bad_signature");
@@ -88,9 +90,9 @@ export function openMdoc(raw: Bytes): Seen {
         type: doctype,
         claims: await covered(spaces, mapOf(mso.get("valueDigests"), "valueDigests")),
         signed,
-        holder: (audience, nonce, made) => mustHaveSigned(document, doctype, mso, audience, nonce, made),
+        holder: (audience, nonce, made) => mustHaveSigned(device, doctype, key, audience, nonce, made),
         dates: () => ({ starts, ends }),
-        status: () => placeOf(plain(mapOf(mso.get("status") ?? new Map(), "status").size > 0 ? mso.get("status") : null)),
+        status: () => place ?? placeOf(null),
       };
     },
   };
@@ -118,22 +120,56 @@ async function covered(spaces: ReadonlyMap<string, readonly Item[]>, digests: Pa
   return found;
 }
 
-/** ISO/IEC 18013-5 9.1.3: the key the issuer bound has signed for this code. */
-async function mustHaveSigned(document: Parts, doctype: string, mso: Parts, audience: string, nonce: Bytes, made: number): Promise<void> {
-  const device = mapOf(document.get("deviceSigned"), "deviceSigned", ["nameSpaces", "deviceAuth"]);
+interface Device {
+  readonly says: Bytes;
+  /** Null: a MAC, for which we have no key. */
+  readonly seal: Sealed | null;
+}
+
+/** ISO/IEC 18013-5 8.3.2.1.2.2: a signature or a MAC, one of the two. */
+function deviceOf(value: Cbor): Device {
+  const device = mapOf(value, "deviceSigned", ["nameSpaces", "deviceAuth"]);
   const says = embedded(device.get("nameSpaces"));
+  for (const some of mapOf(decode(says), "what the device says").values()) if (mapOf(some, "what the device says").size === 0) bad("a namespace without elements");
   const how = mapOf(device.get("deviceAuth"), "deviceAuth");
-  if (how.size !== 1 || !how.has("deviceSignature")) throw new Problem("unsupported", "only a device signature can be checked here");
-  const seal = sealed(how.get("deviceSignature"));
-  if (seal.payload !== null) bad("the payload is there twice");
-  const key = mapOf(mapOf(mso.get("deviceKeyInfo"), "deviceKeyInfo").get("deviceKey"), "the device key");
-  const point = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
+  if (how.size !== 1) bad("a signature or a MAC");
+  if (how.has("deviceMac")) return { says, seal: null };
+  if (!how.has("deviceSignature")) throw new Problem("unsupported", "neither a signature nor a MAC");
+  return { says, seal: sealed(how.get("deviceSignature")) };
+}
+
+interface DeviceKey {
+  readonly jwk: Readonly<Record<string, unknown>>;
+  /** Whether the device may say this by itself (9.1.2.4 KeyAuthorizations). */
+  readonly may: (space: Key, name: Key) => boolean;
+}
+
+function keyOf(info: Parts): DeviceKey {
+  const key = mapOf(info.get("deviceKey"), "the device key");
+  if (key.get(1) !== 2 || key.get(-1) !== 1) throw new Problem("unsupported", "the device key is not on P-256");
+  const [x, y] = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
+  if (key.has(-4)) bad("the device key with its private part");
+  const given = mapOf(info.get("keyAuthorizations") ?? new Map(), "keyAuthorizations", ["nameSpaces", "dataElements"]);
+  const [spaces, elements] = [given.get("nameSpaces") ?? [], mapOf(given.get("dataElements") ?? new Map(), "dataElements")];
+  if (!Array.isArray(spaces) || [...elements.values()].some((names) => !Array.isArray(names)) || spaces.some((space) => elements.has(String(space)))) return bad("keyAuthorizations");
+  return { jwk: { kty: "EC", crv: "P-256", x, y }, may: (space, name) => spaces.includes(space) || ((elements.get(space) ?? []) as Cbor[]).includes(name) };
+}
+
+/** ISO/IEC 18013-5 9.1.3: the key the issuer bound has signed for this code. */
+async function mustHaveSigned({ says, seal }: Device, doctype: string, key: DeviceKey, audience: string, nonce: Bytes, made: number): Promise<void> {
+  // Audience, nonce and moment are in one hash: any of them being wrong is no more than a proof that does not hold.
+  const forged = (detail: string): never => {
+    throw new Problem("bad_holder_proof", detail);
+  };
+  if (!seal) return forged("a MAC can only be checked by a reader with a key in the session");
+  if (seal.payload !== null) forged("the payload is there twice");
   const script = await transcript(audience, nonce, made);
   const authentication = embed(join(Uint8Array.of(0x84), tstr("DeviceAuthentication"), script, tstr(doctype), embed(says)));
-  const holder = await holderKey({ kty: key.get(1) === 2 ? "EC" : null, crv: key.get(-1) === 1 ? "P-256" : null, x: point[0], y: point[1] });
-  // Audience, nonce and moment are in one hash: any of them being wrong is no more than a proof that does not hold.
-  if (!(await crypto.subtle.verify(ES256, holder, seal.signature, toBeSigned(seal, authentication)))) throw new Problem("bad_holder_proof");
-  if (mapOf(decode(says), "what the device says").size > 0) throw new Problem("unsupported", "elements signed by the device alone");
+  const holder = await holderKey(key.jwk);
+  if (!(await crypto.subtle.verify(ES256, holder, seal.signature, toBeSigned(seal, authentication)))) forged("another key, or another session");
+  const said = mapOf(decode(says), "what the device says");
+  for (const [space, some] of said) for (const name of mapOf(some, "what the device says").keys()) if (!key.may(space, name)) forged("the device may not say this by itself");
+  if (said.size > 0) throw new Problem("unsupported", "elements signed by the device alone");
 }
 
 /** ISO/IEC 18013-5 9.1.2.4: tdate in UTC, no fractions of a second. Seconds. */

@@ -4,7 +4,7 @@
  * Trusts: the caller for the chain. Keeps: nothing. Refuses: other algorithms, critical headers, a binding over other disclosures.
  */
 import { b64u, type Bytes, sha256, text as read, unb64, unb64u, utf8 } from "../bytes.ts";
-import { disclosed } from "../formats/disclosures.ts";
+import { disclosed, read as readDisclosure } from "../formats/disclosures.ts";
 import { strictJson } from "../json.ts";
 import type { Claims } from "../jws.ts";
 import { Problem } from "../problem.ts";
@@ -12,12 +12,13 @@ import { type Certificate, publicKey } from "../x509.ts";
 import type { Opened, Seen } from "./check.ts";
 
 const ABOUT_ITSELF = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"]);
+const MAX_CHAIN = 4;
 const LATEST = 253_402_300_800;
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
 interface Token {
   readonly header: Claims;
-  readonly claims: Claims;
+  readonly payload: Bytes;
   readonly signed: Bytes;
   readonly signature: Bytes;
 }
@@ -42,23 +43,23 @@ function tokenOf(jws: string, typ: string): Token {
   // RFC 7515 4.1.11 and RFC 7797: we know no extension.
   if (head["alg"] !== "ES256" || "crit" in head || "b64" in head) throw new Problem("unsupported", "algorithm or extension");
   if (head["typ"] !== typ) bad("a token of another type");
-  return { header: head, claims: strictJson(words(payload)), signed: utf8(parts.slice(0, 2).join(".")), signature };
+  return { header: head, payload, signed: utf8(parts.slice(0, 2).join(".")), signature };
 }
 
 export function openSdJwt(shown: string): Seen {
   const [jws = "", ...rest] = shown.split("~");
+  if (rest.length === 0) return bad("no tilde");
   const token = tokenOf(jws, "dc+sd-jwt");
+  for (const one of rest.slice(0, -1)) readDisclosure(one);
   const x5c = token.header["x5c"];
-  if (!Array.isArray(x5c) || x5c.length === 0 || !x5c.every((one) => typeof one === "string")) return bad("x5c");
+  if (!Array.isArray(x5c) || x5c.length === 0 || x5c.length > MAX_CHAIN || !x5c.every((one) => typeof one === "string")) return bad("x5c");
   const binding = rest.at(-1) ?? "";
-  const type = token.claims["vct"];
   return {
     format: "sd_jwt",
-    kinds: typeof type === "string" ? [type] : [],
     chain: x5c.map(unb64),
     open: async (leaf: Certificate): Promise<Opened> => {
       if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), token.signature, token.signed))) throw new Problem("bad_signature");
-      const claims = await disclosed(shown, token.claims);
+      const claims = await disclosed(shown, strictJson(words(token.payload)));
       const [starts, ends, signed] = ["nbf", "exp", "iat"].map((name) => claims[name]);
       return {
         type: String(claims["vct"]),
@@ -89,12 +90,27 @@ export function placeOf(status: unknown): { uri: string; index: number } {
 }
 
 export async function holderKey(jwk: unknown): Promise<CryptoKey> {
-  const { kty, crv, x, y, d } = (jwk ?? {}) as Record<string, unknown>;
-  if (kty !== "EC" || crv !== "P-256" || typeof x !== "string" || typeof y !== "string" || d !== undefined) return bad("not bound to a P-256 key");
+  if (typeof jwk !== "object" || jwk === null) return bad("not bound to a key");
+  const { kty, crv, x, y, d } = jwk as Record<string, unknown>;
+  if (kty !== "EC" || crv !== "P-256") throw new Problem("unsupported", "not bound to a P-256 key");
+  if (typeof x !== "string" || typeof y !== "string" || d !== undefined) return bad("not bound to a public key");
   try {
     return await crypto.subtle.importKey("jwk", { kty, crv, x, y }, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
   } catch {
     return bad("not a point on P-256");
+  }
+}
+
+/** RFC 9901 4.3, its members of their types; null: it is none. */
+function bindingOf(binding: string): (Token & { readonly claims: Claims }) | null {
+  try {
+    const token = tokenOf(binding, "kb+jwt");
+    const claims = strictJson(words(token.payload));
+    const texts = ["nonce", "aud", "sd_hash"].every((name) => typeof claims[name] === "string");
+    const times = ["iat", "nbf", "exp"].every((name) => typeof claims[name] === "number" || (name !== "iat" && !(name in claims)));
+    return texts && times ? { ...token, claims } : null;
+  } catch {
+    return null;
   }
 }
 
@@ -104,17 +120,13 @@ async function mustHaveBound(cnf: unknown, binding: string, before: string, audi
   const forged = (detail: string): never => {
     throw new Problem("bad_holder_proof", detail);
   };
-  let token: Token;
-  try {
-    token = tokenOf(binding, "kb+jwt");
-  } catch {
-    return forged("not a key binding");
-  }
-  if (!(await crypto.subtle.verify(ES256, key, token.signature, token.signed))) forged("another key signed");
-  const { claims } = token;
+  const { claims, signature, signed } = bindingOf(binding) ?? forged("not a key binding");
+  if (!(await crypto.subtle.verify(ES256, key, signature, signed))) forged("another key signed");
+  // RFC 7519 in all other respects (RFC 9901 7.3 step 5.8).
+  const { nbf, exp } = claims;
   if (claims["nonce"] !== b64u(nonce)) throw new Problem("wrong_nonce");
   if (claims["aud"] !== audience) throw new Problem("wrong_audience");
-  if (claims["iat"] !== made) forged("signed at another moment than the code names");
+  if (claims["iat"] !== made || Number(nbf ?? made) > made || Number(exp ?? made + 1) <= made) forged("signed at another moment than the code names");
   if (claims["sd_hash"] !== b64u(await sha256(utf8(before)))) forged("signed over other disclosures");
   if ("transaction_data_hashes" in claims || "transaction_data_hashes_alg" in claims) forged("authorizes what was not asked");
 }

@@ -43,7 +43,8 @@ export async function disclosed(raw: string, signed: Claims): Promise<Claims> {
   return claims;
 }
 
-function read(raw: string): readonly unknown[] {
+/** The parts of one disclosure, which nobody has vouched for yet. */
+export function read(raw: string): readonly unknown[] {
   let json: string;
   try {
     json = text(unb64u(raw));
@@ -53,7 +54,7 @@ function read(raw: string): readonly unknown[] {
   const parts = strictValue(json);
   if (!Array.isArray(parts) || typeof parts[0] !== "string") return bad("a disclosure without salt");
   if (parts.length === 2) return parts as unknown[];
-  if (parts.length !== 3 || typeof parts[1] !== "string" || RESERVED.has(parts[1])) return bad("a disclosure without a name of its own");
+  if (parts.length !== 3 || typeof parts[1] !== "string") return bad("a disclosure without a name of its own");
   return parts as unknown[];
 }
 
@@ -83,6 +84,7 @@ class Opening {
       if (!parts) continue;
       if (parts.length !== 3) bad("an element in an object");
       const [, name, inner] = parts as [string, string, unknown];
+      if (RESERVED.has(name)) bad("a reserved name");
       if (names.has(name) || (top && IN_THE_OPEN.has(name))) bad("a name that is taken");
       names.add(name);
       to.push([name, this.value(inner)]);
