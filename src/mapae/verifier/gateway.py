@@ -65,6 +65,12 @@ class Gateway:
     async def open_app(self, party: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """T530, app to app: what the relying party's app hands to the wallet."""
         mode = _mode(said, DIRECT, INDIRECT)
+        service = _text(said, "svcCode") or ""
+        purpose = self._questions.country.purposes.get(self._services.get(service, service))
+        # These messages bind an answer to no session: whoever hands the code to somebody else's phone would have the
+        # answer. At a counter (T510 names branch and device) somebody stands there; here nobody does.
+        if purpose is not None and purpose.risk == "high":
+            raise refuse("data", "svcCode: a purpose of high risk is asked at a counter, by OpenID Connect or by /v1")
         trx = await self._open(party, said, APP, mode)
         return {**said, "m200Base64": (await self._m200(trx, profile=said.get("includeProfile") is True)).encode()}
 

@@ -192,6 +192,15 @@ async def test_app_to_app(country: Any, mode: str) -> None:
     assert (await country.front.standing(m200["trxcode"]))["trxStsCode"] == "0004"
 
 
+async def test_no_app_far_away_asks_for_a_purpose_of_high_risk(country: Any) -> None:
+    """The messages bind an answer to no session of a browser or an app: a code passed on to somebody else's phone would
+    log a thief in. The bank's counter may ask."""
+    app = {"cmd": "530", "mode": "direct", "svcCode": "bank_account"}
+    said = await country.front.call("/app2app/start", app)
+    assert (said["result"], unb64(said["data"])["errcode"]) == (False, 10100)
+    await country.front.start("qrmpm", **(TILL | {"svcCode": "bank_account"}))
+
+
 async def test_push_to_a_named_persons_phone(country: Any) -> None:
     """T540, and 2.2.2.2 for the push server's own door."""
     arrived: list[str] = []
