@@ -117,7 +117,8 @@ def _of_purpose(place: int, asking: Asking, country: Country, rules: Rules) -> I
             yield _finding("never", "stop", place, item, document)
     asked = [item for item in there if item in document.may_be_asked]
     minimum = frozenset(ready.items) if ready is not None else frozenset()
-    yield from _too_many(place, asking, document, asked, minimum, rules)
+    logs_in = ready is not None and country.logs_in(ready)
+    yield from _too_many(place, asking, document, asked, minimum, rules, logs_in=logs_in)
     if ready is None:
         yield from _own_words(place, asking)
         yield from _kept(place, asking, document, asked, rules)
@@ -126,13 +127,16 @@ def _of_purpose(place: int, asking: Asking, country: Country, rules: Rules) -> I
 
 
 def _too_many(
-    place: int, asking: Asking, document: Document, asked: list[str], minimum: frozenset[str], rules: Rules
+    place: int, asking: Asking, document: Document, asked: list[str], minimum: frozenset[str], rules: Rules, *,
+    logs_in: bool,
 ) -> Iterator[Finding]:  # fmt: skip
     law = " ".join((asking.legal_basis.ko, asking.legal_basis.en)).casefold() if asking.legal_basis else ""
     ages = [item for item in asked if document.claim(item).kind == "yes_no" and document.claim(item).years]
     for item in asked:
         rule, answer = rules.of(item), asking.basis.get(item, "").strip()
-        if rule.only and asking.ready not in rule.only:
+        # A number to log in by stays with the country's bridge, also where a pack has no rule that says so.
+        alone = item == document.login_item and not logs_in
+        if alone or (rule.only and asking.ready not in rule.only):
             yield _finding("only_for", "stop", place, item, document)
         elif item in minimum:
             continue

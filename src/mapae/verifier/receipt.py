@@ -236,8 +236,12 @@ def _sound(raw: bytes) -> Receipt:
         raise Refused(Code.MALFORMED, "not a receipt") from None
     digests = [said.rule, said.registry.root, *(one.root for one in said.status)]
     numbers = [said.registry.size, *(number for one in said.status for number in (one.seq, one.entry))]
+    texts = [said.asked_by, said.purpose, *said.items, said.step or "", said.code or "", said.registry.origin]
+    texts += [text for one in said.status for text in (one.publisher, one.prefix)]
     if said.v != 1:
         raise Refused(Code.UNSUPPORTED, "a receipt of another version")
+    if not all(text.isprintable() for text in texts):  # somebody else's file is read at a terminal, which obeys some
+        raise Refused(Code.MALFORMED, "a text of the receipt is not one plain line")
     if any(len(unb64u(digest)) != 32 for digest in digests) or not all(0 <= number < 2**63 for number in numbers):
         raise Refused(Code.MALFORMED, "a digest or a number of the receipt is none")
     if not _DAY.fullmatch(said.at) or max(len(said.items), len(said.status)) > MOST or said.encode() != raw:

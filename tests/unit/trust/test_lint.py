@@ -114,6 +114,18 @@ def test_an_item_for_one_purpose_alone_is_stopped_in_any_other() -> None:
     assert "only_for" not in {one.rule for one in lint.lint(shop({"ready": "confirm_payment"}), KR, only)}
 
 
+def test_the_number_to_log_in_by_is_for_a_log_in_alone_whatever_the_packs_rules() -> None:
+    none = lint.rules_of({})
+    for purpose in (
+        own(items=["login_id"]),
+        {"ready": "name_birth_date", "items": ["login_id"], "basis": {"login_id": "x"}},
+    ):
+        with pytest.raises(Refused) as refused:
+            lint.must_not_be_excessive(lint.lint(shop(purpose), KR, none))
+        assert refused.value.step == "only_for"
+    lint.must_not_be_excessive(lint.lint(shop({"ready": "log_in"}), KR, none))
+
+
 def test_a_pack_without_rules_of_its_own_still_refuses_what_may_never_be_asked() -> None:
     none = lint.rules_of({})
     assert "never" in {one.rule for one in lint.lint(shop(own(items=["resident_number"])), KR, none)}

@@ -321,8 +321,11 @@ def test_a_signed_receipt_names_its_shops_certificate_and_a_bent_one_is_refused(
         lambda raw: raw.replace(b'"at":"2', b'"at":"x'), lambda raw: raw[:-1], lambda raw: raw + b" ",
         lambda raw: raw.replace(b'"outcome":"accepted"', b'"outcome":"yes"'),
         lambda raw: raw.replace(b'"v":1', b'"more":1,"v":1'), lambda raw: b"{}",
+        lambda raw: raw.replace(b'"anyone"', b'"\\u001b[2J"'),
+        lambda raw: raw.replace(b'"items":["', b'"items":["\xe2\x80\xae'),
     ],
-    ids=["a member twice", "a space", "no day", "cut", "something after it", "no outcome", "a member more", "empty"],
+    ids=["a member twice", "a space", "no day", "cut", "something after it", "no outcome", "a member more", "empty",
+         "a name that clears a terminal", "an item that turns a line around"],
 )  # fmt: skip
 def test_a_receipt_has_one_spelling(bend: Any) -> None:
     with refuses(Code.MALFORMED):
