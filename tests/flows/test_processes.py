@@ -42,11 +42,12 @@ from town import Citizen, Officer, Till
 pytestmark = pytest.mark.postgres
 T = TypeVar("T")
 PATIENCE = 60.0  # for a process on a busy machine; nothing waits longer than it must
-PRIVATE = ("/registers/", "/wallet-provider/peer/")
+PRIVATE = ("/registers/", "/wallet-provider/peer/", "/verifier/hosted/")
 WAY = {  # the longest prefix decides
     "/identity/": "registers", "/carrier/": "registers", "/trust/": "trust", "/wallet-provider/": "wallet_provider",
     "/wallet/": "wallet_provider", "/witness/": "trust", "/issuer/": "issuer", "/desk/": "issuer", "/portal/": "issuer",
     "/.well-known/": "issuer", "/demo/authenticator/": "issuer", "/tap": "issuer", "/stop/": "issuer", "/": "verifier",
+    "/.well-known/oauth-authorization-server/login": "verifier", "/rp/": "trust",
 }  # fmt: skip
 PASSED_ON = {"transfer-encoding", "connection", "content-encoding", "content-length", "keep-alive"}
 
@@ -292,6 +293,13 @@ def test_doors_between_roles_are_not_for_the_public(split: Split) -> None:
     for at in (split.base, f"http://127.0.0.1:{split.ports['registers']}"):
         answer = httpx.post(f"{at}/registers/persons/search", json={"name": "x"}, trust_env=False)
         assert answer.status_code in (401, 403, 404)
+
+
+def test_the_application_page_and_the_log_ins_metadata_are_where_the_operations_page_puts_them(split: Split) -> None:
+    apply = httpx.get(f"{split.base}/rp/", trust_env=False)
+    assert apply.status_code == 200 and "/rp/" in apply.text
+    said = httpx.get(f"{split.base}/.well-known/oauth-authorization-server/login", trust_env=False).json()
+    assert said["issuer"] == f"{split.base}/login"
 
 
 def test_every_audit_chain_is_whole_afterwards(split: Split) -> None:
