@@ -155,6 +155,17 @@ def test_the_example_of_a_check_with_no_network_runs(bar: Bar) -> None:
     assert [(one.outcome, one.code) for one in verdicts] == [("accepted", None), ("refused", Code.PRESENTATION_SPENT)]
 
 
+def test_a_cookie_that_a_sibling_site_planted_lets_nobody_in(bar: Bar) -> None:
+    """Whoever knows a guest's cookie would be let in with him: a sibling site may set any but `__Host-`."""
+    guest, thief = Guest(bar), Guest(bar)
+    for one in (guest, thief):
+        one.http.cookies.set("mapae_gate", "a-cookie-that-the-thief-knows", domain="bar.example")
+    started = guest.ask()
+    bar.show(started["link"])
+    assert guest.look(started)["state"] == "accepted"
+    assert (guest.drink(), thief.drink()) == ("beer", "milk")
+
+
 def test_another_site_cannot_ask_in_a_guests_name(bar: Bar) -> None:
     answer = Guest(bar).call("POST", "/age/anyone/checks", json={}, headers={"Sec-Fetch-Site": "cross-site"})
     assert (answer.status_code, "set-cookie" in answer.headers) == (404, False)

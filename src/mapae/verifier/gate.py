@@ -79,7 +79,7 @@ class Gate:
 
     def passed(self, cookies: str) -> bool:
         """Whether the browser with this Cookie header has been answered yes within `PASS`."""
-        until = self._passed.get(_hash(_cookie(cookies)))
+        until = self._passed.get(_hash(self._cookie(cookies)))
         return until is not None and self.clock.now() < until
 
     # --- what is asked over HTTP --------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class Gate:
             raise Refused(Code.NOT_FOUND, "this is asked from its own site")
         if len(self._open) >= MOST:
             raise Refused(Code.TOO_OFTEN, "too many questions are open; try again in two minutes")
-        had = _cookie(headers.get("cookie", ""))
+        had = self._cookie(headers.get("cookie", ""))
         cookie = had or self.dice.token()
         pending = anyone.put(self.wanted.purpose, Form.EITHER, self.clock.now(), self.dice)
         self._open[pending.id] = _Open(pending, _hash(cookie), self.dice.token())
@@ -178,16 +178,29 @@ class Gate:
     def _answers_at(self, id: str) -> str:
         return f"{self.url}/answers/{id}"
 
+    @property
+    def _name(self) -> str:
+        """RFC 6265bis 4.1.3.2: with the prefix no sibling site plants a cookie here that it already knows."""
+        return f"__Host-{COOKIE}" if self.url.startswith("https:") else COOKIE
+
+    def _cookie(self, header: str) -> str:
+        try:
+            found = SimpleCookie(header).get(self._name)
+        except CookieError:
+            return ""
+        return found.value if found is not None and 20 <= len(found.value) <= 64 else ""
+
     def _set_cookie(self, value: str) -> str:
         secure = "; Secure" if self.url.startswith("https:") else ""
-        return f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
+        return f"{self._name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}"
 
     def _forget(self) -> None:
         now = self.clock.now()
-        for id in [id for id, one in self._open.items() if now >= one.pending.expires_at + anyone.LIFE]:
-            del self._open[id]
-        for cookie in [cookie for cookie, until in self._passed.items() if now >= until]:
-            del self._passed[cookie]
+        # Copied first: a WSGI server calls this from several threads.
+        for id in [id for id, one in list(self._open.items()) if now >= one.pending.expires_at + anyone.LIFE]:
+            self._open.pop(id, None)
+        for cookie in [cookie for cookie, until in list(self._passed.items()) if now >= until]:
+            self._passed.pop(cookie, None)
 
     # --- in front of an application -----------------------------------------------------------------------------------
 
@@ -238,14 +251,6 @@ _WORDS: Final = {
 def _json(value: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Answered:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return status, headers | dict(more or {}), msgspec.json.encode(value)
-
-
-def _cookie(header: str) -> str:
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None and 20 <= len(found.value) <= 64 else ""
 
 
 def _hash(cookie: str) -> bytes:
