@@ -52,7 +52,7 @@ PackFolder = Annotated[Path, typer.Option("--pack", help="The folder `mapae pack
 CountryPack = Annotated[str, typer.Option("--country", help="Country pack: kr, demo, or a folder")]
 Pictures = Annotated[list[str] | None, typer.Argument(help="Pictures of codes; none: a scanner on standard input")]
 Camera = Annotated[
-    str | None, typer.Option("--camera", help="Read from a camera: its number, or a video file (needs mapae[camera])")
+    str | None, typer.Option("--camera", help="Read from a camera: its number, or a video file (needs mapae\\[camera])")
 ]
 Seconds = Annotated[int, typer.Option("--seconds", min=1, max=3600, help="How long to look through the camera")]
 Language = Annotated[str, typer.Option("--language", help="ko or en")]

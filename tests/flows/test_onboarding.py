@@ -90,6 +90,8 @@ def test_what_is_too_much_is_explained_at_once_and_a_law_can_be_named(town: Town
     page = shop.do("/basis", basis_1_address="Consumer Act, article 13: name and address")
     assert "a law is named" in page.text
     assert "waiting for two governors" in shop.do("/submit").text
+    read = Visitor(town, "ko").go("/rp/governors").text  # a guardian's card has a `name` and an `address` as well
+    assert "이름" in read and "주소" in read and "보호자" not in read
     governors = agreed(town)
     assert governors.page is not None and "No application is waiting" in governors.page.text
     listed = town.call(town.house.registry.entries)
@@ -196,4 +198,6 @@ def test_a_hosted_party_is_asked_for_again_after_a_restart(town: Town) -> None:
 @sqlite
 def test_the_page_is_there_in_korean(town: Town) -> None:
     shop = applied(town, "ko")
-    assert shop.page is not None and "모퉁이 빵집의 신청" in shop.page.text and "제출할 수 있습니다" in shop.page.text
+    assert (
+        shop.page is not None and "모퉁이 빵집의 신청" in shop.page.text and "지나친 항목이 없습니다" in shop.page.text
+    )

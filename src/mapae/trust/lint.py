@@ -179,7 +179,13 @@ def _risk(place: int, asking: Asking, document: Document, asked: list[str], rule
     least = max((RISKS.index(rules.of(item).risk) for item in asked), default=0)
     if RISKS.index(asking.risk) < least:
         worst = next(item for item in asked if RISKS.index(rules.of(item).risk) == least)
-        yield _finding("risk_undeclared", "stop", place, worst, document, risk=RISKS[least])
+        yield _finding("risk_undeclared", "stop", place, worst, document, risk=_called(RISKS[least]))
+
+
+def _called(risk: Risk) -> Words:
+    """As the page's list calls it, and as an application in JSON does."""
+    ko, en = (say(language, f"rp.risk.{risk}").partition(":")[0] for language in ("ko", "en"))
+    return Words(ko=f"‘{ko}’({risk})", en=f"“{en}” ({risk})")
 
 
 def _ready_fits(place: int, document: Document, asked: list[str], country: Country) -> Iterator[Finding]:

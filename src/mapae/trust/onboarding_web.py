@@ -367,11 +367,14 @@ class _Pressed:
         for seen in await self._onboarding.waiting():
             about = await self._onboarding.about(seen)
             meant = application.entry(seen.made, "A" * 43, self._onboarding.country)
-            waiting.append({"seen": seen, "purposes": meant.purposes, "findings": [*about, *seen.findings],
+            # Two documents may each have a `name`, of another person: an item is called what its own document calls it.
+            read = [document_of(asking, self._onboarding.country) for asking in seen.made.purposes]
+            labels = [{claim.name: claim.label for claim in one.claims} if one is not None else {} for one in read]
+            waiting.append({"seen": seen, "purposes": list(zip(meant.purposes, labels, strict=True)),
+                            "findings": [*about, *seen.findings],
                             "agreed": await self._onboarding.agreed(seen.case)})  # fmt: skip
-        documents = self._onboarding.country.documents.values()
-        labels = {claim.name: claim.label for document in documents for claim in document.claims}
-        return page(request_, "rp/governors.html", waiting=waiting, governors=list(self._governors), labels=labels)
+        return page(request_, "rp/governors.html", waiting=waiting, governors=list(self._governors),
+                    agreed=request_.query_params.get("agreed") == "1")  # fmt: skip
 
     async def press(self, request_: Request) -> Response:
         by = self._governors.get((await form(request_)).get("governor", ""))
@@ -380,4 +383,4 @@ class _Pressed:
         if "." not in (reading := request_.path_params["id"]):
             raise Refused(Code.MALFORMED, "one agrees to what one has read: which version is that?")
         await self._onboarding.approve(reading, by)
-        return see_other("/rp/governors")
+        return see_other("/rp/governors?agreed=1")

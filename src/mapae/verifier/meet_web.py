@@ -68,7 +68,7 @@ class _Pages:
             if refused.code not in _SAID:
                 raise
             return await self._page(request, till, purpose, wrong=refused.code)
-        return see_other(f"/checker/checks/{id}")
+        return see_other(f"/checker/checks/{id}?read=1")
 
     async def _page(self, request: Request, till: Till, chosen: str | None, *, wrong: Code | None = None) -> Response:
         spoken = language(request)

@@ -146,7 +146,9 @@ class _Checker:
         look = await self._verifier.look(till, request.path_params["id"])
         shop = await self._shop(till)
         if isinstance(look, Waiting):
-            return page(request, "checker/waiting.html", shop=shop, **waiting(look))
+            # Whose code the till has read has the question already: the till's own code is the second way then.
+            read = request.query_params.get("read") == "1"
+            return page(request, "checker/waiting.html", shop=shop, read=read, **waiting(look))
         # A clerk may keep a verdict on the screen, but not a customer's name.
         keep = request.query_params.get("keep") == "1" and not look.shown
         return page(request, "checker/verdict.html", shop=shop, keep=keep, fragment=False, **ended(look))

@@ -86,6 +86,12 @@ def test_every_rule_has_a_case_and_words_in_both_languages() -> None:
         assert said == CASES.keys() | elsewhere
 
 
+def test_what_to_do_about_an_undeclared_risk_is_said_as_the_form_says_it() -> None:
+    made = shop(own(items=["portrait"], legal_basis="Photo Act"))
+    [found] = [one for one in lint.lint(made, KR, RULES) if one.rule == "risk_undeclared"]
+    assert "‘높음’(high)" in found.do.ko and "“High” (high)" in found.do.en
+
+
 def test_what_nothing_objects_to_is_let_through() -> None:
     assert rules(shop(own(), key=KEY)) == {"ready_fits": "warn"}  # a payment is confirmed with just the name
     lint.must_not_be_excessive(lint.lint(shop(own()), KR, RULES))

@@ -64,7 +64,7 @@ async def test_a_clerk_scans_asks_and_waits(shop: Shop) -> None:
         )
         assert asked.status_code == 303
         waiting = (await site.get(asked.headers["location"])).text
-        assert 'data-phase="opened"' in waiting
+        assert 'data-phase="opened"' in waiting and "Show this to the customer" not in waiting
         sealed = await relay.take(channel_of(READER), READER)
         assert sealed is not None
         assert unseal(sealed, KEY, shown).startswith(b"eyJ")
