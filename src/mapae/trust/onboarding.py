@@ -27,7 +27,7 @@ from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
 from mapae.trust import application, onboarding_store
 from mapae.trust import lint as linter
 from mapae.trust.application import Application
-from mapae.trust.entries import Entry, RelyingParty
+from mapae.trust.entries import Entry, RelyingParty, registry_id
 from mapae.trust.lint import Finding, Rules
 from mapae.trust.log.entry import Reason
 from mapae.trust.onboarding_store import OPEN, UNSENT, Case, Stage
@@ -163,8 +163,11 @@ class Onboarding:
         return await self._seen(await self._case(id.partition(".")[0]))
 
     async def about(self, seen: Seen) -> tuple[Finding, ...]:
-        """For reviewers besides: whom the name could be taken for."""
-        others = {entry.id: entry.name for entry in await self._registry.entries() if isinstance(entry, RelyingParty)}
+        """For reviewers besides: whom the name could be taken for, the country's own authorities among them."""
+        others = {
+            entry.id if isinstance(entry, RelyingParty) else registry_id(entry): entry.name
+            for entry in await self._registry.entries()
+        }
         for case in await onboarding_store.in_stage(self._db, Stage.WAITING):
             if case.id != seen.case.id:
                 others[case.party] = _read(case).name

@@ -147,6 +147,13 @@ async def test_a_governor_agrees_to_what_he_has_read_and_to_nothing_that_came_af
     assert await lone.onboarding.approve(read, OTHER) == Agreed(0, holds=True)
 
 
+async def test_who_is_called_as_an_authority_of_the_country_is_shown_to_the_reviewers(lone: World) -> None:
+    """The registry of the test has an authority called Access."""
+    for name, found in (("Acces", {"name_alike"}), ("Corner", set())):
+        id, _ = await lone.handed_in(shop(id=name.lower(), name=name))
+        assert {one.rule for one in await lone.onboarding.about(await lone.onboarding.look(id))} == found
+
+
 async def test_of_two_governors_at_once_the_one_who_read_another_version_does_not_agree(lone: World) -> None:
     id, token = await lone.handed_in()
     old = (await lone.onboarding.look(id)).reading
