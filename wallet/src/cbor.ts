@@ -1,5 +1,5 @@
 /**
- * CBOR (RFC 8949) for what others show as a code, small enough for the first screen.
+ * CBOR (RFC 8949) for what others show as a code, small enough for the first screen. checker/cbor.ts reads mdocs with it.
  * Promises: what comes out was the whole input, in the deterministic encoding of section 4.2.1; `encode` writes no other. Trusts nothing.
  * Keeps nothing. Refuses, as `malformed`: long heads, indefinite lengths, keys out of order or twice, floats, half of UTF-8, depth over 8,
  * lists longer than their bytes.
@@ -14,9 +14,10 @@ export class Tagged {
   ) {}
 }
 export type Key = number | string;
-export type Cbor = number | string | boolean | null | Bytes | Tagged | readonly Cbor[] | ReadonlyMap<Key, Cbor>;
+export type Cbor = number | string | boolean | null | undefined | Bytes | Tagged | Cbor[] | Map<Key, Cbor>;
 
-const DEPTH = 8;
+const SIMPLE = [false, true, null, undefined]; // from 0xf4 on
+
 const bad = (detail: string): never => {
   throw new Problem("malformed", detail);
 };
@@ -28,14 +29,11 @@ function head(major: number, value: number): Bytes {
   const size = value < 0x100 ? 1 : value < 0x1_0000 ? 2 : value < 0x1_0000_0000 ? 4 : 8;
   const bytes = new Uint8Array(1 + size);
   bytes[0] = first | (24 + Math.log2(size));
-  const view = new DataView(bytes.buffer);
-  if (size === 8) view.setBigUint64(1, BigInt(value));
-  else for (let at = size, rest = value; at > 0; at--, rest >>>= 8) bytes[at] = rest & 0xff;
+  for (let at = size, rest = value; at > 0; at--, rest = Math.floor(rest / 256)) bytes[at] = rest % 256;
   return bytes;
 }
 
 export function encode(value: Cbor): Bytes {
-  if (value === false || value === true || value === null) return Uint8Array.of(value === null ? 0xf6 : value ? 0xf5 : 0xf4);
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value)) return bad("not a whole number");
     return value < 0 ? head(1, -1 - value) : head(0, value);
@@ -47,12 +45,12 @@ export function encode(value: Cbor): Bytes {
   if (value instanceof Uint8Array) return join(head(2, value.length), value);
   if (value instanceof Tagged) return join(head(6, value.tag), encode(value.value));
   if (value instanceof Map) {
-    const members = [...(value as ReadonlyMap<Key, Cbor>)].map(([key, inner]) => ({ key: encode(key), inner: encode(inner) }));
+    const members = [...value].map(([key, inner]) => ({ key: encode(key), inner: encode(inner) }));
     members.sort((one, other) => order(one.key, other.key));
     return join(head(5, members.length), ...members.flatMap(({ key, inner }) => [key, inner]));
   }
-  const items = value as readonly Cbor[];
-  return join(head(4, items.length), ...items.map(encode));
+  if (Array.isArray(value)) return join(head(4, value.length), ...value.map(encode));
+  return Uint8Array.of(0xf4 + SIMPLE.indexOf(value));
 }
 
 function order(one: Uint8Array, other: Uint8Array): number {
@@ -63,23 +61,37 @@ function order(one: Uint8Array, other: Uint8Array): number {
   return one.length - other.length;
 }
 
-export function decode(raw: Bytes): Cbor {
-  const reader = new Reader(raw);
-  const value = reader.item(0);
-  return reader.at === raw.length ? value : bad("bytes left over");
-}
+export const decode = (raw: Bytes): Cbor => new Reader(raw, 8).whole();
 
-class Reader {
-  at = 0;
+/** Section 4.2.1, but for what a subclass puts up with. */
+export class Reader {
+  private at = 0;
 
-  constructor(private readonly raw: Bytes) {}
+  constructor(
+    private readonly raw: Bytes,
+    private readonly most: number, // levels
+  ) {}
 
-  item(depth: number): Cbor {
-    if (depth > DEPTH) return bad("too deep");
+  whole(): Cbor {
+    const value = this.item(0);
+    return this.at === this.raw.length ? value : bad("bytes left over");
+  }
+
+  protected simple(first: number): Cbor {
+    return first < 0xf4 || first > 0xf6 ? bad("unknown value") : SIMPLE[first - 0xf4];
+  }
+
+  /** A longer head than it needs, or keys out of order. */
+  protected unusual(): void {
+    bad("another spelling");
+  }
+
+  private item(depth: number): Cbor {
+    if (depth > this.most) return bad("too deep");
     const first = this.raw[this.at++];
     if (first === undefined) return bad("cut short");
     const major = first >> 5;
-    if (major === 7) return first === 0xf4 ? false : first === 0xf5 ? true : first === 0xf6 ? null : bad("not a value we know");
+    if (major === 7) return this.simple(first);
     const count = this.count(first & 0x1f);
     switch (major) {
       case 0:
@@ -104,11 +116,12 @@ class Reader {
     if (short > 27) return bad("no definite length");
     const size = 1 << (short - 24);
     const value = this.bytes(size).reduce((sum, byte) => sum * 256 + byte, 0);
-    if (!Number.isSafeInteger(value)) return bad("number too large");
-    return value < (size === 1 ? 24 : 2 ** (4 * size)) ? bad("not the shortest head") : value;
+    if (!Number.isSafeInteger(value)) return bad("too large");
+    if (value < (size === 1 ? 24 : 2 ** (4 * size))) this.unusual();
+    return value;
   }
 
-  private bytes(count: number): Bytes {
+  protected bytes(count: number): Bytes {
     const end = this.at + count;
     if (end > this.raw.length) return bad("cut short");
     const found = this.raw.subarray(this.at, end);
@@ -135,9 +148,10 @@ class Reader {
     for (let member = 0; member < count; member++) {
       const start = this.at;
       const key = this.item(depth + 1);
-      if (typeof key !== "number" && typeof key !== "string") return bad("a key that is neither number nor text");
+      if (typeof key !== "number" && typeof key !== "string") return bad("a key of another kind");
       const spelled = this.raw.subarray(start, this.at);
-      if (before && order(before, spelled) >= 0) return bad("keys out of order"); // or twice
+      if (found.has(key)) return bad("a key twice");
+      if (before && order(before, spelled) > 0) this.unusual();
       before = spelled;
       found.set(key, this.item(depth + 1));
     }

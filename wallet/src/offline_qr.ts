@@ -61,7 +61,7 @@ export async function parseAsk(text: string): Promise<AskCode> {
     const said = members(value, [1, 2, 3, 4, 5]);
     return { ...asked(said), audience, name: line(said.get(5), LONGEST_NAME), seal: null };
   }
-  const [head, unprotected, payload, signature, ...rest] = value.tag === 18 && Array.isArray(value.value) ? (value.value as Cbor[]) : bad("sealed in another way"); // RFC 9052 section 2
+  const [head, unprotected, payload, signature, ...rest] = value.tag === 18 && Array.isArray(value.value) ? value.value : bad("sealed in another way"); // RFC 9052 section 2
   const certificate = unprotected instanceof Map && unprotected.size === 1 ? unprotected.get(X5CHAIN) : null;
   if (rest.length > 0 || !bytes(head) || b64u(head) !== b64u(PROTECTED) || !bytes(payload) || !bytes(certificate) || !bytes(signature) || signature.length !== 64) {
     return bad("a seal of another kind");
@@ -75,19 +75,18 @@ export async function parseAsk(text: string): Promise<AskCode> {
 
 const bytes = (value: unknown): value is Bytes => value instanceof Uint8Array;
 
-function members(value: Cbor, needed: readonly number[], optional: readonly number[] = []): ReadonlyMap<Key, Cbor> {
+function members(value: Cbor, needed: readonly number[], optional: readonly number[] = []): Map<Key, Cbor> {
   if (!(value instanceof Map)) return bad("not a map");
-  const said = value as ReadonlyMap<Key, Cbor>;
-  if (said.has(1) && said.get(1) !== 1) throw new Problem("unsupported", "another version");
-  const known = [...said.keys()].every((key) => typeof key === "number" && [...needed, ...optional].includes(key));
-  return known && needed.every((key) => said.has(key)) ? said : bad("other members");
+  if (value.has(1) && value.get(1) !== 1) throw new Problem("unsupported", "another version");
+  const known = [...value.keys()].every((key) => typeof key === "number" && [...needed, ...optional].includes(key));
+  return known && needed.every((key) => value.has(key)) ? value : bad("other members");
 }
 
-function asked(said: ReadonlyMap<Key, Cbor>): Pick<AskCode, "nonce" | "purpose" | "items"> {
+function asked(said: Map<Key, Cbor>): Pick<AskCode, "nonce" | "purpose" | "items"> {
   const [nonce, items] = [said.get(2), said.get(4)];
   if (!bytes(nonce) || nonce.length !== 16) return bad("the nonce is not sixteen bytes");
   if (!Array.isArray(items) || items.length === 0 || items.length > MOST_ITEMS) return bad("no items");
-  const names = (items as Cbor[]).map((item) => line(item));
+  const names = items.map((item) => line(item));
   if (new Set(names).size !== names.length) return bad("an item twice");
   return { nonce, purpose: line(said.get(3)), items: names };
 }

@@ -55,7 +55,7 @@ test.each([["AB", "BB8"], ["Hello!!", "%69 VD92EX0"], ["base-45", "UJCLQE7W581"]
   expect(unb45(coded)).toEqual(utf8(plain));
 });
 
-test.each([["a character over", "BB8B"], ["small letters", "bb8"], ["a value over 65535", "GGW"], ["the largest triple", ":::"], ["a value over 255", "::"], ["another alphabet", "BB_"]])("base45 refuses %s", (_what, raw) => {
+test.each([["a character over", "BB8B"], ["one character", "A"], ["small letters", "bb8"], ["a value over 65535", "GGW"], ["the largest triple", ":::"], ["a value over 255", "::"], ["another alphabet", "BB_"]])("base45 refuses %s", (_what, raw) => {
   expect(() => unb45(raw)).toThrow(expect.objectContaining({ code: "malformed" }));
 });
 

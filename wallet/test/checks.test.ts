@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { type Bytes, unb45, unb64, unb64u } from "../src/bytes.ts";
 import { check } from "../src/checker/check.ts";
 import { type Ask, ASK, askAnonymously, type Show } from "../src/checker/codes.ts";
-import { type Cbor, decodeOnly, type Key } from "../src/checker/cbor.ts";
+import { type Cbor, decode, type Key } from "../src/cbor.ts";
 import { Known, type TillPack, type TillPurpose } from "../src/checker/pack.ts";
 import { unpack } from "../src/checker/sync.ts";
 import type { Net } from "../src/net.ts";
@@ -71,7 +71,7 @@ function known({ now, age }: Input): Known {
 }
 
 function asked(text: string): Promise<Ask> {
-  const parts = decodeOnly(unb45(text.slice(ASK.length))) as Map<Key, Cbor>;
+  const parts = decode(unb45(text.slice(ASK.length))) as Map<Key, Cbor>;
   return askAnonymously(String(parts.get(3)), parts.get(4) as string[], String(parts.get(5)), parts.get(2) as Bytes);
 }
 

@@ -94,7 +94,7 @@ function compact(shown: Cbor): { jwt: string; claims: Record<string, unknown>; b
 }
 const asking = (members: [Key, Cbor][]): string => ASK + b45(encode(new Map(members)));
 const NONCE = random(16);
-const anonymous = (id: string, items: readonly string[], name = "동네 가게"): string => asking([[1, 1], [2, NONCE], [3, id], [4, items], [5, name]]);
+const anonymous = (id: string, items: readonly string[], name = "동네 가게"): string => asking([[1, 1], [2, NONCE], [3, id], [4, [...items]], [5, name]]);
 
 interface Sealing {
   readonly by?: Pair;
@@ -104,7 +104,7 @@ interface Sealing {
 }
 async function registered(id: string, items: readonly string[], { by = land.shop, der = land.shopDer, more = [], tamper = (parts) => parts}: Sealing = {}): Promise<string> {
   const head = encode(new Map<Key, Cbor>([[1, -7], [16, "application/mapae-ask+cbor"]]));
-  const payload = encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, id], [4, items], ...more]));
+  const payload = encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, id], [4, [...items]], ...more]));
   const signature = await signBytes(by.key, encode(["Signature1", head, new Uint8Array(), payload]));
   return ASK + b45(encode(new Tagged(18, tamper([head, new Map<Key, Cbor>([[33, der]]), payload, signature]))));
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { CompactEncrypt, importJWK, type JWK } from "jose";
 import { beforeEach, expect, test } from "vitest";
 import { b64u, type Bytes, sha256, unb45, unb64u, utf8 } from "../src/bytes.ts";
-import { decode } from "../src/cbor.ts";
+import { type Cbor, decode } from "../src/cbor.ts";
 import { codeText, Meeting, unsealed, written } from "../src/meet.ts";
 import { Net } from "../src/net.ts";
 import { Problem } from "../src/problem.ts";
@@ -59,8 +59,8 @@ beforeEach(async () => {
 /** The shop reads the code, signs for it, seals to it. */
 async function shop(code: string, signedFor = code, sealedFor = code): Promise<void> {
   const raw = unb45(code.replace("MAPAE-MEET:", ""));
-  const parts = decode(raw) as ReadonlyMap<number, never>;
-  const key = parts.get(4) as unknown as ReadonlyMap<number, Bytes>;
+  const parts = decode(raw) as Map<number, Cbor>;
+  const key = parts.get(4) as Map<number, Bytes>;
   const jwk = { kty: "EC", crv: "P-256", x: b64u(key.get(-2)!), y: b64u(key.get(-3)!) };
   const nonce = await sha256(unb45(signedFor.replace("MAPAE-MEET:", "")));
   land.requestClaims = { ...land.requestClaims, wallet_nonce: b64u(nonce) };

@@ -6,7 +6,7 @@ import { ASK, parseAsk, SHOW, split } from "../src/offline_qr.ts";
 
 const NONCE = random(16);
 const asking = (members: [Key, Cbor][]): string => ASK + b45(encode(new Map(members)));
-const anonymous = (id: string, items: readonly string[], name = "동네 가게"): string => asking([[1, 1], [2, NONCE], [3, id], [4, items], [5, name]]);
+const anonymous = (id: string, items: readonly string[], name = "동네 가게"): string => asking([[1, 1], [2, NONCE], [3, id], [4, [...items]], [5, name]]);
 
 test("whoever has no seal has a name, which is only a claim", async () => {
   expect(await parseAsk(anonymous("alcohol", ["adult_by_year"]))).toMatchObject({ name: "동네 가게", seal: null, nonce: NONCE, purpose: "alcohol", items: ["adult_by_year"] });

@@ -3,9 +3,10 @@
  * Promises: the rules of vectors/qr.json. Unfolding stops at 64 KiB, collecting at 32 frames of 3 sequences. Trusts: nothing a camera saw.
  * Keeps: the frames of the codes in the picture. Refuses: frames of two codes, a damaged whole, other members, what unfolds too far.
  */
-import { b64u, type Bytes, join, random, same, sha256 } from "../bytes.ts";
+import { b45, b64u, type Bytes, join, random, same, sha256, unb45 } from "../bytes.ts";
+import { type Cbor, decode, encode, type Key, Tagged } from "../cbor.ts";
 import { Problem } from "../problem.ts";
-import { bytesOf, type Cbor, decodeOnly, encode, type Key, mapOf, Tag, tstr } from "./cbor.ts";
+import { bytesOf, mapOf } from "./cbor.ts";
 
 export const ASK = "MAPAE-ASK:";
 export const SHOW = "MAPAE-SHOW:";
@@ -21,41 +22,14 @@ const MAX_TEXT = 4296; // characters: a QR code of version 40
 const MAX_NAME = 60;
 const MAX_SEQUENCES = 3;
 const LATEST = 253_402_300_800;
-const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 const bad = (detail: string): never => {
   throw new Problem("malformed", detail);
 };
 
-// --- base45 (RFC 9285) ---------------------------------------------------------------------------------------------------------------------
-
-export function base45(raw: Bytes): string {
-  let text = "";
-  const letters = (number: number, count: number): void => {
-    for (let rest = number, at = 0; at < count; at++, rest = Math.floor(rest / 45)) text += ALPHABET[rest % 45] ?? "";
-  };
-  for (let at = 0; at + 1 < raw.length; at += 2) letters((raw[at] ?? 0) * 256 + (raw[at + 1] ?? 0), 3);
-  if (raw.length % 2 === 1) letters(raw.at(-1) ?? 0, 2);
-  return text;
-}
-
-export function unbase45(text: string): Bytes {
-  const values = [...text].map((letter) => ALPHABET.indexOf(letter));
-  if (values.includes(-1)) bad("a foreign character");
-  const found: number[] = [];
-  for (let at = 0; at < values.length; at += 3) {
-    const group = values.slice(at, at + 3);
-    const number = group.reduce((sum, value, place) => sum + value * 45 ** place, 0);
-    if (group.length === 1 || number >= 256 ** (group.length - 1)) bad("an impossible group");
-    if (group.length === 3) found.push(number >> 8);
-    found.push(number & 255);
-  }
-  return Uint8Array.from(found);
-}
-
 function unwrapped(text: string, prefix: string): Bytes {
   if (text.length > MAX_TEXT) throw new Problem("too_large", "longer than a QR code can be");
-  return text.startsWith(prefix) ? unbase45(text.slice(prefix.length)) : bad("a code of another kind");
+  return text.startsWith(prefix) ? unb45(text.slice(prefix.length)) : bad("a code of another kind");
 }
 
 // --- asking --------------------------------------------------------------------------------------------------------------------------------
@@ -79,15 +53,15 @@ const askOf = async (text: string, raw: Bytes, payload: Map<Key, Cbor>): Promise
 export function askAnonymously(purpose: string, items: readonly string[], name: string, nonce: Bytes = random(16)): Promise<Ask> {
   const payload = new Map<Key, Cbor>([[1, 1], [2, nonce], [3, purpose], [4, [...items]], [5, lineOf(name, MAX_NAME)]]);
   const raw = encode(payload);
-  return askOf(ASK + base45(raw), raw, payload);
+  return askOf(ASK + b45(raw), raw, payload);
 }
 
 /** A question our server signed for us beforehand. The wallet judges the signature; we need what the answer has to name. */
 export function askSigned(text: string): Promise<Ask> {
   const raw = unwrapped(text, ASK);
-  const sealed = decodeOnly(raw);
-  if (!(sealed instanceof Tag) || sealed.tag !== 18 || !Array.isArray(sealed.value)) return bad("not a signed question");
-  return askOf(text, raw, mapOf(decodeOnly(bytesOf(sealed.value[2], "payload")), "the question"));
+  const sealed = decode(raw);
+  if (!(sealed instanceof Tagged) || sealed.tag !== 18 || !Array.isArray(sealed.value)) return bad("not a signed question");
+  return askOf(text, raw, mapOf(decode(bytesOf(sealed.value[2], "payload")), "the question"));
 }
 
 // --- showing -------------------------------------------------------------------------------------------------------------------------------
@@ -101,7 +75,7 @@ export type Show = {
 
 export function readShow(whole: Bytes): Show {
   if (whole.length > LIMIT) throw new Problem("too_large", "a code too large");
-  const parts = mapOf(decodeOnly(whole), "the code", [1, 2, 3, 4, 5, 6]);
+  const parts = mapOf(decode(whole), "the code", [1, 2, 3, 4, 5, 6]);
   const [version, format, made, nonce, purpose, shown] = [1, 2, 3, 4, 5, 6].map((label) => parts.get(label));
   if (typeof version !== "number") bad("no version");
   if (version !== 1) throw new Problem("unsupported", "a code of another version");
@@ -206,5 +180,5 @@ export class Collector {
 /** The mdoc's SessionTranscript (ISO/IEC 18013-5 9.1.5.1), with a handover of our own. */
 export async function transcript(audience: string, nonce: Bytes, made: number): Promise<Bytes> {
   const said = await sha256(encode([audience, nonce, made]));
-  return join(Uint8Array.of(0x83, 0xf6, 0xf6, 0x82), tstr("MapaeQrHandover"), encode(said));
+  return join(Uint8Array.of(0x83, 0xf6, 0xf6, 0x82), encode("MapaeQrHandover"), encode(said));
 }

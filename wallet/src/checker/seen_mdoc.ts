@@ -4,9 +4,10 @@
  * caller for the chain. Keeps: nothing. Refuses: members the standard does not list, several documents, a MAC, what the device says by itself.
  */
 import { b64u, type Bytes, join, same, sha256 } from "../bytes.ts";
+import { type Cbor, encode, type Key, Tagged } from "../cbor.ts";
 import { Problem } from "../problem.ts";
 import { type Certificate, publicKey } from "../x509.ts";
-import { bstr, bytesOf, type Cbor, decode, embed, embedded, type Key, mapOf, Tag, tstr } from "./cbor.ts";
+import { bytesOf, decodeMdoc, embed, embedded, mapOf } from "./cbor.ts";
 import type { Opened, Seen } from "./check.ts";
 import { transcript } from "./codes.ts";
 import { holderKey, placeOf } from "./seen_sd_jwt.ts";
@@ -32,7 +33,7 @@ function sealed(value: Cbor): Sealed {
   const [header, unprotected, payload, signature] = value;
   const outside = mapOf(unprotected, "the unprotected header");
   const raw = bytesOf(header, "the protected header");
-  const inside = mapOf(decode(raw), "the protected header");
+  const inside = mapOf(decodeMdoc(raw), "the protected header");
   if (outside.has(1) || outside.has(2)) bad("the algorithm is outside the protected header");
   // RFC 9864 2.1: -9 is ES256 that names its curve.
   if (![-7, -9].includes(inside.get(1) as number) || inside.has(2)) throw new Problem("unsupported", "only ES256 without extensions");
@@ -40,7 +41,7 @@ function sealed(value: Cbor): Sealed {
 }
 
 /** RFC 9052 4.4. */
-const toBeSigned = (one: Sealed, payload: Bytes): Bytes => join(Uint8Array.of(0x84), tstr("Signature1"), bstr(one.protected), Uint8Array.of(0x40), bstr(payload));
+const toBeSigned = (one: Sealed, payload: Bytes): Bytes => encode(["Signature1", one.protected, new Uint8Array(), payload]);
 
 interface Item {
   readonly number: number;
@@ -51,7 +52,7 @@ interface Item {
 
 function itemOf(value: Cbor): Item {
   const inner = embedded(value);
-  const parts = mapOf(decode(inner), "an element", ["digestID", "random", "elementIdentifier", "elementValue"]);
+  const parts = mapOf(decodeMdoc(inner), "an element", ["digestID", "random", "elementIdentifier", "elementValue"]);
   const [number, name, random] = ["digestID", "elementIdentifier", "random"].map((member) => parts.get(member));
   if (parts.size !== 4 || typeof number !== "number" || number < 0 || typeof name !== "string") return bad("an element is not one");
   if (bytesOf(random, "the salt").length < SALT) bad("a salt too short");
@@ -59,7 +60,7 @@ function itemOf(value: Cbor): Item {
 }
 
 export function openMdoc(raw: Bytes): Seen {
-  const response = mapOf(decode(raw), "the response", ["version", "documents", "documentErrors", "status"]);
+  const response = mapOf(decodeMdoc(raw), "the response", ["version", "documents", "documentErrors", "status"]);
   if (response.get("version") !== "1.0") throw new Problem("unsupported", "a response of another version");
   const documents = response.get("documents");
   if (response.get("status") !== 0 || !Array.isArray(documents) || documents.length !== 1) return bad("one document was asked for");
@@ -71,7 +72,7 @@ export function openMdoc(raw: Bytes): Seen {
     return [space, some.map(itemOf)] as const;
   }));
   const payload = auth.payload ?? bad("the security object is missing");
-  const mso = mapOf(decode(embedded(decode(payload))), "the security object");
+  const mso = mapOf(decodeMdoc(embedded(decodeMdoc(payload))), "the security object");
   if (mso.get("version") !== "1.0" || mso.get("digestAlgorithm") !== "SHA-256") throw new Problem("unsupported", "another version or hash");
   const doctype = mso.get("docType");
   if (typeof doctype !== "string" || document.get("docType") !== doctype) return bad("the docType is not the one the issuer signed");
@@ -130,7 +131,7 @@ interface Device {
 function deviceOf(value: Cbor): Device {
   const device = mapOf(value, "deviceSigned", ["nameSpaces", "deviceAuth"]);
   const says = embedded(device.get("nameSpaces"));
-  for (const some of mapOf(decode(says), "what the device says").values()) if (mapOf(some, "what the device says").size === 0) bad("a namespace without elements");
+  for (const some of mapOf(decodeMdoc(says), "what the device says").values()) if (mapOf(some, "what the device says").size === 0) bad("a namespace without elements");
   const how = mapOf(device.get("deviceAuth"), "deviceAuth");
   if (how.size !== 1) bad("a signature or a MAC");
   if (how.has("deviceMac")) return { says, seal: null };
@@ -164,17 +165,17 @@ async function mustHaveSigned({ says, seal }: Device, doctype: string, key: Devi
   if (!seal) return forged("a MAC can only be checked by a reader with a key in the session");
   if (seal.payload !== null) forged("the payload is there twice");
   const script = await transcript(audience, nonce, made);
-  const authentication = embed(join(Uint8Array.of(0x84), tstr("DeviceAuthentication"), script, tstr(doctype), embed(says)));
+  const authentication = embed(join(Uint8Array.of(0x84), encode("DeviceAuthentication"), script, encode(doctype), embed(says)));
   const holder = await holderKey(key.jwk);
   if (!(await crypto.subtle.verify(ES256, holder, seal.signature, toBeSigned(seal, authentication)))) forged("another key, or another session");
-  const said = mapOf(decode(says), "what the device says");
+  const said = mapOf(decodeMdoc(says), "what the device says");
   for (const [space, some] of said) for (const name of mapOf(some, "what the device says").keys()) if (!key.may(space, name)) forged("the device may not say this by itself");
   if (said.size > 0) throw new Problem("unsupported", "elements signed by the device alone");
 }
 
 /** ISO/IEC 18013-5 9.1.2.4: tdate in UTC, no fractions of a second. Seconds. */
 function moment(value: Cbor): number {
-  const text = value instanceof Tag && value.tag === 0 ? value.value : null;
+  const text = value instanceof Tagged && value.tag === 0 ? value.value : null;
   if (typeof text !== "string" || !/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/.test(text)) return bad("not a date and time in UTC");
   const seconds = Date.parse(text) / 1000;
   return Number.isNaN(seconds) ? bad("not a date and time in UTC") : seconds;
@@ -182,7 +183,7 @@ function moment(value: Cbor): number {
 
 /** An element's value: full-dates as their text, maps as objects. */
 function plain(value: Cbor): unknown {
-  if (value instanceof Tag) {
+  if (value instanceof Tagged) {
     if (![0, 1004].includes(value.tag) || typeof value.value !== "string") throw new Problem("unsupported", "a value of a type we do not read");
     return value.value;
   }
