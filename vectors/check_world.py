@@ -12,7 +12,6 @@ import msgspec
 from cast import AT, CA, HOLDER, ISSUER, THIEF
 from cryptography import x509 as cx509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from hands import NOW, Hand
 from mapae.formats import cbor, cose, jose, mdoc, qr, x509
@@ -58,7 +57,7 @@ def certificate(
     more: tuple[tuple[Any, bool], ...] = (), serial: int = 33,
 ) -> bytes:  # fmt: skip
     """By hand, for what `x509.leaf` would not sign. `may`: the key usages, None for no such extension."""
-    named = [cx509.Name([cx509.NameAttribute(NameOID.COMMON_NAME, one)]) for one in (issuer, name)]
+    named = [x509.Subject(one).name() for one in (issuer, name)]
     builder = (
         cx509.CertificateBuilder().issuer_name(named[0]).subject_name(named[1]).public_key(hand.public_key)
         .serial_number(serial).not_valid_before(NOW - 30 * DAY).not_valid_after(NOW + 365 * DAY)

@@ -91,6 +91,7 @@ export async function checkMdoc(
 ): Promise<Held> {
   let signed: IssuerSigned;
   try {
+    mustBePlainEs256(raw);
     signed = IssuerSigned.decode(unb64u(raw));
     const trustedCertificates = trusted ? [...trusted] : [signed.issuerAuth.certificate]; // the library wants one; a stranger's is not looked at
     await Holder.verifyIssuerSigned(
@@ -126,6 +127,16 @@ export async function checkMdoc(
     validUntil: Math.floor(mso.validityInfo.validUntil.getTime() / 1000),
     ...statusOf(plain(rawMso(raw).get("status"))),
   };
+}
+
+/**
+ * The library verifies with the key's own algorithm, whatever the header says, and looks at no `crit`. RFC 9052 3.1: the algorithm is
+ * protected; an extension that must be understood is not.
+ */
+function mustBePlainEs256(raw: string): void {
+  const [sealed, outside] = (cborDecode(unb64u(raw)) as Parts).get("issuerAuth") as [Bytes, Map<number, unknown>];
+  const inside = cborDecode(sealed) as Map<number, unknown>;
+  if (inside.get(1) !== -7 || inside.has(2) || outside.has(1) || outside.has(2)) throw new Problem("unsupported", "only ES256 without extensions");
 }
 
 /** The status map is not yet in the first edition's structure, so it is read from the signed bytes themselves. */
