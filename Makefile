@@ -33,8 +33,8 @@ test-bft: $(STAMPS)/test ## the trust log on four nodes of a BFT network (kaia, 
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory $(STAMPS)/bft; fi
 	@MAPAE_BFT=1 $(BIN)/python -m pytest -q -n 0 -rs tests/bft
 
-fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage; SECONDS=20 for each, SEED=1 to repeat
-	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),20) --seed $(or $(SEED),0)
+fuzz: $(STAMPS)/fuzz ## strangers' bytes against every parser, guided by coverage: ten minutes each (SECONDS=20, SEED=1, ONLY="jwk dcql_query")
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),600) --seed $(or $(SEED),0) $(addprefix --only ,$(ONLY))
 
 lanes: $(STAMPS)/run ## install Intel's batch engine, under Intel's licence (docs/decisions/0008)
 	@echo "intel-cmplr-lib-rt is under the Intel End User License Agreement for Developer Tools"

@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 from PIL import Image
 
+import checking
 import chips
+import packed
 import taps
 from fuzz.targets import (
     CHIP_FILES,
@@ -29,11 +31,12 @@ from fuzz.targets import (
     NOW,
     PACK,
     READER,
+    _till,
 )
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
+from mapae.formats import ble, cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -56,7 +59,7 @@ from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead, ListOf
 from mapae.trust.witness import Asked
-from mapae.verifier import anyone, receipt
+from mapae.verifier import anyone, receipt, till_receipts
 from mapae.verifier.ask import Form
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
@@ -410,6 +413,43 @@ def _receipts() -> list[bytes]:
     return [one.encode(), bad.encode(), one.sign(Hand("voice"), READER).encode(), b"{}"]
 
 
+def _shown() -> list[bytes]:
+    """Codes of vectors/checks.json: the good ones, and one refused at each step."""
+    picked: dict[tuple[str, str], Any] = {}
+    for case in checking.CASES:
+        given = case["input"]
+        as_usual = all(given[name] == checking.FILE["usual"][name] for name in ("by", "purpose", "asked", "now", "age"))
+        if as_usual:
+            picked.setdefault((given["format"], case.get("refused", {}).get("step", "")), given)
+    return [
+        qr.Show(
+            format=checking.FORMATS[given["format"]], made=given["made"], nonce=bytes.fromhex(given["nonce"]),
+            purpose="adult", presentation=checking.written(given["format"], given["presentation"]),
+        ).encode()
+        for given in picked.values()
+    ]  # fmt: skip
+
+
+def _reports() -> list[bytes]:
+    registry, epochs = receipt.heads(_till())
+    said = till_receipts.Reported(
+        id="1", purpose="adult", outcome="accepted", step="", code="", tier="full", at=int(packed.NOW.timestamp()),
+        registry=registry, status=epochs,
+    )  # fmt: skip
+    changes: list[dict[str, Any]] = [
+        {}, {"outcome": "refused", "step": "holder", "code": "presentation_spent", "tier": None}, {"purpose": "x"},
+        {"at": 0}, {"step": "Step"}, {"status": ()},
+    ]  # fmt: skip
+    return [msgspec.json.encode(msgspec.structs.replace(said, **change)) for change in changes]
+
+
+def _written() -> list[bytes]:
+    """Pieces as they are written, a length before each."""
+    sent = [list(ble.pieces(message, 23)) for message in (b"", b"x" * 9, bytes(range(60)))]
+    odd = [[b"\x02x"], [b"\x01"], [b"\x01" + b"x" * 19] * 2]
+    return [b"".join(bytes((len(piece),)) + piece for piece in pieces) for pieces in (*sent, *odd)]
+
+
 def _papers() -> list[paper.Signed]:
     one = paper.Paper(
         stands_for="urn:x", number="T-2026-1", name="홍길동", birth_date=NOW.date(), number_masked="9*", issued=1,
@@ -633,4 +673,11 @@ SEEDS: dict[str, Seeds] = {
         *(qr.fold(show.encode()) for show in _shows()), zlib.compress(bytes(70_000), wbits=-15), b"x"],
     "show_frames": lambda: [*("\n".join(show.frames(60)).encode() for show in _shows()), b"MAPAE-SHOW:BB8"],
     "receipt_text": _receipts,
+    "shown_code": _shown,
+    "till_report": _reports,
+    "ble_pieces": _written,
+    "api_body": lambda: _json(
+        {"purpose": "adult"}, {"purpose": "adult", "form": "mdoc", "session": "s", "qr": False}, {"code": "ABC123"},
+        {"purpose": "adult", "same_device": True, "return_to": "https://shop.example/", "in_person": True},
+        {"code": "c" * 22, "session": ""}, {"purpose": "Adult"}, {"purpose": "adult", "more": 1}, []),
 }  # fmt: skip

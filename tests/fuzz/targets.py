@@ -13,12 +13,16 @@ import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from starlette.requests import Request
 
+import checking
 import chips
+import packed
 import taps
 from hands import Hand
 from mapae import catalog, tapping
@@ -27,6 +31,7 @@ from mapae.config import country_tree
 from mapae.errors import Code, Refused
 from mapae.formats import (
     base45,
+    ble,
     cbor,
     cose,
     dcql,
@@ -69,13 +74,15 @@ from mapae.trust.log.policy import Policy
 from mapae.trust.log.rules import State
 from mapae.trust.log.tree import Frontier
 from mapae.trust.pack import format as pack
-from mapae.trust.pack.verify import EpochHead
+from mapae.trust.pack.verify import EpochHead, Opened, open_pack
 from mapae.trust.witness import Asked
 from mapae.ui import multipart
+from mapae.ui.body import json_message
 from mapae.ui.line import read_message
-from mapae.verifier import fit, login, login_client, oid4vp, privacy, receipt
+from mapae.verifier import api_types, fit, login, login_client, oid4vp, privacy, receipt, till_receipts
 from mapae.verifier import meet as meetings
 from mapae.verifier.gateway_web import ProxyMessage
+from mapae.verifier.judge import Access
 
 Target = Callable[[bytes], None]
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -113,6 +120,9 @@ def _listed() -> tuple[bytes, publish.TrustList]:
 READER, LISTED = _listed()
 KOREA = parse_country(country_tree("kr"))
 LINT = lint.rules_of(country_tree("kr", "lint"))
+
+
+ASKED = checking.FILE["usual"]["asked"]
 
 
 class Broken(Exception):
@@ -934,6 +944,44 @@ def issuer_message(data: bytes) -> None:
     assert isinstance(said.asks.new_phone, bool)
 
 
+# --- near each other ----
+
+
+@target
+def ble_pieces(data: bytes) -> None:
+    """Writes of another device, a length before each: what is put together was sent, and is taken apart again."""
+    joiner, at, whole = ble.Joiner(), 0, b""
+    while at < len(data):
+        size = data[at]
+        piece, at = data[at + 1 : at + 1 + size], at + 1 + size
+        message = joiner.add(piece)
+        whole += piece[1:]
+        if message is not None:
+            same(message, whole)
+            again = ble.Joiner()
+            *others, last = [again.add(piece) for piece in ble.pieces(message, 23)] or [None]
+            assert not any(others) and (last or b"") == message
+            return
+    raise Refused(Code.MALFORMED, "the message has no end")
+
+
+# --- questions over HTTP ---------------------------------------------------------------------------------------
+
+
+@target
+def api_body(data: bytes) -> None:
+    """What a shop's server or a page puts to the API."""
+    request_ = Request({"type": "http", "method": "POST", "path": "/v1/checks", "headers": []})
+    read = []
+    for kind in (api_types.Ask, api_types.AskAnyone, api_types.Redeem, api_types.Type):
+        with contextlib.suppress(Refused):
+            read.append(json_message(request_, data, kind))
+    if not read:
+        raise Refused(Code.MALFORMED)
+    for one in read:
+        same(msgspec.json.decode(msgspec.json.encode(one), type=type(one)), one)
+
+
 # --- offline codes ----------------------------------------------------------------------------------------------------
 
 
@@ -988,6 +1036,37 @@ def show_frames(data: bytes) -> None:
             same(qr.Show.parse(found.encode()), found)
             return
     raise last
+
+
+@target
+def shown_code(data: bytes) -> None:
+    """A phone's code by all six steps: never an exception, never a yes but to what the issuer signed."""
+    show = qr.Show.parse(data)
+    given = {"purpose": "adult", "by": "code", "asked": ASKED, "asked_at": NOW.timestamp(), "age": 0}
+    verdict = checking.judged(given | {"now": NOW.timestamp() + 9, "show": show})
+    if verdict.code is not None:
+        raise Refused(verdict.code, verdict.detail, step=verdict.step)
+    assert verdict.items == {"age_over_19": verdict.outcome == "accepted"} and verdict.step is None
+
+
+@target
+def till_report(data: bytes) -> None:
+    """What a till says it has done without a network, for a receipt in its shop's name."""
+    opened = _till()
+    try:
+        said = msgspec.json.decode(data, type=till_receipts.Reported)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Refused(Code.MALFORMED) from None
+    access: Any = Access(VOICE, (READER,))  # type: ignore[arg-type]  # whoever signs
+    made = till_receipts.signed(said, LISTED.relying_party("shop"), access, opened, packed.NOW)
+    read = receipt.read(made)
+    assert read.receipt.asked_by == "shop" and read.receipt.items == ("adult",)
+
+
+@cache
+def _till() -> Opened:
+    nation = packed.small()
+    return open_pack(nation.pack(), nation.pinned)
 
 
 @target
