@@ -118,8 +118,8 @@ class Meet extends Screen {
         ${this.over || this.problem
           ? html`<button class="button" id="meet-again" data-testid="meet-again" ?disabled=${this.busy} @click=${this.begin}>${t("meet.again")}</button>`
           : nothing}
-        <button class="button secondary" id="meet-back" data-testid="back" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.back")}</button>
-        <button class="button quiet" id="meet-offline" data-testid="meet-offline" @click=${() => this.host.go({ name: "show" }, true)}>${t("meet.no_network")}</button>
+        <button class="button secondary" id="meet-offline" data-testid="meet-offline" @click=${() => this.host.go({ name: "show" }, true)}>${t("meet.no_network")}</button>
+        <button class="button quiet" id="meet-back" data-testid="back" @click=${() => this.host.go({ name: "home" }, true)}>${t("do.back")}</button>
       </div>`;
   }
 }
