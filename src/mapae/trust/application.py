@@ -30,6 +30,12 @@ DAYS: Final = (0, 1, 7, 30, 90, 365, 1825)  # what the page offers
 LONGEST: Final = 36_500
 Risk = Literal["low", "medium", "high"]
 _ID = re.compile(r"[a-z][a-z0-9_]{2,31}")
+# What the platform calls others: a receipt of `anyone` is nobody's, and the audit trail says `wallet` and `operator`.
+_RESERVED: Final = frozenset({
+    "anyone", "applicant", "citizen", "governor", "helper", "issuer", "machine", "mapae", "officer", "operator",
+    "registers", "registry", "sandbox", "simulators", "till", "trust", "verifier", "visitor", "wallet",
+    "wallet_provider",
+})  # fmt: skip
 _SLUG = re.compile(r"[a-z][a-z0-9_]{2,23}")
 _ITEM = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NUMBER = re.compile(r"[0-9A-Za-z][0-9A-Za-z .-]{2,29}")
@@ -99,6 +105,7 @@ def check_purpose(said: Mapping[str, Any]) -> Asking:
 
 def must_be_plain(made: Application) -> None:
     _require(_ID.fullmatch(made.id) is not None, "the id is 3 to 32 small letters, digits and _", "id")
+    _require(made.id not in _RESERVED, "this id is the platform's own word for somebody: choose another", "id")
     for text in (made.name.ko, made.name.en):
         _require(is_seen(text) and len(text.strip()) > 0 and len(text) <= _NAME_LENGTH,
                  f"the name is 1 to {_NAME_LENGTH} characters that can be seen", "name")  # fmt: skip

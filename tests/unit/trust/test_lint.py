@@ -174,6 +174,7 @@ BAD = {
     "credentials in it": {"contact": "https://bank@evil.example/"},
     "no contact": {"contact": ""},
     "id with a slash": {"id": "../corner"},
+    "id of nobody, as receipts have it": {"id": "anyone"},
     "surplus member": {"colour": "red"},
     "wrong type": {"number": 7},
     "key of another curve": {"key": {"kty": "OKP", "crv": "Ed25519", "x": "AA"}},
