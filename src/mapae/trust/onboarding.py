@@ -24,7 +24,7 @@ from mapae.db import Db, Duplicate, Tx
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
-from mapae.trust import application, onboarding_store
+from mapae.trust import application, onboarding_store, store
 from mapae.trust import lint as linter
 from mapae.trust.application import Application
 from mapae.trust.entries import Entry, RelyingParty, registry_id
@@ -89,7 +89,7 @@ class Onboarding:
 
     async def begin(self, made: Application, source: str, filer: str = "") -> tuple[Case, str]:
         """A new draft, and the token of the link that alone leads to it."""
-        await self._must_be_free(made.id)
+        await self._must_be_free(made)
         now, token = self._clock.now(), self._dice.token()
         if await onboarding_store.unsent_from(self._db, source) >= MOST_UNSENT:
             raise Refused(Code.TOO_OFTEN, "there are many drafts from your address: hand one in, or withdraw some")
@@ -119,8 +119,7 @@ class Onboarding:
         """Change it. One that waits is taken back by that; one a governor has agreed to stays as it is."""
         case = (await self.of(token)).case
         self._must_be_changeable(case)
-        if made.id != case.party:
-            await self._must_be_free(made.id)
+        await self._must_be_free(made)
         changed = replace(case, party=made.id, stage=self._stage(made), body=_written(made), key=None)
         await self._write(changed, "changed", "applicant")
         return await self.look(case.id)
@@ -190,7 +189,7 @@ class Onboarding:
         self._must_be_somebody_else(case, by)
         linter.must_not_be_excessive(seen.findings)
         if case.proposal is None:
-            await self._must_be_free(case.party, but=case.id)
+            await self._must_be_free(seen.made)
             pinned, ours = await self._pin(seen, by)
             if ours:
                 return Agreed(1)
@@ -344,9 +343,15 @@ class Onboarding:
         der = await self._registry.certificate(case.x509_hash) if case.x509_hash is not None else None
         return Seen(case, made, self.lint(made), der)
 
-    async def _must_be_free(self, party: str, but: str = "") -> None:
-        """No entry of somebody else has this id, however it came there."""
-        if any(isinstance(entry, RelyingParty) and entry.id == party for entry in await self._registry.entries()):
+    async def _must_be_free(self, made: Application) -> None:
+        """Nobody else has this id or ever had it, however it came there: tills, API keys, sites that log people in and
+        what citizens wrote to a party go by its id, and outlive a registration. An organisation may come back."""
+        party = made.id
+        taken = any(isinstance(entry, RelyingParty) and entry.id == party for entry in await self._registry.entries())
+        if not taken and await store.ever_held(self._db, KIND, party):
+            before = await onboarding_store.ended_of(self._db, party)
+            taken = _number(made) not in {_number(_read(case)) for case in before}
+        if taken:
             raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id")
 
     def _must_be_changeable(self, case: Case) -> None:
@@ -417,6 +422,11 @@ def _written(made: Application) -> str:
 
 def _read(case: Case) -> Application:
     return msgspec.json.decode(case.body, type=Application)
+
+
+def _number(made: Application) -> str:
+    """Of the organisation, however it is spaced; reviewers see that it is theirs."""
+    return "".join(one for one in made.number if one.isalnum()).casefold()
 
 
 def _digest(token: str) -> bytes:

@@ -92,6 +92,15 @@ async def by_id(on: Db | Tx, id: str) -> Case | None:
     return None if row is None else _case(row)
 
 
+async def ended_of(on: Db | Tx, party: str) -> list[Case]:
+    """Those under this id that were registered, and are no longer."""
+    rows = await on.all(
+        f"SELECT {_COLUMNS} FROM rp_application WHERE party = $1 AND state = 'ended'",  # noqa: S608
+        party,
+    )
+    return [_case(row) for row in rows]
+
+
 async def in_stage(on: Db | Tx, *stages: Stage) -> list[Case]:
     """The oldest change first."""
     found: list[Case] = []

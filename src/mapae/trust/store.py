@@ -92,6 +92,16 @@ async def approved(on: Db | Tx) -> list[Proposal]:
     return [_proposal(row) for row in rows]
 
 
+async def ever_held(on: Db | Tx, kind: str, subject: str) -> bool:
+    """Whether governors ever signed for an entry of this id."""
+    row = await on.one(
+        "SELECT 1 AS held FROM trust_proposal p JOIN trust_decision d ON d.proposal = p.id WHERE p.kind = $1"
+        " AND p.subject = $2 AND p.entry IS NOT NULL AND d.approved IS NOT NULL LIMIT 1",
+        kind, subject,
+    )  # fmt: skip
+    return row is not None
+
+
 async def last_place(on: Db | Tx) -> int:
     row = await on.one("SELECT MAX(approved) AS place FROM trust_decision")
     return 0 if row is None or row["place"] is None else int(row["place"])

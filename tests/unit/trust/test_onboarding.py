@@ -19,7 +19,7 @@ from mapae.formats.x509 import Anchors, Profile, check_chain, leaf_key, life_of,
 from mapae.keys import Signer
 from mapae.rules import Words
 from mapae.trust.application import Application, check
-from mapae.trust.entries import AccessAuthority, RelyingParty
+from mapae.trust.entries import AccessAuthority, Purpose, RelyingParty
 from mapae.trust.lint import rules_of
 from mapae.trust.onboarding import MOST_UNSENT, MOVES, Onboarding
 from mapae.trust.onboarding_store import Stage
@@ -36,6 +36,11 @@ T = TypeVar("T")
 def shop(*, id: str = "corner", name: str = "Corner", ready: str = "alcohol_tobacco", **more: Any) -> Application:
     return check({"id": id, "name": name, "number": "123-45-67890", "contact": "https://corner.example/privacy",
                   "purposes": [{"ready": ready}] if ready else [], **more})  # fmt: skip
+
+
+SHOP = RelyingParty(id="x", name=Words(ko="가", en="A"), x509_hash="B" * 42 + "A", purposes=(
+    Purpose(id="age", name=Words(ko="가", en="A"), why=Words(ko="가", en="A"), legal_basis=Words(ko="가", en="A"),
+            items=("adult_by_year",), retention=Words(ko="가", en="A")),))  # fmt: skip
 
 
 class World:
@@ -275,6 +280,23 @@ async def test_a_registration_is_ended_by_two_and_seen_when_it_was_ended_elsewhe
     await world.registry.approve(proposal, OTHER)
     await world.onboarding.round()
     assert (await world.onboarding.of(token)).case.stage is Stage.ENDED
+
+
+async def test_the_id_of_a_party_that_has_ended_is_nobody_elses_ever(lone: World) -> None:
+    """Its tills, API keys and log-in clients still go by that id, and what citizens wrote to it lies there."""
+    id, _ = await lone.registered()
+    await lone.onboarding.end(id, ONE)
+    await lone.onboarding.end(id, OTHER)
+    await lone.onboarding.round()
+    other = shop(name="Another Shop", number="999-99-99999")
+    assert await refusal(lone.onboarding.begin(other, "192.0.2.9")) is Code.CONFLICT
+    _, token = await lone.onboarding.begin(shop(number="1234567890"), "192.0.2.9")  # the same, spaced otherwise
+    assert await refusal(lone.onboarding.save(token, other)) is Code.CONFLICT
+    entry = msgspec.structs.replace(SHOP, id="direct")  # registered without a case
+    assert (await lone.registry.approve(await lone.registry.propose(entry, ONE), OTHER)).holds
+    removal = await lone.registry.propose_removal("relying_party", "direct", ONE)
+    assert (await lone.registry.approve(removal, OTHER)).holds
+    assert await refusal(lone.onboarding.begin(shop(id="direct"), "192.0.2.9")) is Code.CONFLICT
 
 
 async def test_a_certificate_is_renewed_in_its_last_days_by_two(lone: World) -> None:
