@@ -36,7 +36,7 @@ from mapae.trust.store import Proposal
 
 KIND: Final = "relying_party"
 FORGET: Final = timedelta(days=30)  # a draft nobody handed in
-MOST_UNSENT: Final = 20  # drafts from one address
+MOST_OPEN: Final = 20  # applications from one address that nobody has decided, handed in or not
 RENEW: Final = timedelta(days=90)  # before its end an access certificate may be renewed
 NOTE: Final = 400
 
@@ -91,8 +91,8 @@ class Onboarding:
         """A new draft, and the token of the link that alone leads to it."""
         await self._must_be_free(made)
         now, token = self._clock.now(), self._dice.token()
-        if await onboarding_store.unsent_from(self._db, source) >= MOST_UNSENT:
-            raise Refused(Code.TOO_OFTEN, "there are many drafts from your address: hand one in, or withdraw some")
+        if await onboarding_store.open_from(self._db, source) >= MOST_OPEN:
+            raise Refused(Code.TOO_OFTEN, "there are many applications from your address: withdraw some, or wait")
         case = Case(
             self._dice.bytes(6).hex(), _digest(token), made.id, self._stage(made), _written(made), 0, source, filer, "",
             "", None, None, None, now, now,

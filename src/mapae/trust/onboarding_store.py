@@ -119,10 +119,13 @@ async def pinned(on: Db | Tx) -> list[Case]:
     return [_case(row) for row in rows]
 
 
-async def unsent_from(on: Db | Tx, source: str) -> int:
+async def open_from(on: Db | Tx, source: str) -> int:
+    """Applications from one address that nobody has decided."""
     row = await on.one(
-        "SELECT COUNT(*) AS many FROM rp_application WHERE source = $1 AND state IN ('draft', 'linted')", source
-    )
+        "SELECT COUNT(*) AS many FROM rp_application WHERE source = $1"
+        " AND state IN ('draft', 'linted', 'waiting', 'returned')",
+        source,
+    )  # fmt: skip
     return 0 if row is None else int(row["many"])
 
 
