@@ -241,6 +241,10 @@ def shapes() -> Iterator[Case]:
                   bent=lambda _: text.replace("~", "~" + jose.b64u(f'["s","x",{deep}]'.encode()) + "~", 1))  # fmt: skip
     yield from no("a disclosure with a member twice", "issuer", "malformed", formats=SD_JWT,
                   bent=lambda _: text.replace("~", "~" + jose.b64u(b'["s","x",{"a":1,"a":2}]') + "~", 1))  # fmt: skip
+    token, disclosure, proof = text.split("~")
+    many = [*world.parts(f"{token}~{disclosure}", text), ["~WyIiLDBd", 513], *world.parts(f"~{proof}", text)]
+    change = {"presentation": many}
+    yield from no("too many disclosures", "issuer", "too_large", formats=SD_JWT, change=change)
     good = jose.unb64u(Shown().mdoc())
     head = b"\xa3" + cbor.dumps("status")
     assert good.startswith(head)

@@ -430,7 +430,7 @@ def _said(format: str, text: str) -> str:
 
 def _folded(given: dict[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
     def parts(format: str, text: Any) -> Any:
-        return _parts(_said(format, text), bases.get(format, "")) if isinstance(text, str) else text
+        return world.parts(_said(format, text), bases.get(format, "")) if isinstance(text, str) else text
 
     format = given["format"]
     if "token" not in given:
@@ -438,30 +438,3 @@ def _folded(given: dict[str, Any], bases: Mapping[str, str]) -> dict[str, Any]:
     del given["presentation"]
     ways = {id: id if id in bases else format for id in given["token"]}
     return given | {"token": {id: [parts(ways[id], text) for text in all] for id, all in given["token"].items()}}
-
-
-_STRIDE = 24
-
-
-def _parts(text: str, base: str) -> list[Any]:
-    """`[from, length]`: so much of the base; `[text, times]`: a run; else a text."""
-    places = {base[at : at + _STRIDE]: at for at in range(len(base) - _STRIDE, -1, -1)}
-    found: list[Any] = []
-    at = plain = 0
-    while at < len(text):
-        there, size = places.get(text[at : at + _STRIDE]), 0
-        if there is not None:
-            while at + size < len(text) and text[at + size] == base[there + size : there + size + 1]:
-                size += 1
-        run = (
-            len(text) - at - len(text[at:].lstrip(text[at]))
-            if there is None and text[at] * 99 == text[at : at + 99]
-            else 0
-        )
-        if not size and not run:
-            at += 1
-            continue
-        found += [text[plain:at]] if at > plain else []
-        found.append([there, size] if size else [text[at], run])
-        at = plain = at + (size or run)
-    return [*found, text[plain:]] if plain < len(text) else found

@@ -288,3 +288,30 @@ def _element(name: str, value: Any) -> Any:
     if name == "birth_date" and isinstance(value, str) and len(value) == 10:
         return date.fromisoformat(value)
     return b"\xff\xd8\xff\xd9" if name == "portrait" else value
+
+
+_STRIDE = 24
+
+
+def parts(text: str, base: str) -> list[Any]:
+    """`[from, length]`: so much of the base; `[text, times]`: a run; else a text."""
+    places = {base[at : at + _STRIDE]: at for at in range(len(base) - _STRIDE, -1, -1)}
+    found: list[Any] = []
+    at = plain = 0
+    while at < len(text):
+        there, size = places.get(text[at : at + _STRIDE]), 0
+        if there is not None:
+            while at + size < len(text) and text[at + size] == base[there + size : there + size + 1]:
+                size += 1
+        run = (
+            len(text) - at - len(text[at:].lstrip(text[at]))
+            if there is None and text[at] * 99 == text[at : at + 99]
+            else 0
+        )
+        if not size and not run:
+            at += 1
+            continue
+        found += [text[plain:at]] if at > plain else []
+        found.append([there, size] if size else [text[at], run])
+        at = plain = at + (size or run)
+    return [*found, text[plain:]] if plain < len(text) else found

@@ -106,7 +106,7 @@ def test_no_presentation_gets_a_code_the_list_does_not_name() -> None:
 
 ATTACKS = (
     "photographed", "replayed", "relayed", "over-disclosed", "under-disclosed", "a claim nobody asked for",
-    "another type", "a member twice", "nested too deeply", "too large", "sd_jwt: none",
+    "another type", "a member twice", "nested too deeply", "too large", "too many disclosures", "sd_jwt: none",
     "HS256 with the issuer's public key", "RS256",
     "ES384", "crit", "alg twice", "its anchor inside", "self-signed", "for readers", "certificate is over",
     "certificate begins later", "name-constrained", "path too long", "an authority as signer", "in the wrong order",

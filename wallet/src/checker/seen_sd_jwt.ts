@@ -13,6 +13,7 @@ import type { Opened, Seen } from "./check.ts";
 
 const ABOUT_ITSELF = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"]);
 const MAX_CHAIN = 4;
+const MAX_DISCLOSURES = 512;
 const LATEST = 253_402_300_800;
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
@@ -49,6 +50,7 @@ function tokenOf(jws: string, typ: string): Token {
 export function openSdJwt(shown: string): Seen {
   const [jws = "", ...rest] = shown.split("~");
   if (rest.length === 0) return bad("no tilde");
+  if (rest.length > MAX_DISCLOSURES + 1) throw new Problem("too_large", "too many disclosures");
   const token = tokenOf(jws, "dc+sd-jwt");
   for (const one of rest.slice(0, -1)) readDisclosure(one);
   const x5c = token.header["x5c"];
