@@ -49,8 +49,10 @@ from .registers.carrier_web import carrier_routes
 from .registers.identity import Carrier, IdentityCheck
 from .registers.population import Population, PopulationClient
 from .registers.telling import Telling
+from .registers.web import naming_routes, telling_routes
 from .registers.web import routes as registers_routes
-from .registers.web import telling_routes
+from .simulators.push import PATH as PUSH_SIMULATOR
+from .simulators.push import SimulatedPushService
 from .trust import ledger_web, witness_web
 from .trust import publish as trusted
 from .trust.checkpoints import origin
@@ -73,6 +75,8 @@ from .ui.http import Door
 from .verifier.hosting import PATH as HOSTED
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
+from .wallet_provider.push import Pushes, Services
+from .wallet_provider.push_web import routes as push_routes
 from .wallet_provider.web import routes as wallet_routes
 
 ISSUER = "issuer:issuer"  # our own, as the registry names it
@@ -134,7 +138,8 @@ async def _registers(house: House) -> None:
         signer=f.signer("registers", "peer"), carrier=carrier,
     )  # fmt: skip
     telling = Telling(db, vault, f.clock, carrier)
-    doors = [*registers_routes(house.population, house.identity), *telling_routes(telling)]
+    naming = naming_routes(house.population, f.country.identity.phone_layout)
+    doors = [*registers_routes(house.population, house.identity), *telling_routes(telling), *naming]
     await house.add("registers", Role(doors))
     if not f.settings.sms_url:
         house.carrier = SimulatedCarrier(await f.database("carrier"), f.clock, f.dice, key=key)
@@ -281,8 +286,24 @@ async def _wallet_provider(house: House) -> None:
         attester=Attester(key, x5c), identity_keys=_identity_keys(f),
     )  # fmt: skip
     prune = (300, house.wallet_provider.prune)
-    role = Role(wallet_routes(house.wallet_provider), dict(certified.promises()), rounds=[prune])
+    house.pushes = Pushes(
+        db=await f.database("wallet_provider"), clock=f.clock, vault=f.keys("wallet_provider").vault("file:push"),
+        provider=house.wallet_provider, signer=f.signer("wallet_provider", "push"), http=f.http,
+        services=_push_services(f), named=PopulationClient(f.peers("wallet_provider")).named,
+    )  # fmt: skip
+    doors = [*wallet_routes(house.wallet_provider), *push_routes(house.pushes)]
+    promises = dict(certified.promises()) | house.pushes.promises()
+    role = Role(doors, promises, rounds=[prune, (30, house.pushes.sweep)])
     await house.add("wallet_provider", role)
+    if f.settings.demo:
+        house.push_service = SimulatedPushService(f.clock, f.dice, f.settings.base_url)
+        await house.add("push_service", Role(house.push_service.doors()))
+
+
+def _push_services(f: Foundation) -> Services:
+    """In a demo also the simulated one, whose address is our own."""
+    local = f"{f.settings.base_url}{PUSH_SIMULATOR}" if f.settings.demo else ""
+    return Services(f.settings.push_services, f.settings.push_contact or f.settings.base_url, local)
 
 
 def _identity_keys(f: Foundation) -> Callable[[str | None], Mapping[str, str] | None]:

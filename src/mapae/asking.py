@@ -35,6 +35,8 @@ from .verifier.openapi import document
 from .verifier.paper_web import routes as paper_routes
 from .verifier.privacy import Privacy
 from .verifier.privacy_web import routes as privacy_routes
+from .verifier.push import Pusher
+from .verifier.push_web import operations as push_operations
 from .verifier.registrations import Registrations
 from .verifier.relay import Relay
 from .verifier.relay_web import routes as relay_routes
@@ -55,7 +57,11 @@ async def verifier(house: House) -> None:
         own_queries=f.settings.demo, basement=basement,
     )  # fmt: skip
     asking.questions.registration = Registrations(f.http, f.settings.url_of("trust"), f.clock).of
-    api_doors = await _over_http(house, vault)
+    house.api = Api(
+        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, questions=asking.questions
+    )
+    family_doors = await _family(house)
+    pusher = await _pusher(house, vault)
     login_doors = await _login(house)
     relay, meetings = await _relay(house)
     hosting = await _hosting(house, access)
@@ -67,18 +73,18 @@ async def verifier(house: House) -> None:
         *verifier_routes(asking, meetings.collect),
         *meet_routes(asking, meetings),
         *relay_routes(relay),
-        *await _family(house),
+        *family_doors,
         *paper_routes(asking),
         *offline_routes(asking, access, f.clock, f.dice),
         *shop_routes(asking, leads_back(house.api), digital_credentials=f.settings.digital_credentials),
-        *api_doors,
+        *_over_http(house, pusher),
         *privacy_routes(asking, privacy),
         *hosting_web.routes(hosting, *_on_behalf(house)),
         *login_doors,
     ]
-    promises: dict[str, Handler] = {}
+    promises: dict[str, Handler] = pusher.promises()
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
-    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep), (5, house.login.sweep)]
+    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep), (5, house.login.sweep), (5, pusher.sweep)]
     await house.add("verifier", Role(doors, promises, rounds))
 
 
@@ -109,15 +115,25 @@ def _on_behalf(house: House) -> tuple[Callable[[str], Awaitable[str]], Callable[
     return invite, api_key
 
 
-async def _over_http(house: House, vault: Vault) -> list[BaseRoute]:
-    """`house.api`, and its doors."""
+def _over_http(house: House, pusher: Pusher) -> list[BaseRoute]:
+    """The doors of `house.api`."""
     f = house.foundation
-    house.api = Api(
-        db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, questions=house.verifier.questions
-    )
     found: list[Op] = []
     found += operations(house.api, f.clock, lambda: document(found, f.settings.base_url, __version__))
+    found += push_operations(pusher, house.api, f.clock)
     return [op.door() for op in found]
+
+
+async def _pusher(house: House, vault: Vault) -> Pusher:
+    """Questions to a named person's phone, for the API and for the gateway."""
+    f = house.foundation
+    pusher = Pusher(
+        db=await f.database("verifier"), vault=vault, clock=f.clock, peers=f.peers("verifier"),
+        questions=house.verifier.questions, api=house.api, gateway=house.gateway,
+        phone_layout=f.country.identity.phone_layout,
+    )  # fmt: skip
+    house.gateway.push = pusher.family
+    return pusher
 
 
 async def _login(house: House) -> list[BaseRoute]:

@@ -63,6 +63,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Service codes that relying parties of the Korean message family use, each with our purpose; one that is not here
     is the purpose's own id."""
 
+    push_services: tuple[str, ...] = (
+        "fcm.googleapis.com", "updates.push.services.mozilla.com", "web.push.apple.com", "*.notify.windows.com",
+    )  # fmt: skip
+    """Hosts of the push services that wake phones, or "*." and the end of their names; none: no phone is woken, and
+    wallets look into their mailbox while they are open."""
+
+    push_contact: str = ""
+    """Whom a push service writes to about our pushes, an https: or mailto: address; empty: base_url."""
+
     sms_url: str = ""
     """Where text messages are handed in; empty: the simulated carrier, and an inbox anybody can read."""
 

@@ -54,6 +54,7 @@ from .registers.carrier import SimulatedCarrier
 from .registers.identity import IdentityCheck
 from .registers.population import Population
 from .simulators.later import Ahead
+from .simulators.push import SimulatedPushService
 from .simulators.web import Simulators
 from .trust.checkpoints import Checkpoints
 from .trust.engine import Ledger
@@ -69,6 +70,7 @@ from .verifier.gateway import Gateway
 from .verifier.kiosk import Verifier
 from .verifier.login_bridge import Bridge
 from .wallet_provider.devices import WalletProvider
+from .wallet_provider.push import Pushes
 
 INSIDE = "http://house.invalid"  # this very process, whatever its address (RFC 2606: never a name of anybody)
 _WORD = re.compile(r"[a-z_-]{1,64}")
@@ -208,6 +210,8 @@ class House:
     registry: Registry
     onboarding: Onboarding
     wallet_provider: WalletProvider
+    pushes: Pushes
+    push_service: SimulatedPushService  # in a demo
     issuer: Issuer
     officers: Officers
     desk: Desk

@@ -61,6 +61,7 @@ from mapae.trust.pack.verify import EpochHead, ListOf
 from mapae.trust.witness import Asked
 from mapae.verifier import anyone, receipt, till_receipts
 from mapae.verifier.ask import Form
+from mapae.wallet_provider import webpush
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")
 DICE = SeededDice(b"fuzz")
@@ -581,6 +582,16 @@ SEEDS: dict[str, Seeds] = {
     "mip_code": lambda: [
         jose.unb64u(mip.M200("A" * 25, "direct", "https://i.example").encode()),
         jose.unb64u(mip.M120("A" * 25, "wss://i.example").encode()), b"{}"],
+    "push_subscription": lambda: [
+        f"{where}\n{jose.b64u(webpush.point(Hand('voice')))}\n{jose.b64u(bytes(16))}".encode() for where in (
+            "https://push.example/send/1", "https://a.push.example:443/w?t=1", "https://a@push.example/",
+            "https://push.example.evil/", "http://127.0.0.1/")],
+    "push_token": lambda: [
+        webpush.vapid(Hand("voice"), "https://push.example", "https://id.example", NOW).encode(), b"vapid t=, k="],
+    "push_token_inside": lambda: _json(
+        {"aud": "https://push.example", "exp": int(NOW.timestamp()) + 3600, "sub": "https://id.example"},
+        {"aud": ["https://push.example"], "exp": "1"}, {"exp": 1e300}),
+    "pushed_to": lambda: ["한지수\n2001-03-09\n010-1234-5678".encode(), b"a\n2001-02-30\n010", b"\n\n"],
     "mip_line": lambda: _json(
         {"msg": "join", "type": "mip", "version": "1.0.0", "trxcode": "A" * 25},
         {"msg": "vp", "request": "presentation", "trxcode": "A" * 25, "vp": {}}, {"msg": 1}, {"more": ""}),

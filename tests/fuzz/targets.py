@@ -79,10 +79,11 @@ from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.body import json_message
 from mapae.ui.line import read_message
-from mapae.verifier import api_types, fit, login, login_client, oid4vp, privacy, receipt, till_receipts
+from mapae.verifier import api_types, fit, login, login_client, oid4vp, privacy, push, receipt, till_receipts
 from mapae.verifier import meet as meetings
 from mapae.verifier.gateway_web import ProxyMessage
 from mapae.verifier.judge import Access
+from mapae.wallet_provider import webpush
 
 Target = Callable[[bytes], None]
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -1175,6 +1176,41 @@ def mip_code(data: bytes) -> None:
     except Refused:
         said = mip.M120.parse(b64u(data))
     same(type(said).parse(said.encode()), said)
+
+
+@target
+def push_subscription(data: bytes) -> None:
+    """Where a phone wants to be woken: what is taken is an address of a push service, at its usual port."""
+    endpoint, p256dh, auth = [*text(data).split("\n"), "", ""][:3]
+    taken = webpush.Subscription.parse(endpoint, p256dh, auth, services=("push.example", "*.push.example"))
+    parts = urlsplit(taken.endpoint)
+    if parts.scheme != "https" or parts.port not in (None, 443) or parts.username or parts.fragment:
+        raise Broken(taken.endpoint)
+    if parts.hostname != "push.example" and not (parts.hostname or "").endswith(".push.example"):
+        raise Broken(taken.endpoint)
+    same((b64u(taken.key), b64u(taken.auth)), (p256dh, auth))
+
+
+@target
+def push_token(data: bytes) -> None:
+    """Who says that a push is theirs (RFC 8292), as the simulated push service reads it."""
+    webpush.read_vapid(text(data), "https://push.example", NOW)
+
+
+@target
+def push_token_inside(data: bytes) -> None:
+    """The same, by somebody who can sign."""
+    header = {"typ": "JWT"}
+    signed = jose.sign_jws(VOICE, header, data)
+    webpush.read_vapid(f"vapid t={signed}, k={b64u(webpush.point(VOICE))}", "https://push.example", NOW)
+
+
+@target
+def pushed_to(data: bytes) -> None:
+    """Whom a relying party means: three spellings, each with one form."""
+    name, born, phone = [*text(data).split("\n"), "", ""][:3]
+    whom = push.Whom.parse(name, born, phone, KOREA.identity.phone_layout)
+    same(push.Whom.parse(whom.name, whom.birth_date.isoformat(), whom.phone, KOREA.identity.phone_layout), whom)
 
 
 @target

@@ -132,6 +132,12 @@ class Device:
         answer = await self._call("/attestations", {"client_jwk": dict(jwk)})
         return _text(answer, "wallet_attestation"), _whole(answer, "expires_in")
 
+    async def ask(self, path: str, message: Any = None) -> dict[str, Any]:
+        """Something else of this phone's with the wallet provider; without a message, a look."""
+        if message is not None:
+            return await self._call(path, message)
+        return (await self._wire.get(self._provider + path, self._signed("GET", path, b""))).json()
+
     async def _call(self, path: str, message: Any) -> dict[str, Any]:
         body = encode_json(message)
         reply = await self._wire.post(self._provider + path, body, "application/json", self._signed("POST", path, body))

@@ -26,6 +26,7 @@ from .dpop import ClientHeaders, Dpop
 from .face import Camera, FaceCheck, FaceSaid, FaceStanding
 from .family import Family
 from .issuance import Issuance, SignIn
+from .mailbox import Mailbox
 from .meet import Meet, Meeting
 from .offer import ByCode, Offer, read_link
 from .pocket import Keys, Pocket
@@ -87,6 +88,7 @@ class Wallet:
         self._presentation = Presentation(self._pocket, self._wire, self._trust, self._base)
         self._meeting = Meet(self._pocket, self._wire, self._presentation)
         self.family = Family(self._wire, self._presentation)  # requests in the Korean message family
+        self.mailbox = None if self._registered is None else Mailbox(self._registered)
         self._camera = camera
         introduced = None if country is None else country.introduced
         self.codes = Codes(self._pocket, self._trust, country, introduced)  # with no network: answer one, or show one

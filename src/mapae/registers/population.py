@@ -25,7 +25,7 @@ from ..rules import NumberScheme
 from .number import parse_number
 from .portraits import portrait
 from .store import PopulationStore, name_key
-from .values import CardState, Changed, ClaimSet, Compared, Hits, Person, PhysicalCard, Resident
+from .values import CardState, Changed, ClaimSet, Compared, Hits, Person, PhysicalCard, Resident, Whose
 
 MOST_HITS = 20
 BATCH = 5000
@@ -64,6 +64,15 @@ class Population:
         hits = tuple(found[:MOST_HITS])
         await self._note("register", "searched", asked_by, hits=len(hits))
         return Hits(hits=hits, more=len(found) > MOST_HITS)
+
+    async def named(self, name: str, birth_date: date, phone: str, asked_by: str = "registers") -> str | None:
+        """Whose name, birthday and phone these are; `phone` in the country's spelling. The trail says that somebody was
+        looked for, the same whether or not there is one."""
+        if not name_key(name) or len(name) > LONGEST_NAME:
+            raise Refused(Code.MALFORMED, "the name is missing or too long")
+        found = await self._store.named(name, birth_date, phone)
+        await self._note("register", "named", asked_by)
+        return found
 
     async def get(self, person: str, asked_by: str = "registers") -> Person:
         """Raises Refused(NOT_FOUND)."""
@@ -178,6 +187,11 @@ class PopulationClient:
         if birth_date is not None:
             message["birth_date"] = birth_date.isoformat()
         return await self._ask("search", message, Hits)
+
+    async def named(self, name: str, birth_date: date, phone: str) -> str | None:
+        """Raises Refused(MALFORMED or UNAVAILABLE)."""
+        message = {"name": name, "birth_date": birth_date.isoformat(), "phone": phone}
+        return (await self._ask("named", message, Whose)).person
 
     async def get(self, person: str) -> Person:
         """Raises Refused(NOT_FOUND) or Refused(UNAVAILABLE)."""

@@ -239,6 +239,15 @@ class PopulationStore:
         row = await self._db.one("SELECT count(*) AS n FROM resident")
         return int(row["n"]) if row is not None else 0
 
+    async def named(self, name: str, birth_date: date, phone: str) -> str | None:
+        """The one living person with this name and birthday who has this phone. One look-up, whatever is wrong."""
+        found = await self._db.all(
+            "SELECT r.person FROM phone_line l JOIN resident r ON r.person = l.person WHERE l.phone_index = $1"
+            " AND r.name_key = $2 AND r.birth_date = $3 AND r.deceased_on IS NULL LIMIT 2",
+            self._vault.index(phone, b"phone_line.phone"), name_key(name), birth_date.isoformat(),
+        )  # fmt: skip
+        return str(found[0]["person"]) if len(found) == 1 else None
+
     async def match(self, name: str, number: ResidentNumber, phone: str) -> Match | None:
         """The living person whose name, number and phone these are. Always the same two look-ups, whatever is wrong."""
         row = await self._db.one(

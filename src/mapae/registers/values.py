@@ -91,6 +91,12 @@ class Compared(Value, frozen=True, kw_only=True):
     matches: bool
 
 
+class Whose(Value, frozen=True, kw_only=True):
+    """The person somebody named, or nobody."""
+
+    person: str | None = None
+
+
 class Changed(Value, frozen=True, kw_only=True):
     """Whether a change was made, or found made already or overtaken."""
 

@@ -1,6 +1,7 @@
 """The registers' doors: for the issuer the population register, for everybody the identity check.
 
-Promises: only the issuer gets past the register's doors, and only signed; the identity check answers any wallet or
+Promises: only the issuer gets past the register's doors, and only signed; the wallet provider learns whose a name, a
+birthday and a phone are together, and nothing else; the identity check answers any wallet or
 page, and tells anybody how numbers, phones and codes are written here. Trusts: the gate in front of peer doors for
 `request.state.peer`; the issuer to say from which address a citizen came to its own pages. Keeps: nothing. Refuses:
 other roles, other shapes of message.
@@ -19,10 +20,10 @@ from starlette.routing import BaseRoute
 from ..errors import Code, Refused
 from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_body
 from ..ui.rate import network
-from .identity import Ask, IdentityCheck, WrongCode
+from .identity import Ask, IdentityCheck, WrongCode, parse_phone
 from .population import Population
 from .telling import Notice, Telling
-from .values import CardState, Changed, Compared, PhysicalCard
+from .values import CardState, Changed, Compared, PhysicalCard, Whose
 
 FORM_CACHE = {"Cache-Control": "public, max-age=300"}
 READERS: Mapping[str, frozenset[str]] = {
@@ -35,6 +36,7 @@ READERS: Mapping[str, frozenset[str]] = {
     "card": frozenset({"issuer"}),
     "card-state": frozenset({"issuer"}),
     "tell": frozenset({"issuer"}),
+    "named": frozenset({"wallet_provider"}),
 }
 PHOTO_BODY = 768 * 1024  # a photo in base64
 
@@ -43,6 +45,12 @@ class Search(msgspec.Struct):
     name: str = ""
     birth_date: date | None = None
     resident_number: str = ""
+
+
+class Named(msgspec.Struct):
+    name: str
+    birth_date: date
+    phone: str
 
 
 class Which(msgspec.Struct):
@@ -145,6 +153,18 @@ def _register_doors(population: Population) -> list[BaseRoute]:
         ),
         *_card_doors(population),
     ]
+
+
+def naming_routes(population: Population, phone_layout: str) -> list[BaseRoute]:
+    """For whoever sends to the phone of a person that a relying party names."""
+
+    async def named(request: Request) -> Response:
+        reader = _reader(request, "named")
+        ask = await json_body(request, Named)
+        phone = parse_phone(phone_layout, ask.phone)
+        return json_answer(Whose(person=await population.named(ask.name, ask.birth_date, phone, asked_by=reader)))
+
+    return [door("POST", "/registers/persons/named", named, caller=Caller.PEER, answer=Answer.JSON, limit=4096)]
 
 
 def _card_doors(population: Population) -> list[BaseRoute]:

@@ -82,23 +82,25 @@ class Api:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def start(self, key: Key, ask: Ask, retry: str | None) -> Started:
-        """Put a question. With `retry` (an Idempotency-Key) the same call again finds the same check."""
-        said = _hash(msgspec.json.encode(ask))
+    async def start(self, key: Key, ask: Ask, retry: str | None, *, pushed: bytes = b"") -> Started:
+        """Put a question. With `retry` (an Idempotency-Key) the same call again finds the same check. `pushed`: to a
+        phone that its asker does not see, named by these words (`push.py`): guarded whatever the risk."""
+        said = _hash(msgspec.json.encode(ask) + pushed)
         again = _hash(retry) if retry is not None else None
         if again is not None and (known := await api_store.check_again(self._db, key.relying_party, again)):
             return await self._again(known, said)
         asker = f"api-{self._dice.token(12)}"
         purpose = self._questions.country.purposes.get(ask.purpose)
         # Whoever relays the QR code of a question to somebody else's phone must not get the answer.
-        guarded = purpose is not None and purpose.risk == "high" and not ask.in_person and not ask.same_device
+        risky = bool(pushed) or (purpose is not None and purpose.risk == "high")
+        guarded = risky and not ask.in_person and not ask.same_device
         if guarded and not ask.session:
-            raise Refused(Code.NOT_ALLOWED, "a purpose of high risk is asked in a session, or in person")
+            raise Refused(Code.NOT_ALLOWED, "a push, or a purpose of high risk, is asked in a session, or in person")
         if (ask.same_device or guarded) and not (ask.session and ask.return_to):
             raise Refused(Code.MALFORMED, "this check needs a session and a return_to")
         if ask.return_to:
             _must_lead_back(ask.return_to)
-        manner = Manner(same_device=ask.same_device, typed_back=guarded)
+        manner = Manner(same_device=ask.same_device, typed_back=guarded, pushed=bool(pushed))
         id = await self._questions.put(asker, key.relying_party, ask.purpose, ask.form, manner)
         check = Check(
             id, key.relying_party, asker, _session(ask.session), ask.return_to or None, again, said,
@@ -147,6 +149,13 @@ class Api:
         document = self._questions.country.documents[purpose.document]
         items = [_both(document.claim(name).label) for name in purpose.items]
         return Asking(id, _both(purpose.name), _both(purpose.why), items)
+
+    async def question(self, id: str) -> Session:
+        """The question behind a check of a key, for whoever carries it to a phone."""
+        check = await api_store.check(self._db, id)
+        if check is None or check.relying_party is None:
+            raise Refused(Code.NOT_FOUND, "there is no such check")
+        return await self._questions.of(check.asker, id)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

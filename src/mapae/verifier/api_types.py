@@ -15,10 +15,10 @@ from msgspec import Meta, Struct
 
 from mapae.verifier.ask import Form
 
-_PurposeId = Annotated[
+PurposeId = Annotated[
     str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$", description="A purpose of the country pack, such as alcohol_tobacco")
 ]
-_Session = Annotated[
+SessionWord = Annotated[
     str,
     Meta(
         pattern="^[!-~]{0,256}$",
@@ -27,7 +27,7 @@ _Session = Annotated[
     ),
 ]
 _Draw = Annotated[bool, Meta(description="Whether to draw the code of the link: false where nobody shows it")]
-_Url = Annotated[
+Url = Annotated[
     str,
     Meta(
         max_length=1024,
@@ -40,12 +40,12 @@ _Code = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{20,64}$", description="What 
 class Ask(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A question of a registered relying party."""
 
-    purpose: _PurposeId
+    purpose: PurposeId
     form: Form = Form.EITHER
-    session: _Session = ""
+    session: SessionWord = ""
     qr: _Draw = True
     same_device: bool = False
-    return_to: _Url = ""
+    return_to: Url = ""
     in_person: Annotated[
         bool,
         Meta(description="The holder stands before you. Without it a purpose of high risk needs a session, and a code"
@@ -56,9 +56,9 @@ class Ask(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class AskAnyone(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A yes-or-no question that needs no registration: only purposes marked `anyone`."""
 
-    purpose: _PurposeId
+    purpose: PurposeId
     form: Form = Form.EITHER
-    session: _Session = ""
+    session: SessionWord = ""
     qr: _Draw = True
 
 
@@ -74,7 +74,7 @@ class Typed(Struct):
 
 class Redeem(Struct, forbid_unknown_fields=True):
     code: _Code
-    session: _Session
+    session: SessionWord
 
 
 class Said(Struct):

@@ -47,6 +47,7 @@ class Manner(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     # The answer may come from another device: it counts once the code its browser shows is typed where it was asked.
     typed_back: bool = False
     log_in: bool = False  # the log-in bridge asks: nobody else may ask for the number it knows people by
+    pushed: bool = False  # to a named person's phone: whoever asks must not learn that there is one before it answers
     relay: str = ""  # where the answer is fetched, when the wallet has no way to us (`meet.py`)
 
 

@@ -25,6 +25,7 @@ from mapae.formats.jose import Jws, encode_json
 from mapae.formats.mip import DIRECT, INDIRECT, M200, PROXY, Vp, refuse
 from mapae.verifier import gateway_store as store
 from mapae.verifier import oid4vp
+from mapae.verifier.ask import PLAIN, Manner
 from mapae.verifier.gateway_store import OVER, State, Trx
 from mapae.verifier.questions import REMEMBER, Questions
 from mapae.verifier.store import Outcome, Session
@@ -79,6 +80,11 @@ class Gateway:
         mode = _mode(said, DIRECT)
         telno = _text(said, "telno") or ""
         name, birth = _text(said, "name", needed=False) or "", _text(said, "birth", needed=False) or ""
+        service = _text(said, "svcCode") or ""
+        purpose = self._questions.country.purposes.get(self._services.get(service, service))
+        if purpose is not None and purpose.risk == "high":
+            # The family has no session and nothing to type: whoever knows a number could act in its holder's name.
+            raise refuse("data", "svcCode")
         trx = await self._open(party, said, PUSH, mode)
         m200 = (await self._m200(trx)).encode()
         try:
@@ -97,6 +103,13 @@ class Gateway:
             return self.push is not None and await self.push(name, birth, telno, data)
         except Refused:
             raise refuse("insert") from None
+
+    async def to_push(self, data: str) -> Session | None:
+        """The question of an M200 that T540 made, while it is open. None: no such thing."""
+        trx = await store.find(self._db, M200.parse(data).trxcode)
+        if trx is None or trx.interface != PUSH or trx.state in OVER or self._over(trx) or trx.question is None:
+            return None
+        return await self._questions.of(_asker(trx.trxcode), trx.question)
 
     async def read_code(self, party: str, said: Mapping[str, Any]) -> str:
         """T520, QR-CPM: the till has read a phone's M120. Its transaction code."""
@@ -238,7 +251,9 @@ class Gateway:
         local = now.astimezone(ZoneInfo(self._questions.country.timezone))
         # The sample's form, moment and chance; with 64 bits of chance, for who guesses a code may answer in its place.
         trxcode = f"{local:%Y%m%d%H%M%S}{local.microsecond // 1000:03}{self._dice.bytes(8).hex().upper()}"
-        asked = await self._ask(party, trxcode, service) if party is not None and service is not None else None
+        asked = None
+        if party is not None and service is not None:
+            asked = await self._ask(party, trxcode, service, Manner(pushed=interface == PUSH))
         trx = Trx(
             trxcode, party, service, interface, mode, _text(said, "branchName", needed=False),
             _text(said, "deviceId", needed=False), asked.id if asked else None, asked.nonce if asked else None, state,
@@ -248,11 +263,11 @@ class Gateway:
             raise refuse("unknown", "the transaction code is taken")
         return trx
 
-    async def _ask(self, party: str, trxcode: str, service: str) -> Session:
+    async def _ask(self, party: str, trxcode: str, service: str, manner: Manner = PLAIN) -> Session:
         """Raises Refused at step `data` for a service this relying party may not ask by."""
         try:
             purpose = self._services.get(service, service)
-            id = await self._questions.put(_asker(trxcode), party, purpose, life=LIFE)
+            id = await self._questions.put(_asker(trxcode), party, purpose, manner=manner, life=LIFE)
         except Refused as refused:
             if refused.code in (Code.NOT_FOUND, Code.OVER_ASKING, Code.UNSUPPORTED):
                 raise refuse("data", "svcCode") from None

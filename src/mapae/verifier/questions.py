@@ -224,6 +224,8 @@ class Questions:
         key = self._key(session)
         answered = oid4vp.read_answer(fields, key, state=session.echo)
         manner = read_manner(session)
+        if manner.pushed and isinstance(answered, oid4vp.Declined):
+            return None  # a no looks like a phone that nobody looks at: no other answer tells that there is one
         client_id = self.client_id(session.relying_party, manner.prefix)
         tie = ByRedirect(client_id, session.nonce, self._response_uri(session), key.public.thumbprint_raw)
         code = self._dice.token(24) if manner.same_device or manner.typed_back else None
@@ -340,7 +342,7 @@ class Questions:
 
     async def _fetched(self, session: Session) -> None:
         self._key(session)
-        if not session.fetched:
+        if not session.fetched and not read_manner(session).pushed:
             await store.mark_fetched(self._db, session.id, self._clock.now())
 
     async def _open(self, id: str) -> Session:

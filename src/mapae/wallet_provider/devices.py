@@ -21,7 +21,7 @@ from mapae.db import Body, Db, Duplicate, Tx
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 
-from . import attest, proofs, store
+from . import attest, proofs, push_store, store
 from .attest import Attester, Urls
 from .proofs import IdentityKeys, SignedRequest
 from .store import Device, DeviceState
@@ -129,7 +129,7 @@ class WalletProvider:
         async def body(tx: Tx, device: Device, now: datetime) -> Device:
             return device
 
-        return await self._admitted(request, body)
+        return await self.admitted(request, body)
 
     async def attest(self, request: SignedRequest, client_jwk: Mapping[str, Any]) -> Attestation:
         """A wallet attestation for one client key. A waiting phone gets one too: it may ask what it could be issued;
@@ -137,7 +137,7 @@ class WalletProvider:
         client_key = PublicKey.from_jwk(client_jwk)
 
         async def body(tx: Tx, device: Device, now: datetime) -> datetime:
-            _must_be(device, DeviceState.ACTIVE, DeviceState.WAITING)
+            must_be(device, DeviceState.ACTIVE, DeviceState.WAITING)
             if await store.client_count(tx, device.device_id) >= CLIENT_KEYS:
                 owner = await store.by_client_key(tx, client_key.thumbprint)
                 if owner is None:
@@ -147,7 +147,7 @@ class WalletProvider:
                 raise Refused(Code.CONFLICT, "this client key belongs to another phone")
             return now
 
-        now = await self._admitted(request, body)
+        now = await self.admitted(request, body)
         claims = attest.wallet_claims(self.urls, client_key, now)
         return Attestation(self._attester.sign(attest.WALLET_TYPE, claims), attest.LIFE)
 
@@ -158,10 +158,10 @@ class WalletProvider:
         keys = attest.read_keys(jwks)
 
         async def body(tx: Tx, device: Device, now: datetime) -> datetime:
-            _must_be(device, DeviceState.ACTIVE)
+            must_be(device, DeviceState.ACTIVE)
             return now
 
-        now = await self._admitted(request, body)
+        now = await self.admitted(request, body)
         claims = attest.key_claims(keys, nonce, now)
         return Attestation(self._attester.sign(attest.KEYS_TYPE, claims), attest.KEYS_LIFE)
 
@@ -176,10 +176,11 @@ class WalletProvider:
             at = int(now.timestamp())
             if not await store.change(tx, device.device_id, device.state, DeviceState.ENDED, "given_up", at):
                 raise Refused(Code.CONFLICT, "this phone has just changed; try again")
+            await push_store.forget(tx, device.device_id)
             await record(tx, Event(device.device_id, "device", "ended", device.person, {"reason": "given_up"}), now)
             return replace(device, state=DeviceState.ENDED, reason="given_up", since=at)
 
-        return await self._admitted(request, body)
+        return await self.admitted(request, body)
 
     # --- the issuer's side ---
 
@@ -254,6 +255,7 @@ class WalletProvider:
             if not await store.change(tx, device_id, DeviceState.WAITING, DeviceState.ACTIVE, "", at):
                 raise Refused(Code.CONFLICT, "that phone has just changed; look again")
             if ended is not None:
+                await push_store.forget(tx, ended)
                 await record(tx, Event(ended, "device", "ended", by, {"reason": "moved"}), now)
             await record(tx, Event(device_id, "device", "activated", by), now)
             return Moved(device_id, ended)
@@ -271,6 +273,7 @@ class WalletProvider:
         async def body(tx: Tx) -> list[str]:
             ended = await store.end_all(tx, person, word, at)
             for device_id in ended:
+                await push_store.forget(tx, device_id)
                 await record(tx, Event(device_id, "device", "ended", by, {"reason": word}), now)
             return ended
 
@@ -288,8 +291,9 @@ class WalletProvider:
 
     # --- shared ---
 
-    async def _admitted(self, request: SignedRequest, body: Callable[[Tx, Device, datetime], Awaitable[T]]) -> T:
-        """Run `body` for the phone that signed `request`, once, in the transaction that remembers the request."""
+    async def admitted(self, request: SignedRequest, body: Callable[[Tx, Device, datetime], Awaitable[T]]) -> T:
+        """Run `body` for the phone that signed `request`, once, in the transaction that remembers the request. Also for
+        what else a phone asks of this role (`push.py`)."""
         now = self._clock.now()
         proven = proofs.open_request(request, self.urls.provider, now)
         keep = proven.issued_at + proofs.WINDOW + 2 * proofs.SKEW
@@ -323,7 +327,7 @@ async def _live(tx: Tx, person: str) -> Device | None:
     return next((device for device in devices if device.state is not DeviceState.WAITING), None)
 
 
-def _must_be(device: Device, *states: DeviceState) -> None:
+def must_be(device: Device, *states: DeviceState) -> None:
     if device.state in states:
         return
     match device.state:

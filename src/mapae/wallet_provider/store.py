@@ -51,6 +51,11 @@ async def by_key(db: Db | Tx, jkt: str) -> Device | None:
     return None if row is None else _device(row)
 
 
+async def by_id(db: Db | Tx, device_id: str) -> Device | None:
+    row = await db.one("SELECT * FROM device WHERE device_id = $1", device_id)
+    return None if row is None else _device(row)
+
+
 async def by_client_key(db: Db | Tx, jkt: str) -> Device | None:
     """The phone an attested client key belongs to."""
     row = await db.one(

@@ -98,20 +98,20 @@ def _wallet_doors(provider: WalletProvider) -> list[Door]:
         return json_answer(_own(device), 201)
 
     async def me(request: Request) -> Response:
-        return json_answer(_own(await provider.me(await _signed(provider, request))))
+        return json_answer(_own(await provider.me(await signed(provider, request))))
 
     async def give_up(request: Request) -> Response:
         await json_body(request, Nothing)
-        return json_answer(_own(await provider.give_up(await _signed(provider, request))))
+        return json_answer(_own(await provider.give_up(await signed(provider, request))))
 
     async def attest(request: Request) -> Response:
         asked = await json_body(request, ClientKey)
-        made = await provider.attest(await _signed(provider, request), asked.client_jwk)
+        made = await provider.attest(await signed(provider, request), asked.client_jwk)
         return _attested("wallet_attestation", made)
 
     async def attest_keys(request: Request) -> Response:
         asked = await json_body(request, BatchKeys)
-        made = await provider.attest_keys(await _signed(provider, request), asked.keys, asked.nonce)
+        made = await provider.attest_keys(await signed(provider, request), asked.keys, asked.nonce)
         return _attested("key_attestation", made)
 
     def wallet(
@@ -132,7 +132,8 @@ def _wallet_doors(provider: WalletProvider) -> list[Door]:
     ]
 
 
-async def _signed(provider: WalletProvider, request: Request) -> SignedRequest:
+async def signed(provider: WalletProvider, request: Request) -> SignedRequest:
+    """What stands in the header, with the request it has to fit."""
     tokens = request.headers.getlist(HEADER)
     if len(tokens) != 1:
         raise Refused(Code.NOT_SIGNED_IN, "one Mapae-Device header is needed")

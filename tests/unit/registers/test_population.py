@@ -34,6 +34,17 @@ async def test_two_people_of_one_name_and_birthday_are_two_hits(office: Office) 
     assert {hit.municipality for hit in found.hits} == {"goyang", "suwon"}
 
 
+async def test_whose_a_name_a_birthday_and_a_phone_are(office: Office) -> None:
+    """All three at once, and of a phone that several share the one; the trail is the same for everybody."""
+    jisoo = office.named["jisoo"].resident
+    born, phone = jisoo.number.birth_date, jisoo.phones[0]
+    assert await office.population.named(" 한 지수", born, phone) == office.ids["jisoo"]
+    for name, day, number in (("한지숙", born, phone), ("한지수", TODAY, phone), ("한지수", born, "010-0000-0000")):
+        assert await office.population.named(name, day, number) is None
+    dead = next(one for one in office.named.values() if one.resident.deceased_on and one.resident.phones).resident
+    assert await office.population.named(dead.name, dead.number.birth_date, dead.phones[0]) is None
+
+
 async def test_half_a_search_is_refused(office: Office) -> None:
     jisoo = office.named["jisoo"].resident
     halves = [
