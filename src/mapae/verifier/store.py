@@ -8,6 +8,7 @@ Refuses: nothing of its own; a lost race is a False or None that the caller name
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -249,21 +250,18 @@ async def type_back(
     with `mistyped`. More: so many tries are left. None: nothing waits for a code here."""
 
     async def body(tx: Tx) -> int | None:
-        row = await tx.one(
-            f"{_BACK} WHERE id = $3 AND till = $4 AND typed_code = $5 AND state = 'returning' AND return_by > $1"
-            " RETURNING *",
-            _epoch(now), _epoch(erase_at), id, till, code,
-        )  # fmt: skip
-        if row is not None:
-            await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
-            return 0
+        # Counted first: of many that come at once each waits for the row, and none guesses beyond the tries.
         row = await tx.one(
             "UPDATE check_session SET typed_wrong = typed_wrong + 1 WHERE id = $1 AND till = $2"
-            " AND typed_code IS NOT NULL AND state = 'returning' AND return_by > $3 RETURNING typed_wrong",
+            " AND typed_code IS NOT NULL AND state = 'returning' AND return_by > $3 RETURNING *",
             id, till, _epoch(now),
         )  # fmt: skip
         if row is None:
             return None
+        if hmac.compare_digest(bytes(row["typed_code"]), code):
+            await tx.run(f"{_BACK} WHERE id = $3", _epoch(now), _epoch(erase_at), id)
+            await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
+            return 0
         if row["typed_wrong"] < TRIES:
             return int(TRIES - row["typed_wrong"])
         await tx.run(f"{_TURNED_AWAY} WHERE id = $4", _epoch(now), mistyped.step, mistyped.code, id)
