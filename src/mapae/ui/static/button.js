@@ -125,7 +125,8 @@
       const links = this.links(started);
       const more = element("details", "", { class: "mapae-more" });
       more.append(element("summary", this.here ? this.t.there : this.t.here), this.here ? picture : links);
-      this.body.replaceChildren(element("p", this.t.asked, { class: "mapae-small" }), list, element("p", this.t.plain, { class: "mapae-small" }), this.here ? links : picture, more);
+      const asked = list.childElementCount ? [element("p", this.t.asked, { class: "mapae-small" }), list] : [];
+      this.body.replaceChildren(...asked, element("p", this.t.plain, { class: "mapae-small" }), this.here ? links : picture, more);
     }
 
     /** Two kinds of address and no other. */
