@@ -88,17 +88,22 @@ class Gateway:
         trx = await self._open(party, said, PUSH, mode)
         m200 = (await self._m200(trx)).encode()
         try:
-            if not await self.pushed(name, birth, telno, m200):
+            if not await self.pushed(party, name, birth, telno, m200):
                 raise refuse("receive")
         except Refused:
             await self._cancel(trx, "push")
             raise
         return {**said, "m200Base64": m200}
 
-    async def pushed(self, name: str, birth: str, telno: str, data: str) -> bool:
-        """Hand an M200 to the push. The message itself must be one (2.2.2.2: no profile in it)."""
-        if M200.parse(data).profile is not None:
+    async def pushed(self, party: str, name: str, birth: str, telno: str, data: str) -> bool:
+        """Hand an M200 of this relying party to the push. The message itself must be one (2.2.2.2: no profile in it).
+        Nobody has another party's question sent to a person of his choice."""
+        said = M200.parse(data)
+        if said.profile is not None:
             raise refuse("data", "profile")
+        trx = await store.find(self._db, said.trxcode)
+        if trx is None or trx.relying_party != party:
+            return False
         try:
             return self.push is not None and await self.push(name, birth, telno, data)
         except Refused:

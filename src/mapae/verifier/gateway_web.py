@@ -125,7 +125,7 @@ class _Doors:
             if type(said.get("mscode")) is not str or not said["mscode"]:
                 raise refuse("mscode")
             try:
-                await self._key(f"Bearer {said['mscode']}")
+                party = (await self._key(f"Bearer {said['mscode']}")).relying_party
             except Refused:
                 raise refuse("mscode") from None
             for step, name in (("pushType", "pushType"), ("telno", "telno"), ("pushData", "data")):
@@ -134,7 +134,7 @@ class _Doors:
             if said["pushType"] != PUSH_TYPE:
                 raise refuse("pushType")
             name, birth = (str(said.get(one) or "")[:MOST_TEXT] for one in ("name", "birth"))
-            if not await self._gateway.pushed(name, birth, said["telno"], said["data"]):
+            if not await self._gateway.pushed(party, name, birth, said["telno"], said["data"]):
                 raise refuse("receive")
         except Refused as refused:
             return json_answer(_push_refusal(refused))

@@ -230,6 +230,10 @@ async def test_push_to_a_named_persons_phone(country: Any) -> None:
     ):  # fmt: skip
         said = await country.front.call("/api/sendVPAPI.do", message | changes)
         assert (said["key"], said["result"], said["errcode"]) == (0, False, number), changes
+    told = len(arrived)
+    for party, data in (("somebody-else", arrived[0]), ("mart", mip.M200("A" * 33, "direct", HOST).encode())):
+        assert not await country.house.gateway.pushed(party, "홍길동", "20010801", "01012345678", data)
+    assert len(arrived) == told  # nobody has another party's question sent to a person of his choice
     country.house.gateway.push = None
 
 
