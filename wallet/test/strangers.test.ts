@@ -136,7 +136,7 @@ test("one element of a list is shown without the others (section 7.1)", async ()
   abroad.requestClaims = { dcql_query: pidQuery([["nationalities", 1]]) };
   await wallet.present(await ask(), PIN);
   expect(JSON.stringify(disclosed(abroad.answers[0]))).toContain("FR");
-  expect(JSON.stringify(disclosed(abroad.answers[0]))).not.toContain("GB");
+  expect(JSON.stringify(disclosed(abroad.answers[0]))).not.toContain(JSON.stringify("GB")); // with its quotes: a digest may well have two such letters
 });
 
 test("request_uri by POST: a nonce of ours, and what we can do (section 5.10)", async () => {
