@@ -122,6 +122,10 @@ def issuer() -> Iterator[Case]:
     yield from no("the signer's certificate is over", "issuer", "expired", chain=(over,))
     yield from no("the signer's certificate begins later", "issuer", "not_yet_valid", chain=(early,))
     yield from no("known too long ago", "issuer", "stale_pack", change={"age": 31 * 86_400})
+    gone = {"not_after": NOW - timedelta(hours=1)}
+    yield from no("over, and under another authority", "issuer", "untrusted_issuer",
+                  chain=(world.leaf(ca=THIEF, ca_der=world.FALSE_ROOT, **gone),))  # fmt: skip
+    yield from no("over, and for readers", "issuer", spoilt, chain=(world.leaf(profile=Profile.ACCESS, **gone),))
     for name, chain, hand in _chains():
         yield from no(f"x5c: {name}", "issuer", spoilt, chain=chain, issuer=hand)
     other = world.certificate("P-384", _OTHER_CURVE, "Checks root", world.CA, may=world.SIGN)

@@ -242,8 +242,8 @@ async function signedBy(child: Certificate, parent: Certificate): Promise<boolea
 }
 
 /**
- * 1 at least one certificate, at most four  2 each in date  3 the leaf may sign, for this purpose, is no CA and not self-signed
- * 4 each is signed by the next, which is a CA  5 the last is signed by an anchor, which is not itself in the chain.
+ * 1 at least one certificate, at most four  2 the leaf may sign, for this purpose, is no CA and not self-signed  3 each is signed by the
+ * next, which is a CA  4 the last is signed by an anchor, which is not itself in the chain  5 each in date.
  * Returns the leaf.
  */
 export async function checkChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<Certificate> {
@@ -252,7 +252,7 @@ export async function checkChain(chain: readonly Bytes[], anchors: readonly Byte
 
 /** The same, with the time in which every certificate of it is in date, its anchor's too. In seconds. */
 export async function checkedChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<{ readonly leaf: Certificate; readonly from: number; readonly until: number }> {
-  const { leaf, last, certificates } = await consistent(chain, now);
+  const { leaf, last, certificates } = await consistent(chain);
   if (!leaf.purposes.includes(PURPOSES[purpose]) || !leaf.statesUse) bad("made for another purpose");
   const roots = anchors.map((der) => parseCertificate(der));
   for (const root of roots) {
@@ -260,29 +260,29 @@ export async function checkedChain(chain: readonly Bytes[], anchors: readonly By
   }
   for (const root of roots) {
     if (!same(root.subject, last.issuer) || !sameKey(root, last) || !(await signedBy(last, root))) continue;
-    inDate(root, now);
     await mustHaveIssued(root, last, certificates.length - 1);
     const every = [...certificates, root];
+    for (const certificate of every) inDate(certificate, now);
     return { leaf, from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
   }
   return bad("no anchor we trust signed it", "untrusted_issuer");
 }
 
 /**
- * The chain of somebody nobody vouches for to us: steps 1 to 4, and no certificate in it signed itself (HAIP 1.0: neither the leaf nor
+ * The chain of somebody nobody vouches for to us: steps 1 to 3 and 5, and no certificate in it signed itself (HAIP 1.0: neither the leaf nor
  * an anchor in the chain). It says that whoever signed holds this key, not who that is. Returns the leaf.
  */
 export async function checkStrangersChain(chain: readonly Bytes[], now: Date): Promise<Certificate> {
-  const { leaf, last } = await consistent(chain, now);
+  const { leaf, last, certificates } = await consistent(chain);
   if (same(last.issuer, last.subject)) bad("the anchor is in the chain");
+  for (const certificate of certificates) inDate(certificate, now);
   return leaf;
 }
 
-async function consistent(chain: readonly Bytes[], now: Date): Promise<{ certificates: Certificate[]; leaf: Certificate; last: Certificate }> {
+async function consistent(chain: readonly Bytes[]): Promise<{ certificates: Certificate[]; leaf: Certificate; last: Certificate }> {
   if (chain.length === 0 || chain.length > 4) bad("chain length");
   const certificates = chain.map((der) => parseCertificate(der));
   const leaf = certificates[0] ?? bad("no leaf");
-  for (const certificate of certificates) inDate(certificate, now);
   if (!leaf.maySign || leaf.isCa || (leaf.statesUse && leaf.mayCertify)) bad("leaf may not sign");
   if (same(leaf.issuer, leaf.subject)) bad("self-signed");
   for (const [at, child] of certificates.slice(0, -1).entries()) {
