@@ -136,8 +136,10 @@ def test_the_code_is_of_the_link(shop: Server) -> None:
     svg = unquote(started["qr"])
     side = int(re.search(r"width='(\d+)'", svg)[1]) // 4  # type: ignore[index]
     picture = Image.new("L", (side, side), 255)
-    for x, y, run in re.findall(r"M(\d+) (\d+)\.5h(\d+)", svg):
-        picture.paste(0, (int(x), int(y), int(x) + int(run), int(y) + 1))
+    x = y = 4  # the quiet zone
+    for right, down, run in re.findall(r"m(-?\d+) (\d+)h(\d+)", svg):
+        x, y = x + int(right), y + int(down)
+        picture.paste(0, (x, y, x := x + int(run), y + 1))
     [read] = zxingcpp.read_barcodes(picture.resize((side * 4, side * 4)))
     assert read.text == started["link"]
 

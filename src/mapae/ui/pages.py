@@ -10,18 +10,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from mapae.errors import Refused
 from mapae.ui import csrf, files, words
+from mapae.ui.codes import drawn
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -90,20 +90,11 @@ def _given(request: Request, token: str) -> dict[str, Any]:
         "money": lambda amount, currency: words.money(lang, amount, currency),
         "csrf": token,
         "static": files.static_url,
-        "qr": qr,
+        "qr": drawn,
         "jpeg": lambda raw: "data:image/jpeg;base64," + base64.b64encode(raw).decode(),
         "lang_url": lambda other: _lang_url(request, other),
         "demo": bool(getattr(request.app.state, "demo", False)),
     }
-
-
-@lru_cache(maxsize=128)
-def qr(text: str) -> str:
-    """A QR code as a data: URI. Error level M: a phone reads it off a scratched tablet.
-
-    Kept for a while: a page that looks for news every second shows the same code, and drawing one takes 8 ms.
-    """
-    return segno.make(text, error="m", micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
 
 
 def _lang_url(request: Request, other: str) -> str:

@@ -31,6 +31,7 @@ import msgspec
 
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused
+from mapae.ui.codes import drawn
 from mapae.verifier import anyone, oid4vp
 from mapae.verifier.ask import Form, Question, written
 from mapae.verifier.check import either
@@ -260,9 +261,6 @@ def _hash(cookie: str) -> bytes:
 def _qr(link: str) -> str:
     """Where the library that draws codes is installed; else the page shows the link alone."""
     try:
-        import segno
+        return drawn(link, "L")
     except ImportError:
         return ""
-    return str(
-        segno.make(link, error="l", micro=False).svg_data_uri(border=4, scale=4, dark="#0b1f4b", light="#ffffff")
-    )

@@ -13,8 +13,9 @@ from starlette.requests import Request
 
 from mapae.errors import Code, Refused
 from mapae.ui import gallery
+from mapae.ui.codes import drawn
 from mapae.ui.files import send_file, static_url
-from mapae.ui.pages import environment, qr
+from mapae.ui.pages import environment
 from mapae.ui.site import application
 from mapae.ui.words import accepted, day, moment, money, say
 
@@ -108,7 +109,7 @@ def test_dates_follow_the_language_and_the_country() -> None:
 
 
 def test_a_qr_code_is_an_image_without_script() -> None:
-    assert qr("openid4vp://?client_id=x").startswith("data:image/svg+xml")
+    assert drawn("openid4vp://?client_id=x").startswith("data:image/svg+xml")
 
 
 async def test_static_files_are_cached_by_hash_and_checked_by_etag() -> None:
