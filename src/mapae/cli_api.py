@@ -7,20 +7,17 @@ that is not live.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from .config import Settings, load_settings
+from .config import load_settings
 from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
-    from .db import Db
     from .verifier.api_store import Key
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
@@ -41,12 +38,13 @@ def key_add(
 
     async def work() -> tuple[Key, str]:
         from .clock import SystemClock, SystemDice
+        from .house import role_database
         from .verifier.api import make_key
 
         settings = load_settings(config)
         if party not in settings.relying_parties:
             raise Refused(Code.UNKNOWN_RELYING_PARTY, f"relying_parties in the settings does not have {party}")
-        async with _database(settings) as db:
+        async with role_database(settings, "verifier") as db:
             return await make_key(db, party, label, SystemClock(), SystemDice())
 
     key, secret = run(work)
@@ -59,9 +57,10 @@ def key_list(config: Config = None, as_json: Json = False) -> None:
     """All keys, without what could be used of them."""
 
     async def work() -> list[Key]:
+        from .house import role_database
         from .verifier import api_store
 
-        async with _database(load_settings(config)) as db:
+        async with role_database(load_settings(config), "verifier") as db:
             return await api_store.keys(db)
 
     found = run(work)
@@ -79,24 +78,12 @@ def key_end(id: Annotated[str, typer.Argument(help="As `list` has it")], config:
 
     async def work() -> None:
         from .clock import SystemClock
+        from .house import role_database
         from .verifier import api_store
 
-        async with _database(load_settings(config)) as db:
+        async with role_database(load_settings(config), "verifier") as db:
             if not await api_store.end_key(db, id, SystemClock().now()):
                 raise Refused(Code.NOT_FOUND, "there is no such live key: see `mapae api key list`")
 
     run(work)
     talk.print(f"key {id} has ended")
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Db]:
-    from .db import migrate
-    from .house import open_database
-
-    db = await open_database(settings, "verifier")
-    try:
-        await migrate(db, "verifier")
-        yield db
-    finally:
-        await db.close()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_trust import Config, Data, on_registry, trust_app
+from .cli_ledger import on_registry
+from .cli_trust import Config, Data, trust_app
 
 __all__ = ["trust_app"]
 

@@ -6,9 +6,10 @@ Refuses: to found a log by looking at it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -21,8 +22,10 @@ from .terminal import run, talk
 if TYPE_CHECKING:
     from .house import House
     from .trust.prover import Proven
+    from .trust.registry import Governor, Registry
     from .trust.replica import HttpSource
 
+T = TypeVar("T")
 ledger_app = typer.Typer(no_args_is_help=True, help="The trust log: its engine, its witnesses, what is in it.")
 
 Url = Annotated[str, typer.Option("--url", help="A running installation; default: the settings' own database")]
@@ -259,3 +262,33 @@ async def _audit_from_afar(source: HttpSource) -> Any:
         replicas.append(replica)
     origin = policy.logs[0].name.rpartition("/")[0]
     return await audit(replicas[0].entries, replicas[1].entries, source, origin)
+
+
+def on_registry(
+    config: Path | None, data: str, work: Callable[[House, Registry], Awaitable[T]], country: str = ""
+) -> T:
+    """The registry of the settings, without the rest of the house."""
+
+    async def opened() -> T:
+        from .app import registry_of
+
+        settings = settings_of(config, data)
+        house = await looked_at(msgspec.structs.replace(settings, country=country) if country else settings)
+        try:
+            return await work(house, await registry_of(house))
+        finally:
+            await house.close()
+
+    return run(opened)
+
+
+def governor_of(house: House, name: str, uri: str) -> Governor:
+    from .trust.registry import Governor
+
+    folder = house.foundation.data / "keys" / name
+    if uri.startswith("file:") and not folder.is_dir():
+        raise Refused(
+            Code.BAD_CONFIG, f"there is no key of {name} in {folder}: is the name right? A key elsewhere is named with"
+            " --key pkcs11:..."
+        )  # fmt: skip
+    return Governor(name, house.foundation.keys(name).signer(uri))

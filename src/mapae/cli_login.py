@@ -7,20 +7,17 @@ an address a browser may not be sent to, a host that another relying party has.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from .config import Settings, load_settings
+from .config import load_settings
 from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
-    from .db import Db
     from .verifier.login import Client
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
@@ -48,6 +45,7 @@ def client_add(
 
     async def work() -> tuple[Client, str | None]:
         from .clock import SystemClock, SystemDice
+        from .house import role_database
         from .verifier import login_store
         from .verifier.login_client import registered
 
@@ -61,7 +59,7 @@ def client_add(
             keys=keys.read_text(encoding="utf-8") if keys is not None else None, sector_uri=sector_identifier_uri,
             listed=listed,
         )  # fmt: skip
-        async with _database(settings) as db:
+        async with role_database(settings, "verifier") as db:
             if not await login_store.add_client(db, client, SystemClock().now()):
                 raise Refused(
                     Code.CONFLICT, f"there is a client {id}, or another relying party has the host {client.sector}"
@@ -80,9 +78,10 @@ def client_list(config: Config = None, as_json: Json = False) -> None:
     """All clients, without what could be used of them."""
 
     async def work() -> list[Client]:
+        from .house import role_database
         from .verifier import login_store
 
-        async with _database(load_settings(config)) as db:
+        async with role_database(load_settings(config), "verifier") as db:
             return await login_store.clients(db)
 
     rows: list[dict[str, Any]] = [
@@ -106,9 +105,10 @@ def client_end(id: Annotated[str, typer.Argument(help="As `list` has it")], conf
 
     async def work() -> None:
         from .clock import SystemClock
+        from .house import role_database
         from .verifier import login_store
 
-        async with _database(load_settings(config)) as db:
+        async with role_database(load_settings(config), "verifier") as db:
             if not await login_store.end_client(db, id, SystemClock().now()):
                 raise Refused(Code.NOT_FOUND, "there is no such live client: see `mapae rp client list`")
 
@@ -132,16 +132,3 @@ async def _listed(uri: str) -> Any:
     if answer.status_code != 200:
         raise Refused(Code.UNAVAILABLE, f"{uri} answers {answer.status_code}")
     return decode_json_value(answer.content)
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Db]:
-    from .db import migrate
-    from .house import open_database
-
-    db = await open_database(settings, "verifier")
-    try:
-        await migrate(db, "verifier")
-        yield db
-    finally:
-        await db.close()

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from .cli_ledger import looked_at, settings_of
+from .cli_ledger import governor_of, on_registry
 from .errors import Code, Refused
-from .terminal import run, talk
+from .terminal import talk
 
 if TYPE_CHECKING:
     from .house import House
     from .trust.application import Application
     from .trust.lint import Finding
     from .trust.onboarding import Onboarding, Seen
-    from .trust.registry import Agreed, Governor
+    from .trust.registry import Agreed, Registry
 
 T = TypeVar("T")
 rp_app = typer.Typer(no_args_is_help=True, help="Relying parties: apply to ask, and two governors decide.")
@@ -248,7 +248,7 @@ def rp_approve(
         if not _must_stop(apply):
             if "." not in id:
                 raise Refused(Code.CONFLICT, f"name what you have read, for it may change: {seen.reading}")
-            typer.echo(_said(await onboarding.approve(id, _governor(house, by, key)), "approve", id))
+            typer.echo(_said(await onboarding.approve(id, governor_of(house, by, key)), "approve", id))
 
     _on(config, data, country, work)
 
@@ -282,7 +282,7 @@ def rp_renew(
         seen = await onboarding.look(id)
         typer.echo(f"plan: renew the access certificate of {seen.made.id}, as {by}")
         if not _must_stop(apply):
-            typer.echo(_said(await onboarding.renew(id, _governor(house, by, key)), "renew", id))
+            typer.echo(_said(await onboarding.renew(id, governor_of(house, by, key)), "renew", id))
 
     _on(config, data, country, work)
 
@@ -308,7 +308,7 @@ def rp_end(
         seen = await onboarding.look(id)
         typer.echo(f"plan: end the registration of {seen.made.id} ({reason}), as {by}")
         if not _must_stop(apply):
-            agreed = await onboarding.end(id, _governor(house, by, key), Reason[reason.upper()])
+            agreed = await onboarding.end(id, governor_of(house, by, key), Reason[reason.upper()])
             typer.echo(_said(agreed, "end", id))
 
     _on(config, data, country, work)
@@ -324,7 +324,7 @@ def _decline(
         typer.echo(f"plan: {deed} the application of {(await onboarding.look(id)).made.id}, as {by}: {words}")
         if not _must_stop(apply):
             act = onboarding.refuse if deed == "refuse" else onboarding.send_back
-            typer.echo((await act(id, _governor(house, by, key), words)).stage.value)
+            typer.echo((await act(id, governor_of(house, by, key), words)).stage.value)
 
     _on(*where, work)
 
@@ -332,30 +332,13 @@ def _decline(
 def _on(
     config: Path | None, data: str, country: str, work: Callable[[House, Onboarding], Awaitable[T]]
 ) -> T:  # fmt: skip
-    async def opened() -> T:
-        from .app import onboarding_of, registry_of
+    async def opened(house: House, registry: Registry) -> T:
+        from .app import onboarding_of
 
-        settings = settings_of(config, data)
-        house = await looked_at(msgspec.structs.replace(settings, country=country) if country else settings)
-        try:
-            house.registry = await registry_of(house)
-            return await work(house, await onboarding_of(house))
-        finally:
-            await house.close()
+        house.registry = registry
+        return await work(house, await onboarding_of(house))
 
-    return run(opened)
-
-
-def _governor(house: House, name: str, uri: str) -> Governor:
-    from .trust.registry import Governor
-
-    folder = house.foundation.data / "keys" / name
-    if uri.startswith("file:") and not folder.is_dir():
-        raise Refused(
-            Code.BAD_CONFIG, f"there is no key of {name} in {folder}: is the name right? A key elsewhere is named with"
-            " --key pkcs11:..."
-        )  # fmt: skip
-    return Governor(name, house.foundation.keys(name).signer(uri))
+    return on_registry(config, data, opened, country)
 
 
 def _said(agreed: Agreed, verb: str, id: str) -> str:

@@ -8,7 +8,6 @@ of the log refuse.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -17,15 +16,15 @@ import msgspec
 import typer
 
 from .cli_files import ENTRY_HELP, read_entry, read_key
-from .cli_ledger import looked_at, settings_of
+from .cli_ledger import governor_of, on_registry
 from .errors import Code, Refused
 from .formats.jose import unb64u
-from .terminal import run, talk
+from .terminal import talk
 
 if TYPE_CHECKING:
     from .house import House
     from .trust.publish import TrustList
-    from .trust.registry import Agreed, Governor, Proposal, Registry
+    from .trust.registry import Agreed, Proposal, Registry
 
 T = TypeVar("T")
 trust_app = typer.Typer(no_args_is_help=True, help="The registry: who may issue, who may ask, whose keys count.")
@@ -141,7 +140,7 @@ def trust_propose(
         _plan(f"{'replace' if there else 'add'} {registry_id(entry)} ({entry.name.en}), proposed by {by}")
         if _must_stop(apply):
             return
-        _next(await registry.propose(entry, _governor(house, by, key)))
+        _next(await registry.propose(entry, governor_of(house, by, key)))
 
     on_registry(config, data, work)
 
@@ -166,7 +165,7 @@ def trust_propose_governor(
         _plan(f"let {name} ({public.thumbprint}) {verb}, proposed by {by}")
         if _must_stop(apply):
             return
-        governor = _governor(house, by, key)
+        governor = governor_of(house, by, key)
         try:
             address = bytes.fromhex(account.removeprefix("0x")) if account else None
         except ValueError:
@@ -202,7 +201,7 @@ def trust_propose_policy(
         _plan(f"another policy of the log, {agree} governors must agree, {wait} s of delay, proposed by {by}")
         if _must_stop(apply):
             return
-        _next(await registry.propose_policy(policy, agree, wait, _governor(house, by, key)))
+        _next(await registry.propose_policy(policy, agree, wait, governor_of(house, by, key)))
 
     on_registry(config, data, work)
 
@@ -225,7 +224,7 @@ def trust_approve(
             typer.echo(line)
         if _must_stop(apply):
             return
-        typer.echo(_said(await registry.approve(id, _governor(house, by, key))))
+        typer.echo(_said(await registry.approve(id, governor_of(house, by, key))))
 
     on_registry(config, data, work)
 
@@ -246,7 +245,7 @@ def trust_reject(
         _plan(f"turn down, as {by}: {_deed(proposed)}")
         if _must_stop(apply):
             return
-        await registry.reject(id, _governor(house, by, key))
+        await registry.reject(id, governor_of(house, by, key))
         typer.echo("turned down")
 
     on_registry(config, data, work)
@@ -272,7 +271,7 @@ def trust_revoke_party(
         _plan(f"strike off {name} ({reason}), proposed by {by}{final}")
         if _must_stop(apply):
             return
-        governor = _governor(house, by, key)
+        governor = governor_of(house, by, key)
         _next(await registry.propose_removal(kind, id, governor, _reason(reason), _since(since, reason)))
 
     on_registry(config, data, work)
@@ -306,7 +305,7 @@ def trust_revoke_key(
         if _must_stop(apply):
             return
         if by != "party":
-            governor = _governor(house, by, key)
+            governor = governor_of(house, by, key)
             _next(await registry.propose_key_revocation(bytes.fromhex(thumbprint), governor, _reason(reason), at))
             return
         from .certified import voice_of
@@ -344,7 +343,7 @@ def trust_certify(
         if _must_stop(apply):
             return
         subject = Subject(name or id, organization=name or id, country=house.country.code)
-        der = await registry.certify(id, public, subject, _governor(house, by, key), dns=tuple(dns or ()))
+        der = await registry.certify(id, public, subject, governor_of(house, by, key), dns=tuple(dns or ()))
         pem = ssl.DER_cert_to_PEM_cert(der)
         if out is not None:
             out.write_text(pem, encoding="ascii")
@@ -355,33 +354,6 @@ def trust_certify(
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
-
-
-def on_registry(config: Path | None, data: str, work: Callable[[House, Registry], Awaitable[T]]) -> T:
-    """The registry of the settings, without the rest of the house."""
-
-    async def opened() -> T:
-        from .app import registry_of
-
-        house = await looked_at(settings_of(config, data))
-        try:
-            return await work(house, await registry_of(house))
-        finally:
-            await house.close()
-
-    return run(opened)
-
-
-def _governor(house: House, name: str, uri: str) -> Governor:
-    from .trust.registry import Governor
-
-    folder = house.foundation.data / "keys" / name
-    if uri.startswith("file:") and not folder.is_dir():
-        raise Refused(
-            Code.BAD_CONFIG, f"there is no key of {name} in {folder}: is the name right? A key elsewhere is named with"
-            " --key pkcs11:..."
-        )  # fmt: skip
-    return Governor(name, house.foundation.keys(name).signer(uri))
 
 
 def _role_of(party: str) -> str:

@@ -11,7 +11,8 @@ import asyncio
 import re
 import sqlite3
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -184,6 +185,17 @@ async def open_database(settings: Settings, role: str) -> Db:
     except (OSError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         why = f"the database of {role} does not open ({type(error).__name__})"
         raise Refused(Code.BAD_CONFIG, f"{why}: is it running, and is `database` right?") from None
+
+
+@asynccontextmanager
+async def role_database(settings: Settings, role: str) -> AsyncIterator[Db]:
+    """The role's database, migrated, for a command that needs nothing else of the house."""
+    db = await open_database(settings, role)
+    try:
+        await migrate(db, role)
+        yield db
+    finally:
+        await db.close()
 
 
 Round = tuple[float, Callable[[], Awaitable[object]]]
