@@ -25,12 +25,13 @@ from typing import Final
 import msgspec
 
 from mapae.audit import Event, record
-from mapae.catalog import Country, Purpose
+from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, unb64u
 from mapae.keys import Vault
+from mapae.rules import Words
 from mapae.verifier import privacy_store as store
 from mapae.verifier.store import Till
 
@@ -97,8 +98,8 @@ class Line:
 
     id: str
     kind: Kind
-    purpose: Purpose
-    items: tuple[str, ...]
+    purpose: Words
+    items: tuple[Words, ...]
     shown_at: datetime
     received_at: datetime
     due_at: datetime
@@ -194,9 +195,13 @@ class Privacy:
         )
 
     def _line(self, row: store.Row, now: datetime) -> Line:
-        wish = self._wish(row)
+        """A purpose may have left the pack since, or an item the purpose: then it has its bare name."""
+        wish, purpose = self._wish(row), self._country.purposes.get(row.purpose)
+        claims = self._country.documents[purpose.document].claims if purpose is not None else ()
+        labels = {claim.name: claim.label for claim in claims}
         return Line(
-            row.id, wish.kind, self._country.purposes[row.purpose], row.items, _moment(row.shown_at),
+            row.id, wish.kind, purpose.name if purpose is not None else Words(ko=row.purpose, en=row.purpose),
+            tuple([labels.get(item, Words(ko=item, en=item)) for item in row.items]), _moment(row.shown_at),
             _moment(row.received_at), _moment(row.due_at), wish.words, self._standing(row, now),
         )  # fmt: skip
 

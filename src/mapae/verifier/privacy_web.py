@@ -70,11 +70,10 @@ class _Doors:
         return see_other(PAGE)
 
     async def _page(self, request: Request, till: Till, lacking: str = "") -> Response:
-        country = self._verifier.questions.country
         lines = [
             {
-                "id": line.id, "kind": line.kind.value, "purpose": line.purpose.name, "words": line.words,
-                "items": [country.documents[line.purpose.document].claim(item).label for item in line.items],
+                "id": line.id, "kind": line.kind.value, "purpose": line.purpose, "words": line.words,
+                "items": line.items,
                 "shown_at": line.shown_at, "received_at": line.received_at, "due_at": line.due_at,
                 "standing": line.standing, "open": line.standing.state in ("received", "show_again"),
             }
