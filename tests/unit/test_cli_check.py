@@ -32,8 +32,8 @@ from unit.verifier.world import Authority, Card
 
 BAR = kit.Wanted.of(parse_country(country_tree("kr")), "alcohol_tobacco")
 BOTH = kit.Wanted.of(parse_country(country_tree("kr")), "name_birth_date")
-NOW = datetime.now(UTC)  # what the command takes the time from is the machine's clock
-DAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+# What the command takes the time from is the machine's clock.
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Till:
@@ -42,7 +42,7 @@ class Till:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.authority = Authority(start=DAY - timedelta(days=30), end=DAY + timedelta(days=300))
-        self.nation = Nation(now=NOW - timedelta(minutes=5), authority=self.authority)
+        self.nation = Nation(now=datetime.now(UTC) - timedelta(minutes=5), authority=self.authority)
         self.nation.put_list("list-1", 4096, {3: INVALID})
         self.nation.anchor()
         self.keep()
