@@ -26,6 +26,8 @@ from mapae.holder import MemoryStore, Person, Wallet
 from mapae.holder.face import Camera
 from mapae.house import House
 from mapae.registers.people import Named
+from mapae.trust.pack.keep import Keeper
+from mapae.verifier.kit import Pack, open_pack
 
 T = TypeVar("T")
 BASE = "http://localhost:8080"
@@ -101,6 +103,14 @@ class Town:
 
     def browser(self, language: str = "en") -> Browser:
         return Browser(self.house.foundation.http, BASE, language)
+
+    def pack(self, folder: Path, *, turns_of: int = 10) -> Pack:
+        """What a checker fetches, three turns on: the lists are anchored, the log's head cosigned, the pack of both."""
+        for _ in range(3):
+            self.clock.advance(minutes=turns_of)
+            self.call(self.house.turn)
+        self.call(Keeper(folder).fetch, self.house.foundation.http, BASE)
+        return open_pack(folder)
 
     def get_json(self, path: str) -> Any:
         answer = self.call(self.house.foundation.http.get, BASE + path)

@@ -19,7 +19,6 @@ from mapae.errors import Code, Refused
 from mapae.formats import jose, qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.holder import Match, Wallet
-from mapae.trust.pack.keep import Keeper
 from mapae.verifier import kit, receipt
 from mapae.verifier.spent import Remembered
 from town import BASE, Town
@@ -39,11 +38,7 @@ class Basement:
         self.town, self.clock = town, town.clock
         citizen = town.citizen()
         citizen.obtain()
-        for _ in range(3):  # the issuer anchors its lists, the log's head is cosigned, the pack is made of both
-            town.clock.advance(minutes=10)
-            town.call(town.house.turn)
-        town.call(Keeper(folder).fetch, town.house.foundation.http, BASE)
-        self.pack = kit.open_pack(folder)
+        self.pack = town.pack(folder)
         town.call(citizen.wallet.codes.open, kit.ask_code(self.wanted("alcohol_tobacco"), name="Shop").text)
         # The phone starts again where there is no network: what it knows is what it has kept.
         self.holder = Wallet(httpx.AsyncClient(transport=Nothing()), BASE, store=citizen.store, clock=town.clock)
@@ -173,11 +168,7 @@ def test_a_receipt_is_proven_from_the_logs_files_once_its_pack_is_long_gone(
     made = kit.receipt_of(verdict, wanted, basement.pack, now=basement.clock.now(), asked_by="guest_house")
     key = access(basement)
     signed = made.sign(key["key"], key["certificate"])
-    for _ in range(3):
-        town.clock.advance(hours=2)
-        town.call(town.house.turn)
-    town.call(Keeper(tmp_path).fetch, town.house.foundation.http, BASE)
-    later = kit.open_pack(tmp_path).opened
+    later = town.pack(tmp_path, turns_of=120).opened
     proven = receipt.verify(signed, later)
     assert proven.later and proven.signed_by == key["certificate"]
     town.call(prove_later, town.house.foundation.http, BASE, proven, later.policy)

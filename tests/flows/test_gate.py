@@ -19,7 +19,6 @@ from starlette.routing import Mount, Route
 
 from mapae.errors import Code, Refused
 from mapae.holder import Wallet
-from mapae.trust.pack.keep import Keeper
 from mapae.verifier import gate, kit
 from mapae.verifier.gate import Gate
 from town import BASE, Town
@@ -35,11 +34,7 @@ class Bar:
         self.town, self.folder = town, folder
         citizen = town.citizen()
         citizen.obtain()
-        for _ in range(3):  # the issuer anchors its lists, the log's head is cosigned, the pack is made of both
-            town.clock.advance(minutes=10)
-            town.call(town.house.turn)
-        town.call(Keeper(folder).fetch, town.house.foundation.http, BASE)
-        self.pack = kit.open_pack(folder)
+        self.pack = town.pack(folder)
         wanted = kit.Wanted.of(town.house.country, "alcohol_tobacco")
         self.gate = Gate(f"{BAR}/age", wanted, lambda: self.pack, clock=town.clock)
         self.site = Starlette(routes=[Mount("/age", self.gate.asgi), Route("/beer", self.beer)])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from stories.blackout import Blackout
 from stories.conftest import Stage
@@ -24,14 +24,6 @@ def country(tmp_path: Path) -> Iterator[Blackout]:
     running = Blackout(tmp_path)
     yield running
     running.close()
-
-
-@pytest.fixture
-def stage(country: Blackout, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, country, tmp_path, album)
-        yield stage
-        stage.close()
 
 
 @pytest.mark.browser

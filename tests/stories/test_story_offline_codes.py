@@ -6,7 +6,7 @@ The other side is `verifier/kit.py` with the country's offline pack, reading the
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 import zxingcpp
 from anyio.from_thread import start_blocking_portal
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from mapae.errors import Code
 from mapae.formats.qr import Ask
@@ -38,14 +38,6 @@ def country(tmp_path: Path) -> Iterator[Blackout]:
     running = Blackout(tmp_path)
     yield running
     running.close()
-
-
-@pytest.fixture
-def stage(country: Blackout, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, country, tmp_path, album)
-        yield stage
-        stage.close()
 
 
 class Shop:
