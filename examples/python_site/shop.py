@@ -1,23 +1,30 @@
 """A shop's website with the button. Its page never sees the API key, and the answer counts in one visitor's session."""
 
 import hashlib
+import html
 import os
 import secrets
 
 import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 MAPAE = os.environ.get("MAPAE", "http://localhost:8080")
 HERE = os.environ.get("HERE", "http://localhost:8090")
 KEY = {"Authorization": f"Bearer {os.environ['MAPAE_KEY']}"}
 PURPOSE = os.environ.get("PURPOSE", "name_birth_date")
-POLICY = f"default-src 'none'; script-src {MAPAE}; connect-src 'self' {MAPAE}; style-src {MAPAE}"
+POLICY = f"default-src 'none'; script-src 'self' {MAPAE}; connect-src 'self' {MAPAE}; style-src {MAPAE}"
 PAGE = """<!doctype html><html lang="{lang}"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Guest house</title><script src="{mapae}/v1/button.js" defer></script><h1>Guest house</h1><p id="who">{who}</p>
+<title>Guest house</title><script src="{mapae}/v1/button.js" defer></script><script src="/page.js" defer></script>
+<h1>Guest house</h1><p id="who" role="status">{who}</p>
 <button type="button" data-mapae-start="/ask" data-mapae-finish="/answer">Check in</button></html>"""
+# The session knows more after a yes: the page asks its own server what it says of this visitor.
+SCRIPT = """document.addEventListener("mapae", async ({ detail }) => {
+  if (detail.state !== "accepted") return;
+  document.getElementById("who").textContent = await (await fetch("/who")).text();
+});"""
 
 GUESTS: dict[str, str] = {}  # by session: a real shop's own session store
 mapae = httpx.AsyncClient(base_url=MAPAE, headers=KEY, trust_env=False)
@@ -28,13 +35,25 @@ def session(request: Request) -> str:
     return hashlib.sha256(request.cookies.get("visit", "").encode()).hexdigest()
 
 
+def known(request: Request) -> str:
+    return GUESTS.get(session(request), "Nobody has checked in.")
+
+
 async def page(request: Request) -> Response:
-    who, lang = GUESTS.get(session(request), "Nobody has checked in."), request.query_params.get("lang", "en")
+    who, lang = html.escape(known(request)), request.query_params.get("lang", "en")
     answer = HTMLResponse(PAGE.format(mapae=MAPAE, who=who, lang="ko" if lang == "ko" else "en"))
     answer.headers["Content-Security-Policy"] = POLICY
     if "visit" not in request.cookies:
         answer.set_cookie("visit", secrets.token_urlsafe(32), httponly=True, samesite="lax")
     return answer
+
+
+async def script(request: Request) -> Response:
+    return Response(SCRIPT, media_type="text/javascript")
+
+
+async def who(request: Request) -> Response:
+    return PlainTextResponse(known(request))
 
 
 async def ask(request: Request) -> Response:
@@ -68,6 +87,8 @@ async def redeem(request: Request, check: str, code: str) -> dict:
 app = Starlette(
     routes=[
         Route("/", page),
+        Route("/page.js", script),
+        Route("/who", who),
         Route("/ask", ask, methods=["POST"]),
         Route("/answer", answer, methods=["POST"]),
         Route("/back", back),

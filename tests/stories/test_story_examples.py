@@ -84,7 +84,8 @@ def answers(url: str) -> bool | None:
 
 def link(page: Page) -> str:
     """What the other device's camera reads off this screen."""
-    [read] = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.locator("dialog").screenshot())))
+    picture = Image.open(io.BytesIO(page.locator("dialog").screenshot()))
+    [read] = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
     return str(read.text)
 
 
