@@ -1,7 +1,8 @@
 """`mapae check iso`: read an ISO/IEC 18013-5 document, of this country or any other, over Bluetooth.
 
 The phone shows a QR code that begins with `mdoc:`; the rest goes by radio. Whose signature counts are the authorities
-in a file (`--anchors`: what a VICAL or a neighbour country publishes) or, without one, the offline pack.
+in a file (`--anchors`: what a VICAL or a neighbour country publishes) or, without one, the offline pack. Theirs may
+sign by the algorithms and curves of ISO/IEC 18013-5 (`formats/curves.py`); ours by ES256 alone.
 
 Promises: as `cli_check.py`: the verdict on stdout, talk on stderr, exit code 0 green, 1 red, 2 nothing was read.
 Trusts: the authorities it is given. Keeps: nothing. Refuses: a document whose status list is named and cannot be read.
@@ -55,7 +56,7 @@ def check_iso(
     async def work() -> dict[str, Any]:
         judge = by_anchors(anchors, SystemClock()) if anchors is not None else by_pack(pack, SystemClock())
         async with _radio(controller) as radio:
-            return await read(code.strip(), want, judge, radio)
+            return await read(code.strip(), want, judge, radio, of_anywhere=anchors is not None)
 
     try:
         verdict = run(work)
@@ -72,12 +73,15 @@ def check_iso(
     raise typer.Exit(GREEN if verdict["outcome"] == "accepted" else RED)
 
 
-async def read(code: str, want: Want, judge: Judge, radio: Radio) -> dict[str, Any]:
-    """The verdict, as `--json` prints it. Raises Refused without a step where there is none."""
+async def read(code: str, want: Want, judge: Judge, radio: Radio, *, of_anywhere: bool = False) -> dict[str, Any]:
+    """The verdict, as `--json` prints it. Raises Refused without a step where there is none. `of_anywhere`: also a
+    phone that opens its session on another curve than P-256."""
     from . import radio as radios
+    from .formats.cose import ES256_ONLY
+    from .formats.curves import ISO
     from .verifier.reader import Reading
 
-    reading = Reading(code, SystemDice().bytes(48))
+    reading = Reading(code, SystemDice().bytes(48), ISO if of_anywhere else ES256_ONLY)
     typer.echo("looking for the phone", err=True)
     link = await radios.meet(radio, reading.engagement)
     typer.echo("asked; the holder decides", err=True)
@@ -111,11 +115,12 @@ async def _radio(controller: str) -> AsyncIterator[Radio]:
 def by_anchors(path: Path, clock: Clock) -> Judge:
     """By authorities of elsewhere: rules of their own for types, ends and status lists."""
     from .cli_files import read_anchors
+    from .formats.curves import ISO
     from .formats.x509 import Anchors
     from .verifier.check import Issuer, Listed, Policy, Trusted, conclude, examine_answer
     from .verifier.standing import StatusLists
 
-    given = Issuer("given", Anchors(read_anchors(path)), None, None, None, None, None)
+    given = Issuer("given", Anchors(read_anchors(path), ISO), None, None, None, None, None)
     policy = Policy(without_status=True)
 
     async def judge(reading: Reading, response: str, want: Want) -> Answer:

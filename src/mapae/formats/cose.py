@@ -1,5 +1,7 @@
 """COSE (RFC 9052, 9053) as far as ISO mdoc needs it: COSE_Sign1 with ES256, COSE_Mac0 with HMAC 256/256, P-256 keys.
 
+What other countries sign with is next door, in `curves.py`; who reads them says so by a value of `Algorithms`.
+
 Promises: `encode` gives back the four parts that were parsed. Trusts: the key the caller found. Keeps: nothing.
 Refuses: algorithms off the list, an algorithm outside the protected header, `crit`, tagged or re-shaped structures,
 labels that are neither integers nor text.
@@ -8,8 +10,9 @@ labels that are neither integers nor text.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -17,17 +20,22 @@ from mapae.errors import Code, Refused
 from mapae.formats import cbor
 from mapae.formats.jose import MAX_CHAIN, PublicKey
 
+if TYPE_CHECKING:
+    from mapae.formats.curves import CurveKey
+
 ES256: Final = -7
 ESP256: Final = -9  # RFC 9864 2.1: ES256 that names its curve; the same bytes are signed
 HMAC_256: Final = 5  # RFC 9053 3.1, HMAC 256/256
 X5CHAIN: Final = 33  # RFC 9360 2
 PROTECTED: Final = b"\xa1\x01\x26"  # {1: -7}, the only header we sign under
 PROTECTED_MAC: Final = b"\xa1\x01\x05"
-_SIGNATURES: Final = frozenset({ES256, ESP256})
 _MACS: Final = frozenset({HMAC_256})
-_KEY_ALGORITHMS: Final = frozenset({ES256, ESP256, -25, -27})  # RFC 9053 6.3: ECDH-ES and ECDH-SS, for keys that agree
+AGREEMENTS: Final = frozenset({-25, -27})  # RFC 9053 6.3: ECDH-ES and ECDH-SS, for keys that agree
+_KEY_ALGORITHMS: Final = frozenset({ES256, ESP256}) | AGREEMENTS
+P256: Final = 1  # RFC 9053 7.1
 _ALG, _CRIT = 1, 2
 _Parts = tuple[bytes, Mapping[Any, Any], bytes | None, bytes]
+Key: TypeAlias = "PublicKey | CurveKey"
 _LABELS: Final = frozenset({int, str})
 _SIGNATURE1 = b"\x84\x6aSignature1"
 SIGNED_AS_WE_DO = _SIGNATURE1 + cbor.bstr(PROTECTED) + b"\x40"
@@ -67,15 +75,20 @@ class _Sealed(Struct, frozen=True):
 
 
 class Sign1(_Sealed, frozen=True):
+    accepted: ClassVar[frozenset[int]] = frozenset({ES256, ESP256})
+    words: ClassVar[str] = "only ES256 without extensions is accepted"
+
     @classmethod
     def parse(cls, value: Any) -> Self:
         """From the decoded array; ISO/IEC 18013-5 uses COSE_Sign1 untagged."""
         parts = _parts(value)
         if parts[0] != PROTECTED:
-            _header(parts, _SIGNATURES, "only ES256 without extensions is accepted")
+            _header(parts, cls.accepted, cls.words)
         return cls(*parts)
 
-    def verify(self, key: PublicKey, *, payload: bytes | None = None) -> None:
+    def verify(self, key: Key, *, payload: bytes | None = None) -> None:
+        if not isinstance(key, PublicKey):
+            raise Refused(Code.BAD_SIGNATURE, "the algorithm is not the one of the key's curve")
         key.verify(self.signature, to_be_signed(self._content(payload), self.protected))
 
 
@@ -157,7 +170,7 @@ def key_from_cose(value: Any) -> PublicKey:
     if not _LABELS.issuperset(map(type, value)):
         raise Refused(Code.MALFORMED, "a label is neither a number nor a text")
     kind, curve, x, y = value.get(1), value.get(-1), value.get(-2), value.get(-3)
-    if kind != 2 or curve != 1 or type(kind) is not int or type(curve) is not int:
+    if kind != 2 or curve != P256 or type(kind) is not int or type(curve) is not int:
         raise Refused(Code.UNSUPPORTED, "the key is not on P-256")
     if -4 in value:
         raise Refused(Code.MALFORMED, "the key contains its private part")
@@ -170,3 +183,15 @@ def key_from_cose(value: Any) -> PublicKey:
     if type(y) is not bytes or len(y) != 32:
         raise Refused(Code.MALFORMED, "a coordinate is not 32 bytes")
     return PublicKey.from_point(b"\x04" + x + y)
+
+
+class Algorithms(Struct, frozen=True, eq=False):
+    """What a reader takes: how signatures, device keys and keys of certificates are read, and the digests by name."""
+
+    sign1: Callable[[Any], Sign1]
+    key: Callable[[Any], Key]
+    certified: Callable[[object], Key]
+    digests: Mapping[str, Callable[[bytes], Any]]
+
+
+ES256_ONLY: Final = Algorithms(Sign1.parse, key_from_cose, PublicKey.from_crypto, {"SHA-256": sha256})  # HAIP 1.0 7

@@ -10,8 +10,8 @@
 
 Promises: a `Session` never encrypts twice under one counter, nor opens a message out of order, twice, or after one
 that did not open. Trusts: the caller's entropy, and that the engagement came from the device it sees. Keeps: nothing
-but the session's keys and counters. Refuses: cipher suites other than 1, keys off P-256, members the standard does not
-list. Elements of the engagement that later editions add are passed over.
+but the session's keys and counters. Refuses: cipher suites other than 1, keys on curves that `Algorithms` does not
+list, members the standard does not. Elements of the engagement that later editions add are passed over.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class EphemeralKey:
         self.public = PublicKey.from_crypto(self._private.public_key())
         self.cose = cose.key_bytes(self.public)
 
-    def agree(self, public: PublicKey) -> bytes:
+    def agree(self, public: cose.Key) -> bytes:
+        if not isinstance(public, PublicKey):
+            raise Refused(Code.UNSUPPORTED, "the two keys are on different curves")
         return self._private.exchange(ec.ECDH(), public.crypto)
 
 
@@ -154,14 +156,14 @@ class DeviceEngagement(Struct, frozen=True, eq=False):
     """How to reach a device, and its ephemeral key (ISO/IEC 18013-5 8.2.1.1). `origins`: the web sites an engagement
     came from (ISO/IEC 18013-7)."""
 
-    key: PublicKey
+    key: cose.Key
     key_raw: bytes
     methods: tuple[Method, ...]
     origins: tuple[str, ...]
     raw: bytes
 
     @classmethod
-    def parse(cls, raw: bytes) -> DeviceEngagement:
+    def parse(cls, raw: bytes, algorithms: cose.Algorithms = cose.ES256_ONLY) -> DeviceEngagement:
         parts = mapping(cbor.loads(raw, limit=MAX_ENGAGEMENT), "the engagement")
         if parts.get(0) not in _VERSIONS:
             raise Refused(Code.UNSUPPORTED, "the engagement is of another version")
@@ -177,7 +179,7 @@ class DeviceEngagement(Struct, frozen=True, eq=False):
         if type(methods) is not list or type(origins) is not list or max(len(methods), len(origins)) > MAX_METHODS:
             raise Refused(Code.MALFORMED, "the retrieval methods or origins are not short lists")
         return cls(
-            cose.key_from_cose(cbor.loads(key_raw)),
+            algorithms.key(cbor.loads(key_raw)),
             key_raw,
             tuple([_method(method) for method in methods]),
             tuple([origin for value in origins if (origin := _origin(value)) is not None]),
@@ -306,7 +308,7 @@ class Session:
         return cls(device_key, reader_key, _DEVICE, _READER)
 
     @classmethod
-    def of_reader(cls, own: Agreeing, device: PublicKey, session_transcript: bytes) -> Session:
+    def of_reader(cls, own: Agreeing, device: cose.Key, session_transcript: bytes) -> Session:
         device_key, reader_key = _keys(own.agree(device), session_transcript)
         return cls(reader_key, device_key, _READER, _DEVICE)
 

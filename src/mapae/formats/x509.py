@@ -23,14 +23,16 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from mapae.errors import Code, Refused
+from mapae.formats.cose import ES256_ONLY, Algorithms, Key
 from mapae.formats.jose import MAX_CHAIN, PublicKey, b64u
 
 MAX_CERTIFICATE: Final = 8_192
 MAX_CHECKED: Final = 1_024  # chains remembered; only chains that passed get in
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # for CA keys (ISO/IEC 18013-5 B.1.1); leaves are P-256
+_EDDSA = frozenset({SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448})  # RFC 8410 6
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _UNDERSTOOD = frozenset(
     {
@@ -79,13 +81,20 @@ class Subject:
 class Checked:
     """A chain that passed, and until when it would."""
 
-    key: PublicKey
+    signer: Key
     leaf: bytes
     anchor: bytes  # empty: nobody vouches for it
     subject: str
     dns: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+
+    @property
+    def key(self) -> PublicKey:
+        """The signer's key, for who knows ES256 alone."""
+        if not isinstance(self.signer, PublicKey):
+            raise Refused(Code.UNSUPPORTED, "the key is not on P-256")
+        return self.signer
 
 
 # --- making -------------------------------------------------------------------------------------------------------
@@ -200,9 +209,9 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 class _Certificate:
     """One parsed certificate; nothing about it is trusted yet."""
 
-    __slots__ = ("der", "extensions", "issuer", "subject", "x509")
+    __slots__ = ("algorithms", "der", "extensions", "issuer", "subject", "x509")
 
-    def __init__(self, der: bytes) -> None:
+    def __init__(self, der: bytes, algorithms: Algorithms = ES256_ONLY) -> None:
         if len(der) > MAX_CERTIFICATE:
             raise Refused(Code.TOO_LARGE, "a certificate is too large")
         try:
@@ -213,6 +222,7 @@ class _Certificate:
             self.issuer, self.subject = self.x509.issuer.public_bytes(), self.x509.subject.public_bytes()
             self.x509.public_key()
             hash_ = self.x509.signature_hash_algorithm
+            by_eddsa = self.x509.signature_algorithm_oid in _EDDSA and algorithms is not ES256_ONLY
         except (
             ValueError,
             TypeError,
@@ -223,14 +233,14 @@ class _Certificate:
         ):
             raise Refused(Code.BAD_CERTIFICATE, "not a certificate we can read") from None
         # Serial numbers that are not positive exist in the field; RFC 5280 4.1.2.2 asks us to bear them.
-        if self.x509.version is not x509.Version.v3 or not isinstance(hash_, _HASHES):
+        if self.x509.version is not x509.Version.v3 or not (isinstance(hash_, _HASHES) or by_eddsa):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate is of an old make")
         # X.690 11.2.1: the signature is whole bytes. The library overlooks this octet, which no signature covers.
         if not der.endswith(b"\x00" + self.x509.signature):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate is not in its one encoding")
         if any(one.critical and one.oid not in _UNDERSTOOD for one in self.extensions.values()):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate has a critical extension we do not know")
-        self.der = der
+        self.der, self.algorithms = der, algorithms
 
     def extension(self, kind: type[Any]) -> Any:
         found = self.extensions.get(kind.oid)
@@ -245,9 +255,12 @@ class _Certificate:
             raise Refused(Code.BAD_CERTIFICATE, "the chain is longer than its authority allows")
         key = self.x509.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
-            raise Refused(Code.BAD_CERTIFICATE, "an authority's key is not on an accepted curve")
+            try:
+                self.algorithms.certified(key)
+            except Refused:
+                raise Refused(Code.BAD_CERTIFICATE, "an authority's key is not on an accepted curve") from None
 
-    def must_be_leaf(self, profile: Profile | None) -> PublicKey:
+    def must_be_leaf(self, profile: Profile | None) -> Key:
         basic, usage = self.extension(x509.BasicConstraints), self.extension(x509.KeyUsage)
         purposes = self.extension(x509.ExtendedKeyUsage)
         if self.issuer == self.subject:
@@ -262,7 +275,7 @@ class _Certificate:
         unnamed = purposes is None and profile is Profile.WALLET_PROVIDER
         if profile is not None and not unnamed and (purposes is None or profile.value not in purposes):
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is for another purpose")
-        return PublicKey.from_crypto(self.x509.public_key())
+        return self.algorithms.certified(self.x509.public_key())
 
     def issued(self, lower: _Certificate) -> bool:
         """Name, key identifiers and signature all say that this certificate issued `lower`."""
@@ -284,13 +297,14 @@ class _Certificate:
 
 
 class Anchors:
-    """The authorities trusted for one purpose, parsed once. A changed trust list makes a new `Anchors`."""
+    """The authorities trusted for one purpose, parsed once. A changed trust list makes a new `Anchors`. `algorithms`:
+    what they and those they certify may sign with, in an mdoc; `curves.ISO` for authorities of elsewhere."""
 
-    def __init__(self, ders: Iterable[bytes]) -> None:
-        self.ders = frozenset(ders)
+    def __init__(self, ders: Iterable[bytes], algorithms: Algorithms = ES256_ONLY) -> None:
+        self.ders, self.algorithms = frozenset(ders), algorithms
         self._by_subject: dict[bytes, list[_Certificate]] = {}
         for der in sorted(self.ders):
-            anchor = _Certificate(der)
+            anchor = _Certificate(der, algorithms)
             anchor.must_be_authority(0)
             self._by_subject.setdefault(anchor.subject, []).append(anchor)
         self._checked: dict[tuple[tuple[bytes, ...], Profile | None], Checked] = {}
@@ -309,7 +323,7 @@ class Anchors:
     def _check(self, chain: tuple[bytes, ...], profile: Profile | None) -> Checked:
         if not self.ders.isdisjoint(chain):
             raise Refused(Code.BAD_CERTIFICATE, "the chain contains its anchor")
-        path, key = _path(chain, profile)
+        path, key = _path(chain, profile, self.algorithms)
         anchor = next((a for a in self._by_subject.get(path[-1].issuer, ()) if a.issued(path[-1])), None)
         if anchor is None:
             raise Refused(Code.UNTRUSTED_ISSUER, "no authority we trust issued this certificate")
@@ -334,10 +348,12 @@ def unvouched(x5c_der: Sequence[bytes], now: datetime) -> Checked:
     return checked
 
 
-def _path(chain: tuple[bytes, ...], profile: Profile | None) -> tuple[list[_Certificate], PublicKey]:
+def _path(
+    chain: tuple[bytes, ...], profile: Profile | None, algorithms: Algorithms = ES256_ONLY
+) -> tuple[list[_Certificate], Key]:
     if not 1 <= len(chain) <= MAX_CHAIN:
         raise Refused(Code.BAD_CERTIFICATE, "the chain is empty or too long")
-    path = [_Certificate(der) for der in chain]
+    path = [_Certificate(der, algorithms) for der in chain]
     key = path[0].must_be_leaf(profile)
     for below, upper in enumerate(path[1:]):
         upper.must_be_authority(below)
@@ -346,10 +362,10 @@ def _path(chain: tuple[bytes, ...], profile: Profile | None) -> tuple[list[_Cert
     return path, key
 
 
-def _checked(path: list[_Certificate], key: PublicKey, anchor: _Certificate | None) -> Checked:
+def _checked(path: list[_Certificate], key: Key, anchor: _Certificate | None) -> Checked:
     every = [one.x509 for one in (path if anchor is None else [*path, anchor])]
     return Checked(
-        key=key,
+        signer=key,
         leaf=path[0].der,
         anchor=b"" if anchor is None else anchor.der,
         subject=_common_name(path[0].x509),

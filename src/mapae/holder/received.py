@@ -123,6 +123,7 @@ def _mdoc(raw: str, kind: str, issuer: TrustedIssuer, now: datetime) -> Examined
     with step("status"):
         uri, index = _status(mso.status, issuer)
     copy = Copy("", "", raw, int(mso.validity.valid_until.timestamp()), uri, index)
+    assert isinstance(mso.device_key, PublicKey)  # read by ES256 alone
     return Examined(mso.device_key, copy, standing_of(issuer, signer))
 
 

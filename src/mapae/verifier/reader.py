@@ -1,6 +1,6 @@
 """A reader of ISO/IEC 18013-5: the phone shows a QR code, and the rest goes over whatever link both have.
 
-    reading = Reading(text_of_the_code, urandom(48))
+    reading = Reading(text_of_the_code, urandom(48))          # or Reading(..., ISO), for phones of anywhere
     link = await radio.meet(bluetooth, reading.engagement)                        # or any other `Link`
     response = await reading.ask(link, [Want("org.iso.18013.5.1.mDL", "org.iso.18013.5.1", ("age_over_18",))])
     answer = check_answer({"mdoc": [response]}, reading.asked(want), trusted, now, policy)      # docs/checking.md
@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats import dcql, mdoc, proximity
-from mapae.formats.jose import Signing, b64u
+from mapae.formats.cose import ES256_ONLY, Algorithms
+from mapae.formats.jose import PublicKey, Signing, b64u
 from mapae.formats.proximity import DeviceEngagement, EphemeralKey, Session, SessionData
 from mapae.verifier.check import Asked, ByProximity
 
@@ -53,12 +54,15 @@ class Access(Struct, frozen=True):
 
 
 class Reading:
-    """`text` is what the QR code holds (`mdoc:...`), `seed` 48 or more random bytes. Raises Refused(MALFORMED,
-    UNSUPPORTED, TOO_LARGE)."""
+    """`text` is what the QR code holds (`mdoc:...`), `seed` 48 or more random bytes. `algorithms`: `curves.ISO` also
+    takes phones whose session keys are on another curve than P-256 (Table 22), of cipher suite 1 all the same. Raises
+    Refused(MALFORMED, UNSUPPORTED, TOO_LARGE)."""
 
-    def __init__(self, text: str, seed: bytes) -> None:
-        self.engagement = DeviceEngagement.parse(proximity.from_uri(text))
-        self._key = EphemeralKey(seed)
+    def __init__(self, text: str, seed: bytes, algorithms: Algorithms = ES256_ONLY) -> None:
+        self.engagement = DeviceEngagement.parse(proximity.from_uri(text), algorithms)
+        # 9.1.1.4: the reader's key is on the curve of the device's.
+        device = self.engagement.key
+        self._key = EphemeralKey(seed) if isinstance(device, PublicKey) else device.companion(seed)
         self.transcript = mdoc.qr_transcript(engagement=self.engagement.raw, reader_key=self._key.cose)
         self._asked = False
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from mapae.errors import Code, Refused, step
 from mapae.formats import dcql, mdoc, qr, sd_jwt
+from mapae.formats.cose import ES256_ONLY, Algorithms
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.mdoc import Agreeing
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusList, StatusRef
@@ -100,6 +101,11 @@ class Issuer:
     signers: Signers | None = None
     young: Young | None = None
 
+    @property
+    def algorithms(self) -> Algorithms:
+        """What its mdocs may be signed with, and its holders sign with: ES256 alone, unless its anchors say `ISO`."""
+        return self.anchors.algorithms
+
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
         """Whether one of `kinds` is among its types; of no kinds in particular, any of its types will do."""
         types = self.vcts if format is Format.SD_JWT else self.doctypes
@@ -118,6 +124,14 @@ class Listed:
 class Trusted:
     issuers: tuple[Issuer, ...]
     lists: Mapping[str, Listed] = field(default_factory=dict)
+
+    @property
+    def algorithms(self) -> Algorithms:
+        """The most that one of the issuers may use."""
+        for issuer in self.issuers:
+            if issuer.anchors.algorithms is not ES256_ONLY:
+                return issuer.anchors.algorithms
+        return ES256_ONLY
 
 
 class ByRedirect(Struct, frozen=True):
@@ -335,14 +349,18 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
 def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
     with step("issuer"):
         # OpenID4VP 1.0 B.2.5 with HAIP 5.3.1: one document a DeviceResponse
-        document = mdoc.DeviceResponse.parse(unb64u(text)).one()
+        raw, algorithms = unb64u(text), trusted.algorithms
+        document = mdoc.DeviceResponse.parse(raw, algorithms=algorithms).one()
         signed = document.issuer_signed
         x5c = signed.x5chain
         candidates = (document.doctype,) if document.doctype in expected.kinds else expected.kinds
         issuer, signer, entered = issuer_behind(x5c, trusted, Format.MDOC, candidates, now)
+        if issuer.algorithms is not algorithms:  # a neighbour may use more: read again by what this issuer may
+            document = mdoc.DeviceResponse.parse(raw, algorithms=issuer.algorithms).one()
+            signed = document.issuer_signed
     policy = issuer.policy or policy
     with step("seal"):
-        namespaces = signed.open(signer.key)
+        namespaces = signed.open(signer.signer)
     signer_stood(entered, signed.mso.validity.signed.timestamp())
     with step("holder"):
         if isinstance(expected.tie, ByCode):
@@ -379,8 +397,10 @@ def issuer_behind(
                 return issuer, checked, None
             return issuer, checked, issuer.signers.entered(checked.leaf, Purpose.DOCUMENT_SIGNER, now)
         except Refused as refused:
-            # Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.
-            if refusal is None or refusal.code is Code.UNTRUSTED_ISSUER:
+            # Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour, or to
+            # "not on P-256" of one who knows ES256 alone.
+            elsewhere = Code.UNTRUSTED_ISSUER if refused.code is Code.UNTRUSTED_ISSUER else Code.UNSUPPORTED
+            if refusal is None or refusal.code in (Code.UNTRUSTED_ISSUER, elsewhere):
                 refusal = refused
     raise refusal or Refused(Code.UNTRUSTED_ISSUER, "nobody on the trust list may issue what was asked for")
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
-from mapae.formats.jose import PublicKey, Signing
+from mapae.formats.jose import Signing
 from mapae.formats.mdoc.issuer_signed import KEY_NAMESPACES, MAX_MDOC, IssuerSigned
 from mapae.formats.mdoc.mso import MAX_ITEMS, MAX_NAMESPACES
 from mapae.formats.mdoc.values import element, mapping, plain, wire
@@ -39,10 +39,10 @@ Errors = Mapping[str, Mapping[str, int]]
 
 
 class Agreeing(Protocol):
-    """Whoever holds a P-256 private key for key agreement: a device key, a reader's ephemeral key."""
+    """Whoever holds a private key for key agreement: a device key, a reader's ephemeral key."""
 
-    def agree(self, public: PublicKey) -> bytes:
-        """ECDH (SEC 1 3.3.1): the 32 bytes of the shared x-coordinate."""
+    def agree(self, public: cose.Key) -> bytes:
+        """ECDH (SEC 1 3.3.1): the bytes of the shared x-coordinate, of two keys on the same curve."""
         ...
 
 
@@ -52,7 +52,7 @@ class MacKey(Struct, frozen=True):
     secret: bytes
 
     @classmethod
-    def between(cls, own: Agreeing, other: PublicKey, session_transcript: bytes) -> MacKey:
+    def between(cls, own: Agreeing, other: cose.Key, session_transcript: bytes) -> MacKey:
         """The device with the reader's ephemeral key, or the reader with the device's key: both come to the same."""
         return cls(session_secret(own.agree(other), session_transcript, b"EMacKey"))
 
@@ -75,14 +75,14 @@ class DeviceSigned(Struct, frozen=True):
     auth: cose.Sign1 | cose.Mac0
 
     @classmethod
-    def of(cls, value: Any) -> DeviceSigned:
+    def of(cls, value: Any, algorithms: cose.Algorithms = cose.ES256_ONLY) -> DeviceSigned:
         parts = mapping(value, "deviceSigned", _DEVICE_SIGNED)
         raw, how = cbor.embedded(parts.get("nameSpaces")), mapping(parts.get("deviceAuth"), "deviceAuth")
         if len(how) != 1:
             raise Refused(Code.MALFORMED, "the device signs or makes a MAC, one of the two")
         auth: cose.Sign1 | cose.Mac0
         if "deviceSignature" in how:
-            auth = cose.Sign1.parse(how["deviceSignature"])
+            auth = algorithms.sign1(how["deviceSignature"])
         elif "deviceMac" in how:
             auth = cose.Mac0.parse(how["deviceMac"])
         else:
@@ -108,10 +108,10 @@ class Document(Struct, frozen=True):
     errors: Errors = {}
 
     @classmethod
-    def of(cls, value: Any) -> Document:
+    def of(cls, value: Any, algorithms: cose.Algorithms = cose.ES256_ONLY) -> Document:
         parts = mapping(value, "a document", _DOCUMENT)
-        issuer_signed = IssuerSigned.of(parts.get("issuerSigned"))
-        device_signed = DeviceSigned.of(parts.get("deviceSigned"))
+        issuer_signed = IssuerSigned.of(parts.get("issuerSigned"), None, algorithms)
+        device_signed = DeviceSigned.of(parts.get("deviceSigned"), algorithms)
         doctype = issuer_signed.mso.doctype
         if parts.get("docType") != doctype:  # ISO/IEC 18013-5 9.3.1 step 4
             raise Refused(Code.MALFORMED, "the docType is not the one the issuer signed")
@@ -124,7 +124,7 @@ class Document(Struct, frozen=True):
         said, mso = self.device_signed, self.issuer_signed.mso
         signed = device_authentication(self.doctype, session_transcript, said.namespaces)
         try:
-            if type(said.auth) is cose.Sign1:
+            if isinstance(said.auth, cose.Sign1):
                 said.auth.verify(mso.device_key, payload=signed)
             else:
                 self._check_mac(session_transcript, reader, signed)
@@ -165,7 +165,9 @@ class DeviceResponse(Struct, frozen=True, eq=False):
     raw: bytes
 
     @classmethod
-    def parse(cls, raw: bytes, *, limit: int = MAX_MDOC) -> DeviceResponse:
+    def parse(
+        cls, raw: bytes, *, limit: int = MAX_MDOC, algorithms: cose.Algorithms = cose.ES256_ONLY
+    ) -> DeviceResponse:
         parts = mapping(cbor.scan(raw, limit=limit), "the response", _RESPONSE)
         if parts.get("version") != "1.0":
             raise Refused(Code.UNSUPPORTED, "the response is of another version")
@@ -175,7 +177,7 @@ class DeviceResponse(Struct, frozen=True, eq=False):
         if "documents" in parts and (type(documents) is not list or not 1 <= len(documents) <= MAX_DOCUMENTS):
             raise Refused(Code.MALFORMED, "the response holds an empty list of documents, or too many")
         errors = _document_errors(parts["documentErrors"]) if "documentErrors" in parts else ()
-        return cls(tuple([Document.of(document) for document in documents]), errors, status, raw)
+        return cls(tuple([Document.of(document, algorithms) for document in documents]), errors, status, raw)
 
     def encode(self) -> bytes:
         return self.raw

@@ -2,21 +2,19 @@
 
 Promises: `open` gives elements whose digests the issuer signed, and nothing else: an element, or a whole namespace,
 without a digest is refused. Trusts: the key the caller found for the issuer. Keeps: the bytes of each item, because
-digests are over bytes. Refuses: algorithms other than ES256, members the standard does not list. Validity and status
-are read and judged by the caller.
+digests are over bytes. Refuses: algorithms that `Algorithms` does not list, members the standard does not. Validity
+and status are read and judged by the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, Final
 
 from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
-from mapae.formats.jose import PublicKey
 from mapae.formats.mdoc import shapes
 from mapae.formats.mdoc.mso import MAX_ITEMS, Mso
 from mapae.formats.mdoc.values import SCALARS, element, mapping, plain
@@ -60,23 +58,24 @@ class IssuerSigned(Struct, frozen=True, eq=False):
     mso: Mso
     raw: bytes | None = None
     cut: bool = False  # whether its security object was read by a shape already known
+    algorithms: cose.Algorithms = cose.ES256_ONLY
 
     @classmethod
-    def parse(cls, raw: bytes, *, limit: int = MAX_MDOC) -> IssuerSigned:
-        return cls.of(cbor.scan(raw, limit=limit), raw)
+    def parse(cls, raw: bytes, *, limit: int = MAX_MDOC, algorithms: cose.Algorithms = cose.ES256_ONLY) -> IssuerSigned:
+        return cls.of(cbor.scan(raw, limit=limit), raw, algorithms)
 
     @classmethod
-    def of(cls, value: Any, raw: bytes | None = None) -> IssuerSigned:
+    def of(cls, value: Any, raw: bytes | None = None, algorithms: cose.Algorithms = cose.ES256_ONLY) -> IssuerSigned:
         """From the decoded map, as it stands inside a DeviceResponse."""
         parts = mapping(value, "issuerSigned", _ISSUER_SIGNED)
-        auth = cose.Sign1.parse(parts.get("issuerAuth"))
+        auth = algorithms.sign1(parts.get("issuerAuth"))
         items: dict[str, tuple[Item, ...]] = {}
         for namespace, some in mapping(parts.get("nameSpaces", {}), "nameSpaces").items():
             if type(namespace) is not str or type(some) is not list or not 1 <= len(some) <= MAX_ITEMS:
                 raise Refused(Code.MALFORMED, "a namespace is not a list of elements")
             items[namespace] = tuple([Item.parse(item) for item in some])
         known = shapes.read(auth.payload)
-        return cls(items, auth, known or Mso.parse(auth.payload), raw, known is not None)
+        return cls(items, auth, known or Mso.parse(auth.payload, algorithms), raw, known is not None, algorithms)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IssuerSigned):
@@ -100,7 +99,7 @@ class IssuerSigned(Struct, frozen=True, eq=False):
     def names(self) -> dict[str, tuple[str, ...]]:
         return {namespace: tuple([item.name for item in some]) for namespace, some in self.items.items()}
 
-    def open(self, key: PublicKey) -> dict[str, dict[str, Any]]:
+    def open(self, key: cose.Key) -> dict[str, dict[str, Any]]:
         """The elements by namespace, once signature and every digest fit (ISO/IEC 18013-5 9.3.1)."""
         self.auth.verify(key)
         if not self.cut:  # only now: what nobody has signed leaves nothing behind
@@ -110,13 +109,14 @@ class IssuerSigned(Struct, frozen=True, eq=False):
     def peek(self) -> dict[str, dict[str, Any]]:
         """The same before anybody has vouched for the security object; digests are compared all the same."""
         opened: dict[str, dict[str, Any]] = {}
+        digest = self.algorithms.digests[self.mso.hash]
         for namespace, some in self.items.items():
             digests = self.mso.digests.get(namespace)
             if digests is None:
                 raise Refused(Code.BAD_DIGEST, "a namespace is not covered by the issuer's signature")
             shown = opened[namespace] = {}
             for item in some:
-                if digests.get(item.number) != sha256(item.raw).digest():
+                if digests.get(item.number) != digest(item.raw).digest():
                     raise Refused(Code.BAD_DIGEST, "an element is not covered by the issuer's signature")
                 shown[item.name] = item.value
             # A number has one digest, and a digest one item: the same number twice is the same name twice.
@@ -131,7 +131,7 @@ class IssuerSigned(Struct, frozen=True, eq=False):
             some = tuple([item for item in self.items.get(namespace, ()) if item.name in asked])
             if some:
                 kept[namespace] = some
-        return IssuerSigned(kept, self.auth, self.mso)
+        return IssuerSigned(kept, self.auth, self.mso, algorithms=self.algorithms)
 
 
 def namespaces_bytes(items: Mapping[str, Sequence[bytes]]) -> bytes:

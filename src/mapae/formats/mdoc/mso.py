@@ -1,9 +1,9 @@
 """The mobile security object: digests of all elements, the device's key, dates and status (ISO/IEC 18013-5 9.1.2.4).
 
 Promises: an `Mso` that exists is well-formed. Trusts: nobody; who signed it is the caller's matter. Keeps: nothing.
-Refuses: digests other than SHA-256, device keys off P-256, dates in a wrong order. An unknown member of the object, of
-deviceKeyInfo or of validityInfo is for later editions and is passed over; a status by a mechanism we do not know is no
-status.
+Refuses: digests and device keys that `Algorithms` does not list, dates in a wrong order. An unknown member of the
+object, of deviceKeyInfo or of validityInfo is for later editions and is passed over; a status by a mechanism we do not
+know is no status.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
-from mapae.formats.jose import PublicKey
 from mapae.formats.mdoc.values import Validity, mapping, with_dates
 from mapae.formats.status import StatusRef
 
@@ -24,7 +23,7 @@ MAX_ITEMS: Final = 512
 MAX_NAMESPACES: Final = 64
 _AUTHORIZATIONS = frozenset({"nameSpaces", "dataElements"})
 _TEXT, _NUMBER, _BYTES = frozenset({str}), frozenset({int}), frozenset({bytes})
-_HASH_SIZE = frozenset({32})
+_SIZES = {"SHA-256": frozenset({32}), "SHA-384": frozenset({48}), "SHA-512": frozenset({64})}
 
 
 class KeyAuthorizations(Struct, frozen=True):
@@ -65,19 +64,21 @@ class Mso(Struct, frozen=True):
 
     doctype: str
     digests: Mapping[str, Mapping[int, bytes]]
-    device_key: PublicKey
+    device_key: cose.Key
     validity: Validity
     status: StatusRef | None
     authorized: KeyAuthorizations | None = None
+    hash: str = "SHA-256"
 
     @classmethod
-    def parse(cls, payload: bytes | None) -> Mso:
+    def parse(cls, payload: bytes | None, algorithms: cose.Algorithms = cose.ES256_ONLY) -> Mso:
         if payload is None:
             raise Refused(Code.MALFORMED, "the security object is missing")
         raw = mapping(with_dates(cbor.unwrap(payload)), "the security object")
         if raw.get("version") != "1.0":
             raise Refused(Code.UNSUPPORTED, "the security object is of another version")
-        if raw.get("digestAlgorithm") != "SHA-256":
+        hash_ = raw.get("digestAlgorithm")
+        if type(hash_) is not str or hash_ not in algorithms.digests:
             raise Refused(Code.UNSUPPORTED, "elements are digested with another hash than SHA-256")
         doctype = raw.get("docType")
         if type(doctype) is not str:
@@ -88,15 +89,16 @@ class Mso(Struct, frozen=True):
         authorized = key_info.get("keyAuthorizations")
         return cls(
             doctype,
-            _digests(raw.get("valueDigests")),
-            cose.key_from_cose(key_info.get("deviceKey")),
+            _digests(raw.get("valueDigests"), _SIZES[hash_]),
+            algorithms.key(key_info.get("deviceKey")),
             _validity(raw.get("validityInfo")),
             _status(raw["status"]) if "status" in raw else None,
             None if authorized is None else KeyAuthorizations.parse(authorized),
+            hash_,
         )
 
 
-def _digests(value: Any) -> Mapping[str, Mapping[int, bytes]]:
+def _digests(value: Any, size: frozenset[int]) -> Mapping[str, Mapping[int, bytes]]:
     digests = mapping(value, "valueDigests")
     if len(digests) > MAX_NAMESPACES:
         raise Refused(Code.TOO_LARGE, "the security object has too many namespaces")
@@ -106,7 +108,7 @@ def _digests(value: Any) -> Mapping[str, Mapping[int, bytes]]:
             or type(some) is not dict
             or not _NUMBER.issuperset(map(type, some))
             or not _BYTES.issuperset(map(type, some.values()))
-            or not _HASH_SIZE.issuperset(map(len, some.values()))
+            or not size.issuperset(map(len, some.values()))
             or (some and min(some) < 0)
         ):
             raise Refused(Code.MALFORMED, "valueDigests is not a map of digests")

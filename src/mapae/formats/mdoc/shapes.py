@@ -79,20 +79,22 @@ def read(payload: bytes | None) -> Mso | None:
 
 def learn(payload: bytes | None, mso: Mso) -> None:
     """Remember the shape of an object that was parsed and whose signature held."""
-    if payload is None or (shape := _shape(payload, mso)) is None:
+    if payload is None or not isinstance(mso.device_key, PublicKey) or mso.hash != "SHA-256":
+        return  # rare ones are not worth a shape
+    if (shape := _shape(payload, mso, mso.device_key)) is None:
         return
     if len(payload) not in _known and len(_known) >= MAX_LENGTHS:
         _known.pop(next(iter(_known)), None)
     _known[len(payload)] = (shape, *_known.get(len(payload), ()))[:MAX_SHAPES]
 
 
-def _shape(payload: bytes, mso: Mso) -> _Shape | None:
+def _shape(payload: bytes, mso: Mso, key: PublicKey) -> _Shape | None:
     sought = [digest for some in mso.digests.values() for digest in some.values()]
     count = len(sought)
     # Where each stands, and what the probe has there.
     places = [(payload.find(_HASH + digest) + 2, hashlib.sha256(digest).digest()) for digest in sought]
-    places.append((payload.find(_HASH + mso.device_key.x) + 2, _OTHER_KEY.x))
-    places.append((payload.find(_HASH + mso.device_key.y) + 2, _OTHER_KEY.y))
+    places.append((payload.find(_HASH + key.x) + 2, _OTHER_KEY.x))
+    places.append((payload.find(_HASH + key.y) + 2, _OTHER_KEY.y))
     head = b"" if mso.status is None else cbor.head(0, mso.status.index)
     if index := head[1:]:  # a small index is inside its head: it belongs to the shape
         places.append((payload.find(_INDEX + head) + len(_INDEX) + 1, index[:-1] + bytes([index[-1] ^ 1])))
