@@ -18,6 +18,8 @@ import checking
 import chips
 import packed
 import taps
+from elsewhere import ALGORITHMS, Elsewhere, Writer, by_signature
+from elsewhere import response as shown_elsewhere
 from fuzz.targets import (
     CHIP_FILES,
     CHIP_KEYS,
@@ -36,7 +38,7 @@ from fuzz.targets import (
 from hands import OUR_VECTORS, Hand
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
-from mapae.formats import ble, cbor, cose, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
+from mapae.formats import ble, cbor, cose, curves, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
 from mapae.formats.sd_jwt import Hidden, SdJwt
 from mapae.formats.status import StatusList, StatusRef
@@ -115,6 +117,21 @@ def _mdoc() -> IssuerSigned:
 def _response() -> DeviceResponse:
     shown = mdoc.present(_mdoc().disclose({"n": ["name"]}), session_transcript=b"\x83\xf6\xf6\xf6", holder=HOLDER)
     return DeviceResponse.parse(shown)
+
+
+def _curve_keys() -> list[bytes]:
+    agreeing = [curves.CurveEphemeralKey(one, bytes(48)).cose for one in curves.CURVES if one.name[0] != "E"]
+    return [cbor.dumps(Writer(curve, "w").cose) for curve in ALGORITHMS] + agreeing
+
+
+def _foreign_responses() -> list[bytes]:
+    made = []
+    for curve in ("secp384r1", "Ed25519"):
+        phone = Writer(curve, "phone")
+        licence = Elsewhere(curve).licence(phone.cose, digest="SHA-384")
+        licence["issuerAuth"][1] = {33: b"0"}
+        made.append(shown_elsewhere(licence, by_signature(phone, b"\x83\xf6\xf6\xf6")))
+    return made
 
 
 def _status() -> list[bytes]:
@@ -560,6 +577,8 @@ SEEDS: dict[str, Seeds] = {
     "cose_sign1": lambda: [cbor.dumps([cose.PROTECTED, {33: b"0"}, b"p", bytes(64)])],
     "cose_mac0": lambda: [cbor.dumps([b"\xa1\x01\x05", {}, None, bytes(32)])],
     "cose_key": lambda: [cose.key_bytes(HOLDER.key), cbor.dumps({1: 2, -1: 1, -2: HOLDER.key.x, -3: True})],
+    "curve_key": _curve_keys,
+    "curve_response": _foreign_responses,
     "mdoc_issuer_signed": lambda: [_mdoc().encode()],
     "mdoc_mso": lambda: [_mso()],
     "mdoc_item": lambda: [_item()],

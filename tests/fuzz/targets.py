@@ -34,6 +34,7 @@ from mapae.formats import (
     ble,
     cbor,
     cose,
+    curves,
     dcql,
     jose,
     jwe,
@@ -487,6 +488,22 @@ def cose_mac0(data: bytes) -> None:
 def cose_key(data: bytes) -> None:
     key = cose.key_from_cose(cbor.loads(data))
     same(cose.key_from_cose(cose.key_to_cose(key)), key)
+
+
+@target
+def curve_key(data: bytes) -> None:
+    key = curves.key_from_cose(cbor.loads(data))
+    if isinstance(key, curves.CurveKey):
+        same(curves.key_from_cose(key.cose()), key)
+        _each(lambda: key.verify(bytes(key.curve.signature), b"m"), lambda: key.companion(bytes(48)).agree(key))
+
+
+@target
+def curve_response(data: bytes) -> None:
+    response = DeviceResponse.parse(data, algorithms=curves.ISO)
+    same(response.encode(), data)
+    for document in response.documents:
+        _each(document.issuer_signed.peek, lambda one=document: one.check_device(b"\x83\xf6\xf6\xf6"))  # type: ignore[misc]
 
 
 @target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from elsewhere import ALGORITHMS, DOCTYPE, NAMESPACE, NOW, Elsewhere, Phone, Writer, by_mac, by_signature, response
 from hands import refuses
+from mapae import cli_iso
+from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.formats import cose, jose
 from mapae.formats.curves import CURVES, ISO, CurveEphemeralKey
@@ -155,6 +158,19 @@ def test_a_key_off_p256_never_comes_out_where_es256_is_meant() -> None:
     assert checked.signer == land.signer.public
     with refuses(Code.UNSUPPORTED):
         _ = checked.key
+
+
+async def test_the_command_reads_by_the_authorities_in_a_file_on_any_curve(tmp_path) -> None:
+    """`mapae check iso --anchors`: what they may sign with is the standard's, not this country's."""
+    land, device = Elsewhere("secp521r1", root="secp384r1"), Writer("brainpoolP256r1", "phone")
+    pem = tmp_path / "iaca.pem"
+    pem.write_bytes(ssl.DER_cert_to_PEM_cert(land.root).encode())
+    phone = Phone(
+        session(), lambda transcript, _: response(land.licence(device.cose), by_signature(device, transcript))
+    )
+    reading = Reading(phone.text, b"\1" * 48, ISO)
+    shown = await reading.ask(phone, [WANT])
+    assert green(await cli_iso.by_anchors(pem, MovableClock(NOW))(reading, shown, WANT))
 
 
 # --- side by side with this country -----------------------------------------------------------------------------------
