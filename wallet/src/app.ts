@@ -7,8 +7,10 @@ import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { keyed } from "lit/directives/keyed.js";
 import { Idle } from "./idle.ts";
 import { fromHash } from "./links.ts";
-import { remindHere } from "./notify.ts";
+import { notifying, remindHere } from "./notify.ts";
+import "./parts/pushed.ts";
 import { asProblem, Problem } from "./problem.ts";
+import { POLL_MS } from "./push.ts";
 import "./screens/ask.ts";
 import "./screens/history.ts";
 import "./screens/home.ts";
@@ -205,6 +207,18 @@ export class App extends LitElement implements Host {
     this.waitForIssuers();
     await this.guard();
     await this.remind();
+    await this.mail();
+    // Also for a subscription that the browser or the push service has ended since.
+    if (this.wallet.device?.state !== "active" || this.wallet.pushes.subscribed) return;
+    if ((await notifying(this.wallet.store)) === "on") await this.wallet.pushes.subscribe();
+  }
+
+  /** What somebody sent to the holder's name. Said, shown above the screen, never opened by itself. */
+  private async mail(): Promise<void> {
+    if (document.visibilityState === "hidden" || !navigator.onLine) return;
+    const news = await this.wallet.lookForPushes().catch(asProblem);
+    if (news === true) this.announce(t("push.heard"));
+    else this.requestUpdate();
   }
 
   /** Back from an issuer's sign-in: the issuance it belongs to goes on. */
@@ -266,10 +280,15 @@ export class App extends LitElement implements Host {
       void this.wallet
         .obey()
         .then(() => this.guard())
-        .then(() => this.remind());
+        .then(() => this.remind())
+        .then(() => this.mail());
     });
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) idle.shown(); // out of the browser's back-forward cache
+    });
+    setInterval(() => void this.mail(), POLL_MS); // for phones that no push service wakes
+    navigator.serviceWorker?.addEventListener("message", (event) => {
+      if (event.data === "pushed") void this.mail();
     });
     if (typeof BroadcastChannel === "undefined") return;
     this.others = new BroadcastChannel("mapae-wallet");
@@ -305,6 +324,7 @@ export class App extends LitElement implements Host {
             <button class="button quiet small" data-testid="update-now" @click=${this.waitingVersion}>${t("app.update.now")}</button></div>` : nothing}
       <main id="main" class=${inside ? "inside" : ""}>
         ${this.linkProblem ? trouble(this.linkProblem) : nothing}
+        ${inside ? html`<m-pushed .host=${this} .stamp=${this.wallet.pushes.waiting}></m-pushed>` : nothing}
         ${keyed(this.visit, this.screen())}
       </main>
       ${inside ? this.tabs() : nothing}

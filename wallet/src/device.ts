@@ -135,6 +135,11 @@ export class Phone {
     return device;
   }
 
+  /** Something else of this phone's with the wallet provider (push.ts). */
+  ask<T = unknown>(method: "GET" | "POST", path: string, message?: unknown): Promise<T> {
+    return this.call<T>(method, path, message);
+  }
+
   private async call<T>(method: string, path: string, message?: unknown): Promise<T> {
     const url = `${this.base}/wallet-provider${path}`;
     const body = message === undefined ? "" : JSON.stringify(message);

@@ -3,10 +3,11 @@
  * Promises: after the first load the wallet starts without a network; a version is used whole, its files those that were built (by
  * digest), or not at all; a new version waits until the holder uses it or every page of the old one is closed. Keeps: the built files
  * of one version. Refuses: to touch anything but those files; every protocol request goes to the network untouched; to ask the network
- * anything about the holder's cards.
+ * anything about the holder's cards, also when it is woken by a push.
  */
 import { remind, SYNC_TAG } from "./notices.ts";
 import { Store } from "./store.ts";
+import { pushNotice } from "./words/push_notice.ts";
 
 const worker = self as unknown as ServiceWorkerGlobalScope;
 declare const __PRECACHE__: Readonly<Record<string, string>>;
@@ -65,6 +66,21 @@ worker.addEventListener("periodicsync", (event) => {
       } finally {
         store.close();
       }
+    })(),
+  );
+});
+
+/** Woken: somebody waits in the mailbox at the wallet provider. Who and what is for the unlocked wallet to say, not for a locked screen. */
+worker.addEventListener("push", (event) => {
+  event.waitUntil(
+    (async () => {
+      const store = await Store.open();
+      const language = await store.meta("language").finally(() => store.close());
+      const lang = language === "en" ? "en" : "ko";
+      const words = pushNotice[lang];
+      const options = { body: words["push.notice.lead"], tag: "mapae-push", lang, icon: "/wallet/icon-192.png" };
+      await worker.registration.showNotification(words["push.notice"], options).catch(() => undefined);
+      for (const page of await worker.clients.matchAll({ type: "window" })) page.postMessage("pushed");
     })(),
   );
 });

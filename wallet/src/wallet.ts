@@ -20,6 +20,7 @@ import { LOW, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { Proofing } from "./proofing.ts";
 import { Purposes } from "./purposes.ts";
+import { Pushes } from "./push.ts";
 import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
 import { type Asked, choicesFor, openFamily, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
@@ -79,6 +80,7 @@ export class Wallet extends EventTarget {
   readonly citizen: Citizen;
   readonly proofing: Proofing;
   readonly purposes: Purposes;
+  readonly pushes: Pushes;
   readonly codes: Codes;
   readonly net: Net;
   orders: readonly Order[] = [];
@@ -102,6 +104,7 @@ export class Wallet extends EventTarget {
     this.presenter = new Presenter(store, this.vault, this.net, this.issuance, now);
     this.citizen = new Citizen(store, this.vault, this.net, this.issuance, this.trust, base, now);
     this.purposes = new Purposes(store, this.net, this.trust, base, now);
+    this.pushes = new Pushes(store, this.vault, this.phone, this.trust, now);
     this.codes = new Codes(this.presenter, this.trust, this.purposes, () => this.orders, now);
   }
 
@@ -165,6 +168,7 @@ export class Wallet extends EventTarget {
   lock(tell = true): void {
     this.vault.lock();
     this.proofing.forget();
+    this.pushes.forget();
     if (tell) this.dispatchEvent(new Event("locked"));
     this.orders = [];
     this.pending = [];
@@ -191,6 +195,14 @@ export class Wallet extends EventTarget {
     await this.purposes.keep().catch(asProblem); // before a basement is entered
     await this.learnRenewal();
     await this.keepWatch();
+  }
+
+  /** Looks into this phone's mailbox at the wallet provider; whether something new waits there. */
+  async lookForPushes(): Promise<boolean> {
+    if (!this.vault.open || this.device?.state !== "active") return false;
+    const news = await this.pushes.look();
+    this.changed();
+    return news;
   }
 
   /** Asks for what was put off and is due, and for nothing else: an officer is confirming it, so it is asked for every few seconds. */

@@ -9,7 +9,8 @@ import { en } from "./words/en.ts";
 import { ko } from "./words/ko.ts";
 
 export type Language = "ko" | "en";
-export type Key = keyof typeof ko | keyof typeof import("./words/checks.ts").checksKo | keyof typeof import("./words/citizen.ts").citizenKo | keyof typeof import("./words/meet.ts").meetKo;
+export type Key = keyof typeof ko | keyof typeof import("./words/checks.ts").checksKo | keyof typeof import("./words/citizen.ts").citizenKo | keyof typeof import("./words/meet.ts").meetKo
+  | keyof typeof import("./words/push.ts").pushKo;
 
 const words: Record<Language, Record<string, string>> = { ko: { ...ko }, en: { ...en } };
 

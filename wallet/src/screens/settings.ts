@@ -2,7 +2,10 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { type Notifying, notifying, turnOff, turnOn } from "../notify.ts";
 import { passkeySupported } from "../passkey.ts";
-import { moment, spoken, t } from "../words.ts";
+import { asProblem } from "../problem.ts";
+import { EVERYBODY } from "../push.ts";
+import { moment, pickWords, spoken, t } from "../words.ts";
+import "../words/push.ts";
 import { heading, icon, Screen } from "./screen.ts";
 
 class Settings extends Screen {
@@ -11,6 +14,7 @@ class Settings extends Screen {
   private persisted: boolean | null = null;
   private sure = false;
   private notices: Notifying = "off";
+  private askers = new Map<string, string>();
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -21,6 +25,10 @@ class Settings extends Screen {
     this.hasPasskey = (await this.wallet.vault.passkey()) !== undefined;
     this.supported = await passkeySupported();
     this.notices = await notifying(this.wallet.store);
+    for (const party of this.wallet.pushes.muted) {
+      const asker = await this.wallet.pushes.asker({ party, purpose: "" });
+      if (asker) this.askers.set(party, pickWords(asker.name));
+    }
     this.persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? null;
     this.requestUpdate();
   }
@@ -44,8 +52,10 @@ class Settings extends Screen {
 
   private readonly toggleNotices = (): Promise<void> =>
     this.attempt(async () => {
-      if (this.notices === "on") await turnOff(this.wallet.store);
-      else await turnOn(this.wallet.store);
+      if (this.notices === "on") {
+        await turnOff(this.wallet.store);
+        await this.wallet.pushes.unsubscribe().catch(asProblem);
+      } else if ((await turnOn(this.wallet.store)) === "on") await this.wallet.pushes.subscribe();
       await this.look();
       this.host.announce(t(this.notices === "on" ? "settings.notify.is_on" : "settings.notify.is_off"));
     });
@@ -59,6 +69,30 @@ class Settings extends Screen {
         ? nothing
         : html`<button class="row-button" id="notices" data-testid="notices" data-state=${notices} ?disabled=${this.busy} @click=${this.toggleNotices}>
             ${icon("bell")}<span>${t("settings.notify")}</span><b>${t(notices === "on" ? "settings.notify.off" : "settings.notify.on")}</b></button>`}
+    </section>`;
+  }
+
+  private mute(parties: readonly string[]): Promise<void> {
+    return this.attempt(async () => {
+      await this.wallet.pushes.mute(parties);
+      this.host.announce(t(parties.includes(EVERYBODY) ? "settings.push.is_none" : "settings.push.is_again"));
+      await this.look();
+    });
+  }
+
+  private byName(): TemplateResult {
+    const { muted, subscribed } = this.wallet.pushes;
+    const none = muted.includes(EVERYBODY);
+    return html`<section class="panel"><h2>${t("settings.push")}</h2>
+      <p class="fine">${t("settings.push.lead")} ${t(subscribed ? "settings.push.woken" : "settings.push.open")}</p>
+      <div class="stack">
+        <button class="row-button" id="pushes" data-testid="pushes" data-state=${none ? "none" : "taken"} ?disabled=${this.busy}
+          @click=${() => this.mute(none ? muted.filter((one) => one !== EVERYBODY) : [...muted, EVERYBODY])}>
+          ${icon("bell")}<span>${t("settings.push")}</span><b>${t(none ? "settings.push.again" : "settings.push.none")}</b></button>
+        ${muted.filter((one) => one !== EVERYBODY).map((party) => html`<button class="row-button" data-testid="unmute" ?disabled=${this.busy}
+          @click=${() => this.mute(muted.filter((one) => one !== party))}>
+          ${icon("no")}<span>${t("settings.push.muted", { party: this.askers.get(party) ?? party })}</span><b>${t("settings.push.again")}</b></button>`)}
+      </div>
     </section>`;
   }
 
@@ -82,6 +116,7 @@ class Settings extends Screen {
         </div>
       </section>
       ${this.notifications()}
+      ${state === "active" ? this.byName() : nothing}
       <section class="panel"><h2>${t("settings.phone")}</h2>
         <dl class="facts">
           <div><dt>${t("settings.phone.state")}</dt><dd data-testid="device-state" data-state=${state}>${t(`settings.phone.${state}`)}
