@@ -394,9 +394,9 @@ def dns_names(der: bytes) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def authority_key_ids(chain: tuple[bytes, ...]) -> frozenset[bytes]:
+def authority_key_ids(chain: tuple[bytes, ...], algorithms: Algorithms = ES256_ONLY) -> frozenset[bytes]:
     """RFC 5280 4.2.1.1: who says to have certified whom along the chain, as OpenID4VP 1.0 6.1.1.1 compares it."""
-    said = (_Certificate(der).extension(x509.AuthorityKeyIdentifier) for der in chain)
+    said = (_Certificate(der, algorithms).extension(x509.AuthorityKeyIdentifier) for der in chain)
     return frozenset(one.key_identifier for one in said if one is not None and one.key_identifier is not None)
 
 

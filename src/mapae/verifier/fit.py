@@ -90,7 +90,7 @@ def fitting(query: Query, shown: Examined, others: Sequence[Query]) -> dict[Path
     if not others and (plain := _plain(query, shown)) is not None:
         return plain
     if query.authorities:
-        keys = {b64u(key) for key in authority_key_ids(shown.x5c)}
+        keys = {b64u(key) for key in authority_key_ids(shown.x5c, shown.issuer.algorithms)}
         if not any(type_ == AKI and not values.isdisjoint(keys) for type_, values in query.authorities):
             raise Refused(Code.NOT_WHAT_WAS_ASKED, "the document is not of an authority that was asked for")
     also = [
