@@ -116,7 +116,8 @@ def anyone_asks(**change: Any) -> qr.Ask:
 
 
 def shop_asks(hand: Hand = SHOP, certificate: bytes = ACCESS, **change: Any) -> qr.Ask:
-    ask = qr.Ask(**{"nonce": NONCE, "purpose": "name_birth", "items": ("name", "birth_date")} | change)
+    usual = {"nonce": NONCE, "purpose": "name_birth", "items": ("name", "birth_date"), "until": AT + qr.ASK_LIFE}
+    ask = qr.Ask(**usual | change)
     return ask.sealed(hand.sign(ask.to_be_signed()), certificate)
 
 
@@ -132,10 +133,12 @@ def asks() -> Iterator[Case]:
         ("asked with a registration along that is not needed", shop_asks(registration="e30.e30.e30"), "shop"),
         ("asked by a shop that is newer than the list", shop_asks(
             STRANGER, UNLISTED_ACCESS, registration=registered()), "new_shop"),
+        ("asked in its last second", shop_asks(until=AT - qr.SKEW), "shop"),
+        ("asked as far ahead as can be", shop_asks(until=AT + qr.ASK_LONGEST + qr.SKEW), "shop"),
     ]:  # fmt: skip
         told = {
             "party": party, "name": ask.name, "purpose": ask.purpose, "items": list(ask.items),
-            "nonce": ask.nonce.hex(), "audience": ask.audience, "raw": ask.raw.hex(),
+            "nonce": ask.nonce.hex(), "audience": ask.audience, "raw": ask.raw.hex(), "until": ask.until,
         }  # fmt: skip
         yield taken(name, {"ask": ask.encode()}, told)
     yield from _misread_asks()
@@ -155,6 +158,10 @@ def asks() -> Iterator[Case]:
         ("asked under another authority", shop_asks(SHOP, _leaf(x509.Profile.ACCESS, SHOP)), "client",
          "untrusted_issuer"),
         ("signed by somebody else", shop_asks(THIEF, ACCESS), "seal", "bad_signature"),
+        ("photographed, and shown when it is over", shop_asks(until=AT - qr.SKEW - 1), "seal", "presentation_stale"),
+        ("asked further ahead than anybody may", shop_asks(until=AT + qr.ASK_LONGEST + qr.SKEW + 1), "seal",
+         "malformed"),
+        ("over, and signed by somebody else", shop_asks(THIEF, ACCESS, until=AT - 60), "seal", "bad_signature"),
         ("struck off, with a registration", shop_asks(FORMER, FORMER_ACCESS, registration=registered(
             certificate=FORMER_ACCESS)), "client", "signer_revoked"),
         ("another shop's registration", shop_asks(STRANGER, UNLISTED_ACCESS, registration=registered(
@@ -178,7 +185,8 @@ def _misread_asks() -> Iterator[Case]:
     plain = {1: 1, 2: NONCE, 3: "adult", 4: ["age_over_19"], 5: "Shop"}
     for name, change, code in [
         ("another version", {1: 2}, "unsupported"), ("no version", {1: None}, "malformed"),
-        ("a member more", {7: 1}, "malformed"), ("a registration without a seal", {6: "e30.e30.e30"}, "malformed"),
+        ("a member more", {8: 1}, "malformed"), ("an end without a seal", {7: AT + 60}, "malformed"),
+        ("a registration without a seal", {6: "e30.e30.e30"}, "malformed"),
         ("no name", {5: None}, "malformed"), ("a name of 61 characters", {5: "x" * 61}, "malformed"),
         ("a name with a character that is not seen", {5: "Shop\u202e"}, "malformed"),
         ("a nonce of 15 bytes", {2: NONCE[:15]}, "malformed"), ("no items", {4: []}, "malformed"),
@@ -205,6 +213,14 @@ def _misread_asks() -> Iterator[Case]:
     ]:  # fmt: skip
         bent = [change.get(at, part) for at, part in enumerate(seal)]
         yield refused(f"ask: {name}", _text(cbor.Tag(18, bent)), "code", code)
+    for name, end in [
+        ("no end", None), ("an end that is a text", str(AT)), ("an end that is a yes", True),
+        ("an end before all time", -1), ("an end after all time", 253_402_300_800),
+    ]:  # fmt: skip
+        said = cbor.loads(shop_asks().payload()) | {7: end}
+        payload = cbor.dumps({label: value for label, value in said.items() if value is not None})
+        sealed = [seal[0], seal[1], payload, SHOP.sign(cose.to_be_signed(payload, seal[0]))]
+        yield refused(f"ask: {name} under a seal", _text(cbor.Tag(18, sealed)), "code", "malformed")
     yield refused("ask: without its tag", _text(seal), "code", "malformed")
     yield refused("ask: with another tag", _text(cbor.Tag(17, seal)), "code", "malformed")
 
@@ -409,7 +425,13 @@ def written() -> dict[str, Any]:
     trusted = trust_list()
     return {
         "now": AT,
-        "rules": {"life": qr.LIFE, "skew": qr.SKEW, "ask_life": qr.ASK_LIFE, "frame": qr.FRAME},
+        "rules": {
+            "life": qr.LIFE,
+            "skew": qr.SKEW,
+            "ask_life": qr.ASK_LIFE,
+            "ask_longest": qr.ASK_LONGEST,
+            "frame": qr.FRAME,
+        },
         "list_jwk": dict(LIST_KEY.jwk),
         "trust_list": msgspec.to_builtins(trusted),
         "purposes": msgspec.to_builtins(PURPOSES),

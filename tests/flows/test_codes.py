@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,14 @@ def test_a_registered_shop_asks_for_a_name_and_the_phone_knows_who_it_is(basemen
     verdict = basement.verify(basement.holder.codes.answer(asked, card).frames, question)
     assert verdict.outcome == "accepted"
     assert set(verdict.items) == {"name", "birth_date"}
+
+
+def test_a_photograph_of_a_shops_code_is_worth_nothing_once_it_is_over(basement: Basement) -> None:
+    long_ago = basement.clock.now() - timedelta(seconds=qr.ASK_LIFE + qr.SKEW + 1)
+    old = kit.ask_code(basement.wanted("name_birth_date"), **access(basement), now=long_ago)
+    with pytest.raises(Refused) as refusal:
+        basement.open(old.text)
+    assert (refusal.value.step, refusal.value.code) == ("seal", Code.PRESENTATION_STALE)
 
 
 def test_a_shop_that_is_not_registered_here_has_no_key_to_ask_with(basement: Basement) -> None:

@@ -402,8 +402,8 @@ def _answers() -> list[bytes]:
 
 
 def _asks() -> list[qr.Ask]:
-    ask = qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",))
-    shop = qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",), registration="e30.e30.e30")
+    said = {"nonce": b"n" * 16, "purpose": "bar", "items": ("age_over_18",), "until": 1_795_000_000}
+    ask, shop = qr.Ask(**said), qr.Ask(**said, registration="e30.e30.e30")
     return [
         qr.Ask(nonce=b"n" * 16, purpose="bar", items=("age_over_18",), name="가게"),
         ask.sealed(bytes(64), b"a certificate"), shop.sealed(bytes(64), b"a certificate"),

@@ -7,7 +7,7 @@
 import { random } from "./bytes.ts";
 import { type Choices, firstChoice, parseQuery, type Pick, picksOf } from "./dcql.ts";
 import { type Claims, openByKey, SKEW_S } from "./jws.ts";
-import { type AskCode, ASK_LIFE, OPEN, parseAsk, type Seal } from "./offline_qr.ts";
+import { type AskCode, ASK_LIFE, mustBeInTime, OPEN, parseAsk, type Seal } from "./offline_qr.ts";
 import type { CodeFor, Presenter } from "./present.ts";
 import { asProblem, Problem } from "./problem.ts";
 import type { Listed, Purposes } from "./purposes.ts";
@@ -83,7 +83,7 @@ export class Codes {
       const { purposes } = await this.purposes.list();
       const { asker, purpose } = await whoAsks(code, { purposes, list: () => this.trust.atTill(), key: () => this.trust.key() }, this.now());
       const what: CodeFor = { audience: code.audience, nonce: code.nonce, purpose: code.purpose, how: "answer" };
-      const expires = Math.floor(this.now() / 1000) + ASK_LIFE; // it says not when it was made: as long as it can live
+      const expires = Math.floor(this.now() / 1000) + ASK_LIFE; // it says not when it was shown: as long as it can live
       return await this.choose({ ...asker, purpose, stranger: null, expires, transactions: [], what }, purpose, code.items);
     } catch (thrown) {
       throw await this.presenter.recordRefusal(asProblem(thrown));
@@ -137,7 +137,7 @@ export interface Known {
   readonly key: () => Promise<PublicJwk>;
 }
 
-/** 1 who asks  2 its seal  3 a purpose of the country, for anyone or registered, and no item more. `now` in milliseconds. */
+/** 1 who asks  2 its seal, which is not over  3 a purpose of the country, for anyone or registered, and no item more. `now` in milliseconds. */
 export async function whoAsks(code: AskCode, known: Known, now: number): Promise<{ asker: Asker; purpose: Listed }> {
   const purpose = known.purposes.find(({ id }) => id === code.purpose);
   if (code.name !== null || code.seal === null) return anybody(code, code.name ?? "", purpose);
@@ -155,6 +155,7 @@ export async function whoAsks(code: AskCode, known: Known, now: number): Promise
 async function partyBehind(seal: Seal, list: TrustList, { key }: Known, now: number): Promise<RelyingParty> {
   const leaf = await checkChain([seal.certificate], anchors(list.access_ca), "access", new Date(now));
   if (!(await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, await publicKey(leaf), seal.signature, seal.signed))) throw new Problem("bad_signature", "the code");
+  mustBeInTime(seal, now);
   try {
     return await partyOf(list, leaf.der);
   } catch (thrown) {

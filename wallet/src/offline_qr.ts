@@ -13,9 +13,11 @@ export const SHOW = "MAPAE-SHOW:";
 /** The audience of a code nobody asked for. */
 export const OPEN = "mapae-qr:open";
 
-/** In seconds: a shown code from the moment it names; an ask at the checker that made it. */
+/** In seconds: a shown code from the moment it names; how far two clocks may differ; an ask at the checker that made it; the furthest that anybody signs one ahead. */
 export const LIFE = 30;
+export const SKEW = 5;
 export const ASK_LIFE = 120;
+export const ASK_LONGEST = 3 * 86_400;
 
 const FRAME = 600; // bytes of `folded` in one code; measured, see docs/checking.md
 const MOST_FRAMES = 32;
@@ -23,6 +25,7 @@ const LARGEST = 65_536;
 const LONGEST = 4296; // characters: what a QR code of version 40 holds of this alphabet
 const LONGEST_NAME = 60;
 const MOST_ITEMS = 64;
+const LATEST = 253_402_300_800; // where Python's calendar ends
 
 const ES256 = -7;
 const X5CHAIN = 33;
@@ -42,6 +45,8 @@ export interface AskCode {
 export interface Seal {
   readonly certificate: Bytes;
   readonly registration: string | null;
+  /** Seconds: after it a photograph of the code is worth nothing. */
+  readonly until: number;
   readonly signature: Bytes;
   readonly signed: Bytes;
 }
@@ -66,11 +71,20 @@ export async function parseAsk(text: string): Promise<AskCode> {
   if (rest.length > 0 || !bytes(head) || b64u(head) !== b64u(PROTECTED) || !bytes(payload) || !bytes(certificate) || !bytes(signature) || signature.length !== 64) {
     return bad("a seal of another kind");
   }
-  const said = members(decode(payload), [1, 2, 3, 4], [6]);
+  const said = members(decode(payload), [1, 2, 3, 4, 7], [6]);
   const registration = said.get(6) ?? null;
   if (registration !== null && !(typeof registration === "string" && /^[\x20-\x7e]+$/.test(registration))) return bad("the registration is no token");
+  const until = said.get(7);
+  if (typeof until !== "number" || !Number.isSafeInteger(until) || until < 0 || until >= LATEST) return bad("no end");
   const signed = encode(["Signature1", PROTECTED, new Uint8Array(), payload]); // RFC 9052 section 4.4
-  return { ...asked(said), audience, name: null, seal: { certificate, registration, signature, signed } };
+  return { ...asked(said), audience, name: null, seal: { certificate, registration, until, signature, signed } };
+}
+
+/** Whether a registered party still asks this, at `now` in milliseconds. */
+export function mustBeInTime({ until }: Seal, now: number): void {
+  const at = Math.floor(now / 1000);
+  if (at > until + SKEW) throw new Problem("ask_stale");
+  if (until > at + ASK_LONGEST + SKEW) throw new Problem("malformed", "nobody asks that far ahead");
 }
 
 const bytes = (value: unknown): value is Bytes => value instanceof Uint8Array;

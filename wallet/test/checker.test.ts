@@ -5,7 +5,7 @@ import { b64u, type Bytes, unb45, unb64u } from "../src/bytes.ts";
 import { type Cbor, decode, encode, type Key, Tagged } from "../src/cbor.ts";
 import { decodeMdoc } from "../src/checker/cbor.ts";
 import { check, type Verdict } from "../src/checker/check.ts";
-import { type Ask, ASK, askAnonymously, askSigned, Collector, readShow, type Show } from "../src/checker/codes.ts";
+import { type Ask, ASK, ASK_LIFE, askAnonymously, askSigned, Collector, readShow, type Show } from "../src/checker/codes.ts";
 import { ageOf, clock, Known, light, mustBeYoung, readPack, reach, type TillPack, type TillPurpose, tierOf } from "../src/checker/pack.ts";
 import { TillStore } from "../src/checker/store.ts";
 import { Sync, unpack } from "../src/checker/sync.ts";
@@ -261,12 +261,23 @@ test("a nonce is spent once, whichever of two tabs is first, also after a restar
 
 test("a signed question is handed out once", async () => {
   const store = await TillStore.open("asks");
-  await store.putAsks(["a", "b"].map((text) => ({ text, purpose: "adult" })));
-  const taken = await Promise.all(["adult", "adult", "adult", "other"].map((one) => store.takeAsk(one)));
+  await store.putAsks(["a", "b"].map((text) => ({ text, purpose: "adult", until: NOW + 3600 })));
+  const taken = await Promise.all(["adult", "adult", "adult", "other"].map((one) => store.takeAsk(one, NOW)));
   expect(taken.toSorted()).toEqual(["a", "b", undefined, undefined]);
-  await store.putAsks([{ text: "c", purpose: "adult" }]);
+  await store.putAsks([{ text: "c", purpose: "adult", until: NOW + 3600 }]);
   await store.setTill(null);
-  expect(await store.asksLeft("adult")).toBe(0);
+  expect(await store.asksLeft("adult", NOW)).toBe(0);
+  store.close();
+});
+
+test("a signed question that would be over before it is answered is thrown away, and so is one that never ends", async () => {
+  const store = await TillStore.open("old asks");
+  const endless = { text: "a", purpose: "adult" } as { text: string; purpose: string; until: number }; // an earlier page kept it
+  await store.putAsks([endless, { text: "b", purpose: "adult", until: NOW + ASK_LIFE - 1 }, { text: "c", purpose: "adult", until: NOW + ASK_LIFE }]);
+  expect([await store.asksLeft("adult", NOW), await store.asksLeft("adult", NOW + ASK_LIFE)]).toEqual([2, 1]);
+  expect(await store.takeAsk("adult", NOW)).toBe("c");
+  expect(await store.takeAsk("adult", NOW)).toBeUndefined();
+  expect(await store.asksLeft("adult", 0)).toBe(0);
   store.close();
 });
 
@@ -322,7 +333,7 @@ class Server {
   list: Bytes = unb64u(Object.values(LISTS)[0]?.lst ?? "");
   pack = pack();
 
-  constructor(readonly now = NOW) {
+  constructor(public now = NOW) {
     vi.stubGlobal("fetch", (path: string, init: RequestInit) => this.answer(path.replace("/x/", ""), init));
   }
 
@@ -342,7 +353,7 @@ class Server {
     if (path.startsWith("lists/")) return new Response(this.list);
     const said = JSON.parse(String(init.body)) as { purpose: string; count: number; receipts: { id: string }[] };
     expect(new Headers(init.headers).get("X-CSRF-Token")).toBe("token");
-    if (path === "asks") return Response.json({ asks: Array.from({ length: said.count }, (_one, at) => `${said.purpose} ${this.asked.length} ${at}`) });
+    if (path === "asks") return Response.json({ asks: Array.from({ length: said.count }, (_one, at) => `${said.purpose} ${this.asked.length} ${at}`), until: this.now + 2 * 86_400 });
     return Response.json({ receipts: said.receipts.map(({ id }) => (id === "odd" ? null : `signed ${id}`)) });
   }
 }
@@ -402,12 +413,25 @@ describe("the minute on the network", () => {
     server.till = SHOP;
     const [store, sync] = await begin();
     await sync.run();
-    expect(await store.asksLeft("adult")).toBe(24);
+    expect(await store.asksLeft("adult", server.now)).toBe(24);
     await sync.run();
-    expect(await store.asksLeft("adult")).toBe(24);
+    expect(await store.asksLeft("adult", server.now)).toBe(24);
     server.till = null;
     await sync.run();
-    expect([await store.asksLeft("adult"), await store.till()]).toEqual([0, null]);
+    expect([await store.asksLeft("adult", server.now), await store.till()]).toEqual([0, null]);
+  });
+
+  test("a till that was on the network has questions for the next day, and none of the day before yesterday", async () => {
+    const server = await new Server().named();
+    server.till = SHOP;
+    const [store, sync] = await begin();
+    await sync.run();
+    server.now += 86_401;
+    await sync.run();
+    expect(await store.asksLeft("adult", server.now + 86_400)).toBe(24);
+    server.now += 86_400;
+    await sync.run();
+    expect(await store.asksLeft("adult", 0)).toBe(24);
   });
 
   test("receipts are reported, and the signed ones take their place", async () => {

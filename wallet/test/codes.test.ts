@@ -7,7 +7,7 @@ import { b45, b64u, type Bytes, join, random, sha256, unb45, utf8 } from "../src
 import { type Cbor, decode, encode, type Key, Tagged } from "../src/cbor.ts";
 import type { CodePresentation } from "../src/codes.ts";
 import { signBytes, signJwt } from "../src/keys.ts";
-import { ASK, ASK_LIFE, SHOW } from "../src/offline_qr.ts";
+import { ASK, ASK_LIFE, ASK_LONGEST, SHOW, SKEW } from "../src/offline_qr.ts";
 import type { Listed } from "../src/purposes.ts";
 import { LATE_MS } from "../src/trust.ts";
 import { Wallet } from "../src/wallet.ts";
@@ -100,11 +100,12 @@ interface Sealing {
   readonly by?: Pair;
   readonly der?: Bytes;
   readonly more?: [Key, Cbor][];
+  readonly until?: number;
   readonly tamper?: (parts: Cbor[]) => Cbor[];
 }
-async function registered(id: string, items: readonly string[], { by = land.shop, der = land.shopDer, more = [], tamper = (parts) => parts}: Sealing = {}): Promise<string> {
+async function registered(id: string, items: readonly string[], { by = land.shop, der = land.shopDer, more = [], until = Math.floor(clock / 1000) + ASK_LIFE, tamper = (parts) => parts}: Sealing = {}): Promise<string> {
   const head = encode(new Map<Key, Cbor>([[1, -7], [16, "application/mapae-ask+cbor"]]));
-  const payload = encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, id], [4, [...items]], ...more]));
+  const payload = encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, id], [4, [...items]], ...more, [7, until]]));
   const signature = await signBytes(by.key, encode(["Signature1", head, new Uint8Array(), payload]));
   return ASK + b45(encode(new Tagged(18, tamper([head, new Map<Key, Cbor>([[33, der]]), payload, signature]))));
 }
@@ -310,9 +311,18 @@ test.each<[string, () => Promise<Sealing>, string]>([
   ["a certificate of another authority", async () => ({ der: await certify(land.ca, "C=KR, CN=Elsewhere", land.shop, 300, "access") }), "bad_certificate"],
   ["a certificate for another purpose", async () => ({ der: await certify(land.accessCa, "C=KR, CN=Signer", land.shop, 300, "document") }), "bad_certificate"],
   ["a certificate that is over", async () => ({ der: await certify(land.accessCa, "C=KR, CN=Old", land.shop, -1, "access") }), "bad_certificate"],
-  ["a payload exchanged after signing", async () => ({ tamper: ([head = null, open = null, , seal = null]) => [head, open, encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["name"]]])), seal] }), "bad_signature"],
+  ["a payload exchanged after signing", async () => ({ tamper: ([head = null, open = null, , seal = null]) => [head, open, encode(new Map<Key, Cbor>([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["name"]], [7, NOW / 1000 + ASK_LIFE]])), seal] }), "bad_signature"],
 ])("a seal with %s is refused", async (_what, how, code) => {
   await expect(answer(await registered("alcohol", ["adult_by_year"], await how()))).rejects.toMatchObject({ code });
+});
+
+test.each<[string, number, string]>([
+  ["was over before this phone saw it", -SKEW - 1, "ask_stale"],
+  ["ends further ahead than anybody signs", ASK_LONGEST + SKEW + 1, "malformed"],
+])("a registered party's code that %s is refused, one second nearer it is read", async (_what, ends, code) => {
+  await expect(answer(await registered("alcohol", ["adult_by_year"], { until: NOW / 1000 + ends }))).rejects.toMatchObject({ code });
+  const text = await registered("alcohol", ["adult_by_year"], { until: NOW / 1000 + ends - Math.sign(ends) });
+  expect((await answer(text)).asked.expires).toBe(NOW / 1000 + ASK_LIFE);
 });
 
 test("a no is remembered, and nothing is spent", async () => {

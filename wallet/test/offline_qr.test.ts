@@ -24,7 +24,8 @@ test.each<[string, string, string]>([
   ["an item twice", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year", "adult_by_year"]], [5, "x"]]), "malformed"],
   ["no name", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]]]), "malformed"],
   ["a registration without a seal", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]], [5, "x"], [6, "e.y.J"]]), "malformed"],
-  ["an unknown member", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]], [5, "x"], [7, 1]]), "malformed"],
+  ["an unknown member", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]], [5, "x"], [8, 1]]), "malformed"],
+  ["an end that nobody signed", asking([[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]], [5, "x"], [7, 1_800_000_000]]), "malformed"],
   ["a name turned round", anonymous("alcohol", ["adult_by_year"], "부정 \u202e국민한대"), "malformed"],
   ["a name that hides what follows", anonymous("alcohol", ["adult_by_year"], "경찰청\u200b"), "malformed"],
   ["a name of two lines", anonymous("alcohol", ["adult_by_year"], "가게\n등록된 곳"), "malformed"],
@@ -37,13 +38,13 @@ test.each<[string, string, string]>([
 
 const HEAD = encode(new Map<Key, Cbor>([[1, -7], [16, "application/mapae-ask+cbor"]]));
 const CERTIFICATE = random(300); // looked at by whoAsks, not here
-const PAYLOAD: [Key, Cbor][] = [[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]]];
+const PAYLOAD: [Key, Cbor][] = [[1, 1], [2, NONCE], [3, "alcohol"], [4, ["adult_by_year"]], [7, 1_800_000_000]];
 const sealed = (parts: Cbor, tag = 18): string => ASK + b45(encode(new Tagged(tag, parts)));
 const whole = (payload = PAYLOAD): Cbor[] => [HEAD, new Map<Key, Cbor>([[33, CERTIFICATE]]), encode(new Map(payload)), random(64)];
 
 test("a registered party has a seal and no name", async () => {
-  expect(await parseAsk(sealed(whole()))).toMatchObject({ name: null, seal: { certificate: CERTIFICATE, registration: null } });
-  expect((await parseAsk(sealed(whole([...PAYLOAD, [6, "e.y.J"]])))).seal?.registration).toBe("e.y.J");
+  expect(await parseAsk(sealed(whole()))).toMatchObject({ name: null, seal: { certificate: CERTIFICATE, registration: null, until: 1_800_000_000 } });
+  expect((await parseAsk(sealed(whole([...PAYLOAD.slice(0, 4), [6, "e.y.J"], ...PAYLOAD.slice(4)])))).seal?.registration).toBe("e.y.J");
 });
 
 test.each<[string, Cbor, number?]>([
@@ -55,8 +56,11 @@ test.each<[string, Cbor, number?]>([
   ["no signature", [...whole().slice(0, 3), new Uint8Array()]],
   ["a payload elsewhere", [HEAD, new Map<Key, Cbor>([[33, CERTIFICATE]]), null, random(64)]],
   ["a part more", [...whole(), 1]],
-  ["a name beside its seal", whole([...PAYLOAD.slice(0, 4), [5, "대한민국 정부"]])],
-  ["a registration that is no text", whole([...PAYLOAD, [6, random(8)]])],
+  ["a name beside its seal", whole([...PAYLOAD.slice(0, 4), [5, "대한민국 정부"], ...PAYLOAD.slice(4)])],
+  ["a registration that is no text", whole([...PAYLOAD.slice(0, 4), [6, random(8)], ...PAYLOAD.slice(4)])],
+  ["no end", whole(PAYLOAD.slice(0, 4))],
+  ["an end that is a text", whole([...PAYLOAD.slice(0, 4), [7, "1800000000"]])],
+  ["an end before all time", whole([...PAYLOAD.slice(0, 4), [7, -1]])],
   ["a MAC in its place", whole(), 17],
   ["no parts", 1],
 ])("a seal with %s is refused", async (_what, parts, tag) => {

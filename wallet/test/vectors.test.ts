@@ -98,7 +98,7 @@ run("qr", async (file, { ask }: { ask: string }) => {
   const list = async (): Promise<TrustList> => file["trust_list"] as TrustList;
   const { asker } = await whoAsks(code, { purposes, list, key: () => Promise.resolve(file["list_jwk"] as PublicJwk) }, (file["now"] as number) * 1000);
   const { audience, items, name, nonce, purpose } = code;
-  return { audience, items, name, nonce: hex(nonce), party: asker.party.id || null, purpose, raw: hex(unb45(ask.slice(ASK.length))) };
+  return { audience, items, name, nonce: hex(nonce), party: asker.party.id || null, purpose, raw: hex(unb45(ask.slice(ASK.length))), until: code.seal?.until ?? null };
 }, [], load("qr").cases.filter(({ input }) => Object.hasOwn(input as object, "show")).map(({ name }) => name));
 interface Whole { readonly format: "dc+sd-jwt"; readonly made: number; readonly nonce: string; readonly purpose: string; readonly presentation: string; readonly whole: string }
 test.each(load("qr").cases.filter(({ expected }) => Object.hasOwn(expected ?? {}, "whole")).map((one) => [one.name, one.expected as Whole] as const))("qr: the wallet writes %s as the checker reads it", async (_name, { whole, nonce, ...rest }) => {

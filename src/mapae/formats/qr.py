@@ -1,7 +1,8 @@
 """Offline codes: what a checker's screen asks (`MAPAE-ASK:`) and what a phone's screen shows (`MAPAE-SHOW:`).
 
     ask     base45 of CBOR {1: 1, 2: nonce, 3: purpose, 4: [item..], 5: name}      anybody: the name is only a claim
-            base45 of COSE_Sign1 over {1: 1, 2: nonce, 3: purpose, 4: [item..], 6?: registration}     who is registered
+            base45 of COSE_Sign1 over {1: 1, 2: nonce, 3: purpose, 4: [item..], 6?: registration, 7: until}
+                                                                                   who is registered
     show    whole  = CBOR {1: 1, 2: format, 3: made at, 4: nonce, 5: purpose, 6: presentation}
             folded = raw DEFLATE (RFC 1951) of whole
             frame  = n, i, first four bytes of SHA-256(folded), the i-th chunk of folded; base45 of each is one code
@@ -37,10 +38,12 @@ ASK_TYPE: Final = "application/mapae-ask+cbor"  # RFC 9596
 OPEN: Final = "mapae-qr:open"  # the audience of a code nobody asked for
 NONCE: Final = 16  # bytes
 
-# In seconds: a shown code from the moment it names; how far two clocks may differ; an ask at the checker that made it.
+# In seconds: a shown code from the moment it names; how far two clocks may differ; an ask at the checker that made it;
+# the furthest that anybody signs an ask ahead.
 LIFE: Final = 30
 SKEW: Final = 5
 ASK_LIFE: Final = 120
+ASK_LONGEST: Final = 3 * 86_400
 
 FRAME: Final = 680  # bytes of `folded` in one code at the most: version 18 at level L; measured, see docs/checking.md
 ALONE: Final = 2800  # the same for one code that holds everything: version 40 at the most
@@ -53,7 +56,7 @@ MAX_SEQUENCES: Final = 3
 
 _PROTECTED: Final = cbor.dumps({1: cose.ES256, 16: ASK_TYPE})
 _SIGN1: Final = b"\xd2"  # RFC 9052 2: tag 18
-_VERSION, _NONCE, _PURPOSE, _ITEMS, _NAME, _REGISTRATION = 1, 2, 3, 4, 5, 6
+_VERSION, _NONCE, _PURPOSE, _ITEMS, _NAME, _REGISTRATION, _UNTIL = 1, 2, 3, 4, 5, 6, 7
 _FORMAT, _MADE, _SHOWN_NONCE, _SHOWN_PURPOSE, _PRESENTATION = 2, 3, 4, 5, 6
 _FORMATS: Final = (SD_JWT, MDOC)
 _HEAD: Final = 6  # bytes of a frame before its chunk
@@ -76,13 +79,15 @@ def transcript(audience: str, nonce: bytes, made: int) -> bytes:
 
 class Ask(Struct, frozen=True, kw_only=True):
     """One question of one checker. `name` is what somebody unknown calls itself; a registered party has none, it has a
-    `certificate` (DER) and perhaps its `registration` (a compact JWS), and `seal` is what it signed with."""
+    `certificate` (DER) and perhaps its `registration` (a compact JWS), and `seal` is what it signed with; after `until`
+    (seconds) a photograph of its code is worth nothing any more."""
 
     nonce: bytes
     purpose: str
     items: tuple[str, ...]
     name: str | None = None
     registration: str | None = None
+    until: int | None = None
     certificate: bytes | None = None
     seal: cose.Sign1 | None = None
 
@@ -100,7 +105,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     def payload(self) -> bytes:
         members: dict[int, Any] = {
             _VERSION: 1, _NONCE: self.nonce, _PURPOSE: self.purpose, _ITEMS: list(self.items),
-            _NAME: self.name, _REGISTRATION: self.registration,
+            _NAME: self.name, _REGISTRATION: self.registration, _UNTIL: self.until,
         }  # fmt: skip
         return cbor.dumps({label: value for label, value in members.items() if value is not None})
 
@@ -108,17 +113,27 @@ class Ask(Struct, frozen=True, kw_only=True):
         return cose.to_be_signed(self.payload(), _PROTECTED)
 
     def sealed(self, signature: bytes, certificate: bytes) -> Ask:
-        """The same as a registered party asks it."""
+        """The same as a registered party asks it. Raises Refused(LINT) where it never ends."""
+        if self.until is None:
+            raise Refused(Code.LINT, "a registered party says until when it asks")
         seal = cose.Sign1(_PROTECTED, {cose.X5CHAIN: certificate}, self.payload(), signature)
         return Ask(
             nonce=self.nonce, purpose=self.purpose, items=self.items, registration=self.registration,
-            certificate=certificate, seal=seal,
+            until=self.until, certificate=certificate, seal=seal,
         )  # fmt: skip
 
     def verify(self, key: PublicKey) -> None:
         """Raises Refused(BAD_SIGNATURE)."""
         assert self.seal is not None
         self.seal.verify(key)
+
+    def in_time(self, now: int) -> None:
+        """Whether a registered party still asks this. Raises Refused(PRESENTATION_STALE, MALFORMED)."""
+        assert self.until is not None
+        if now > self.until + SKEW:
+            raise Refused(Code.PRESENTATION_STALE, "the question is over: the code may be a photograph")
+        if self.until > now + ASK_LONGEST + SKEW:
+            raise Refused(Code.MALFORMED, "nobody asks that far ahead")
 
     def encode(self) -> str:
         """The text of the code."""
@@ -142,7 +157,7 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 
 def _ask(value: Any, seal: cose.Sign1 | None) -> Ask:
-    needed = {_VERSION, _NONCE, _PURPOSE, _ITEMS} | (set() if seal is not None else {_NAME})
+    needed = {_VERSION, _NONCE, _PURPOSE, _ITEMS, _UNTIL if seal is not None else _NAME}
     parts = _members(value, needed, {_REGISTRATION} if seal is not None else set(), "question")
     items = parts[_ITEMS]
     if type(items) is not list or not 1 <= len(items) <= MAX_ITEMS or len(set(map(_line, items))) != len(items):
@@ -150,10 +165,13 @@ def _ask(value: Any, seal: cose.Sign1 | None) -> Ask:
     registration = parts.get(_REGISTRATION)
     if registration is not None and (type(registration) is not str or not registration.isascii()):
         raise Refused(Code.MALFORMED, "the registration is no token")
+    until = parts.get(_UNTIL)
+    if seal is not None and (type(until) is not int or not 0 <= until < _LATEST):
+        raise Refused(Code.MALFORMED, "the question does not say until when it is asked")
     return Ask(
         nonce=_nonce(parts[_NONCE]), purpose=_line(parts[_PURPOSE]), items=tuple(items),
         name=_line(parts[_NAME], MAX_NAME) if seal is None else None, registration=registration,
-        certificate=seal.x5chain[0] if seal is not None else None, seal=seal,
+        until=until, certificate=seal.x5chain[0] if seal is not None else None, seal=seal,
     )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """Codes with no network: answering a checker's question on the spot, or showing one's own code unasked.
 
 The steps for a question are `code client seal purpose`: it reads; the kept trust list names whoever asks, or nobody
-does; a party's signature holds; the party has registered the purpose with these items, or it is one that anyone may
-ask, with exactly its items.
+does; a party's signature holds and its question is not over; the party has registered the purpose with these items, or
+it is one that anyone may ask, with exactly its items.
 
 Promises: what is needed is the kept trust list and the kept purposes document, and nothing else; a copy is marked as
 used, on disk, before its code is made, so each code costs one copy and none is shown twice. Trusts: those two, as
-`country.py` and `trust/purposes.py` check them. Keeps: a line of history. Refuses: over-asking, strangers who want more
-than a yes or no, a purpose that is not for holders to show, a card with no copy left.
+`country.py` and `trust/purposes.py` check them. Keeps: a line of history. Refuses: over-asking, a registered party's
+code that is over, strangers who want more than a yes or no, a purpose that is not for holders to show, a card with no
+copy left.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def open_ask(
         party = _party(ask, chain, view, now, registration)
     with step("seal"):
         ask.verify(signer.key)
+        ask.in_time(int(now.timestamp()))
     with step("purpose"):
         registered = next((one for one in party.purposes if one.id == ask.purpose), None)
         if registered is None or not set(ask.items) <= set(registered.items) - {LOGIN_ID}:

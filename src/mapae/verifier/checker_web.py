@@ -42,6 +42,9 @@ from mapae.verifier.web import COOKIE
 
 BASE: Final = "/checker/offline/"
 MOST_ASKS: Final = 32  # signed at one request
+ASKS_LIVE: Final = timedelta(
+    days=2
+)  # a weekend without a network; below `qr.ASK_LONGEST`, for phones whose clocks are slow
 _LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _APP, _WORKER, _WASM = "vendor/checker/app.js", "vendor/checker/sw.js", "vendor/zxing/zxing_reader.wasm"
 _ICONS: Final = {"checker.svg": "any", "checker-192.png": "192x192", "checker-512.png": "512x512"}
@@ -238,7 +241,8 @@ class _Doors:
         return Response(folded, headers=forever, media_type="application/octet-stream")
 
     async def asks(self, request: Request) -> Response:
-        """Questions signed beforehand, each with a nonce of its own: a till in a basement shows one, once."""
+        """Questions signed beforehand, each with a nonce of its own: a till in a basement shows one, once, and none
+        after `until`."""
         till, asked = await self._till(request), await json_body(request, _Asked)
         if till is None:
             raise Refused(Code.NOT_ALLOWED, "only an enrolled till asks in a shop's name")
@@ -247,7 +251,9 @@ class _Doors:
         if purpose is None:
             raise Refused(Code.OVER_ASKING, "this relying party has not registered this purpose")
         count = min(max(asked.count, 0), MOST_ASKS)
-        return json_answer({"asks": [self._ask(till.relying_party, purpose.id, purpose.items) for _ in range(count)]})
+        until = int((self._clock.now() + ASKS_LIVE).timestamp())
+        asks = [self._ask(till.relying_party, purpose.id, purpose.items, until) for _ in range(count)]
+        return json_answer({"asks": asks, "until": until})
 
     async def receipts(self, request: Request) -> Response:
         """In their order; null where one is not to be believed, so that one bad line holds up no other."""
@@ -265,7 +271,7 @@ class _Doors:
                 found.append(None)
         return json_answer({"receipts": found})
 
-    def _ask(self, party: str, purpose: str, items: tuple[str, ...]) -> str:
+    def _ask(self, party: str, purpose: str, items: tuple[str, ...], until: int) -> str:
         access = self._access[party]
-        question = qr.Ask(nonce=self._dice.bytes(qr.NONCE), purpose=purpose, items=items)
+        question = qr.Ask(nonce=self._dice.bytes(qr.NONCE), purpose=purpose, items=items, until=until)
         return question.sealed(access.signer.sign(question.to_be_signed()), access.x5c[0]).encode()

@@ -153,7 +153,9 @@ def ask_code(
     nonce = (dice or SystemDice()).bytes(qr.NONCE)
     at = int((now or SystemClock().now()).timestamp())
     if key is not None and certificate is not None:
-        code = qr.Ask(nonce=nonce, purpose=wanted.purpose, items=items, registration=registration)
+        code = qr.Ask(
+            nonce=nonce, purpose=wanted.purpose, items=items, registration=registration, until=at + qr.ASK_LIFE
+        )
         code = code.sealed(key.sign(code.to_be_signed()), certificate)
         code.encode()  # that it fits
         return AskCode(wanted, code, at)

@@ -58,7 +58,7 @@ def ask(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "party": question.party.id if question.party is not None else None, "name": code.name,
         "purpose": question.purpose.id, "items": list(code.items), "nonce": code.nonce.hex(),
-        "audience": code.audience, "raw": code.raw.hex(),
+        "audience": code.audience, "raw": code.raw.hex(), "until": code.until,
     }  # fmt: skip
 
 
@@ -155,6 +155,8 @@ def test_what_is_too_much_for_a_code_is_not_made() -> None:
         qr.split(bytes(33 * 700), 700)
     with refuses(Code.LINT):
         qr.Ask(nonce=bytes(16), purpose="x", items=("y",), registration="z" * 4000).encode()
+    with refuses(Code.LINT, "until when"):
+        qr.Ask(nonce=bytes(16), purpose="x", items=("y",)).sealed(bytes(64), b"a certificate")
 
 
 def test_a_credential_that_is_not_bound_to_its_holder_is_not_put_into_a_code() -> None:

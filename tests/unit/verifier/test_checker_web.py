@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -145,12 +146,13 @@ async def test_an_enrolled_till_hears_whose_it_is_and_what_it_may_ask(at_the_cou
 
 async def test_its_questions_are_signed_by_the_shop_each_with_a_nonce_of_its_own(at_the_counter: Counter) -> None:
     await at_the_counter.enrol()
-    texts = (await at_the_counter.asks("name_birth_date", 5)).json()["asks"]
-    asks = [qr.Ask.parse(text) for text in texts]
+    told = (await at_the_counter.asks("name_birth_date", 5)).json()
+    asks = [qr.Ask.parse(text) for text in told["asks"]]
     assert len({ask.nonce for ask in asks}) == 5
     for ask in asks:
         assert (ask.purpose, ask.items, ask.name) == ("name_birth_date", ("name", "birth_date"), None)
         assert ask.certificate == ACCESS["mart"].x5c[0]
+        assert ask.until == told["until"] == int((NOW + timedelta(days=2)).timestamp())
         ask.verify(leaf_key(ACCESS["mart"].x5c[0]))
 
 

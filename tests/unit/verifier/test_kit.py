@@ -129,7 +129,8 @@ def test_a_frame_of_a_question_nobody_may_put_is_not_made() -> None:
         kit.purpose("kr", "nothing")
     key, leaf = AUTHORITY.access_signer, AUTHORITY.access_leaf
     question = kit.ask_code(WHO, key=key, certificate=leaf, now=NOW)
-    assert qr.Ask.parse(question.text).certificate == leaf
+    asked = qr.Ask.parse(question.text)
+    assert (asked.certificate, asked.until) == (leaf, question.until)
     answer = show(wanted=WHO, ask=question.code).frames()
     assert verdict(answer, question).outcome == "accepted"
     assert why(verdict(answer, question, now=NOW + timedelta(seconds=121))) == "request: session_spent"

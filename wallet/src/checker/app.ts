@@ -206,7 +206,7 @@ class Checker {
     const { purpose } = this;
     if (!purpose) return;
     const items = purpose.items.map(({ name }) => name);
-    const signed = this.may(purpose) === "registered" ? await this.store.takeAsk(purpose.id) : undefined;
+    const signed = this.may(purpose) === "registered" ? await this.store.takeAsk(purpose.id, this.now()) : undefined;
     if (!signed && !(purpose.anyone && yesOrNo(purpose))) return this.say("no_questions", purpose);
     const name = this.settings.name.trim() || (this.till ? pick(this.till.shop) : say("basement.name_default"));
     const ask = await (signed ? askSigned(signed) : askAnonymously(purpose.id, items, name));

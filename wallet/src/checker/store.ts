@@ -1,7 +1,7 @@
 /**
  * What the till keeps in the browser (IndexedDB). No person, no card, no place in a status list: a test reads every entry after checks.
  * Promises: a till pack takes the place of the one before whole, with its lists, or not at all; a nonce is spent once, whatever tabs and
- * reloads; a signed question is handed out once. Trusts: the browser's storage for this origin. Keeps: pack and lists, settings, unused
+ * reloads; a signed question is handed out once, and none that is over. Trusts: the browser's storage for this origin. Keeps: pack and lists, settings, unused
  * questions, nonces for a minute beyond their life, a number a day, purpose and outcome, facts of receipts until they are reported, and
  * receipts until the shop has them.
  * Refuses: nothing.
@@ -9,6 +9,7 @@
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import { b64u, type Bytes } from "../bytes.ts";
 import { Problem } from "../problem.ts";
+import { ASK_LIFE } from "./codes.ts";
 import type { TillPack } from "./pack.ts";
 
 /** Who this browser asks for, as its server said last. */
@@ -52,7 +53,7 @@ interface Kept {
 interface Schema extends DBSchema {
   meta: { key: string; value: unknown };
   lists: { key: string; value: Bytes };
-  asks: { key: string; value: { readonly text: string; readonly purpose: string }; indexes: { purpose: string } };
+  asks: { key: string; value: { readonly text: string; readonly purpose: string; readonly until: number }; indexes: { purpose: string } };
   spent: { key: string; value: number };
   counts: { key: string; value: Counted };
   receipts: { key: string; value: Facts };
@@ -159,14 +160,15 @@ export class TillStore {
 
   // --- questions signed beforehand --------------------------------------------------------------------------------------------------------
 
-  async putAsks(asks: readonly { readonly text: string; readonly purpose: string }[]): Promise<void> {
+  async putAsks(asks: readonly Schema["asks"]["value"][]): Promise<void> {
     const tx = this.db.transaction("asks", "readwrite");
     for (const ask of asks) void tx.store.put(ask);
     await tx.done;
   }
 
-  /** One of them, which is gone from here with this call. */
-  async takeAsk(purpose: string): Promise<string | undefined> {
+  /** One of them, which is gone from here with this call. None that wallets would call over before it could be answered. */
+  async takeAsk(purpose: string, now: number): Promise<string | undefined> {
+    await this.dropAsks(now + ASK_LIFE);
     const tx = this.db.transaction("asks", "readwrite");
     const key = await tx.store.index("purpose").getKey(purpose);
     if (key !== undefined) void tx.store.delete(key);
@@ -174,12 +176,16 @@ export class TillStore {
     return key;
   }
 
-  asksLeft(purpose: string): Promise<number> {
-    return this.db.countFromIndex("asks", "purpose", purpose);
+  /** How many of them live until `then`. */
+  async asksLeft(purpose: string, then: number): Promise<number> {
+    return (await this.db.getAllFromIndex("asks", "purpose", purpose)).filter(({ until }) => until >= then).length;
   }
 
-  dropAsks(): Promise<void> {
-    return this.db.clear("asks");
+  /** Those that end before `then`, and those that never do: a page before this one kept such. */
+  async dropAsks(then = Infinity): Promise<void> {
+    const tx = this.db.transaction("asks", "readwrite");
+    for (const { text, until } of await tx.store.getAll()) if (!(until >= then)) void tx.store.delete(text);
+    await tx.done;
   }
 
   // --- who and how ------------------------------------------------------------------------------------------------------------------------

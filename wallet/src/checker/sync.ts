@@ -10,6 +10,8 @@ import type { Facts, Till, TillStore } from "./store.ts";
 
 /** Questions kept for each purpose. */
 const ENOUGH = 24;
+/** Seconds: a till that was on the network has questions for this long at the least. They live for two days. */
+const AHEAD = 86_400;
 const REPORTED = 50; // receipts at once
 const LARGEST = 16 * 1024 * 1024;
 
@@ -69,7 +71,7 @@ export class Sync {
     const kept = await this.store.pack();
     if (kept) await this.store.noteTime(said.now, kept.pack.as_of);
     if (said.till) {
-      await this.topUp(said.till, said.csrf);
+      await this.topUp(said.till, said.csrf, said.now);
       await this.report(said.csrf);
     }
     return { ahead, taken };
@@ -95,12 +97,13 @@ export class Sync {
     return packed;
   }
 
-  private async topUp(till: Till, csrf: string): Promise<void> {
+  private async topUp(till: Till, csrf: string, now: number): Promise<void> {
+    await this.store.dropAsks(now);
     for (const purpose of till.purposes) {
-      const left = await this.store.asksLeft(purpose);
+      const left = await this.store.asksLeft(purpose, now + AHEAD);
       if (left > ENOUGH / 2) continue;
-      const { asks } = await this.post<{ asks: string[] }>("asks", csrf, { purpose, count: ENOUGH - left });
-      await this.store.putAsks(asks.map((text) => ({ text, purpose })));
+      const { asks, until } = await this.post<{ asks: string[]; until: number }>("asks", csrf, { purpose, count: ENOUGH - left });
+      await this.store.putAsks(asks.map((text) => ({ text, purpose, until })));
     }
   }
 

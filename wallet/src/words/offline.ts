@@ -56,6 +56,7 @@ export const offlineKo = {
   "problem.registration_required": "등록되지 않은 곳이 예·아니요보다 많은 것을 요청하여 막았습니다. 이름처럼 사람을 알아볼 수 있는 것은 등록된 곳만 물을 수 있습니다.",
   "problem.unknown_purpose": "이 나라에 없는 목적의 요청이라서 막았습니다.",
   "problem.no_purposes": "아직 목적 목록을 받지 못했습니다. 인터넷에 한 번 연결해 주세요.",
+  "problem.ask_stale": "이 가게 코드는 기한이 지났습니다. 예전 코드를 찍은 사진일 수 있어 아무것도 보여 주지 않았습니다. 가게에 새 코드를 띄워 달라고 하고, 새 코드도 안 되면 이 휴대전화의 날짜와 시각을 확인해 주세요.",
   "problem.phone_clock": "이 휴대전화의 시계가 늦습니다. 날짜와 시각을 자동으로 맞춘 뒤 다시 해 주세요. 사본은 쓰지 않았습니다.",
   "problem.others_code": "다른 지갑이 보여 주는 코드입니다. 가게의 확인 화면에서 읽는 코드입니다.",
 } as const;
@@ -116,6 +117,7 @@ export const offlineEn: Record<keyof typeof offlineKo, string> = {
   "problem.registration_required": "Somebody who is not registered asked for more than a yes or no, so the wallet stopped it. Only those who are registered may ask for what tells who you are.",
   "problem.unknown_purpose": "The purpose of this request does not exist in this country, so it was stopped.",
   "problem.no_purposes": "This phone has not yet received the list of purposes. Please connect once.",
+  "problem.ask_stale": "This shop’s code is over. It may be a photo of an old one, so nothing was shown. Ask the shop for a new code; if a new one is refused too, check this phone’s date and time.",
   "problem.phone_clock": "This phone’s clock is behind. Set its date and time to automatic and try again. No copy was used.",
   "problem.others_code": "This is a code that another wallet shows. The shop’s checker reads it.",
 };
