@@ -421,7 +421,7 @@ describe("the minute on the network", () => {
     expect([await store.asksLeft("adult", server.now), await store.till()]).toEqual([0, null]);
   });
 
-  test("a till that was on the network has questions for the next day, and none of the day before yesterday", async () => {
+  test("a till that was on the network has questions for the next day at the least, and no more of them than enough", async () => {
     const server = await new Server().named();
     server.till = SHOP;
     const [store, sync] = await begin();
@@ -429,8 +429,6 @@ describe("the minute on the network", () => {
     server.now += 86_401;
     await sync.run();
     expect(await store.asksLeft("adult", server.now + 86_400)).toBe(24);
-    server.now += 86_400;
-    await sync.run();
     expect(await store.asksLeft("adult", 0)).toBe(24);
   });
 

@@ -98,13 +98,13 @@ export class Sync {
   }
 
   private async topUp(till: Till, csrf: string, now: number): Promise<void> {
-    await this.store.dropAsks(now);
     for (const purpose of till.purposes) {
       const left = await this.store.asksLeft(purpose, now + AHEAD);
       if (left > ENOUGH / 2) continue;
       const { asks, until } = await this.post<{ asks: string[]; until: number }>("asks", csrf, { purpose, count: ENOUGH - left });
       await this.store.putAsks(asks.map((text) => ({ text, purpose, until })));
     }
+    await this.store.dropAsks(now + AHEAD); // no more than enough of them lie on a tablet that may be stolen
   }
 
   private async report(csrf: string): Promise<void> {
