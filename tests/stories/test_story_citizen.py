@@ -15,7 +15,7 @@ from stories.phone import Phone
 
 pytestmark = [pytest.mark.browser, long]
 REPORTERS = {"ko": "birthday19tomorrow", "en": "adultbyyear"}
-PEOPLE = {"ko": "leap", "en": "birthday19today"}
+PEOPLE = {"ko": "ward", "en": "photoedge"}
 
 
 @pytest.mark.parametrize("language", KOREAN_TOO)

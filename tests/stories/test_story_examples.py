@@ -42,7 +42,7 @@ def key_of(country: Country, folder: Path) -> str:
 @pytest.fixture
 def holder(country: Country) -> Resident:
     """A resident with a card on a phone without a screen."""
-    who = country.resident("adultbyyear")
+    who = country.resident("moved")
     receive = country.register_phone(who)
     offer = country.http.post("/demo/offers", json={"person": who.key, "document": "resident_card"}).json()
     assert receive(offer["offer"]) > 0
@@ -147,7 +147,8 @@ def hostile_server(page: Page, bar: str) -> None:
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_the_wallet_says_who_is_not_registered(stage: Stage, country: Country, bar: str, language: str) -> None:
     """The screen of a question for anyone: the host and nothing else is known, and yes or no is all that goes."""
-    who, phone, album = country.resident("birthday19tomorrow"), stage.phone(language), stage.album(language)
+    who = country.resident({"ko": "turned17today", "en": "minorbyyear"}[language])
+    phone, album = stage.phone(language), stage.album(language)
     phone.enrol(who)
     phone.obtain(
         country.http.post("/demo/offers", json={"person": who.key, "document": "resident_card"}).json()["offer"]

@@ -60,10 +60,10 @@ def site(country: Country, tmp_path: Path) -> Iterator[Site]:
         one.wait(10)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def holder(country: Country) -> Resident:
     """A resident with a card on a phone without a screen."""
-    who = country.resident("adultbyyear")
+    who = country.resident("justborn19")
     receive = country.register_phone(who)
     offer = country.http.post("/demo/offers", json={"person": who.key, "document": "resident_card"}).json()
     assert receive(offer["offer"]) > 0
@@ -168,7 +168,7 @@ def test_a_person_logs_in_with_the_wallet_of_the_country_on_one_phone(
 ) -> None:
     """The whole way a person goes: the site, the bridge, the wallet's own screen, and back to the site."""
     here = site(MODE="form_post", SCOPE="openid")
-    who, phone = country.resident("jisoo"), stage.phone("en")
+    who, phone = country.resident("oldest"), stage.phone("en")
     phone.enrol(who)
     offer = country.http.post("/demo/offers", json={"person": who.key, "document": "resident_card"}).json()
     phone.obtain(offer["offer"])
