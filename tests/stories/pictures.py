@@ -78,7 +78,6 @@ KEPT = frozenset(
         "checker-meet-en-desktop",
         "checker-requests-ko-desktop",
         "login-ask-en-desktop",
-        "login-typed-ko-desktop",
         "login-code-ko-phone",
         "basement-home-en-phone",
         "basement-accepted-en-phone",
