@@ -188,6 +188,7 @@ def _batch(country: Country, bench: Bench, id: str) -> Callable[[], list[str]]:
     configuration = configurations(country)[id]
     today = country.today(NOW)
     values: dict[str, Any] = bench.elements | {
+        "login_id": "A" * 32,
         "portrait": portrait("bench", age=25, sex="female"), "issuing_country": country.code, "nationality": "KOR",
         "issue_date": today, "expiry_date": today.replace(year=today.year + 3, day=1),
     }  # fmt: skip

@@ -66,6 +66,7 @@ def test_the_wallet_asks_by_itself_while_an_order_waits(town: Town) -> None:
     jisoo.enrol()
     town.officer(town.office_of(jisoo)).offer_for(jisoo)
     ids = town.get_json("/demo.json")["roles"]["issuer"]["credential_configuration_ids"]
+    ids = [id for id in ids if id.startswith("resident_card")]  # one document at a time
     start = town.call(jisoo.wallet.apply, f"{BASE}/issuer", ids, REDIRECT)
     page = Page(town, "en")
     who = jisoo.named.resident

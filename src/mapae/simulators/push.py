@@ -91,7 +91,7 @@ class SimulatedPushService:
             public("POST", "/demo/push", self._subscribe, 1024),
             public("POST", f"{PATH}{{name}}", self._push, webpush.MOST_BODY),
             public("GET", f"{BOX}{{name}}", self._take),
-            public("DELETE", f"{BOX}{{name}}", self._end),
+            public("POST", f"{BOX}{{name}}/end", self._end),
         ]
 
     async def _subscribe(self, request: Request) -> Response:
@@ -108,19 +108,19 @@ class SimulatedPushService:
             return Response(status_code=self._failing.pop())
         box = self._boxes.get(request.path_params["name"])
         if box is None:
-            return Response(status_code=410)  # RFC 8030 7.3
+            raise Refused(Code.CODE_SPENT, "there is no such subscription (any more)")  # 410: RFC 8030 7.3
         try:
             sender = webpush.read_vapid(
                 request.headers.get("authorization", ""), self._origin(), self._clock.now()
             )  # fmt: skip
         except Refused:
-            return Response(status_code=401)
+            raise Refused(Code.NOT_SIGNED_IN, "no sender says who it is") from None
         if box.sender is not None and sender != box.sender:
-            return Response(status_code=403)  # RFC 8292 4.2
+            raise Refused(Code.NOT_ALLOWED, "the subscription is for another sender")  # RFC 8292 4.2
         ttl, body = request.headers.get("ttl", ""), await raw_body(request)
         sealed = request.headers.get("content-encoding") == "aes128gcm" and len(body) > 86
         if not (ttl.isascii() and ttl.isdigit() and len(ttl) < 9) or not sealed:  # RFC 8030 5.2
-            return Response(status_code=400)
+            raise Refused(Code.MALFORMED, "no lifetime, or the message is not sealed")
         topic = request.headers.get("topic", "")[:32]
         kept = [message for message in box.messages if not topic or message.topic != topic][-EACH + 1 :]
         urgency = request.headers.get("urgency", "normal")
@@ -134,7 +134,7 @@ class SimulatedPushService:
 
     async def _end(self, request: Request) -> Response:
         self.end(request.path_params["name"])
-        return Response(status_code=204)
+        return json_answer({})
 
     def _origin(self) -> str:
         parts = urlsplit(self._base)
