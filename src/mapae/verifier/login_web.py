@@ -94,7 +94,7 @@ class _Pages:
             if refused.code not in (Code.UNKNOWN_RELYING_PARTY, Code.INVALID_REQUEST):
                 raise
             status, _ = PROTOCOL[refused.code]
-            return page(request, "login/wrong.html", status=status, why=refused.detail)
+            return page(request, "login/wrong.html", status=status, why=refused.detail, code=refused.code.value)
         if isinstance(begun, Misled):
             return _onward(
                 request, begun.way.mode, begun.way.redirect_uri, begun.answer, begun.way.address(begun.answer)
