@@ -113,7 +113,7 @@ class Faulty(Presentation):
                 now += OFF
             case Fault.BEHIND:
                 now -= OFF
-            case Fault.REPLAY:  # word for word what answered a question of a minute ago
+            case Fault.REPLAY:  # what answered somebody's question of a minute ago: its nonce, and its time
                 nonce, now = self._pocket.dice.token(), now - timedelta(minutes=1)
             case Fault.WRONG_NONCE:
                 nonce = self._pocket.dice.token()

@@ -42,9 +42,8 @@ from mapae.verifier.web import COOKIE
 
 BASE: Final = "/checker/offline/"
 MOST_ASKS: Final = 32  # signed at one request
-ASKS_LIVE: Final = timedelta(
-    days=2
-)  # a weekend without a network; below `qr.ASK_LONGEST`, for phones whose clocks are slow
+# A weekend without a network; below `qr.ASK_LONGEST`, for phones whose clocks are slow.
+ASKS_LIVE: Final = timedelta(days=2)
 _LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _APP, _WORKER, _WASM = "vendor/checker/app.js", "vendor/checker/sw.js", "vendor/zxing/zxing_reader.wasm"
 _ICONS: Final = {"checker.svg": "any", "checker-192.png": "192x192", "checker-512.png": "512x512"}

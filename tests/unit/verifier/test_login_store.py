@@ -10,9 +10,9 @@ import pytest
 
 from mapae.db import Db
 from mapae.verifier import login_store
-from mapae.verifier.login_keys import AFTER, AHEAD, SIGNS, next_key, published, signing
+from mapae.verifier.login_keys import AFTER, AHEAD, SIGNS, Keys, next_key, published, signing
 from mapae.verifier.login_store import Key
-from unit.verifier.login_world import Club, club_on, landed
+from unit.verifier.login_world import Club, club_on, landed, open_keys
 
 
 @pytest.fixture
@@ -98,3 +98,29 @@ def test_a_key_left_lying_for_years_still_signs_and_its_successor_is_shown_first
 def test_the_first_key_signs_at_once() -> None:
     assert next_key([], "RS256", DAY) == Key("login-rs256-1", "RS256", DAY)
     assert next_key([Key("login-rs256-1", "RS256", DAY)], "RS256", DAY + SIGNS - AHEAD - timedelta(seconds=1)) is None
+
+
+_OPENED = open_keys()
+
+
+async def test_reading_a_hint_signs_nothing(club: Club) -> None:
+    """What stands in an id_token_hint is a stranger's choice: the private key is not near it."""
+    signed: list[bytes] = []
+
+    class Counting:
+        def __init__(self, name: str, alg: str) -> None:
+            self._one = _OPENED(name, alg)
+            self.kid, self.jwk = self._one.kid, self._one.jwk
+
+        def sign(self, message: bytes) -> bytes:
+            signed.append(message)
+            return self._one.sign(message)
+
+    keys = Keys(club.shop.db, club.clock, Counting)
+    for alg in ("RS256", "ES256"):
+        token = await keys.sign(alg, {"aud": "club"})
+        head, _, seal = token.rpartition(".")
+        signed.clear()
+        assert await keys.read(token) == {"aud": "club"}
+        assert await keys.read(f"{head}.{'B' * len(seal)}") is None and await keys.read(f"{head}.") is None
+        assert signed == []
