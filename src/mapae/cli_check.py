@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -378,17 +377,10 @@ def _codes_in(picture: Any) -> Iterator[str]:
 
 @cache
 def _words(language: str, surface: str = "till") -> dict[str, str]:
-    """Straight from the file: `mapae.ui` would bring the web along."""
-    path = Path(__file__).parent / "ui" / "words" / f"{surface}.{language}.toml"
+    from .ui.words import words
 
-    def flat(tree: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-        for name, value in tree.items():
-            if isinstance(value, dict):
-                yield from flat(value, f"{before}{name}.")
-            else:
-                yield before + name, value
-
-    return dict(flat(tomllib.loads(path.read_text(encoding="utf-8"))))
+    prefix, said = f"{surface}.", words("ko" if language == "ko" else "en")
+    return {key.removeprefix(prefix): text for key, text in said.items() if key.startswith(prefix)}
 
 
 def _draw(text: str, png: Path | None) -> None:

@@ -32,6 +32,7 @@ import msgspec
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused
 from mapae.ui.codes import drawn
+from mapae.ui.words import LANGUAGES, knows, say
 from mapae.verifier import anyone, oid4vp
 from mapae.verifier.ask import Form, Question, written
 from mapae.verifier.check import either
@@ -155,7 +156,7 @@ class Gate:
         state = "expired" if found.state == "open" and left == 0 else found.state
         return {
             "id": found.pending.id, "state": state, "seconds_left": left, "step": found.step, "code": found.code,
-            "words": _WORDS.get(state),
+            "words": _words(state),
         }  # fmt: skip
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -239,14 +240,9 @@ class Gate:
         await send({"type": "http.response.body", "body": said})
 
 
-_WORDS: Final = {
-    "accepted": {"ko": "확인되었습니다.", "en": "Confirmed."},
-    "no": {"ko": "진짜 신분증이지만, 답은 '아니요'입니다.", "en": "The card is genuine, but the answer is no."},
-    "refused": {"ko": "답을 받아들일 수 없습니다.", "en": "The answer could not be accepted."},
-    "declined": {"ko": "보여 주지 않았습니다.", "en": "Not shown."},
-    "expired": {"ko": "시간이 지났습니다.", "en": "Time is up."},
-    "cancelled": {"ko": "취소되었습니다.", "en": "Cancelled."},
-}
+def _words(state: str) -> dict[str, str] | None:
+    key = f"api.outcome.{state}"
+    return {language: say(language, key) for language in LANGUAGES} if knows(key) else None
 
 
 def _json(value: Any, status: int = 200, more: Mapping[str, str] | None = None) -> Answered:

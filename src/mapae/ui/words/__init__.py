@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from starlette.requests import Request
+if TYPE_CHECKING:  # a till without a server has these words as well
+    from starlette.requests import Request
 
 Language = Literal["ko", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
