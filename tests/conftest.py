@@ -184,6 +184,17 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
+@pytest.fixture(scope="module")
+def shared_town(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One town for a whole file on SQLite: for tests that leave its people as they found them."""
+    folder = tmp_path_factory.mktemp("shared") / "var"
+    shutil.copytree(template, folder)
+    with start_blocking_portal() as portal:
+        opened = Town.open(portal, folder)
+        yield opened
+        opened.close()
+
+
 @pytest.fixture(scope="session")
 def postgres_template(cluster: postgres.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same on PostgreSQL: the data folder, and a database named `seeded` to copy."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +11,6 @@ import httpx
 import jsonschema
 import pytest
 import zxingcpp
-from anyio.from_thread import start_blocking_portal
 from openapi_spec_validator import validate
 from PIL import Image
 
@@ -72,13 +69,8 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def town(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("api") / "var"
-    shutil.copytree(template, folder)
-    with start_blocking_portal() as portal:
-        opened = Town.open(portal, folder)
-        yield opened
-        opened.close()
+def town(shared_town: Town) -> Town:
+    return shared_town
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from flows.test_api import HERE, HIGH, Server, refused
 from mapae.errors import Code
@@ -23,13 +19,8 @@ PAGE = "https://guest.example/check-in"
 
 
 @pytest.fixture(scope="module")
-def town(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("push") / "var"
-    shutil.copytree(template, folder)
-    with start_blocking_portal() as portal:
-        opened = Town.open(portal, folder)
-        yield opened
-        opened.close()
+def town(shared_town: Town) -> Town:
+    return shared_town
 
 
 @pytest.fixture(scope="module")

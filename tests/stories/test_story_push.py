@@ -6,18 +6,17 @@ hand the service worker the push; who sends it, and what, is tested over HTTP ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from soak import KOREAN_TOO, long
 from stories.conftest import Stage
 from stories.indoors import Indoors
-from stories.look import Album
 from stories.phone import PIN, Phone
 
 pytestmark = [pytest.mark.browser, long]
@@ -29,14 +28,6 @@ def country(tmp_path: Path) -> Iterator[Indoors]:
     running = Indoors(tmp_path)
     yield running
     running.close()
-
-
-@pytest.fixture
-def stage(country: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, country, tmp_path, album)
-        yield stage
-        stage.close()
 
 
 def deliver(phone: Phone, base: str) -> None:

@@ -7,7 +7,6 @@ nothing. Refuses: a request without the signature of its phone, a peer other tha
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any
 
@@ -16,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mapae.errors import Code, Refused
-from mapae.ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
+from mapae.ui.http import Answer, Caller, Door, door, json_answer, json_body
 
 from .push import MOST_TEXT, Mailbox, Posted, Pushes
-from .web import Nothing, signed
+from .web import Nothing, phone, signed
 
 _Text = Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
 _Short = Annotated[str, msgspec.Meta(max_length=128)]
@@ -78,14 +77,6 @@ def _phones(pushes: Pushes) -> list[Door]:
         asked = await json_body(request, Mute)
         await pushes.mute(await signed(provider, request), asked.parties)
         return json_answer({})
-
-    def phone(
-        method: str, path: str, handler: Callable[[Request], Awaitable[Response]], limit: int, rate: Rate | None = None
-    ) -> Door:
-        return door(
-            method, f"/wallet-provider/{path}", handler, caller=Caller.WALLET, answer=Answer.JSON, limit=limit,
-            cors=True, rate=rate,
-        )  # fmt: skip
 
     return [
         phone("GET", "push/key", key, 0),

@@ -91,6 +91,16 @@ def routes(provider: WalletProvider, static: Path = STATIC) -> list[Door]:
 # --- phones -----------------------------------------------------------------------------------------------------------
 
 
+def phone(
+    method: str, path: str, handler: Callable[[Request], Awaitable[Response]], limit: int, rate: Rate | None = None
+) -> Door:
+    """A door for phones, whose pages may be of another origin."""
+    return door(
+        method, f"/wallet-provider/{path}", handler, caller=Caller.WALLET, answer=Answer.JSON, limit=limit,
+        cors=True, rate=rate,
+    )  # fmt: skip
+
+
 def _wallet_doors(provider: WalletProvider) -> list[Door]:
     async def register(request: Request) -> Response:
         asked = await json_body(request, Registration)
@@ -114,21 +124,13 @@ def _wallet_doors(provider: WalletProvider) -> list[Door]:
         made = await provider.attest_keys(await signed(provider, request), asked.keys, asked.nonce)
         return _attested("key_attestation", made)
 
-    def wallet(
-        method: str, path: str, handler: Callable[[Request], Awaitable[Response]], limit: int, rate: Rate | None = None
-    ) -> Door:
-        return door(
-            method, f"/wallet-provider/{path}", handler, caller=Caller.WALLET, answer=Answer.JSON, limit=limit,
-            cors=True, rate=rate,
-        )  # fmt: skip
-
     return [
         # Behind one address there may be a whole country (carrier NAT), so the real bounds are per person and phone.
-        wallet("POST", "devices", register, 16384, Rate(60, 60)),
-        wallet("GET", "devices/me", me, 0),
-        wallet("POST", "devices/me/end", give_up, 64),
-        wallet("POST", "attestations", attest, 4096),
-        wallet("POST", "key-attestations", attest_keys, 16384),
+        phone("POST", "devices", register, 16384, Rate(60, 60)),
+        phone("GET", "devices/me", me, 0),
+        phone("POST", "devices/me/end", give_up, 64),
+        phone("POST", "attestations", attest, 4096),
+        phone("POST", "key-attestations", attest_keys, 16384),
     ]
 
 
