@@ -5,7 +5,7 @@ Codes come from pictures (files), from a scanner that types, line by line (stand
 
 Promises: the verdict is on stdout, alone; talk, progress and the shop's own code are on stderr. Trusts: the pack in its
 folder, and the person at the terminal for the purpose. Keeps: in the pack's folder, or where `--memory` says, what
-`verifier/notebook.py` keeps; a receipt where one is asked for. Refuses: pictures too large to be looked at.
+`verifier/notebook_store.py` keeps; a receipt where one is asked for. Refuses: pictures too large to be looked at.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .formats import qr
     from .trust.log.policy import Policy
     from .verifier import kit
-    from .verifier.notebook import Notebook
+    from .verifier.notebook_store import Notebook
     from .verifier.receipt import Proven
 
 GREEN, RED, UNREAD = 0, 1, 2
@@ -277,7 +277,7 @@ def _country(name: str) -> Country:
 
 
 def _notebook(pack: Path, memory: Path | None) -> Notebook:
-    from .verifier.notebook import Notebook
+    from .verifier.notebook_store import Notebook
 
     return Notebook(memory or (pack if pack.is_dir() else pack.parent) / "till.db")
 

@@ -33,7 +33,7 @@ def forgotten() -> Refused:
 
 
 class Remembered:
-    """In memory, for one process: a till with one window. `verifier/notebook.py` keeps them in a file."""
+    """In memory, for one process: a till with one window. `verifier/notebook_store.py` keeps them in a file."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most

@@ -24,7 +24,7 @@ from mapae.trust.log.entry import Entry
 from mapae.trust.pack.verify import open_pack, status_name
 from mapae.verifier import kit, receipt
 from mapae.verifier.check import ByRedirect, Format, Trusted
-from mapae.verifier.notebook import Count, Notebook
+from mapae.verifier.notebook_store import Count, Notebook
 from mapae.verifier.spent import Remembered, Spent
 from packed import Nation, small
 from unit.verifier.world import AUTHORITY, LIST, NOW, STRANGER, TODAY, Card, ask, country, trusted
