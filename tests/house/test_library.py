@@ -33,7 +33,7 @@ MODULES = sorted(
         ROOT / "src" / "mapae" / "holder" / "__init__.py",
         ROOT / "src" / "mapae" / "verifier" / "check.py",
         ROOT / "src" / "mapae" / "verifier" / "kit.py",
-        ROOT / "src" / "mapae" / "verifier" / "notebook.py",
+        ROOT / "src" / "mapae" / "verifier" / "notebook_store.py",
     ]
 )
 
