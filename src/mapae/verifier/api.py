@@ -21,7 +21,7 @@ import msgspec
 from mapae.catalog import Purpose
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
-from mapae.errors import Code, Refused, step
+from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u
 from mapae.keys import Vault
 from mapae.ui.words import LANGUAGES, knows, say
@@ -38,10 +38,9 @@ from mapae.verifier.api_types import (
     State,
     Watched,
 )
-from mapae.verifier.ask import Form, Manner, Question
-from mapae.verifier.check import Answer, Listed, conclude, examine_answer, verified
+from mapae.verifier.ask import Form, Manner
+from mapae.verifier.check import verified
 from mapae.verifier.questions import LIFE, REMEMBER, RETURN, TYPING, Questions, read_manner
-from mapae.verifier.standing import Unreachable
 from mapae.verifier.store import Outcome, Session, Verdict
 
 PREFIX: Final = "mapae_"  # of a key, so that whoever finds one in a log knows what it is
@@ -265,7 +264,8 @@ class Api:
             return Verdict(Outcome.DECLINED, code=answered.error)
         asked = anyone.anyones(self._questions.country, pending.purpose, Form(pending.form))
         try:
-            answer = await self._checked(asked, answered.value, anyone.tie(pending, self._response_uri(pending.id)))
+            tie = anyone.tie(pending, self._response_uri(pending.id))
+            answer = await self._questions.check(asked, answered.value, tie)
             one = verified(answer, asked.items)
         except Refused as refused:
             if refused.step is None:
@@ -275,24 +275,6 @@ class Api:
         if all(value is True for value in one.claims.values()):
             return Verdict(Outcome.ACCEPTED, None, None, note, one.format.value)
         return Verdict(Outcome.NO, None, "answer_no", note, one.format.value)
-
-    async def _checked(self, asked: Question, token: Any, tie: Any) -> Answer:
-        """As the network has it; with the offline pack where trust or status cannot be had."""
-        questions, basement = self._questions, self._questions.basement
-        once, purpose, trusted = asked.asked(tie), self._purpose(asked.purpose), await self._questions.trust()
-        if basement is not None and basement.is_ours(trusted):
-            return (await basement.check(once, token, purpose, questions.lists))[0]
-        halfway = examine_answer(token, once, questions.trusted(trusted), self._clock.now())
-        lists: dict[str, Listed] = {}
-        try:
-            with step("standing"):
-                for _, examined in halfway:
-                    lists |= await questions.listed(examined)
-        except Unreachable:
-            if basement is None or basement.state() is None:
-                raise
-            return (await basement.check(once, token, purpose, questions.lists, ask=False))[0]
-        return conclude(halfway, lists, self._clock.now())
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

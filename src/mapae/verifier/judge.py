@@ -114,7 +114,7 @@ class Judge:
         try:
             if isinstance(token, dict):
                 formats = _formats(asked, token)
-            answer, grounds, examined = await self._check(asked, token, tie, trusted, manner)
+            answer, grounds, examined = await self.check(asked, token, tie, trusted, manner)
             verdict, values = _conclusion(asked, answer, manner)
         except Refused as refused:
             if refused.step is None:
@@ -127,8 +127,8 @@ class Judge:
             kept = await self._basement.to_keep(session.relying_party, session.purpose, examined)
         return Judged(replace(verdict, offline=grounds), values, kept)
 
-    async def _check(
-        self, asked: Question, token: Any, tie: Tie, trusted: TrustList, manner: Manner
+    async def check(
+        self, asked: Question, token: Any, tie: Tie, trusted: TrustList, manner: Manner = PLAIN
     ) -> tuple[Answer, Offline | None, tuple[Examined, ...]]:
         """As the network has it; with the offline pack where trust or status cannot be had (`dark.py`)."""
         basement, purpose = self._basement, self._country.purposes.get(asked.purpose)

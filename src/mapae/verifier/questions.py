@@ -33,7 +33,7 @@ from mapae.keys import Vault
 from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier import dcapi, oid4vp, store, typed
 from mapae.verifier.ask import OWN, PLAIN, Form, Manner, Question
-from mapae.verifier.check import ByBrowser, ByRedirect, Listed, Tie, Transaction, Trusted
+from mapae.verifier.check import Answer, ByBrowser, ByRedirect, Listed, Tie, Transaction, Trusted
 from mapae.verifier.dark import Basement
 from mapae.verifier.judge import MOST_OPEN, Access, Judge, Judged, read_manner, registered
 from mapae.verifier.standing import StatusLists
@@ -305,6 +305,11 @@ class Questions:
     @property
     def lists(self) -> StatusLists:
         return self._judge.lists
+
+    async def check(self, asked: Question, token: Any, tie: Tie) -> Answer:
+        """A question that somebody else puts and keeps: the numbered steps, with the pack where the network is away."""
+        answer, _, _ = await self._judge.check(asked, token, tie, await self.trust())
+        return answer
 
     async def listed(self, examined: Examined) -> Mapping[str, Listed]:
         """The status list of one examined document, as its issuer has it now. Raises Unreachable."""
