@@ -161,3 +161,21 @@ export async function writeOne(store: Store, vault: Vault, kind: SealedKind, par
     await tx.objectStore("sealed").put(row);
   });
 }
+
+/** One line of the list of documents this person could be issued, as the issuer says it. */
+export interface DocumentOffer {
+  readonly id: string;
+  readonly name: Words;
+  readonly where: Words;
+  readonly bring: readonly Words[];
+  readonly fee: unknown;
+  /** The credential configurations it is issued under. */
+  readonly configurations?: readonly string[];
+  /** How many days before its end a new one may be asked for. */
+  readonly renewal_days?: number | null;
+  /** The ways to it that are open to this person; not said: the counter. */
+  readonly paths?: readonly string[];
+  readonly state: "available" | "held" | "not_eligible" | "elsewhere";
+  readonly reason?: string | null;
+  readonly detail?: Words | string | null;
+}

@@ -21,30 +21,14 @@ import { asProblem, Problem } from "./problem.ts";
 import { Proofing } from "./proofing.ts";
 import { Purposes } from "./purposes.ts";
 import { Pushes } from "./push.ts";
-import { type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
+import { type DocumentOffer, type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
 import { type Asked, choicesFor, openFamily, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
 import { dropOwned, Store } from "./store.ts";
-import { anchors, Trust, type Words } from "./trust.ts";
+import { anchors, Trust } from "./trust.ts";
 import { openUnsigned } from "./unsigned.ts";
 import { type Cost, Vault } from "./vault.ts";
 
-export interface DocumentOffer {
-  readonly id: string;
-  readonly name: Words;
-  readonly where: Words;
-  readonly bring: readonly Words[];
-  readonly fee: unknown;
-  /** The credential configurations it is issued under. */
-  readonly configurations?: readonly string[];
-  /** How many days before its end a new one may be asked for. */
-  readonly renewal_days?: number | null;
-  /** The ways to it that are open to this person; not said: the counter. */
-  readonly paths?: readonly string[];
-  readonly state: "available" | "held" | "not_eligible" | "elsewhere";
-  readonly reason?: string | null;
-  readonly detail?: Words | string | null;
-}
 export interface Presentation {
   readonly asked: Asked;
   readonly choices: Choices;

@@ -8,9 +8,8 @@ import { isPicture, linesOf } from "../claims.ts";
 import { deferredUntil, waitsFor } from "../offer.ts";
 import { shownAgain } from "../present.ts";
 import { asProblem } from "../problem.ts";
-import type { Order, Pending } from "../records.ts";
+import type { DocumentOffer, Order, Pending } from "../records.ts";
 import { wordsOf } from "../trust.ts";
-import type { DocumentOffer } from "../wallet.ts";
 import { claimLabel, claimValue, type Key, maskNumber, moment, pickWords, problemWords, spoken, t } from "../words.ts";
 import { heading, icon, type Route, Screen } from "./screen.ts";
 
