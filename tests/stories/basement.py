@@ -129,7 +129,7 @@ class Tablet:
         expect(self.page).to_have_url(re.compile(r"/checker/$"))
 
     def ready(self, light: str = "fresh") -> None:
-        expect(self["ready"]).to_have_attribute("data-state", "ready", timeout=150_000)  # a new country: no lists yet
+        expect(self["ready"]).to_have_attribute("data-state", "ready", timeout=30_000)
         expect(self["ready"]).to_have_attribute("data-light", light)
 
     def down(self) -> None:
