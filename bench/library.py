@@ -41,7 +41,7 @@ from mapae.issuer.lint import lint
 from mapae.issuer.metadata import configurations
 from mapae.keys import Signer, Ticket
 from mapae.registers.portraits import portrait
-from mapae.verifier.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted, check, check_many
+from mapae.verifier.checking.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted, check, check_many
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.replace(hour=0, minute=0, second=0)

@@ -15,13 +15,13 @@ from bench.harness import Effort, Figure, Here, Measured, Raw, in_turn
 from mapae.formats import qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.trust.pack.verify import open_pack
-from mapae.verifier import kit
-from mapae.verifier.spent import Remembered
+from mapae.verifier.checking import kit
+from mapae.verifier.checking.spent import Remembered
 
 sys.path.append(str(ROOT / "tests"))  # the nation that the tests pack, and their cards
 
 from packed import small
-from unit.verifier.test_kit import BAR, WHO, show
+from unit.verifier.checking.test_kit import BAR, WHO, show
 from unit.verifier.world import NOW
 
 VERIFIES = 2

@@ -26,8 +26,8 @@ from mapae.trust.pack import format
 from mapae.trust.pack.build import pairs
 from mapae.trust.pack.format import Pack
 from mapae.trust.pack.verify import open_pack
-from mapae.verifier.check import Format, check
-from mapae.verifier.offline import Known
+from mapae.verifier.checking.check import Format, check
+from mapae.verifier.checking.offline import Known
 
 sys.path.append(str(ROOT / "tests"))  # the nation that the tests pack, and their cards
 

@@ -43,8 +43,8 @@ twice the limit. It is the median over rounds in which both were measured in tur
 rounds. Absolute times moved by a third and more between runs on the same machine; ratios by far less.
 
 * **Verify one presentation.** Limit: two raw ECDSA P-256 verifications, the issuer's seal and the holder's proof. Ours:
-  `mapae.verifier.check.check`: parsing, certificate chain (remembered from the copy before), seal, every digest,
-  holder's proof, dates, status, exactly the items asked.
+  `mapae.verifier.checking.check.check`: parsing, certificate chain (remembered from the copy before), seal, every
+  digest, holder's proof, dates, status, exactly the items asked.
 * **Issue one credential.** Limit: one raw signature. Ours: salts, digests, encoding, signature; no lint, no database.
 * **Draft, lint and sign a batch.** Limit: ten raw signatures. Ours: ten copies of the whole card with its portrait,
   drafted, linted (parsed back and compared with the facts) and signed.

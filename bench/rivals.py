@@ -20,7 +20,7 @@ from sd_jwt.verifier import SDJWTVerifier
 from bench.harness import Candidate, Here
 from bench.node import Node
 from mapae.formats.jose import b64u, unb64u
-from mapae.verifier.check import Format
+from mapae.verifier.checking.check import Format
 
 if TYPE_CHECKING:
     from bench.library import Bench

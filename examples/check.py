@@ -5,7 +5,7 @@ zbarcam --raw --quiet | head -1 | python examples/check.py PACK-FOLDER
 
 import sys
 
-from mapae.verifier.kit import open_pack, purpose, verify
+from mapae.verifier.checking.kit import open_pack, purpose, verify
 
 
 def check(folder, texts, now=None):

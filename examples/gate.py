@@ -6,8 +6,8 @@ python examples/gate.py PACK-FOLDER https://where.this.is.reached
 import sys
 from wsgiref.simple_server import make_server
 
-from mapae.verifier.gate import Gate
-from mapae.verifier.kit import open_pack, purpose
+from mapae.verifier.checking.kit import open_pack, purpose
+from mapae.verifier.site.gate import Gate
 
 PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Bar</title>
 <script src="/age/button.js" defer></script>

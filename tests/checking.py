@@ -19,10 +19,10 @@ from mapae.formats.status import StatusList
 from mapae.trust.entries import Issuer
 from mapae.trust.pack.verify import Opened
 from mapae.trust.signers import Signer, Signers
-from mapae.verifier.check import Asked, ByBrowser, ByRedirect, Format, Item, Tie, check_answer
-from mapae.verifier.kit import Ask, AskCode, Pack, Put, Verdict, Wanted, verify
-from mapae.verifier.offline import Known
-from mapae.verifier.spent import Remembered
+from mapae.verifier.checking.check import Asked, ByBrowser, ByRedirect, Format, Item, Tie, check_answer
+from mapae.verifier.checking.kit import Ask, AskCode, Pack, Put, Verdict, Wanted, verify
+from mapae.verifier.checking.offline import Known
+from mapae.verifier.checking.spent import Remembered
 
 FILE = json.loads((OUR_VECTORS / "checks.json").read_text(encoding="utf-8"))
 CASES: list[dict[str, Any]] = [{**case, "input": FILE["usual"] | case["input"]} for case in FILE["cases"]]

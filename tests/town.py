@@ -27,7 +27,7 @@ from mapae.holder.face import Camera
 from mapae.house import House
 from mapae.registers.people import Named
 from mapae.trust.pack.keep import Keeper
-from mapae.verifier.kit import Pack, open_pack
+from mapae.verifier.checking.kit import Pack, open_pack
 
 T = TypeVar("T")
 BASE = "http://localhost:8080"

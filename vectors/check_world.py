@@ -122,7 +122,7 @@ LISTS = {
 
 
 def pack() -> dict[str, Any]:
-    """As a till keeps it (`mapae.verifier.till_pack`); the age of what it knows is the case's."""
+    """As a till keeps it (`mapae.verifier.till.till_pack`); the age of what it knows is the case's."""
 
     def issuer(id: str, anchors: list[bytes], vcts: list[str], doctypes: list[str], prefix: str) -> dict[str, Any]:
         return {

@@ -1,5 +1,5 @@
-"""Cases of what a till may believe with no network, and for how long: `mapae.verifier.offline` in Python, and the same
-in the checker page's TypeScript.
+"""Cases of what a till may believe with no network, and for how long: `mapae.verifier.checking.offline` in Python, and the
+same in the checker page's TypeScript.
 
 `tier` in the input: risk, limits in hours and an age in seconds. `light` and `reach`: of an age, of a purpose. `clock`:
 device, newest cosignature, high water. `young`: what a copy has to be where its issuer was last heard of long ago.
@@ -17,8 +17,8 @@ from cast import AT, Case, refused, taken
 from mapae.catalog import Offline, Purpose
 from mapae.errors import Refused
 from mapae.rules import Words
-from mapae.verifier import offline
-from mapae.verifier.steps import Young
+from mapae.verifier.checking import offline
+from mapae.verifier.checking.steps import Young
 
 RISKS = ("low", "medium", "high")
 USUAL, SHORT = {"full": 24, "marked": 168, "last": 720}, {"full": 1, "marked": 2, "last": 2}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mapae.verifier.kit import (
+    from mapae.verifier.checking.kit import (
         AskCode,
         Pack,
         Put,
@@ -32,6 +32,6 @@ def __getattr__(name: str) -> Any:
     """PEP 562."""
     if name not in __all__:
         raise AttributeError(f"module 'mapae' has no attribute {name!r}")
-    from mapae.verifier import kit
+    from mapae.verifier.checking import kit
 
     return getattr(kit, name)

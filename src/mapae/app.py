@@ -72,7 +72,7 @@ from .trust.registry import AccessCa, Registry
 from .trust.signers import Purpose
 from .trust.web import routes as trust_routes
 from .ui.http import Door
-from .verifier.hosting import PATH as HOSTED
+from .verifier.site.hosting import PATH as HOSTED
 from .wallet_provider.attest import Attester, Urls
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.push import Pushes, Services

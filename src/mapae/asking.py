@@ -18,30 +18,30 @@ from .house import House, Role, Round
 from .keys import Vault
 from .outbox import Handler
 from .packing import living
-from .verifier import hosting as hosting_web
-from .verifier.api import Api
-from .verifier.api_web import Op, leads_back, operations
-from .verifier.checker_web import routes as offline_routes
-from .verifier.gateway import Gateway
-from .verifier.gateway_web import routes as gateway_routes
-from .verifier.hosting import ROUND, Hosting
-from .verifier.kiosk import Access, Verifier
-from .verifier.login_bridge import Bridge
-from .verifier.login_keys import IdTokenSigner, Keys
-from .verifier.login_web import routes as login_routes
-from .verifier.meet import Meetings
-from .verifier.meet_web import routes as meet_routes
-from .verifier.openapi import document
-from .verifier.paper_web import routes as paper_routes
-from .verifier.privacy import Privacy
-from .verifier.privacy_web import routes as privacy_routes
-from .verifier.push import Pusher
-from .verifier.push_web import operations as push_operations
-from .verifier.registrations import Registrations
-from .verifier.relay import Relay
-from .verifier.relay_web import routes as relay_routes
-from .verifier.shop_web import routes as shop_routes
-from .verifier.web import routes as verifier_routes
+from .verifier.asking.registrations import Registrations
+from .verifier.login.bridge import Bridge
+from .verifier.login.keys import IdTokenSigner, Keys
+from .verifier.login.web import routes as login_routes
+from .verifier.privacy.requests import Privacy
+from .verifier.privacy.web import routes as privacy_routes
+from .verifier.relay.gateway import Gateway
+from .verifier.relay.gateway_web import routes as gateway_routes
+from .verifier.relay.mailbox_web import routes as relay_routes
+from .verifier.relay.mailboxes import Relay
+from .verifier.relay.meet import Meetings
+from .verifier.relay.meet_web import routes as meet_routes
+from .verifier.relay.push import Pusher
+from .verifier.relay.push_web import operations as push_operations
+from .verifier.site import hosting as hosting_web
+from .verifier.site.api import Api
+from .verifier.site.api_web import Op, leads_back, operations
+from .verifier.site.hosting import ROUND, Hosting
+from .verifier.site.openapi import document
+from .verifier.site.shop_web import routes as shop_routes
+from .verifier.till.checker_web import routes as offline_routes
+from .verifier.till.kiosk import Access, Verifier
+from .verifier.till.paper_web import routes as paper_routes
+from .verifier.till.web import routes as verifier_routes
 
 
 async def verifier(house: House) -> None:

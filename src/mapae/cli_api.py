@@ -18,7 +18,7 @@ from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
-    from .verifier.api_store import Key
+    from .verifier.site.api_store import Key
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Json = Annotated[bool, typer.Option("--json", help="All of it, as JSON")]
@@ -39,7 +39,7 @@ def key_add(
     async def work() -> tuple[Key, str]:
         from .clock import SystemClock, SystemDice
         from .house import role_database
-        from .verifier.api import make_key
+        from .verifier.site.api import make_key
 
         settings = load_settings(config)
         if party not in settings.relying_parties:
@@ -58,7 +58,7 @@ def key_list(config: Config = None, as_json: Json = False) -> None:
 
     async def work() -> list[Key]:
         from .house import role_database
-        from .verifier import api_store
+        from .verifier.site import api_store
 
         async with role_database(load_settings(config), "verifier") as db:
             return await api_store.keys(db)
@@ -79,7 +79,7 @@ def key_end(id: Annotated[str, typer.Argument(help="As `list` has it")], config:
     async def work() -> None:
         from .clock import SystemClock
         from .house import role_database
-        from .verifier import api_store
+        from .verifier.site import api_store
 
         async with role_database(load_settings(config), "verifier") as db:
             if not await api_store.end_key(db, id, SystemClock().now()):

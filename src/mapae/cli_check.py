@@ -5,7 +5,7 @@ Codes come from pictures (files), from a scanner that types, line by line (stand
 
 Promises: the verdict is on stdout, alone; talk, progress and the shop's own code are on stderr. Trusts: the pack in its
 folder, and the person at the terminal for the purpose. Keeps: in the pack's folder, or where `--memory` says, what
-`verifier/notebook_store.py` keeps; a receipt where one is asked for. Refuses: pictures too large to be looked at.
+`verifier/till/notebook_store.py` keeps; a receipt where one is asked for. Refuses: pictures too large to be looked at.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from .catalog import Country
     from .formats import qr
     from .trust.log.policy import Policy
-    from .verifier import kit
-    from .verifier.notebook_store import Notebook
-    from .verifier.receipt import Proven
+    from .verifier.checking import kit
+    from .verifier.checking.receipt import Proven
+    from .verifier.till.notebook_store import Notebook
 
 GREEN, RED, UNREAD = 0, 1, 2
 MOST_PIXELS: Final = 50_000_000
@@ -87,7 +87,7 @@ def check_ask(
     receipt: ReceiptFile = None, minute: Minute = False, language: Language = "en", as_json: Json = False,
 ) -> None:  # fmt: skip
     """Ask by a code on this screen, and read the phone's answer."""
-    from .verifier import kit
+    from .verifier.checking import kit
 
     with _till(pack, country, memory, language) as till:
         wanted = till.wanted(purpose)
@@ -134,8 +134,8 @@ def receipt_verify(
 ) -> None:
     """Hold a receipt to the log: by the pack, and with --url by the log's public files. Exit code 1 when it fails."""
     from .formats.x509 import x509_hash
-    from .verifier import kit
-    from .verifier import receipt as receipts
+    from .verifier.checking import kit
+    from .verifier.checking import receipt as receipts
 
     with _set_up():
         raw, opened = _bytes(file, receipts.LIMIT), kit.open_pack(pack).opened
@@ -174,7 +174,7 @@ class Till:
         return self.pack.now(self._clock.now())
 
     def wanted(self, purpose: str) -> kit.Wanted:
-        from .verifier.kit import Wanted
+        from .verifier.checking.kit import Wanted
 
         return Wanted.of(self.country, purpose)
 
@@ -202,8 +202,8 @@ class Till:
         as_json: bool, shop: str = "", access: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Check, count, write the receipt, tell, exit."""
-        from .verifier import kit
-        from .verifier.receipt import ANYONE
+        from .verifier.checking import kit
+        from .verifier.checking.receipt import ANYONE
 
         now = self.now()
         shown: qr.Show | list[str] = [] if isinstance(show, Refused) else show
@@ -247,7 +247,7 @@ class Till:
 
 @contextmanager
 def _till(pack: Path, country: str, memory: Path | None, language: str) -> Iterator[Till]:
-    from .verifier.kit import open_pack
+    from .verifier.checking.kit import open_pack
 
     if language not in ("ko", "en"):
         raise typer.BadParameter("the language is ko or en")
@@ -277,7 +277,7 @@ def _country(name: str) -> Country:
 
 
 def _notebook(pack: Path, memory: Path | None) -> Notebook:
-    from .verifier.notebook_store import Notebook
+    from .verifier.till.notebook_store import Notebook
 
     return Notebook(memory or (pack if pack.is_dir() else pack.parent) / "till.db")
 
@@ -427,7 +427,7 @@ async def prove_later(http: httpx.AsyncClient, url: str, proven: Proven, policy:
     from .trust.log.entry import Log
     from .trust.prover import prove
     from .trust.replica import NAMES, HttpSource
-    from .verifier.receipt import must_be
+    from .verifier.checking.receipt import must_be
 
     source = HttpSource(http, f"{url.rstrip('/')}/trust")
 

@@ -23,8 +23,8 @@ from .errors import Refused
 
 if TYPE_CHECKING:
     from .radio import Radio
-    from .verifier.check import Answer
-    from .verifier.reader import Reading, Want
+    from .verifier.checking.check import Answer
+    from .verifier.till.reader import Reading, Want
 
 Judge: TypeAlias = "Callable[[Reading, str, Want], Awaitable[Answer]]"
 GREEN, RED, UNREAD = 0, 1, 2
@@ -49,7 +49,7 @@ def check_iso(
 ) -> None:
     """Read an ISO/IEC 18013-5 document (mobile driving licence) over Bluetooth."""
     from .terminal import run
-    from .verifier.reader import Want
+    from .verifier.till.reader import Want
 
     want = Want(doctype, namespace, tuple(items), keep)
 
@@ -79,7 +79,7 @@ async def read(code: str, want: Want, judge: Judge, radio: Radio, *, of_anywhere
     from . import radio as radios
     from .formats.cose import ES256_ONLY
     from .formats.curves import ISO
-    from .verifier.reader import Reading
+    from .verifier.till.reader import Reading
 
     reading = Reading(code, SystemDice().bytes(48), ISO if of_anywhere else ES256_ONLY)
     typer.echo("looking for the phone", err=True)
@@ -117,8 +117,8 @@ def by_anchors(path: Path, clock: Clock) -> Judge:
     from .cli_files import read_anchors
     from .formats.curves import ISO
     from .formats.x509 import Anchors
-    from .verifier.check import Issuer, Listed, Policy, Trusted, conclude, examine_answer
-    from .verifier.standing import StatusLists
+    from .verifier.checking.check import Issuer, Listed, Policy, Trusted, conclude, examine_answer
+    from .verifier.checking.standing import StatusLists
 
     given = Issuer("given", Anchors(read_anchors(path), ISO), None, None, None, None, None)
     policy = Policy(without_status=True)
@@ -142,8 +142,8 @@ def by_pack(path: Path, clock: Clock) -> Judge:
     """By what the offline pack says; asked for no purpose of the pack, so as strictly as for the highest risk."""
     from .catalog import Purpose
     from .rules import Words
-    from .verifier.check import check_answer
-    from .verifier.kit import open_pack
+    from .verifier.checking.check import check_answer
+    from .verifier.checking.kit import open_pack
 
     opened, none = open_pack(path), Words(ko="-", en="-")
     purpose = Purpose("", none, none, none, (), none, risk="high")

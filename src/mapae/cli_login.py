@@ -18,7 +18,7 @@ from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
-    from .verifier.login import Client
+    from .verifier.login.openid import Client
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 Json = Annotated[bool, typer.Option("--json", help="All of it, as JSON")]
@@ -46,8 +46,8 @@ def client_add(
     async def work() -> tuple[Client, str | None]:
         from .clock import SystemClock, SystemDice
         from .house import role_database
-        from .verifier import login_store
-        from .verifier.login_client import registered
+        from .verifier.login import store as login_store
+        from .verifier.login.client import registered
 
         settings = load_settings(config)
         if party not in settings.relying_parties:
@@ -79,7 +79,7 @@ def client_list(config: Config = None, as_json: Json = False) -> None:
 
     async def work() -> list[Client]:
         from .house import role_database
-        from .verifier import login_store
+        from .verifier.login import store as login_store
 
         async with role_database(load_settings(config), "verifier") as db:
             return await login_store.clients(db)
@@ -106,7 +106,7 @@ def client_end(id: Annotated[str, typer.Argument(help="As `list` has it")], conf
     async def work() -> None:
         from .clock import SystemClock
         from .house import role_database
-        from .verifier import login_store
+        from .verifier.login import store as login_store
 
         async with role_database(load_settings(config), "verifier") as db:
             if not await login_store.end_client(db, id, SystemClock().now()):

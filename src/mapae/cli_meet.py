@@ -2,8 +2,8 @@
 
 Promises: everything goes outward: to the trust list, to the relay, to the issuer's status lists; no port is open. What
 was learned is on stdout, and nowhere else. Trusts: whoever can read the verifier's settings, which hold the relying
-party's access key. Keeps: nothing (`verifier/store.py` keeps the outcome as of any check). Refuses: a relying party
-this process does not ask for, a code out of its time, a code of another relay.
+party's access key. Keeps: nothing (`verifier/asking/store.py` keeps the outcome as of any check). Refuses: a relying
+party this process does not ask for, a code out of its time, a code of another relay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .errors import Code, Refused
 from .terminal import run, talk
 
 if TYPE_CHECKING:
-    from .verifier.store import Session
+    from .verifier.asking.store import Session
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML); default: $MAPAE_CONFIG")]
 
@@ -53,7 +53,7 @@ def meet(
 async def _asked(settings: Settings, party: str, purpose: str, code: str) -> tuple[Session, dict[str, Any]]:
     from .app import open_house
     from .formats.meet import relay_of
-    from .verifier.meet import Meetings
+    from .verifier.relay.meet import Meetings
 
     house = await open_house(msgspec.structs.replace(settings, roles=("verifier",)))
     try:

@@ -140,7 +140,7 @@ def pack_doubtful(config: Config = None, as_json: Json = False) -> None:
 
     async def work() -> Any:
         from .house import open_database
-        from .verifier.doubt_store import report
+        from .verifier.asking.doubt_store import report
 
         db = await open_database(load_settings(config), "verifier")
         try:

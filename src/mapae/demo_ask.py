@@ -27,10 +27,10 @@ from .house import House
 from .trust.publish import RelyingParty
 from .ui import csrf
 from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body, see_other
-from .verifier import shop_web
-from .verifier.ask import OWN, Form, Manner
-from .verifier.questions import REMEMBER, asker_of, registered
-from .verifier.transaction import PAYMENT, Transaction
+from .verifier.asking.ask import OWN, Form, Manner
+from .verifier.asking.questions import REMEMBER, asker_of, registered
+from .verifier.checking.transaction import PAYMENT, Transaction
+from .verifier.site import shop_web
 
 PATH: Final = "/demo/asks"
 PAUSE: Final = 0.4  # seconds between two looks

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from .house import House
-from .verifier import login_store
-from .verifier.login_client import registered
+from .verifier.login import store as login_store
+from .verifier.login.client import registered
 
 CLIENT: Final = "sample-site"
 SECRET: Final = "the-sample-sites-secret-that-everybody-knows"  # noqa: S105  of a demo client, on localhost only

@@ -33,9 +33,9 @@ from .issuer.officers import Officer
 from .registers.values import Resident
 from .trust.checkpoints import REFRESH
 from .trust.pack.format import is_delta
-from .verifier.dark import Basement
-from .verifier.doubt import Doubt, Doubtful
-from .verifier.store import Verdict
+from .verifier.asking.dark import Basement
+from .verifier.asking.doubt import Doubt, Doubtful
+from .verifier.asking.store import Verdict
 
 YES, NAME, PAYMENT = "yes or no", "name", "payment"
 MINUTE, HOURS, WEEK, WEEKS, MONTH = "+1 min", "+23 h", "+6 d", "+20 d", "+31 d"

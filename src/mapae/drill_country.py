@@ -30,7 +30,7 @@ from .holder.presentation import Asked
 from .house import House
 from .registers.people import parse_people
 from .registers.values import Resident
-from .verifier.store import Till, Verdict
+from .verifier.asking.store import Till, Verdict
 
 BASE: Final = "http://localhost:8080"
 GROUPS: Final[Mapping[Part, tuple[str, ...]]] = {  # which roles run together, and whose line they are on

@@ -66,10 +66,10 @@ from .trust.registry import Registry
 from .trust.witness import Witness
 from .ui.http import Caller, Door, doors, raw_body
 from .ui.site import application
-from .verifier.api import Api
-from .verifier.gateway import Gateway
-from .verifier.kiosk import Verifier
-from .verifier.login_bridge import Bridge
+from .verifier.login.bridge import Bridge
+from .verifier.relay.gateway import Gateway
+from .verifier.site.api import Api
+from .verifier.till.kiosk import Verifier
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.push import Pushes
 

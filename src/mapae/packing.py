@@ -23,7 +23,7 @@ from .trust.pack.keep import Keeper
 from .trust.pack.source import LedgerSource
 from .trust.publish import TrustList
 from .ui.http import Door
-from .verifier.dark import Basement
+from .verifier.asking.dark import Basement
 
 LOOK = 5  # seconds between looks whether a pack is due
 FOLDER = "counter-pack"

@@ -37,7 +37,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import mdoc
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.mdoc import DeviceResponse, IssuerSigned
-from mapae.verifier.check import Format, Shown, check
+from mapae.verifier.checking.check import Format, Shown, check
 from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE
 
 ASK = ask()

@@ -52,7 +52,7 @@ READ_BY: dict[str, tuple[str, str]] = {
         "unit/formats/test_mdoc.py", "test_the_session_transcripts_of_openid4vp_b_2_6",
     ),
     "openid4vp/encrypted-response.json": (
-        "unit/verifier/test_oid4vp.py", "test_the_specifications_encrypted_response_opens",
+        "unit/verifier/asking/test_oid4vp.py", "test_the_specifications_encrypted_response_opens",
     ),
     "openid4vp/examples/query_lang/*.json": ("unit/formats/test_dcql.py", "openid4vp/examples/query_lang"),
     "openid4vp/examples/request/dcql_*.json": ("", "test_a_query_for_other_formats_is_read_and_nothing_fits_it"),

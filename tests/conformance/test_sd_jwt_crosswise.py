@@ -37,7 +37,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import sd_jwt, status
 from mapae.formats.jose import b64u, decode_json_value, encode_json, sign_jws, unb64u
 from mapae.formats.sd_jwt import Hidden, SdJwt
-from mapae.verifier.check import Format, Shown, check
+from mapae.verifier.checking.check import Format, Shown, check
 from unit.verifier.world import LIST
 
 ASK = ask()

@@ -14,7 +14,7 @@ from mapae.formats import jose, x509
 from mapae.formats.jose import b64u, unb64u
 from mapae.formats.x509 import Profile, Subject
 from mapae.keys import Signer
-from mapae.verifier.check import Ask, Trusted
+from mapae.verifier.checking.check import Ask, Trusted
 from unit.verifier import world
 from unit.verifier.world import DOCTYPE, NAMESPACE, PLACE, VCT, WHO
 

@@ -306,7 +306,7 @@ def test_a_key_is_not_guessed(shop: Server, key: str) -> None:
 
 
 def test_an_ended_key_is_over_at_once(town: Town) -> None:
-    from mapae.verifier import api_store
+    from mapae.verifier.site import api_store
 
     shop = Server(town, "guest_house")
 

@@ -18,7 +18,7 @@ import pytest
 
 from mapae.demo_ask import Wanted, ask
 from mapae.errors import Code, Refused
-from mapae.verifier.ask import Form
+from mapae.verifier.asking.ask import Form
 from running import Running, mapae
 from town import BASE, Citizen, Town
 

@@ -20,8 +20,8 @@ from mapae.errors import Code, Refused
 from mapae.formats import jose, qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.holder import Match, Wallet
-from mapae.verifier import kit, receipt
-from mapae.verifier.spent import Remembered
+from mapae.verifier.checking import kit, receipt
+from mapae.verifier.checking.spent import Remembered
 from town import BASE, Town
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "checking.md"

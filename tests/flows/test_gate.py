@@ -19,8 +19,9 @@ from starlette.routing import Mount, Route
 
 from mapae.errors import Code, Refused
 from mapae.holder import Wallet
-from mapae.verifier import gate, kit
-from mapae.verifier.gate import Gate
+from mapae.verifier.checking import kit
+from mapae.verifier.site import gate
+from mapae.verifier.site.gate import Gate
 from town import BASE, Town
 
 BAR = "https://bar.example"

@@ -15,9 +15,9 @@ from joserfc.jwk import KeySet
 from mapae.errors import Code, Refused
 from mapae.formats import mip
 from mapae.formats.jose import b64u
-from mapae.verifier import login_store
-from mapae.verifier.ask import Manner
-from mapae.verifier.login_client import digest, registered
+from mapae.verifier.asking.ask import Manner
+from mapae.verifier.login import store as login_store
+from mapae.verifier.login.client import digest, registered
 from town import BASE, Citizen, Town
 
 pytestmark = pytest.mark.parametrize("town", ["sqlite"], indirect=True)

@@ -61,8 +61,10 @@ from mapae.trust.log.tree import Tree, leaf_hash
 from mapae.trust.pack import format as pack
 from mapae.trust.pack.verify import EpochHead, ListOf
 from mapae.trust.witness import Asked
-from mapae.verifier import anyone, receipt, till_receipts
-from mapae.verifier.ask import Form
+from mapae.verifier.asking import anyone
+from mapae.verifier.asking.ask import Form
+from mapae.verifier.checking import receipt
+from mapae.verifier.till import till_receipts
 from mapae.wallet_provider import webpush
 
 ISSUER, HOLDER = Hand("issuer"), Hand("holder")

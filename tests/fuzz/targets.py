@@ -80,10 +80,17 @@ from mapae.trust.witness import Asked
 from mapae.ui import multipart
 from mapae.ui.body import json_message
 from mapae.ui.line import read_message
-from mapae.verifier import api_types, fit, login, login_client, oid4vp, privacy, push, receipt, till_receipts
-from mapae.verifier import meet as meetings
-from mapae.verifier.gateway_web import ProxyMessage
-from mapae.verifier.judge import Access
+from mapae.verifier.asking import oid4vp
+from mapae.verifier.asking.judge import Access
+from mapae.verifier.checking import fit, receipt
+from mapae.verifier.login import client as login_client
+from mapae.verifier.login import openid as login
+from mapae.verifier.privacy import requests as privacy
+from mapae.verifier.relay import meet as meetings
+from mapae.verifier.relay import push
+from mapae.verifier.relay.gateway_web import ProxyMessage
+from mapae.verifier.site import api_types
+from mapae.verifier.till import till_receipts
 from mapae.wallet_provider import webpush
 
 Target = Callable[[bytes], None]

@@ -31,9 +31,9 @@ MODULES = sorted(
         *(ROOT / "src" / "mapae" / "formats").rglob("*.py"),
         *(ROOT / "src" / "mapae" / "trust" / "log").rglob("*.py"),
         ROOT / "src" / "mapae" / "holder" / "__init__.py",
-        ROOT / "src" / "mapae" / "verifier" / "check.py",
-        ROOT / "src" / "mapae" / "verifier" / "kit.py",
-        ROOT / "src" / "mapae" / "verifier" / "notebook_store.py",
+        ROOT / "src" / "mapae" / "verifier" / "checking" / "check.py",
+        ROOT / "src" / "mapae" / "verifier" / "checking" / "kit.py",
+        ROOT / "src" / "mapae" / "verifier" / "till" / "notebook_store.py",
     ]
 )
 

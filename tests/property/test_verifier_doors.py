@@ -17,8 +17,8 @@ from mapae.clock import MovableClock
 from mapae.db import connect, migrate
 from mapae.errors import Code, Refused
 from mapae.formats import jose
-from mapae.verifier.check import Format, Shown, check
-from unit.verifier.till import BASE, Shop, opened, sealed
+from mapae.verifier.checking.check import Format, Shown, check
+from unit.verifier.shop import BASE, Shop, opened, sealed
 from unit.verifier.world import FORMATS, NOW, Card, ask, trusted
 
 PATHS = [

@@ -1,6 +1,7 @@
 """Codes between a phone and a shop that have no network: shown unasked, and shown as the answer to the shop's own code.
 
-The other side is `verifier/kit.py` with the country's offline pack, reading the phone's screen as a camera would.
+The other side is `verifier/checking/kit.py` with the country's offline pack, reading the phone's screen as a camera
+would.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from playwright.sync_api import expect
 from mapae.errors import Code
 from mapae.formats.qr import Ask
 from mapae.trust.pack.keep import Keeper
-from mapae.verifier import kit
-from mapae.verifier.spent import Remembered
+from mapae.verifier.checking import kit
+from mapae.verifier.checking.spent import Remembered
 from soak import long
 from stories.blackout import Blackout
 from stories.conftest import Stage

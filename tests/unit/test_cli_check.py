@@ -25,9 +25,9 @@ from mapae.errors import Refused
 from mapae.formats import jose, qr
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.formats.status import INVALID
-from mapae.verifier import kit
+from mapae.verifier.checking import kit
 from packed import Nation
-from unit.verifier.test_kit import show
+from unit.verifier.checking.test_kit import show
 from unit.verifier.world import Authority, Card
 
 BAR = kit.Wanted.of(parse_country(country_tree("kr")), "alcohol_tobacco")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from mapae.cli import app
 from mapae.errors import Code, Refused
-from mapae.verifier.login_client import registered, sector
+from mapae.verifier.login.client import registered, sector
 
 CB = "https://club.example/cb"
 

@@ -1,6 +1,6 @@
 /**
  * vectors/checks.json: each step and each code of docs/checking.md in each format, and every attack by its name. Python runs the same in
- * tests/unit/verifier/test_check_vectors.py. Here: what came as a code, by the browser's checker, and status lists, by the wallet's reader.
+ * tests/unit/verifier/checking/test_check_vectors.py. Here: what came as a code, by the browser's checker, and status lists, by the wallet's reader.
  */
 import { readFileSync } from "node:fs";
 import { cborDecode, cborEncode } from "@owf/mdoc";

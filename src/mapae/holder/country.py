@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from mapae.trust.reader import TrustReader
 
-# As long as a copy may live, and as far as a checker with no network goes (`verifier/offline.py`). A shop that was
-# struck off in that time could still ask whoever cannot reach the registry: the holder is told how old the list is.
+# As long as a copy may live, and as far as a checker with no network goes (`verifier/checking/offline.py`). A shop that
+# was struck off in that time could still ask whoever cannot reach the registry: the holder is told how old the list is.
 LATE: Final = timedelta(days=30)
 
 

@@ -21,10 +21,10 @@ from mapae.holder.country import Listed as View
 from mapae.holder.qr import open_ask
 from mapae.trust.publish import TrustList
 from mapae.trust.purposes import Listed, PurposesDocument
-from mapae.verifier.check import Issuer, Trusted
-from mapae.verifier.check import Listed as Known
-from mapae.verifier.kit import AskCode, Wanted, check_code, read_code, spend
-from mapae.verifier.spent import Remembered
+from mapae.verifier.checking.check import Issuer, Trusted
+from mapae.verifier.checking.check import Listed as Known
+from mapae.verifier.checking.kit import AskCode, Wanted, check_code, read_code, spend
+from mapae.verifier.checking.spent import Remembered
 
 FILE = json.loads((OUR_VECTORS / "qr.json").read_text(encoding="utf-8"))
 CASES = FILE["cases"]

@@ -28,8 +28,8 @@ from mapae.registers.people import parse_people
 from mapae.registers.values import Resident
 from mapae.rules import Words
 from mapae.trust.publish import Purpose, RelyingParty
-from mapae.verifier.ask import PLAIN, Form, Manner
-from mapae.verifier.store import Till
+from mapae.verifier.asking.ask import PLAIN, Form, Manner
+from mapae.verifier.asking.store import Till
 
 BASE = "http://localhost:8080"
 START = datetime(2027, 3, 2, 3, 0, tzinfo=UTC)  # noon in Seoul

@@ -20,7 +20,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import mip
 from mapae.holder.family import FamilyAsked
 from mapae.tapping import Inside
-from mapae.verifier.gateway import LIFE
+from mapae.verifier.relay.gateway import LIFE
 from unit.holder.conftest import BASE, Country, opened
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

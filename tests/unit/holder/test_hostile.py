@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mapae.errors import Code, Refused
-from mapae.verifier.ask import Form
+from mapae.verifier.asking.ask import Form
 from unit.holder.conftest import MDOC, SD_JWT, Country
 
 METADATA = "/.well-known/openid-credential-issuer/issuer"

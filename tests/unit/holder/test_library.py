@@ -25,7 +25,8 @@ def test_importing_the_wallet_needs_no_extra() -> None:
     script = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"  # None there makes an import fail
-        "import mapae.holder, mapae.verifier.check, mapae.formats.sd_jwt, mapae.formats.mdoc, mapae.formats.status\n"
+        "import mapae.holder, mapae.verifier.checking.check, mapae.formats.sd_jwt, "
+        "mapae.formats.mdoc, mapae.formats.status\n"
         "mapae.holder.Wallet(None, trust=mapae.holder.AnchorTrust())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

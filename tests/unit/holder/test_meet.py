@@ -17,9 +17,9 @@ from mapae.formats.jose import Jws, b64u
 from mapae.formats.meet import MeetCode, mailbox, seal
 from mapae.holder.meet import Meeting
 from mapae.holder.request import TYPE
-from mapae.verifier.kiosk import Waiting
-from mapae.verifier.meet import Meetings
-from mapae.verifier.store import Till
+from mapae.verifier.asking.store import Till
+from mapae.verifier.relay.meet import Meetings
+from mapae.verifier.till.kiosk import Waiting
 from unit.holder.conftest import BASE, Country, opened
 
 RELAY = f"{BASE}/relay"

@@ -9,7 +9,7 @@ import pytest
 
 from mapae.errors import Refused
 from mapae.holder import MemoryStore
-from mapae.verifier.ask import Form
+from mapae.verifier.asking.ask import Form
 from unit.holder.conftest import MDOC, SD_JWT, Citizen, Country, Killed
 
 

@@ -10,8 +10,8 @@ import pytest
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json, unb64u
 from mapae.holder.transaction import Payment
-from mapae.verifier.ask import Form, Manner
-from mapae.verifier.transaction import PAYMENT, Transaction
+from mapae.verifier.asking.ask import Form, Manner
+from mapae.verifier.checking.transaction import PAYMENT, Transaction
 from unit.holder.conftest import BASE, MDOC, SD_JWT, Country
 
 CAFE = {"payee": "Cafe Maru", "amount": "12.50", "currency": "KRW", "reference": "table 4"}

@@ -10,7 +10,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import unb64u
 from mapae.formats.mdoc import DeviceResponse
 from mapae.formats.sd_jwt import SdJwt
-from mapae.verifier.ask import Form
+from mapae.verifier.asking.ask import Form
 from unit.holder.conftest import MDOC, SD_JWT
 
 

@@ -16,8 +16,8 @@ from mapae.errors import Code, Refused
 from mapae.holder import unsigned
 from mapae.holder.request import Request, Unsigned, read_link
 from mapae.trust.purposes import PurposesDocument
-from mapae.verifier import anyone
-from mapae.verifier.ask import Form, question
+from mapae.verifier.asking import anyone
+from mapae.verifier.asking.ask import Form, question
 
 COUNTRY = parse_country(country_tree("kr"))
 NOW = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)

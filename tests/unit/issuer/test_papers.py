@@ -34,8 +34,8 @@ from mapae.issuer.papers.issue import Papers
 from mapae.issuer.papers.seal import ROOM
 from mapae.keys import Signer, Vault
 from mapae.registers import portraits
-from mapae.verifier.paper import Checked, check_paper
-from mapae.verifier.steps import Issuer, Listed, Trusted
+from mapae.verifier.checking.steps import Issuer, Listed, Trusted
+from mapae.verifier.till.paper import Checked, check_paper
 from scanning import scanned
 
 APPLICATION = "application-1"

@@ -27,9 +27,9 @@ from mapae.formats.proximity import Ble, EphemeralKey
 from mapae.holder.proximity import Device
 from mapae.keys import Signer
 from mapae.radio.controller import Controller
-from mapae.verifier.check import Answer, check_answer
-from mapae.verifier.reader import Access, Reading, Want
-from mapae.verifier.steps import Policy
+from mapae.verifier.checking.check import Answer, check_answer
+from mapae.verifier.checking.steps import Policy
+from mapae.verifier.till.reader import Access, Reading, Want
 from unit.verifier.world import DOCTYPE, HOLDER, NAMESPACE, NOW, Card, trusted
 
 SERVICE = uuid.UUID("0b5bbf6c-51a1-4b9c-8d0e-6f1f6e2a7c11")

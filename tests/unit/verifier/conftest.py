@@ -8,7 +8,7 @@ import pytest
 
 from mapae.clock import MovableClock
 from mapae.db import Db
-from unit.verifier.till import Shop, opened
+from unit.verifier.shop import Shop, opened
 from unit.verifier.world import NOW
 
 

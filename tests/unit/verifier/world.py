@@ -16,7 +16,7 @@ from mapae.config import country_tree
 from mapae.formats import jose, jwe, mdoc, sd_jwt, status, x509
 from mapae.formats.x509 import Anchors, Profile, Subject
 from mapae.keys import Signer
-from mapae.verifier.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted
+from mapae.verifier.checking.check import Ask, Format, Issuer, Item, Listed, Shown, Trusted
 
 NOW = datetime(2026, 11, 21, 3, 0, 30, tzinfo=UTC)
 TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)

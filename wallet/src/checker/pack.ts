@@ -1,5 +1,5 @@
 /**
- * What this till may believe with no network, and for how long: mapae.verifier.till_pack read, mapae.verifier.offline again.
+ * What this till may believe with no network, and for how long: mapae.verifier.till.till_pack read, mapae.verifier.checking.offline again.
  * Promises: the tiers, lights and limits of the Python checker, held to the same vectors (vectors/till.json). Pure: pack, purpose and time are
  * arguments. Trusts: the pack, which came from the server that the code came from. Keeps: status lists once unfolded. Refuses: a pack
  * too old for the purpose (stale_pack), a list the pack does not have (status_unknown).

@@ -13,7 +13,7 @@
 8 `time`        nothing says of itself that it is later than what the witnesses vouch for
 
 Promises: an `Opened` pack passed all of them; a refusal names its step. How old it may be is another question:
-`verifier/offline.py`. Pure. Trusts: the pinned policy, and of its witnesses a quorum. Keeps: nothing. Refuses:
+`verifier/checking/offline.py`. Pure. Trusts: the pinned policy, and of its witnesses a quorum. Keeps: nothing. Refuses:
 BAD_PACK, TOO_LARGE, UNWITNESSED, FORKED, BAD_PROOF and what the log's own rules refuse.
 """
 
@@ -56,7 +56,8 @@ SUCCESSION: Final = "succession."
 AHEAD: Final = 3600  # seconds a single clock may be ahead of the quorum's, and still be believed to be a clock
 MOST_LISTS: Final = 16_384
 MOST: Final = 2**63
-LIFE: Final = timedelta(days=30)  # of the trust list; how old a pack may be is not told by this (verifier/offline.py)
+# Of the trust list; how old a pack may be is not told by this (verifier/checking/offline.py).
+LIFE: Final = timedelta(days=30)
 
 
 Voices = Mapping[bytes, list[tuple[int, bytes]]]

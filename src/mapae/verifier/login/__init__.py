@@ -1,0 +1,1 @@
+"""Logging in with the card: the OpenID Connect bridge."""

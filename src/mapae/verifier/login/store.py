@@ -1,0 +1,286 @@
+"""The bridge's tables: clients of sites, log-ins under way, grants, and which key signs from when.
+
+Promises: a log-in ends once, a code is changed once, an assertion counts once, whoever comes first (compare-and-swap);
+what a second use of a code finds out is written down with it. Trusts: unique indexes, never a read before a write.
+Keeps: hashes of secrets, codes and tokens; what a site learns only sealed, and for minutes. Refuses: nothing of its
+own; a lost race is a False or None that the caller names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+
+from mapae.audit import Event, record
+from mapae.db import Db, Duplicate, Row, Tx
+from mapae.verifier.login.openid import Asked, Client
+
+SPENT_FOR: Final = 600  # seconds a spent code is remembered, so that a second use of it is known as one
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One log-in under way. `state`: open until its code goes back, or it is refused."""
+
+    id: str
+    client: str
+    browser: str
+    asked: Asked
+    check: str | None
+    state: Literal["open", "done"]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A code, and later the access token it was changed for."""
+
+    id: str
+    client: str
+    code: bytes
+    redirect_uri: str
+    challenge: str
+    nonce: str | None
+    scope: str
+    claims: bytes | None
+    state: Literal["code", "token", "revoked"]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    name: str
+    alg: str
+    signs_from: datetime
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+async def add_client(db: Db, client: Client, now: datetime) -> bool:
+    """False: there is one of this id, or another relying party has the sector."""
+
+    async def body(tx: Tx) -> bool:
+        other = await tx.one(
+            "SELECT id FROM login_client WHERE sector = $1 AND relying_party <> $2", client.sector, client.relying_party
+        )
+        if other is not None:  # their numbers for one person would be the same
+            return False
+        await tx.run(
+            "INSERT INTO login_client (id, relying_party, method, secret, keys, redirect_uris, logout_uris, sector,"
+            " alg, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            client.id, client.relying_party, client.method, client.secret, client.keys,
+            msgspec.json.encode(client.redirect_uris).decode(), msgspec.json.encode(client.logout_uris).decode(),
+            client.sector, client.alg, _epoch(now),
+        )  # fmt: skip
+        facts = {"relying_party": client.relying_party, "method": client.method}
+        await record(tx, Event(client.id, "login_client", "added", "operator", facts), now)
+        return True
+
+    try:
+        return await db.write(body)
+    except Duplicate:
+        return False
+
+
+async def client(db: Db, id: str) -> Client | None:
+    row = await db.one("SELECT * FROM login_client WHERE id = $1", id)
+    return _client(row) if row is not None else None
+
+
+async def clients(db: Db) -> list[Client]:
+    return [_client(row) for row in await db.all("SELECT * FROM login_client ORDER BY created_at, id")]
+
+
+async def end_client(db: Db, id: str, now: datetime) -> bool:
+    """Its log-ins and grants end with it."""
+
+    async def body(tx: Tx) -> bool:
+        at = _epoch(now)
+        if not await tx.run("UPDATE login_client SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", id, at):
+            return False
+        await tx.run("DELETE FROM login_request WHERE client = $1", id)
+        await tx.run("DELETE FROM login_grant WHERE client = $1", id)
+        await record(tx, Event(id, "login_client", "ended", "operator"), now)
+        return True
+
+    return await db.write(body)
+
+
+# --- log-ins ----------------------------------------------------------------------------------------------------------
+
+
+async def open_login(db: Db, login: Login) -> None:
+    await db.run(
+        "INSERT INTO login_request (id, client, browser, request, check_id, state, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, 'open', $6)",
+        login.id, login.client, login.browser, msgspec.json.encode(login.asked).decode(), login.check,
+        _epoch(login.expires_at),
+    )  # fmt: skip
+
+
+async def login(db: Db, id: str, now: datetime) -> Login | None:
+    row = await db.one("SELECT * FROM login_request WHERE id = $1 AND expires_at > $2", id, _epoch(now))
+    return _login(row) if row is not None else None
+
+
+async def login_of_check(db: Db, check: str, now: datetime) -> Login | None:
+    row = await db.one("SELECT * FROM login_request WHERE check_id = $1 AND expires_at > $2", check, _epoch(now))
+    return _login(row) if row is not None else None
+
+
+async def set_check(db: Db, id: str, before: str | None, check: str) -> bool:
+    """The question was put (again). False: somebody else did at the same time, or the log-in has ended."""
+    if before is None:
+        sql = "UPDATE login_request SET check_id = $2 WHERE id = $1 AND check_id IS NULL AND state = 'open'"
+        return bool(await db.run(sql, id, check))
+    sql = "UPDATE login_request SET check_id = $2 WHERE id = $1 AND check_id = $3 AND state = 'open'"
+    return bool(await db.run(sql, id, check, before))
+
+
+async def finish(db: Db, id: str, grant: Grant | None, now: datetime) -> bool:
+    """The log-in ends, with a code for the site or without. False: it had ended already."""
+
+    async def body(tx: Tx) -> bool:
+        if not await tx.run("UPDATE login_request SET state = 'done' WHERE id = $1 AND state = 'open'", id):
+            return False
+        if grant is not None:
+            await tx.run(
+                "INSERT INTO login_grant (id, client, code, redirect_uri, challenge, nonce, scope, claims, state,"
+                " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'code', $9)",
+                grant.id, grant.client, grant.code, grant.redirect_uri, grant.challenge, grant.nonce, grant.scope,
+                grant.claims, _epoch(grant.expires_at),
+            )  # fmt: skip
+        event = Event(id, "login", "refused" if grant is None else "granted", "verifier")
+        await record(tx, event, now)
+        return True
+
+    return await db.write(body)
+
+
+# --- grants -----------------------------------------------------------------------------------------------------------
+
+
+async def grant_of_code(db: Db, code: bytes) -> Grant | None:
+    row = await db.one("SELECT * FROM login_grant WHERE code = $1", code)
+    return _grant(row) if row is not None else None
+
+
+async def redeem(db: Db, id: str, token: bytes, now: datetime, until: datetime) -> bool:
+    """The code becomes an access token, once."""
+    redeemed = await db.run(
+        "UPDATE login_grant SET state = 'token', token = $2, expires_at = $4"
+        " WHERE id = $1 AND state = 'code' AND expires_at > $3",
+        id, token, _epoch(now), _epoch(until),
+    )  # fmt: skip
+    return bool(redeemed)
+
+
+async def revoke(db: Db, id: str, now: datetime) -> None:
+    """A code came twice: one of the two is a thief's, so what was given out for it ends (RFC 6749 4.1.2)."""
+
+    async def body(tx: Tx) -> None:
+        ended = await tx.run(
+            "UPDATE login_grant SET state = 'revoked', token = NULL, claims = NULL"
+            " WHERE id = $1 AND state <> 'revoked'",
+            id,
+        )
+        if ended:
+            await record(tx, Event(id, "login_grant", "revoked", "verifier"), now)
+
+    await db.write(body)
+
+
+async def grant_of_token(db: Db, token: bytes, now: datetime) -> Grant | None:
+    row = await db.one(
+        "SELECT * FROM login_grant WHERE token = $1 AND state = 'token' AND expires_at > $2", token, _epoch(now)
+    )
+    return _grant(row) if row is not None else None
+
+
+async def first_use(db: Db, assertion: bytes, until: datetime) -> bool:
+    """Whether this assertion is new."""
+    added = await db.run(
+        "INSERT INTO login_assertion (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        assertion, _epoch(until),
+    )  # fmt: skip
+    return bool(added)
+
+
+async def sweep(db: Db, now: datetime) -> None:
+    """Forget what is over. A spent code is remembered a while, with nothing of the person."""
+    at = _epoch(now)
+    due = await db.one(
+        "SELECT 1 AS due FROM login_request WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_assertion"
+        " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $1 LIMIT 1", at,
+    )  # fmt: skip
+    if due is None:
+        return
+
+    async def body(tx: Tx) -> None:
+        await tx.run("DELETE FROM login_request WHERE expires_at <= $1", at)
+        await tx.run("DELETE FROM login_assertion WHERE expires_at <= $1", at)
+        await tx.run("UPDATE login_grant SET claims = NULL WHERE claims IS NOT NULL AND expires_at <= $1", at)
+        await tx.run("DELETE FROM login_grant WHERE expires_at <= $1", at - SPENT_FOR)
+
+    await db.write(body)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+async def keys(db: Db) -> list[Key]:
+    """The newest last."""
+    rows = await db.all("SELECT * FROM login_key ORDER BY signs_from, name")
+    return [Key(row["name"], row["alg"], _moment(row["signs_from"])) for row in rows]
+
+
+async def add_key(db: Db, key: Key, now: datetime) -> None:
+    """Of two processes that add the same one, the first one's stands."""
+
+    async def body(tx: Tx) -> None:
+        added = await tx.run(
+            "INSERT INTO login_key (name, alg, signs_from) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            key.name, key.alg, _epoch(key.signs_from),
+        )  # fmt: skip
+        if added:
+            await record(tx, Event(key.name, "login_key", "added", "verifier", {"alg": key.alg}), now)
+
+    await db.write(body)
+
+
+def _client(row: Row) -> Client:
+    uris, outs = (msgspec.json.decode(row[c], type=tuple[str, ...]) for c in ("redirect_uris", "logout_uris"))
+    return Client(
+        row["id"], row["relying_party"], row["method"], _bytes(row["secret"]), row["keys"], uris, outs, row["sector"],
+        row["alg"], row["ended_at"] is not None,
+    )  # fmt: skip
+
+
+def _login(row: Row) -> Login:
+    asked = msgspec.json.decode(row["request"], type=Asked)
+    return Login(
+        row["id"], row["client"], row["browser"], asked, row["check_id"], row["state"], _moment(row["expires_at"])
+    )  # fmt: skip
+
+
+def _grant(row: Row) -> Grant:
+    return Grant(
+        row["id"], row["client"], bytes(row["code"]), row["redirect_uri"], row["challenge"], row["nonce"], row["scope"],
+        _bytes(row["claims"]), row["state"], _moment(row["expires_at"]),
+    )  # fmt: skip
+
+
+def _bytes(value: bytes | None) -> bytes | None:
+    return bytes(value) if value is not None else None
+
+
+def _epoch(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _moment(epoch: int) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)

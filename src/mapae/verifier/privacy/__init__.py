@@ -1,0 +1,1 @@
+"""What a citizen asks of a relying party about her own data."""

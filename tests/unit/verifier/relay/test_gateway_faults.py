@@ -1,0 +1,196 @@
+"""Each write of the gateway and of the relay failed, and failed but kept; and two at once. On both engines."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mapae.audit import first_broken_link
+from mapae.clock import SeededDice
+from mapae.errors import Code, Refused
+from mapae.formats.meet import TOKEN, channel_of
+from mapae.formats.mip import M120, M200, Vp
+from mapae.verifier.relay.gateway import LIFE, Gateway
+from mapae.verifier.relay.gateway_store import State
+from mapae.verifier.relay.mailboxes import Relay
+from unit.verifier.asking.test_faults import Faulty, PowerCut
+from unit.verifier.shop import Shop
+
+TILL = {"mode": "direct", "svcCode": "old.1", "branchName": "Sejong", "deviceId": "1"}
+SERVICES = {"old.1": "alcohol_tobacco"}
+WHEN = pytest.mark.parametrize("when", ["before", "after"])
+READER = b"r" * TOKEN
+
+
+@pytest.fixture
+def faulty(shop: Shop) -> Faulty:
+    db = Faulty(shop.db)
+    shop.verifier.questions._db = db
+    return db
+
+
+@pytest.fixture
+def gateway(shop: Shop, faulty: Faulty) -> Gateway:
+    dice = SeededDice("gateway")
+    return Gateway(db=faulty, clock=shop.clock, dice=dice, questions=shop.verifier.questions, services=SERVICES)
+
+
+async def begun(gateway: Gateway) -> str:
+    return M200.parse((await gateway.scan_me("mart", TILL))["m200Base64"]).trxcode
+
+
+async def vp(shop: Shop, trxcode: str) -> Vp:
+    row = await shop.db.one("SELECT question, nonce FROM mip_transaction WHERE trxcode = $1", trxcode)
+    assert row is not None
+    return Vp(row["nonce"], (await shop.reply(row["question"]))["response"].encode(), frozenset({"pin"}))
+
+
+async def state(gateway: Gateway, trxcode: str) -> tuple[str, str]:
+    said = await gateway.status("mart", trxcode)
+    return said["trxStsCode"], said["vpVerifyResult"]
+
+
+@WHEN
+async def test_a_transaction_that_was_not_begun_can_be_begun(
+    shop: Shop, gateway: Gateway, faulty: Faulty, when: str
+) -> None:
+    faulty.fail = when
+    with pytest.raises(PowerCut):
+        await begun(gateway)
+    assert await state(gateway, await begun(gateway)) == ("0001", "N")
+
+
+@WHEN
+async def test_a_profile_that_was_not_given_is_given_again(
+    shop: Shop, gateway: Gateway, faulty: Faulty, when: str
+) -> None:
+    trxcode = await begun(gateway)
+    faulty.fail = when
+    with pytest.raises(PowerCut):
+        await gateway.profile(trxcode)
+    assert (await gateway.profile(trxcode))["trxcode"] == trxcode
+    assert await state(gateway, trxcode) == ("0002", "N")
+
+
+@pytest.mark.parametrize(("write", "when"), [(n, when) for n in (1, 2, 3) for when in ("before", "after")])
+async def test_a_vp_whose_outcome_was_not_written(
+    shop: Shop, gateway: Gateway, faulty: Faulty, write: int, when: str
+) -> None:
+    """The three writes of an answer: that it is being checked, the question's verdict, the transaction's end. Sent
+    again it counts, or it has counted."""
+    trxcode = await begun(gateway)
+    await gateway.profile(trxcode)
+    shown = await vp(shop, trxcode)
+    real, left = faulty.real, [write]
+
+    class Later(Faulty):
+        async def write(self, body: object) -> object:  # type: ignore[override]
+            left[0] -= 1
+            self.fail = when if left[0] == 0 else None
+            return await Faulty.write(self, body)  # type: ignore[arg-type]
+
+    gateway._db = shop.verifier.questions._db = Later(real)
+    with pytest.raises(PowerCut):
+        await gateway.present(trxcode, shown)
+    gateway._db = shop.verifier.questions._db = real
+    try:
+        await gateway.present(trxcode, shown)
+    except Refused as refused:
+        assert refused.step == "sequence"
+    assert await state(gateway, trxcode) == ("0004", "Y")
+    assert await gateway.values("mart", trxcode) == {"adult_by_year": True}
+    assert await first_broken_link(shop.db) is None
+
+
+@WHEN
+async def test_a_no_that_was_not_written_ends_at_the_latest_with_the_time(
+    shop: Shop, gateway: Gateway, faulty: Faulty, when: str
+) -> None:
+    trxcode = await begun(gateway)
+    faulty.fail = when
+    with pytest.raises(PowerCut):
+        await gateway.failed(trxcode, 20901, "cancel by user")
+    shop.clock.advance(LIFE)
+    await gateway.sweep()
+    assert (await state(gateway, trxcode))[0] == "0005"
+
+
+async def test_a_profile_that_cannot_be_made_now_can_be_made_later(shop: Shop, gateway: Gateway) -> None:
+    """10105: the trust list cannot be had. Nothing is lost by it."""
+    trxcode, known = await begun(gateway), list(shop.trust)
+    shop.trust.clear()
+    with pytest.raises(Refused) as raised:
+        await gateway.profile(trxcode)
+    assert raised.value.step == "profile"
+    shop.trust.extend(known)
+    await gateway.profile(trxcode)
+
+
+async def test_a_push_that_does_not_go_out_ends_its_transaction(shop: Shop, gateway: Gateway) -> None:
+    """10306: whoever carries pushes is away."""
+
+    async def away(name: str, birth: str, telno: str, data: str) -> bool:
+        raise Refused(Code.UNAVAILABLE, "no push today")
+
+    gateway.push = away
+    with pytest.raises(Refused) as raised:
+        await gateway.push_to("mart", {"mode": "direct", "svcCode": "old.1", "telno": "01012345678"})
+    assert raised.value.step == "insert"
+    rows = await shop.db.all("SELECT state FROM mip_transaction UNION ALL SELECT state FROM check_session")
+    assert sorted(row["state"] for row in rows) == ["0005", "ended"]
+
+
+async def test_two_tills_that_read_the_same_phones_code(shop: Shop, gateway: Gateway) -> None:
+    trxcode = await gateway.offer()
+    said = {"svcCode": "old.1", "m120Base64": M120(trxcode, gateway.proxy).encode()}
+    both = await asyncio.gather(
+        gateway.read_code("mart", said), gateway.read_code("rental", said), return_exceptions=True
+    )
+    assert [one for one in both if isinstance(one, str)] == [trxcode]
+    assert [one.step for one in both if isinstance(one, Refused)] == ["sequence"]
+    assert await gateway.stands(trxcode) is State.ASKED
+    row = await shop.db.one("SELECT count(*) AS n FROM check_session WHERE state = 'open'")
+    assert row is not None and row["n"] == 1
+
+
+async def test_a_code_that_nobody_reads_is_forgotten(shop: Shop, gateway: Gateway) -> None:
+    trxcode = await gateway.offer()
+    shop.clock.advance(LIFE)
+    await gateway.sweep()
+    assert await gateway.stands(trxcode) is State.FAILED
+    shop.clock.advance(minutes=11)
+    await gateway.sweep()
+    assert await shop.db.all("SELECT trxcode FROM mip_transaction") == []
+
+
+@WHEN
+async def test_a_message_whose_filling_failed(shop: Shop, faulty: Faulty, when: str) -> None:
+    """Who filled it hears nothing; again, it is filled or has been: there is one message either way."""
+    relay, box = Relay(faulty, shop.clock), channel_of(READER)
+    await relay.open(box, READER)
+    faulty.fail = when
+    with pytest.raises(PowerCut):
+        await relay.put(box, b"sealed")
+    if when == "before":
+        await relay.put(box, b"sealed")
+    else:
+        with pytest.raises(Refused):
+            await relay.put(box, b"sealed")
+    assert await relay.take(box, READER) == b"sealed"
+
+
+@WHEN
+async def test_a_message_whose_reading_failed(shop: Shop, faulty: Faulty, when: str) -> None:
+    """Read and erased are one write: it is there still, or it is gone. Gone, a new code is shown."""
+    relay, box = Relay(faulty, shop.clock), channel_of(READER)
+    await relay.open(box, READER)
+    await relay.put(box, b"sealed")
+    faulty.fail = when
+    with pytest.raises(PowerCut):
+        await relay.take(box, READER)
+    if when == "before":
+        assert await relay.take(box, READER) == b"sealed"
+    else:
+        with pytest.raises(Refused):
+            await relay.take(box, READER)
