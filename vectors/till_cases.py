@@ -1,5 +1,5 @@
-"""Cases of what a till may believe with no network, and for how long: `mapae.verifier.checking.offline` in Python, and the
-same in the checker page's TypeScript.
+"""Cases of what a till may believe with no network, and for how long: `mapae.verifier.checking.offline` in Python, and
+the same in the checker page's TypeScript.
 
 `tier` in the input: risk, limits in hours and an age in seconds. `light` and `reach`: of an age, of a purpose. `clock`:
 device, newest cosignature, high water. `young`: what a copy has to be where its issuer was last heard of long ago.

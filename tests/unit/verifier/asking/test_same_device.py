@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
-from unit.verifier.till.test_web import post
 
 from mapae.audit import first_broken_link
 from mapae.errors import Code, Refused
@@ -16,6 +15,7 @@ from mapae.verifier.asking.questions import REMEMBER, RETURN, UNSEEN
 from mapae.verifier.checking.check import Format
 from mapae.verifier.checking.transaction import PAYMENT, Transaction
 from unit.verifier.shop import BASE, Shop, asked_in, request_id, sealed
+from unit.verifier.till.test_web import post
 from unit.verifier.world import CLAIMS, Card
 
 

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.verifier.till.test_web import post
 
 from mapae.audit import first_broken_link
 from mapae.clock import MovableClock
@@ -22,6 +21,7 @@ from mapae.verifier.asking.questions import TYPING, asker_of
 from mapae.verifier.checking import typed
 from unit.verifier.asking.test_same_device import answered, told
 from unit.verifier.shop import Shop, opened, request_id, trust_list
+from unit.verifier.till.test_web import post
 from unit.verifier.world import CLAIMS, NOW, Card
 
 HIGH = "confirm_payment"

@@ -10,7 +10,6 @@ from html import unescape
 
 import httpx
 import pytest
-from unit.verifier.till.test_web import enrolled, post
 
 from mapae.formats import jwe
 from mapae.formats.meet import LIFE, TOKEN, MeetCode, channel_of, unseal
@@ -22,6 +21,7 @@ from mapae.verifier.relay.meet import Meetings
 from mapae.verifier.relay.meet_web import routes as meet_routes
 from mapae.verifier.till.web import routes
 from unit.verifier.shop import BASE, Shop
+from unit.verifier.till.test_web import enrolled, post
 
 RELAY = "https://mapae.test/relay"
 READER = b"r" * TOKEN
