@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -41,9 +42,10 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Notebook:
-    """A `Spent`, and the counter."""
+    """A `Spent`, and the counter. For any number of threads: they take turns at the one connection."""
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        self._turn = threading.Lock()
         try:
             self._connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -82,23 +84,25 @@ class Notebook:
             )
 
     def counts(self) -> list[Count]:
-        rows = self._connection.execute(
-            "SELECT day, purpose, outcome, count FROM check_counted ORDER BY day, purpose, outcome"
-        )
-        return [Count(*row) for row in rows]
+        with self._turn:
+            rows = self._connection.execute(
+                "SELECT day, purpose, outcome, count FROM check_counted ORDER BY day, purpose, outcome"
+            )
+            return [Count(*row) for row in rows]
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One at a time, from the first look to the end. What cannot be kept has not happened: a code is then refused,
         and where it was kept after all it is refused the next time as well."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._turn:
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise Refused(Code.UNAVAILABLE, f"the checker's memory cannot be written: {error}") from None
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise Refused(Code.UNAVAILABLE, f"the checker's memory cannot be written: {error}") from None

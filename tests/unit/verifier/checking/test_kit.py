@@ -234,6 +234,18 @@ def test_tills_that_look_at_once_accept_one_code_between_them(tmp_path: Path) ->
     assert sorted(found) == ["accepted", "refused", "refused", "refused"]
 
 
+def test_threads_that_share_a_file_take_turns(tmp_path: Path) -> None:
+    book, until = Notebook(tmp_path / "till.db"), int(NOW.timestamp()) + 60
+
+    def take(number: int) -> None:
+        book.take(number.to_bytes(16, "big"), until, until - 60)
+        book.count(NOW.date(), "bar", "accepted")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, range(64)))
+    assert [one.count for one in book.counts()] == [64]
+
+
 def test_a_file_that_is_none_is_said_to_be_unusable(tmp_path: Path) -> None:
     (tmp_path / "till.db").write_bytes(b"not a database, but long enough to be read as one" * 40)
     with refuses(Code.BAD_CONFIG, "memory"):
