@@ -37,6 +37,8 @@ def client_add(
     alg: Annotated[str, typer.Option(help="ID tokens are signed with RS256, which every client reads, or ES256")] = (
         "RS256"
     ),
+    pkce_optional: Annotated[bool, typer.Option(help="A server whose library knows no PKCE: it sends a nonce instead")]
+    = False,
     sector_identifier_uri: Annotated[str, typer.Option(help="Lists all redirect URIs, where they have several hosts")]
     = "",
     config: Config = None,
@@ -57,7 +59,7 @@ def client_add(
         client = registered(
             id, party, redirect_uri, logout_uris=logout_uri or [], secret=secret, alg=alg,
             keys=keys.read_text(encoding="utf-8") if keys is not None else None, sector_uri=sector_identifier_uri,
-            listed=listed,
+            listed=listed, pkce_optional=pkce_optional,
         )  # fmt: skip
         async with role_database(settings, "verifier") as db:
             if not await login_store.add_client(db, client, SystemClock().now()):
@@ -88,6 +90,7 @@ def client_list(config: Config = None, as_json: Json = False) -> None:
         {
             "id": one.id, "relying_party": one.relying_party, "method": one.method, "alg": one.alg,
             "sector": one.sector, "redirect_uris": one.redirect_uris, "ended": one.ended,
+            "pkce_optional": one.pkce_optional,
         }
         for one in run(work)
     ]  # fmt: skip

@@ -67,6 +67,20 @@ def must_be_redirect(uri: str) -> None:
         raise Refused(Code.INVALID_REQUEST, "redirect_uri must be https, loopback, or a scheme of the wallet's own")
 
 
+def same_but_for_the_port(uri: str, registered: str) -> bool:
+    """RFC 8252 7.3: any port at a loopback address written as a number. `localhost` is a name, and may be another's."""
+    try:
+        asked, known = urlsplit(uri), urlsplit(registered)
+        port = asked.port
+    except ValueError:
+        return False
+    if known.scheme != "http" or known.hostname not in ("127.0.0.1", "::1"):
+        return False
+    host = "[::1]" if known.hostname == "::1" else "127.0.0.1"
+    here = host if port is None else f"{host}:{port}"
+    return uri == f"http://{here}{registered.removeprefix(f'http://{known.netloc}')}"
+
+
 def answer_uri(redirect_uri: str, answer: Mapping[str, str]) -> str:
     """RFC 6749 4.1.2: added to the query that is there already."""
     return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"

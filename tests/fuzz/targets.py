@@ -63,7 +63,7 @@ from mapae.issuer.ic_card.ec import CURVES
 from mapae.issuer.ic_card.secure import ChipChannel, Keys, TerminalChannel
 from mapae.issuer.ic_card.sod import Sod
 from mapae.issuer.tap import remote
-from mapae.oauth import answer_uri, form_target, must_be_redirect
+from mapae.oauth import answer_uri, form_target, must_be_redirect, same_but_for_the_port
 from mapae.rules import Words
 from mapae.trust import application, complaints, entries, epoch, lint, publish, purposes, registration, signers
 from mapae.trust import request as ca_requests
@@ -1313,6 +1313,8 @@ def login_address(data: bytes) -> None:
         raise Broken(f"{uri!r} leads elsewhere")
     if any(letter in form_target(uri) for letter in " ;,'"):
         raise Broken(f"{uri!r} writes into the page's policy")
+    if same_but_for_the_port(uri, "http://127.0.0.1/cb") and (parts.hostname, parts.path) != ("127.0.0.1", "/cb"):
+        raise Broken(f"{uri!r} is not on this machine")
 
 
 @target

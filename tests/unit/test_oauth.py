@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mapae.errors import Code, Refused
-from mapae.oauth import answer_uri, form_target, must_be_redirect, verifies
+from mapae.oauth import answer_uri, form_target, must_be_redirect, same_but_for_the_port, verifies
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,25 @@ def test_rfc7636_appendix_b() -> None:
     assert verifies("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
     assert not verifies("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXl", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
     assert not verifies("too-short", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM")
+
+
+@pytest.mark.parametrize(
+    ("uri", "registered_as", "same"),
+    [
+        ("http://127.0.0.1:5/cb?a=1", "http://127.0.0.1:9/cb?a=1", True),
+        ("http://[::1]:65535/cb", "http://[::1]/cb", True),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:9/cb", True),
+        ("http://127.0.0.1:5/other", "http://127.0.0.1/cb", False),
+        ("http://127.0.0.1:5@evil.example/cb", "http://127.0.0.1/cb", False),
+        ("http://127.0.0.1.evil.example:5/cb", "http://127.0.0.1/cb", False),
+        ("http://127.0.0.1:/cb", "http://127.0.0.1/cb", False),
+        ("http://127.0.0.1:05/cb", "http://127.0.0.1/cb", False),
+        ("http://127.0.0.1:99999/cb", "http://127.0.0.1/cb", False),
+        ("https://127.0.0.1:5/cb", "http://127.0.0.1/cb", False),
+        ("http://localhost:5/cb", "http://localhost/cb", False),
+        ("https://club.example:5/cb", "https://club.example/cb", False),
+    ],
+    ids=range(12),
+)
+def test_rfc8252_7_3_only_the_port_may_differ(uri: str, registered_as: str, same: bool) -> None:
+    assert same_but_for_the_port(uri, registered_as) is same

@@ -111,8 +111,9 @@ class Bridge:
 
     async def begin(self, parameters: Mapping[str, str], twice: Collection[str], browser: str | None) -> Begun | Misled:
         """A site sends a browser. Raises Refused where there is no address to trust (`login.way_back`)."""
-        if {"client_id", "redirect_uri"}.intersection(twice):
-            raise Refused(Code.INVALID_REQUEST, "client_id or redirect_uri appears twice")
+        if {"client_id", "redirect_uri", "response_mode"}.intersection(twice):
+            raise Refused(Code.INVALID_REQUEST, "client_id, redirect_uri or response_mode appears twice")
+        parameters = login.present(parameters)
         client = await store.client(self._db, parameters.get("client_id", "")[:128])
         way = login.way_back(parameters, client)
         assert client is not None  # `way_back` has refused
@@ -194,6 +195,7 @@ class Bridge:
 
     async def token(self, authorization: str | None, form: Mapping[str, str]) -> dict[str, Any]:
         """1 the client  2 the grant type  3 the code, of this client  4 used once  5 its address  6 PKCE."""
+        form = login.present(form)
         client = await self._proven(login_client.credentials(authorization, form))
         match form.get("grant_type"):
             case "authorization_code":
@@ -211,7 +213,9 @@ class Bridge:
             raise Refused(Code.INVALID_GRANT, "the code has been used; what was given out for it has ended")
         if form.get("redirect_uri") != grant.redirect_uri:
             raise Refused(Code.INVALID_GRANT, "redirect_uri is not the one the code was sent to")
-        if not verifies(form.get("code_verifier", ""), grant.challenge):
+        verifier = form.get("code_verifier", "")
+        # RFC 9700 4.8.2: a verifier without a challenge is a request whose challenge somebody took away.
+        if bool(verifier) != bool(grant.challenge) or (verifier and not verifies(verifier, grant.challenge)):
             raise Refused(Code.INVALID_GRANT, "code_verifier does not fit")
         access = self._dice.token(32)
         if not await store.redeem(self._db, grant.id, login_client.digest(access), now, now + TOKEN_LIFE):
@@ -236,9 +240,14 @@ class Bridge:
 
     async def logout(self, parameters: Mapping[str, str]) -> str | None:
         """RP-Initiated Logout 1.0 3: where the browser goes on to, if the site has registered that. Nobody is logged in
-        here, so there is nothing else to do."""
-        claims = await self.keys.read(parameters.get("id_token_hint", "")[:8192])
-        named = claims.get("aud") if claims is not None else parameters.get("client_id")
+        here, so there is nothing else to do. 4: where anything is wrong, it goes nowhere."""
+        parameters = login.present(parameters)
+        named: object = parameters.get("client_id")
+        if "id_token_hint" in parameters:
+            claims = await self.keys.read(parameters["id_token_hint"][:8192])
+            if claims is None or named not in (None, claims.get("aud")):  # 2: the same client by both
+                return None
+            named = claims.get("aud")
         client = await store.client(self._db, named[:128]) if isinstance(named, str) else None
         uri = parameters.get("post_logout_redirect_uri", "")
         if client is None or client.ended or uri not in client.logout_uris:

@@ -124,7 +124,7 @@ def assertion(client: Client, said: Credentials, audiences: Sequence[str], now: 
         raise Refused(Code.INVALID_CLIENT, "iss and sub of the assertion are the client")
     aud = claims.get("aud")
     named = aud if isinstance(aud, list) else [aud]
-    if not any(one in audiences for one in named if isinstance(one, str)):
+    if not named or any(one not in audiences for one in named):  # OpenID Connect Core 1.0 9: for us alone
         raise Refused(Code.INVALID_CLIENT, "the assertion is for somebody else")
     if claims["exp"] > now.timestamp() + LONGEST_ASSERTION.total_seconds() + 60:
         raise Refused(Code.INVALID_CLIENT, "the assertion lives too long")
@@ -161,7 +161,7 @@ def read_keys(text: str) -> dict[str, PublicKey]:
 def registered(
     id: str, relying_party: str, redirect_uris: Sequence[str], *, logout_uris: Sequence[str] = (),
     secret: str | None = None, keys: str | None = None, alg: str = "RS256", sector_uri: str = "",
-    listed: Any = None,
+    listed: Any = None, pkce_optional: bool = False,
 ) -> Client:  # fmt: skip
     """A client as it may be registered. `listed`: what stands at `sector_uri`.
 
@@ -179,6 +179,8 @@ def registered(
         raise Refused(Code.MALFORMED, "a client has a secret or keys, not both")
     if keys is not None:
         read_keys(keys)
+    if pkce_optional and secret is None and keys is None:  # RFC 9700 2.1.1: public clients MUST use PKCE
+        raise Refused(Code.MALFORMED, "a client without a secret cannot go without PKCE")
     match alg:
         case "RS256" | "ES256":
             pass
@@ -187,7 +189,7 @@ def registered(
     return Client(
         id, relying_party, "secret" if secret is not None else "keys" if keys is not None else "none",
         digest(secret) if secret is not None else None, keys, tuple(redirect_uris), tuple(logout_uris),
-        sector(redirect_uris, sector_uri, listed), alg,
+        sector(redirect_uris, sector_uri, listed), alg, pkce_optional=pkce_optional,
     )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 Promises: a request is read one way, by the steps of `read`; a person has another number (`sub`) in every sector and the
 same one there for good; a site gets the items of one of its registered purposes and nothing else. Trusts: the catalogue
-and the trust list. Keeps: nothing. Refuses: every flow but the code with PKCE S256, an address that is not registered
-to the letter, scopes the site is not registered for.
+and the trust list. Keeps: nothing. Refuses: every flow but the code with PKCE S256 (from a server registered as too old
+for it: with a nonce), an address that is not registered to the letter, scopes the site is not registered for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from mapae.catalog import Claim, Country, Document, Purpose
 from mapae.errors import Code, Refused
-from mapae.oauth import answer_uri
+from mapae.oauth import answer_uri, same_but_for_the_port
 
 OPENID: Final = "openid"
 # What the bridge knows of how somebody was proven (docs/identity-proofing.md): that the country's card was shown by the
@@ -27,6 +27,7 @@ ACR_BARE: Final = "urn:mapae:acr:card:bare"
 ACR: Final = (ACR_ATTESTED, ACR_BARE)
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 4.2: SHA-256 in base64url
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_MODES: Final = ("query", "form_post")
 _LONG: Final = {"state": 2000, "nonce": 500, "scope": 1000, "ui_locales": 200, "acr_values": 1000, "prompt": 100}
 # OpenID Connect Core 1.0 5.1 and 5.4: register field of the country -> scope and claim of a site.
 _STANDARD: Final = {
@@ -58,6 +59,7 @@ class Client:
     sector: str
     alg: Literal["RS256", "ES256"]
     ended: bool = False
+    pkce_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,22 @@ def way_back(parameters: Mapping[str, str], client: Client | None) -> Way:
     if client is None or client.ended:
         raise Refused(Code.UNKNOWN_RELYING_PARTY, "no site is registered under this client_id")
     uri = parameters.get("redirect_uri", "")
-    if uri not in client.redirect_uris:  # RFC 9700 2.1: compared exactly, as text
+    if uri not in client.redirect_uris and not _on_another_port(uri, client):  # RFC 9700 2.1: compared as text
         raise Refused(Code.INVALID_REQUEST, "redirect_uri is not one the site is registered with")
-    state = parameters.get("state")
     mode = parameters.get("response_mode", "query")
-    return Way(
-        uri, state[: _LONG["state"]] if state is not None else None, "form_post" if mode == "form_post" else "query"
-    )
+    if mode not in _MODES:  # OpenID Connect Core 1.0 3.1.2.6: no telling how the site would read an answer
+        raise Refused(Code.INVALID_REQUEST, "response_mode is query or form_post")
+    return Way(uri, parameters.get("state"), "form_post" if mode == "form_post" else "query")
+
+
+def _on_another_port(uri: str, client: Client) -> bool:
+    """RFC 8252 7.3: an app takes whatever port its system gives it; only an app's, and only loopback by number."""
+    return client.method == "none" and any(same_but_for_the_port(uri, one) for one in client.redirect_uris)
+
+
+def present(parameters: Mapping[str, str]) -> dict[str, str]:
+    """RFC 6749 3.1 and 3.2: a parameter without a value is treated as if it had been omitted."""
+    return {name: value for name, value in parameters.items() if value}
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -126,7 +137,7 @@ def read(
 ) -> Asked | Wrong:  # fmt: skip
     """1 each parameter once  2 plain parameters  3 the code flow  4 PKCE  5 how it comes back  6 who is to log in
     7 scopes, within what the site is registered for. The client and its address were looked at before (`way_back`)."""
-    for wrong in _complaints(parameters, twice):
+    for wrong in _complaints(parameters, twice, client):
         return wrong
     asked = tuple(dict.fromkeys(scope for scope in parameters["scope"].split(" ") if scope in scopes))
     purpose = offers.get(frozenset(asked))
@@ -134,12 +145,12 @@ def read(
         return Wrong("invalid_scope", _registered_for(asked, offers))
     way = way_back(parameters, client)
     return Asked(
-        client.id, way.redirect_uri, way.state, way.mode, parameters.get("nonce"), asked, parameters["code_challenge"],
-        purpose.id,
+        client.id, way.redirect_uri, way.state, way.mode, parameters.get("nonce"), asked,
+        parameters.get("code_challenge", ""), purpose.id,
     )  # fmt: skip
 
 
-def _complaints(parameters: Mapping[str, str], twice: Collection[str]) -> Iterator[Wrong]:
+def _complaints(parameters: Mapping[str, str], twice: Collection[str], client: Client) -> Iterator[Wrong]:
     for name in sorted(KNOWN.intersection(twice)):  # RFC 6749 3.1
         yield Wrong("invalid_request", f"{name} appears twice")
     for name, limit in _LONG.items():
@@ -155,16 +166,21 @@ def _complaints(parameters: Mapping[str, str], twice: Collection[str]) -> Iterat
         yield Wrong("invalid_request", "response_type is missing")
     if parameters.get("response_type") != "code":
         yield Wrong("unsupported_response_type", "only response_type code is answered")
-    if parameters.get("response_mode", "query") not in ("query", "form_post"):
-        yield Wrong("invalid_request", "response_mode is query or form_post")
-    # RFC 9700 2.1.1: PKCE against code injection, from confidential clients as well; RFC 7636 4.4.1.
-    if parameters.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(
-        parameters.get("code_challenge", "")
-    ):
-        yield Wrong("invalid_request", "PKCE with code_challenge_method S256 is required")
+    yield from _against_injection(parameters, client)
     yield from _about_the_person(parameters)
     if OPENID not in parameters.get("scope", "").split(" "):  # OpenID Connect Core 1.0 3.1.2.1
         yield Wrong("invalid_scope", "scope must hold openid")
+
+
+def _against_injection(parameters: Mapping[str, str], client: Client) -> Iterator[Wrong]:
+    """RFC 9700 2.1.1 and 4.5.3: PKCE from confidential clients as well; in its place a nonce, where a server is
+    registered as one that cannot do better."""
+    method, challenge = parameters.get("code_challenge_method"), parameters.get("code_challenge")
+    if client.pkce_optional and method is None and challenge is None:
+        if "nonce" not in parameters:
+            yield Wrong("invalid_request", "without PKCE a nonce is required")
+    elif method != "S256" or not _CHALLENGE.fullmatch(challenge or ""):  # RFC 7636 4.4.1
+        yield Wrong("invalid_request", "PKCE with code_challenge_method S256 is required")
 
 
 def _about_the_person(parameters: Mapping[str, str]) -> Iterator[Wrong]:
@@ -235,7 +251,7 @@ def claims_of(document: Document, values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in values.items():
         place = standard(document.claim(name))
-        if place is None:
+        if place is None or value in ("", None):  # 5.3.2: a claim without a value is not there
             continue
         found[place[1]] = (
             {"formatted": value} if place[1] == "address" else value == "True" if _yes_no(document, name) else value

@@ -71,10 +71,10 @@ async def add_client(db: Db, client: Client, now: datetime) -> bool:
             return False
         await tx.run(
             "INSERT INTO login_client (id, relying_party, method, secret, keys, redirect_uris, logout_uris, sector,"
-            " alg, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            " alg, created_at, pkce_optional) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             client.id, client.relying_party, client.method, client.secret, client.keys,
             msgspec.json.encode(client.redirect_uris).decode(), msgspec.json.encode(client.logout_uris).decode(),
-            client.sector, client.alg, _epoch(now),
+            client.sector, client.alg, _epoch(now), int(client.pkce_optional),
         )  # fmt: skip
         facts = {"relying_party": client.relying_party, "method": client.method}
         await record(tx, Event(client.id, "login_client", "added", "operator", facts), now)
@@ -256,7 +256,7 @@ def _client(row: Row) -> Client:
     uris, outs = (msgspec.json.decode(row[c], type=tuple[str, ...]) for c in ("redirect_uris", "logout_uris"))
     return Client(
         row["id"], row["relying_party"], row["method"], _bytes(row["secret"]), row["keys"], uris, outs, row["sector"],
-        row["alg"], row["ended_at"] is not None,
+        row["alg"], row["ended_at"] is not None, bool(row["pkce_optional"]),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute
 from mapae.errors import Code, Refused
 from mapae.oauth import form_target
 from mapae.ui import csrf, words
+from mapae.ui.body import media_type
 from mapae.ui.http import (
     PROTOCOL,
     Answer,
@@ -62,7 +63,7 @@ def routes(bridge: Bridge, questions: Questions, *, digital_credentials: bool = 
         public("GET", "/login/jwks", site.jwks),
         public("POST", "/login/token", site.token, limit=16384, malformed=Code.INVALID_REQUEST, rate=Rate(600, 60)),
         public("GET", "/login/userinfo", site.userinfo),
-        public("POST", "/login/userinfo", site.userinfo, limit=4096),
+        public("POST", "/login/userinfo", site.userinfo, limit=4096, malformed=Code.INVALID_REQUEST),
         see("/login/authorize", pages.begin),
         # OpenID Connect Core 1.0 3.1.2.1: GET and POST. A site's form is from another site, and does nothing in the
         # name of a cookie: a browser sends none with it.
@@ -209,26 +210,46 @@ class _Sites:
     async def token(self, request: Request) -> Response:
         authorization = request.headers.get("authorization")
         try:
-            return json_answer(await self._bridge.token(authorization, await form(request)))  # no-store, RFC 6749 5.1
+            told = await self._bridge.token(authorization, await form(request))
+            return json_answer(told, headers={"Pragma": "no-cache"})  # and no-store: RFC 6749 5.1
         except Refused as refused:
             if refused.code is Code.INVALID_CLIENT and authorization is not None:  # RFC 6749 5.2
                 answer_header(request, "WWW-Authenticate", 'Basic realm="login"')
             raise
 
     async def userinfo(self, request: Request) -> Response:
-        """RFC 6750 2.1: the token in the header, and nowhere else."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        """OpenID Connect Core 1.0 5.3, with the errors of RFC 6750 3.1."""
         try:
-            if scheme.lower() != "bearer" or not token:
-                raise Refused(Code.NOT_SIGNED_IN, "userinfo wants an access token")
-            return json_answer(await self._bridge.userinfo(token.strip()))
+            return json_answer(await self._bridge.userinfo(await _bearer(request)))
         except Refused as refused:
-            if refused.code not in (Code.NOT_SIGNED_IN, Code.INVALID_TOKEN):
-                raise
-            # RFC 6750 3.1: no error code for whoever showed no token at all.
-            error = ', error="invalid_token"' if refused.code is Code.INVALID_TOKEN else ""
+            match refused.code:
+                case Code.NOT_SIGNED_IN:  # no error code for whoever showed no token at all
+                    status, error = 401, ""
+                case Code.INVALID_TOKEN:
+                    status, error = 401, ', error="invalid_token"'
+                case Code.INVALID_REQUEST:
+                    status, error = 400, ', error="invalid_request"'
+                case _:
+                    raise
             answer_header(request, "WWW-Authenticate", f'Bearer realm="login"{error}')
-            return json_answer({"error": "invalid_token", "error_description": refused.detail}, 401)
+            name = "invalid_request" if status == 400 else "invalid_token"
+            return json_answer({"error": name, "error_description": refused.detail}, status)
+
+
+async def _bearer(request: Request) -> str:
+    """RFC 6750 2: in the header or in a form, not in both; never in the address, which gets written down."""
+    scheme, _, header = request.headers.get("authorization", "").partition(" ")
+    if "access_token" in request.query_params:
+        raise Refused(Code.INVALID_REQUEST, "an access token in the address is not taken")
+    posted = request.method == "POST" and media_type(request) == "application/x-www-form-urlencoded"
+    inside = (await form(request)).get("access_token", "") if posted else ""
+    if header and inside:
+        raise Refused(Code.INVALID_REQUEST, "the access token came in two ways")
+    if inside:
+        return inside
+    if scheme.lower() != "bearer" or not header.strip():
+        raise Refused(Code.NOT_SIGNED_IN, "userinfo wants an access token")
+    return header.strip()
 
 
 def _open(look: Open) -> dict[str, Any]:
