@@ -152,9 +152,8 @@ async def _trust(house: House) -> None:
     signer = f.signer("trust", "list")
     f.publish_key("trust-list", signer.jwk)
     house.registry = await registry_of(house)
-    labels = {c.name: c.label for document in f.country.documents.values() for c in document.claims}
     doors = [
-        *trust_routes(house.registry, labels),
+        *trust_routes(house.registry, f.country),
         *ledger_web.routes(await f.database("trust"), house.ledger, house.checkpoints),
         *witness_web.routes(house.witnesses),
         *purposes_routes(Purposes(f.country, signer, f.clock)),

@@ -8,15 +8,16 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mapae.catalog import Country, Document
 from mapae.rules import Words
+from mapae.trust.entries import Purpose
 from mapae.trust.registry import Published, Registry
 from mapae.ui.http import Answer, Caller, Door, door, json_answer
 from mapae.ui.pages import page
 
 
-def routes(registry: Registry, items: dict[str, Words] | None = None) -> list[Door]:
-    """`items`: the words for claim names, from the country pack."""
-    words = items or {}
+def routes(registry: Registry, country: Country) -> list[Door]:
+    """`country`: whose pack has the words for documents and for their items."""
 
     async def trust_list(request: Request) -> Response:
         published = await registry.published()
@@ -32,10 +33,39 @@ def routes(registry: Registry, items: dict[str, Words] | None = None) -> list[Do
         published: Published = await registry.published()
         decided = [change for change in await registry.history(20) if change.holds]
         return page(request, "trust/overview.html", list=published.list, kid=registry.key["kid"], changes=decided,
-                    items=words)  # fmt: skip
+                    labels=lambda purpose: labels_of(purpose, country), documents=_documents(country))  # fmt: skip
 
     return [
         door("GET", "/trust/list", trust_list, caller=Caller.ANYONE, answer=Answer.JSON, cors=True),
         door("GET", "/trust/key", key, caller=Caller.ANYONE, answer=Answer.JSON, cors=True),
         door("GET", "/trust/", overview, caller=Caller.ANYONE, answer=Answer.PAGE),
     ]
+
+
+def labels_of(purpose: Purpose, country: Country) -> list[Words]:
+    """What its items are called. Two documents may each have a `name`, of another person: an item is called what the
+    purpose's own document calls it, and for a purpose that is not the pack's, the first that has all of its items."""
+    ready = country.purposes.get(purpose.id)
+    owned = [country.documents[ready.document]] if ready is not None else list(country.documents.values())
+    for document in owned:
+        labels = {claim.name: claim.label for claim in document.claims}
+        if labels.keys() >= set(purpose.items):
+            return [labels[item] for item in purpose.items]
+    return [Words(ko=item, en=item) for item in purpose.items]
+
+
+def _documents(country: Country) -> dict[str, Words]:
+    """Names of documents by the types that credentials of them say."""
+    names: dict[str, Words] = {}
+    for document in country.documents.values():
+        for type in _types(document):
+            names[type] = document.name
+    return names
+
+
+def _types(document: Document) -> list[str]:
+    formats = document.formats
+    if formats is None:
+        return []
+    both = (formats.sd_jwt and formats.sd_jwt.vct, formats.mdoc and formats.mdoc.doctype)
+    return [type for type in both if type]

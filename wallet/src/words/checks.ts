@@ -111,7 +111,7 @@ export const checksKo = {
   "tap.copied": "주소를 복사했습니다",
   "tap.here": "이 기기에서 카드 도우미 열기",
   "tap.simulated": "모의 카드 대 보기",
-  "tap.simulated.lead": "데모: 카드 리더 대신 모의 카드를 같은 절차로 댑니다.",
+  "tap.simulated.lead": "시연: 카드 리더 대신 모의 카드를 같은 절차로 댑니다.",
   "tap.left": "남은 시간 {time}",
   "tap.steps": "진행 단계",
   "tap.step.card": "카드 인식",
