@@ -194,7 +194,7 @@ class M200:
         mode = message.get("mode")
         if mode in (None, ""):
             raise refuse("mandatory", "mode")
-        if mode not in MODES:
+        if type(mode) is not str or mode not in MODES:
             raise refuse("data", "mode")
         host, profile, image = (message.get(name) for name in ("host", "profile", "image"))
         if host in (None, "") and profile is None:  # the host may be left out where there is nothing to fetch from it
@@ -202,7 +202,7 @@ class M200:
         if any(value is not None and type(value) is not str for value in (host, profile, image)):
             raise refuse("data")
         ci = message.get("ci")
-        if ci not in (None, True, False):
+        if ci is not None and type(ci) is not bool:
             raise refuse("data", "ci")
         return cls(trx, mode, host or "", profile, image, bool(ci))
 

@@ -107,7 +107,7 @@ class Family:
 
 def _same_server(host: str, way: Any) -> bool:
     """Who asks signed where the answer goes: a code by somebody else leads it nowhere else."""
-    there, signed = urlsplit(host), urlsplit(way.uri)
+    there, signed = urlsplit(must_be_safe(host)), urlsplit(way.uri)
     return (there.scheme, there.netloc) == (signed.scheme, signed.netloc)
 
 

@@ -492,3 +492,23 @@ async def test_a_profile_without_its_proof_is_not_believed(country: Any) -> None
     with pytest.raises(Refused) as raised:
         await country.holder.family.open(b64(unb64(started["m200Base64"]) | {"ci": True}))
     assert raised.value.code is Code.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "members", [{"mode": []}, {"mode": {}}, {"mode": 1}, {"ci": 1}, {"ci": 0}, {"ci": "no"}, {"ci": []}]
+)
+async def test_a_code_of_a_strangers_making_is_refused_by_its_number(members: dict[str, Any]) -> None:
+    """Members of another type than the published one: 10100, whatever the type."""
+    whole = {"type": "mip", "version": "1.0.0", "cmd": "200", "trxcode": "A" * 25, "mode": "direct", "host": HOST}
+    with pytest.raises(Refused) as refused:
+        mip.M200.parse(b64(whole | members))
+    assert (refused.value.code, refused.value.step) == (Code.MALFORMED, "data")
+
+
+async def test_a_code_whose_host_is_no_address_is_refused(country: Any) -> None:
+    """With a good profile in it, so that nothing has to be fetched from there first."""
+    started = await country.front.start("app2app", cmd="530", mode="direct", svcCode=SERVICE, includeProfile=True)
+    m200 = unb64(started["m200Base64"])
+    for host in ("https://[", "https://a.example:x", "nonsense", "https://u@localhost", "ws://localhost:8080/gateway"):
+        with pytest.raises(Refused):
+            await country.holder.family.open(b64(m200 | {"host": host}))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from mapae.clock import Clock, Dice
@@ -35,6 +35,8 @@ PATH: Final = "/gateway"
 MOST_TEXT: Final = 60  # characters of what a front end says about itself
 QR_MPM, QR_CPM, APP, PUSH = "qrmpm", "qrcpm", "app2app", "push"
 
+# No fault of whoever sent a VP: told as what they are (99999, or an incident).
+_OURS: Final = frozenset({Code.UNAVAILABLE, Code.BAD_CONFIG})
 # To a named person's phone: name, birth (YYYYMMDD), telno, M200. False: there is nobody of that number.
 Push = Callable[[str, str, str, str], Awaitable[bool]]
 
@@ -202,7 +204,8 @@ class Gateway:
     async def image(self, trxcode: str) -> dict[str, Any]:
         """M320: there is no picture; the trust list names who asks."""
         await self._live(trxcode)
-        await store.picture(self._db, trxcode, _epoch(self._clock.now()))
+        if not await store.picture(self._db, trxcode, _epoch(self._clock.now())):
+            raise refuse("sequence")
         return {"trxcode": trxcode}
 
     async def present(self, trxcode: str, vp: Vp) -> None:
@@ -219,7 +222,9 @@ class Gateway:
             if refused.code is Code.SESSION_SPENT:
                 await self._settled(trx)
                 raise refuse("sequence") from None
-            await store.move(self._db, trxcode, (State.CHECKING,), State.PROFILE, _epoch(self._clock.now()))
+            await store.back_to_profile(self._db, trxcode, _epoch(self._clock.now()))
+            if refused.code in _OURS:
+                raise
             raise refuse("data", "vp.data") from None
         ended = await self._settled(trx)
         if ended.state is State.FAILED:
@@ -228,6 +233,8 @@ class Gateway:
     async def failed(self, trxcode: str, errcode: int, errmsg: str) -> None:
         """M900 from the phone: the person said no, or the app could not. The transaction ends."""
         trx = await self._live(trxcode)
+        if trx.state in OVER:
+            raise refuse("sequence")
         if trx.question is not None:
             await self._questions.cancel(_asker(trxcode), trx.question)
         await store.end(self._db, trxcode, State.FAILED, self._clock, error=_told(errcode, errmsg))
@@ -359,10 +366,12 @@ class Gateway:
                 return State.DONE, "N", None
             case Outcome.REFUSED:
                 return State.FAILED, "N", _told(mip.ERRORS["data"][0], f"{verdict.step}: {verdict.code}")
-            case Outcome.DECLINED:
+            case Outcome.DECLINED | Outcome.CANCELLED:
                 return State.FAILED, None, _told(mip.CANCELLED, "cancel by user")
-            case _:
+            case Outcome.EXPIRED:
                 return late
+            case _:
+                assert_never(verdict.outcome)
 
     async def _cancel(self, trx: Trx, why: str) -> None:
         await self._questions.cancel(_asker(trx.trxcode), trx.question or "")

@@ -110,8 +110,21 @@ async def move(db: Db, trxcode: str, given: Collection[State], to: State, now: i
     return moved == 1
 
 
-async def picture(db: Db, trxcode: str, now: int) -> None:
-    await db.run("UPDATE mip_transaction SET image_at = $2, changed_at = $2 WHERE trxcode = $1", trxcode, now)
+async def back_to_profile(db: Db, trxcode: str, now: int) -> None:
+    """A VP was none: another may come. When the profile was sent stays as it was."""
+    await db.run(
+        "UPDATE mip_transaction SET state = '0002', changed_at = $2 WHERE trxcode = $1 AND state = '0003'", trxcode, now
+    )
+
+
+async def picture(db: Db, trxcode: str, now: int) -> bool:
+    """False: it has ended."""
+    sent = await db.run(
+        "UPDATE mip_transaction SET image_at = $2, changed_at = $2 WHERE trxcode = $1"
+        " AND state NOT IN ('0004', '0005')",
+        trxcode, now,
+    )  # fmt: skip
+    return sent == 1
 
 
 async def end(

@@ -19,16 +19,16 @@ async def room(db: Db) -> int:
     return int(row["n"]) if row is not None else 0
 
 
-async def open_box(db: Db, channel: bytes, ends_at: int) -> str:
-    """The state it is in now; a new one is open. Opening it again changes nothing."""
+async def open_box(db: Db, channel: bytes, ends_at: int) -> tuple[str, int]:
+    """The state it is in now, and its end; a new one is open. Opening it again changes nothing."""
 
-    async def body(tx: Tx) -> str:
+    async def body(tx: Tx) -> tuple[str, int]:
         await tx.run(
             "INSERT INTO relay_box (channel, state, ends_at) VALUES ($1, 'open', $2) ON CONFLICT DO NOTHING",
             channel, ends_at,
         )  # fmt: skip
-        row = await tx.one("SELECT state FROM relay_box WHERE channel = $1", channel)
-        return str(row["state"]) if row is not None else SPENT
+        row = await tx.one("SELECT state, ends_at FROM relay_box WHERE channel = $1", channel)
+        return (str(row["state"]), int(row["ends_at"])) if row is not None else (SPENT, 0)
 
     return await db.write(body)
 

@@ -51,7 +51,9 @@ class _Boxes:
         if not (wait.isascii() and wait.isdigit() and len(wait) <= 3):
             raise Refused(Code.MALFORMED, "wait is a number of seconds")
         address = request.client.host if request.client is not None else ""
-        found = await self._relay.take(_channel(request), _token(request), wait=float(wait), address=address)
+        found = await self._relay.take(
+            _channel(request), _token(request), wait=float(wait), address=address, gone=request.is_disconnected
+        )
         headers = {"Cache-Control": "no-store"}
         if found is None:
             return Response(status_code=204, headers=headers)

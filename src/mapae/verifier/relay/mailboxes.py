@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -40,16 +40,17 @@ class Relay:
         self._waiting: Counter[str] = Counter()
 
     async def open(self, channel: bytes, token: bytes) -> int:
-        """By its reader. Seconds it lives. Raises Refused(NOT_ALLOWED, SESSION_SPENT, TOO_OFTEN)."""
+        """By its reader. Seconds it lives yet. Raises Refused(NOT_ALLOWED, SESSION_SPENT, TOO_OFTEN)."""
         self._must_be_the_readers(channel, token)
         if await store.room(self._db) >= MOST:
             await self.sweep()
             if await store.room(self._db) >= MOST:
                 raise Refused(Code.TOO_OFTEN, "the relay has no room for another mailbox; try again in a minute")
-        life = int(LIFE.total_seconds())
-        if await store.open_box(self._db, channel, self._now() + life) == store.SPENT:
+        now = self._now()
+        state, ends_at = await store.open_box(self._db, channel, now + int(LIFE.total_seconds()))
+        if state == store.SPENT or ends_at <= now:
             raise Refused(Code.SESSION_SPENT, "this mailbox has been used")
-        return life
+        return ends_at - now
 
     async def put(self, channel: bytes, message: bytes) -> None:
         """By whoever knows the name. Raises Refused(NOT_FOUND, SESSION_SPENT, TOO_LARGE, MALFORMED)."""
@@ -65,8 +66,13 @@ class Relay:
         if news is not None:
             news.set()
 
-    async def take(self, channel: bytes, token: bytes, *, wait: float = 0, address: str = "") -> bytes | None:
-        """By its reader: the message, once; None: nothing yet.
+    async def take(
+        self, channel: bytes, token: bytes, *, wait: float = 0, address: str = "",
+        gone: Callable[[], Awaitable[bool]] | None = None,
+    ) -> bytes | None:  # fmt: skip
+        """By its reader: the message, once; None: nothing yet. Of a phone that lost its network and came back, the
+        newest look waits and the one before is over; `gone` says whether anybody still hears this one. So a message
+        is given to a dead connection only where it died while it was given.
 
         Raises Refused(NOT_ALLOWED, NOT_FOUND, SESSION_SPENT).
         """
@@ -74,6 +80,10 @@ class Relay:
         with self._place(channel, network(address)) as news:
             until = asyncio.get_running_loop().time() + (min(wait, PATIENCE) if news is not None else 0)
             while True:
+                if news is not None and self._news.get(channel) is not news:
+                    return None  # the same reader has come again
+                if gone is not None and await gone():
+                    return None
                 found = await self._look(channel)
                 left = until - asyncio.get_running_loop().time()
                 if found is not None or news is None or left <= 0:
@@ -106,15 +116,19 @@ class Relay:
     @contextmanager
     def _place(self, channel: bytes, address: str) -> Iterator[asyncio.Event | None]:
         """A place to wait at. None: all are taken, and this reader is answered at once."""
-        if self._waiting.total() >= WAITING or self._waiting[address] >= NEAR or channel in self._news:
+        if self._waiting.total() >= WAITING or self._waiting[address] >= NEAR:
             yield None
             return
+        before, news = self._news.get(channel), asyncio.Event()
+        if before is not None:
+            before.set()
         self._waiting[address] += 1
-        self._news[channel] = asyncio.Event()
+        self._news[channel] = news
         try:
-            yield self._news[channel]
+            yield news
         finally:
-            del self._news[channel]
+            if self._news.get(channel) is news:
+                del self._news[channel]
             self._waiting[address] -= 1
             if not self._waiting[address]:
                 del self._waiting[address]

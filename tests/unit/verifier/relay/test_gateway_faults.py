@@ -127,6 +127,60 @@ async def test_a_profile_that_cannot_be_made_now_can_be_made_later(shop: Shop, g
     await gateway.profile(trxcode)
 
 
+async def test_a_vp_that_cannot_be_checked_now_is_not_called_bad(shop: Shop, gateway: Gateway) -> None:
+    """Our trust list is away: that is no 10100, and the same VP counts when it is back."""
+    trxcode, known = await begun(gateway), list(shop.trust)
+    await gateway.profile(trxcode)
+    shown = await vp(shop, trxcode)
+    shop.trust.clear()
+    with pytest.raises(Refused) as raised:
+        await gateway.present(trxcode, shown)
+    assert (raised.value.code, raised.value.step) == (Code.UNAVAILABLE, None)
+    shop.trust.extend(known)
+    await gateway.present(trxcode, shown)
+    assert await state(gateway, trxcode) == ("0004", "Y")
+
+
+async def test_a_vp_that_was_none_leaves_the_times_as_they_were(shop: Shop, gateway: Gateway) -> None:
+    """`profileSendDt` says when the profile was sent, whatever came after it."""
+    trxcode = await begun(gateway)
+    await gateway.profile(trxcode)
+    sent = (await gateway.status("mart", trxcode))["profileSendDt"]
+    shop.clock.advance(seconds=7)
+    nonce = (await gateway.status("mart", trxcode))["nonce"]
+    with pytest.raises(Refused):
+        await gateway.present(trxcode, Vp(nonce, b"no answer", frozenset({"pin"})))
+    standing = await gateway.status("mart", trxcode)
+    assert (standing["trxStsCode"], standing["profileSendDt"]) == ("0002", sent)
+
+
+async def test_a_no_that_was_half_written_is_told_as_a_no(shop: Shop, gateway: Gateway) -> None:
+    """Killed between the question's end and the transaction's: what happened was no timeout."""
+    trxcode = await begun(gateway)
+    row = await shop.db.one("SELECT question FROM mip_transaction WHERE trxcode = $1", trxcode)
+    assert row is not None
+    await shop.verifier.questions.cancel(f"mip-{trxcode}", row["question"])
+    assert (await gateway.status("mart", trxcode))["errorCn"] == "20901 cancel by user"
+
+
+async def test_a_transaction_that_has_ended_takes_nothing_more(shop: Shop, gateway: Gateway) -> None:
+    """10201 for each message of a phone, and nothing changes."""
+    trxcode = await begun(gateway)
+    await gateway.profile(trxcode)
+    shown = await vp(shop, trxcode)
+    await gateway.present(trxcode, shown)
+    before = await gateway.status("mart", trxcode)
+    shop.clock.advance(seconds=3)
+    for late in (
+        gateway.profile(trxcode), gateway.image(trxcode), gateway.present(trxcode, shown),
+        gateway.failed(trxcode, 20901, "cancel by user"),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as raised:
+            await late
+        assert raised.value.step == "sequence"
+    assert await gateway.status("mart", trxcode) == before
+
+
 async def test_a_push_that_does_not_go_out_ends_its_transaction(shop: Shop, gateway: Gateway) -> None:
     """10306: whoever carries pushes is away."""
 

@@ -104,6 +104,41 @@ async def test_a_reader_who_waits_hears_at_once(relay: Relay) -> None:
     assert await asyncio.wait_for(waiting, 1) == b"sealed"
 
 
+async def test_of_a_reader_who_comes_again_the_newest_look_gets_the_message(relay: Relay) -> None:
+    """A phone whose network changed asks again while its old connection still seems to wait."""
+    await relay.open(BOX, READER)
+    old = asyncio.create_task(relay.take(BOX, READER, wait=20))
+    await asyncio.sleep(0.01)
+    new = asyncio.create_task(relay.take(BOX, READER, wait=20))
+    assert await asyncio.wait_for(old, 1) is None
+    await relay.put(BOX, b"sealed")
+    assert await asyncio.wait_for(new, 1) == b"sealed"
+    assert relay._waiting.total() == 0 and not relay._news
+
+
+async def test_a_message_is_not_given_to_a_connection_that_is_gone(relay: Relay) -> None:
+    gone = False
+
+    async def hung_up() -> bool:
+        return gone
+
+    await relay.open(BOX, READER)
+    waiting = asyncio.create_task(relay.take(BOX, READER, wait=20, gone=hung_up))
+    await asyncio.sleep(0.01)
+    gone = True
+    await relay.put(BOX, b"sealed")
+    assert await asyncio.wait_for(waiting, 1) is None
+    assert await relay.take(BOX, READER) == b"sealed"
+
+
+async def test_a_mailbox_opened_again_says_how_long_it_lives_yet(relay: Relay, clock: MovableClock) -> None:
+    assert await relay.open(BOX, READER) == LIFE.total_seconds()
+    clock.advance(timedelta(seconds=50))
+    assert await relay.open(BOX, READER) == LIFE.total_seconds() - 50
+    clock.advance(LIFE)
+    assert await refused(relay.open(BOX, READER)) is Code.SESSION_SPENT, "nobody could write to it"
+
+
 async def test_a_message_too_large_or_empty_is_refused(relay: Relay) -> None:
     await relay.open(BOX, READER)
     assert await refused(relay.put(BOX, bytes(LIMIT + 1))) is Code.TOO_LARGE
