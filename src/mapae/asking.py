@@ -67,7 +67,7 @@ async def verifier(house: House) -> None:
     hosting = await _hosting(house, access)
     privacy = Privacy(
         db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, country=f.country,
-        parties=access.keys(),
+        parties=access.keys(), own=asking.questions.purposes,
     )  # fmt: skip
     doors: list[BaseRoute] = [
         *verifier_routes(asking, meetings.collect),

@@ -49,6 +49,8 @@ from .issuer.officers import Officer
 from .keys import Signer
 from .registers.people import Named, parse_people
 from .registers.portraits import portrait
+from .rules import Words
+from .trust.application import as_registered
 from .trust.publish import Entry, RelyingParty
 from .ui import gallery
 from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
@@ -128,12 +130,11 @@ async def found(house: House) -> None:
             )
             f.certificates.keep(f"access-{id}", der)
             x5c = (der,)
-        purposes = [msgspec.to_builtins(country.purposes[purpose]) for purpose in shop.purposes]
+        purposes = tuple(as_registered(country.purposes[purpose], country) for purpose in shop.purposes)
+        name = Words(ko=shop.name["ko"], en=shop.name["en"])
+        contact = _contact(house.settings.base_url, id)
         entries.append(
-            msgspec.convert({"id": id, "name": shop.name, "x509_hash": x509_hash(x5c[0]),
-                             "contact": _contact(house.settings.base_url, id), "purposes": [
-                {name: value for name, value in purpose.items() if name != "document"} for purpose in purposes
-            ]}, RelyingParty)
+            RelyingParty(id=id, name=name, x509_hash=x509_hash(x5c[0]), contact=contact, purposes=purposes)
         )  # fmt: skip
     if lacking := await house.registry.lacks(entries):
         await house.registry.ensure(lacking, *governors(f))

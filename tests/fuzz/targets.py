@@ -678,7 +678,7 @@ def privacy_wish(data: bytes) -> None:
         wish = msgspec.json.decode(data, type=privacy.Wish)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise Refused(Code.MALFORMED) from None
-    privacy.must_be_sound(wish, KOREA, NOW)
+    privacy.must_be_sound(wish, KOREA.purposes.get(wish.purpose), NOW, ended=wish.purpose.startswith("own_"))
     assert 0 < len(wish.words) <= privacy.WORDS and wish.purpose in KOREA.purposes
 
 

@@ -1,8 +1,8 @@
 """Codes with no network: answering a checker's question on the spot, or showing one's own code unasked.
 
 The steps for a question are `code client seal purpose`: it reads; the kept trust list names whoever asks, or nobody
-does; a party's signature holds and its question is not over; the party has registered the purpose with these items, or
-it is one that anyone may ask, with exactly its items.
+does; a party's signature holds and its question is not over; the party has registered the purpose, which may be its
+own, with these items, or it is one that anyone may ask, with exactly its items.
 
 Promises: what is needed is the kept trust list and the kept purposes document, and nothing else; a copy is marked as
 used, on disk, before its code is made, so each code costs one copy and none is shown twice. Trusts: those two, as
@@ -23,6 +23,7 @@ from mapae.formats.dcql import MDOC, SD_JWT, ClaimQuery, Dcql, Query
 from mapae.formats.jose import Signing, b64u, unb64u
 from mapae.formats.mdoc import IssuerSigned, present
 from mapae.formats.sd_jwt import SdJwt
+from mapae.trust.entries import Purpose as Registered
 from mapae.trust.purposes import Listed, PurposesDocument
 
 from .choose import Match, matches
@@ -78,7 +79,7 @@ def open_ask(
         registered = next((one for one in party.purposes if one.id == ask.purpose), None)
         if registered is None or not set(ask.items) <= set(registered.items) - {LOGIN_ID}:
             raise Refused(Code.OVER_ASKING, "more is asked than whoever asks has registered")
-        return Question(ask, party, _of_country(purposes, ask))
+        return Question(ask, party, _as_registered(purposes, registered))
 
 
 def _party(ask: qr.Ask, chain: Chain, view: View, now: datetime, registration: Registration | None) -> Party:
@@ -95,6 +96,16 @@ def _of_country(purposes: PurposesDocument, ask: qr.Ask) -> Listed:
     try:
         return purposes.purpose(ask.purpose)
     except Refused:
+        raise Refused(Code.OVER_ASKING, "the country knows no such purpose") from None
+
+
+def _as_registered(purposes: PurposesDocument, registered: Registered) -> Listed:
+    """A party's own purpose is known by its registration alone."""
+    try:
+        return purposes.registered(registered)
+    except Refused as refused:
+        if refused.code is not Code.NOT_FOUND:
+            raise
         raise Refused(Code.OVER_ASKING, "the country knows no such purpose") from None
 
 

@@ -14,13 +14,14 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from mapae.catalog import Country, Document
 from mapae.catalog import Purpose as Ready
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.rules import Words
-from mapae.trust.entries import LONGEST_TEXT, Purpose, RelyingParty, is_seen, must_be_sound
+from mapae.trust.entries import LONGEST_TEXT, AskedOf, Purpose, RelyingParty, is_seen, must_be_sound
 from mapae.ui.words import LANGUAGES, say
 
 LIMIT: Final = 32 * 1024  # bytes of a whole application
@@ -186,17 +187,35 @@ def entry(made: Application, x509_hash: str, country: Country) -> RelyingParty:
 
 def _purpose(party: str, asking: Asking, country: Country) -> Purpose:
     ready, items = ready_of(asking, country), items_of(asking, country)
-    labels = {claim.name: claim.label for claim in (_document(asking, country)).claims}
+    document = _document(asking, country)
+    labels = {claim.name: claim.label for claim in document.claims}
     if ready is not None:
-        return Purpose(
-            id=ready.id, name=ready.name, why=ready.why, items=items, retention=ready.retention,
-            legal_basis=_with_basis(ready.legal_basis, asking.basis, labels),
-        )  # fmt: skip
+        basis = _with_basis(ready.legal_basis, asking.basis, labels)
+        return replace(as_registered(ready, country), items=items, legal_basis=basis)
     if asking.name is None or asking.why is None or asking.legal_basis is None:
         raise Refused(Code.MALFORMED, "a purpose of one's own has a name, says why, and names its legal basis")
     return Purpose(
         id=own_id(party, asking), name=asking.name, why=asking.why, items=items, retention=retention(asking.days),
-        legal_basis=_with_basis(asking.legal_basis, asking.basis, labels),
+        legal_basis=_with_basis(asking.legal_basis, asking.basis, labels), document=asked_of(document),
+        risk=asking.risk,
+    )  # fmt: skip
+
+
+def as_registered(ready: Ready, country: Country) -> Purpose:
+    """A ready purpose as a registration has it, where nothing is added."""
+    return Purpose(
+        id=ready.id, name=ready.name, why=ready.why, items=ready.items, legal_basis=ready.legal_basis,
+        retention=ready.retention, document=asked_of(country.documents[ready.document]),
+    )  # fmt: skip
+
+
+def asked_of(document: Document) -> AskedOf:
+    sd_jwt, mdoc = (document.formats.sd_jwt, document.formats.mdoc) if document.formats else (None, None)
+    if sd_jwt is None and mdoc is None:
+        raise Refused(Code.MALFORMED, "a purpose is about a document that no phone holds")
+    return AskedOf(
+        vct=sd_jwt.vct if sd_jwt else "", doctype=mdoc.doctype if mdoc else "",
+        namespace=mdoc.namespace if mdoc else "",
     )  # fmt: skip
 
 

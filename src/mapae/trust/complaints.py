@@ -10,9 +10,9 @@ ended more than `OLD` ago, more than `KINDS` different ones of one party.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from mapae.clock import Clock
 from mapae.db import Db, Tx
@@ -73,14 +73,16 @@ def beyond(evidence: str, listed: TrustList, now: datetime) -> tuple[str, str, t
     if isinstance(ends, bool) or not isinstance(ends, int) or ends < (now - OLD).timestamp():
         raise Refused(Code.EXPIRED, "this request is too old to complain of")
     purpose = claims.get("mapae_purpose")
-    asked = _names(claims.get("dcql_query"))
+    query = dcql.parse(claims.get("dcql_query"))
+    asked = _names(query.queries)
     registered = next((one for one in party.purposes if one.id == purpose), None)
     if registered is None:
         named = purpose if isinstance(purpose, str) and len(purpose) <= 64 and purpose.isascii() else ""
         if named.replace("_", "").isalnum():
             return party.id, named, ()
         return party.id, "", _over(asked, _all(party))
-    return party.id, registered.id, _over(asked, set(registered.items))
+    elsewhere = _names(one for one in query.queries if not registered.covers(one.format, one.kinds))
+    return party.id, registered.id, _over(asked, set(registered.items) - elsewhere)
 
 
 def _over(asked: set[str], allowed: set[str]) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ def _all(party: RelyingParty) -> set[str]:
     return {item for purpose in party.purposes for item in purpose.items}
 
 
-def _names(query: Any) -> set[str]:
+def _names(queries: Iterable[dcql.Query]) -> set[str]:
     """As a terminal may print them: whoever signed the query chose the names."""
-    names = {name for one in dcql.parse(query).queries for name in one.names}
+    names = {name for one in queries for name in one.names}
     return {"*" if name is None else "".join(c if c.isprintable() else "?" for c in name[:64]) for name in names}

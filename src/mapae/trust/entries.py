@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 import msgspec
 
 from mapae.errors import Code, Refused
+from mapae.formats.dcql import MDOC
 from mapae.formats.jose import decode_json, unb64u
 from mapae.formats.x509 import Anchors
 from mapae.rules import Words
@@ -27,6 +28,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,127}")
 _PREFIX = re.compile(r"https?://[^/?#\s]+/(?:[^?#\s]*/)?")
 # http for a country on its own machine, as everywhere (ui/http.py, wallet/src/net.ts)
 _CONTACT = re.compile(r"|https://[^/?#\s@]+/[^#\s]{0,400}|http://localhost(:[0-9]{1,5})?/[^#\s]{0,400}")
+_TYPE = re.compile(r"[!-~]{1,256}")
 _ACCOUNT = re.compile(r"|[0-9a-f]{40}")
 
 
@@ -70,8 +72,21 @@ class AccessAuthority(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
 
 
-class Purpose(msgspec.Struct, frozen=True, kw_only=True):
-    """What a relying party may ask for, why, on which legal basis, and how long it may keep the answer."""
+class AskedOf(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The document a purpose is about, by the types its formats go by. Empty: it does not come in that format."""
+
+    vct: str = ""
+    doctype: str = ""
+    namespace: str = ""
+
+
+class Purpose(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a relying party may ask for, why, on which legal basis, and how long it may keep the answer.
+
+    `document`: of which document; None: registered before registrations said so. `risk`: what a wrong yes would cost,
+    of a purpose of the party's own; empty: the country pack says so, and of an unknown purpose the worst is supposed.
+    Decision 22.
+    """
 
     id: str
     name: Words
@@ -79,6 +94,14 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     legal_basis: Words
     items: tuple[str, ...]
     retention: Words
+    document: AskedOf | None = None
+    risk: Literal["", "low", "medium", "high"] = ""
+
+    def covers(self, format: str, kinds: Collection[str]) -> bool:
+        """Whether documents of these types, in this format of the query language, are what it may be asked of."""
+        if self.document is None:
+            return True
+        return set(kinds) <= {self.document.doctype if format == MDOC else self.document.vct} - {""}
 
 
 class RelyingParty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,6 +159,8 @@ def must_be_sound(entry: Entry) -> None:
                 for words in (purpose.name, purpose.why, purpose.legal_basis, purpose.retention):
                     _must_be_plain(words)
                 _require(len(set(purpose.items)) == len(purpose.items) > 0, "a purpose asks for each item once")
+                if purpose.document is not None:
+                    _must_be_types(purpose.document)
         case Issuer():
             _must_be_anchors(entry.ca)
             _require(bool(entry.vcts or entry.doctypes), "an issuer issues something")
@@ -148,6 +173,13 @@ def must_be_sound(entry: Entry) -> None:
     if not isinstance(entry, RelyingParty):
         _require(not entry.voice or len(unb64u(entry.voice)) == 32, "the voice is not a SHA-256")
         _require(_ACCOUNT.fullmatch(entry.account) is not None, "an account is 20 bytes in hexadecimal")
+
+
+def _must_be_types(of: AskedOf) -> None:
+    named = [text for text in (of.vct, of.doctype, of.namespace) if text]
+    _require(bool(of.vct or of.doctype), "a purpose is about a document of no format")
+    _require(bool(of.doctype) == bool(of.namespace), "a doctype without its namespace")
+    _require(all(_TYPE.fullmatch(text) for text in named), "the type of a document is printable ASCII, without spaces")
 
 
 def _must_be_plain(words: Words) -> None:

@@ -94,15 +94,13 @@ def lint(made: Application, country: Country, rules: Rules) -> tuple[Finding, ..
         found.append(_finding("contact_inside", "warn", None))
     for place, asking in enumerate(made.purposes):
         found += _of_purpose(place, asking, country, rules)
-        if made.hosted and not asking.ready:
-            found.append(_finding("own_hosted", "warn", place))
     order = {"stop": 0, "basis": 1, "warn": 2}
     return tuple(sorted(found, key=lambda one: (not one.stops, order[one.level])))
 
 
 def _of_purpose(place: int, asking: Asking, country: Country, rules: Rules) -> Iterator[Finding]:
     document, ready = document_of(asking, country), ready_of(asking, country)
-    if document is None or (asking.ready and ready is None):
+    if document is None or document.formats is None or (asking.ready and ready is None):
         yield _finding("unknown_purpose", "stop", place)
         return
     items = items_of(asking, country)

@@ -22,6 +22,8 @@ from mapae.clock import Clock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Jws, PublicKey, Signing, b64u, check_times, sign_jws
 from mapae.rules import Words
+from mapae.trust.entries import AskedOf
+from mapae.trust.entries import Purpose as Registered
 
 TYPE: Final = "mapae-purposes+jwt"
 LIMIT: Final = 1024 * 1024
@@ -41,6 +43,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     vct: str = ""
     doctype: str = ""
     namespace: str = ""
+
+    @property
+    def types(self) -> AskedOf:
+        return AskedOf(vct=self.vct, doctype=self.doctype, namespace=self.namespace)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +113,32 @@ class PurposesDocument(msgspec.Struct, frozen=True, kw_only=True):
             if purpose.id == id:
                 return purpose
         raise Refused(Code.NOT_FOUND, "the country has no such purpose")
+
+    def registered(self, one: Registered) -> Listed:
+        """A purpose as a party registered it: its own, or a ready one with what was added. The words are the
+        registration's; of the document's items those are known here that the country's own purposes name.
+
+        Raises Refused(NOT_FOUND) where the registration is no ready purpose and names no document, OVER_ASKING where
+        it names another one than the country's purpose of this name.
+        """
+        known = next((purpose for purpose in self.purposes if purpose.id == one.id), None)
+        types = known.document.types if known is not None else one.document
+        if types is None:
+            raise Refused(Code.NOT_FOUND, "the country has no such purpose")
+        if one.document not in (None, types):
+            raise Refused(Code.OVER_ASKING, "another document is asked for than this purpose is about")
+        same = [purpose for purpose in self.purposes if purpose.document.types == types]
+        about = same[0].document if same else About(
+            id="", name=one.name, vct=types.vct, doctype=types.doctype, namespace=types.namespace
+        )  # fmt: skip
+        kinds = {name: kind for purpose in same for name, kind in purpose.kinds.items() if name in one.items}
+        labels = {name: words for purpose in same for name, words in purpose.labels.items() if name in one.items}
+        ours = known is not None and set(known.items) == set(one.items)
+        return Listed(
+            id=one.id, document=about, name=one.name, why=one.why, legal_basis=one.legal_basis, items=one.items,
+            retention=one.retention, kinds=kinds, labels=labels, anyone=False, by_holder=False,
+            risk=known.risk if known is not None and ours else one.risk or "high",
+        )  # fmt: skip
 
 
 def _listed(purpose: catalog.Purpose, document: catalog.Document) -> Listed:

@@ -162,7 +162,7 @@ def test_a_purpose_that_is_not_for_anyone_is_refused(purpose: str | None) -> Non
 
 def test_a_name_and_birth_date_are_refused_whatever_purpose_is_named() -> None:
     purpose = COUNTRY.purposes["name_birth_date"]
-    asked = question(COUNTRY, {"name_birth_date": purpose.items}, "name_birth_date", Form.EITHER)
+    asked = question(COUNTRY, purpose, Form.EITHER)
     with pytest.raises(Refused) as refused:
         opened(changed(dcql_query=json.dumps(asked.dcql)))
     assert refused.value.code is Code.OVER_ASKING

@@ -64,7 +64,6 @@ CASES = {
     "basis_missing": ([own(legal_basis=None)], "stop"),
     "risk_undeclared": ([own(items=["portrait"], legal_basis="Photo Act", risk="medium")], "stop"),
     "many_items": ([own(items=["name", "issue_date", "expiry_date", "issuing_country", "issuing_authority"])], "warn"),
-    "own_hosted": ([own()], "warn"),
     "ready_fits": ([own(items=["age_over_19"], days=0, risk="low")], "warn"),
 }
 

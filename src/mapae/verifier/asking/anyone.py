@@ -50,7 +50,7 @@ def anyones(country: Country, purpose: str, form: Form = Form.EITHER) -> Questio
         raise Refused(Code.NOT_FOUND, "there is no such purpose")
     if not known.anyone:
         raise Refused(Code.NOT_ALLOWED, "only a registered relying party may ask this")
-    return question(country, {purpose: known.items}, purpose, form)
+    return question(country, known, form)
 
 
 def put(purpose: str, form: Form, now: datetime, dice: Dice) -> Pending:

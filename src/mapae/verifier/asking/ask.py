@@ -1,29 +1,28 @@
 """What may be asked, by whom, for which purpose; decided before a citizen sees anything.
 
-Promises: a question holds exactly the items of one purpose of the country pack, and only when the trust list says that
-this relying party may ask all of them for that purpose. Trusts: the pack and the checked trust list. Keeps: nothing.
-Refuses: a purpose the relying party has not registered, an item the pack says may never be asked (a resident number),
-a format the document does not have, a transaction in a format that cannot carry one, a query whose answer we could not
-check. A query of one's own, outside every purpose, is for the demo country alone: `own_question`.
+Promises: a question holds exactly the items of one purpose that its asker may ask (`purposes.py`), of its document.
+Trusts: the pack and who found the purpose. Keeps: nothing. Refuses: an item the pack says may never be asked (a
+resident number), a format the document does not have, a transaction in a format that cannot carry one, a query whose
+answer we could not check. A query of one's own, outside every purpose, is for the demo country alone: `own_question`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
 
-from mapae.catalog import Country
+from mapae.catalog import Country, Purpose
 from mapae.errors import Code, Refused
 from mapae.formats import dcql
 from mapae.formats.dcql import Dcql
 from mapae.formats.jose import decode_json
 from mapae.verifier.checking.check import Asked, Format, Item, Tie, Transaction, either, must_be_askable
 
-OWN = "own_query"  # the purpose of a question outside the pack's purposes
+OWN = "own_query"  # the purpose of a question outside every purpose
 
 
 class Form(StrEnum):
@@ -63,6 +62,7 @@ class Question:
     query: Dcql
     dcql: Mapping[str, Any]
     transactions: tuple[Transaction, ...] = ()
+    about: Purpose | None = None  # as the asker may ask it; None: a query of one's own
 
     @property
     def yes_or_no(self) -> bool:
@@ -74,24 +74,16 @@ class Question:
         return Asked(self.query, tie, self.transactions)
 
 
-def question(
-    country: Country, registered: Mapping[str, Collection[str]], purpose: str, form: Form, manner: Manner = PLAIN
-) -> Question:
-    """The question of this purpose. `registered`: the relying party's purposes on the trust list, each with its items.
+def question(country: Country, asked: Purpose, form: Form, manner: Manner = PLAIN) -> Question:
+    """The question of this purpose, which the asker may ask (`purposes.find`).
 
-    Raises Refused(NOT_FOUND) for a purpose the pack does not know, OVER_ASKING for more than may be asked,
-    UNSUPPORTED for a format the document does not have or that carries no transaction.
+    Raises Refused(OVER_ASKING) for more than may be asked of anybody, UNSUPPORTED for a format the document does not
+    have or that carries no transaction.
     """
-    asked = country.purposes.get(purpose)
-    if asked is None:
-        raise Refused(Code.NOT_FOUND, "there is no such purpose")
-    if purpose not in registered:
-        raise Refused(Code.OVER_ASKING, "this relying party has not registered this purpose")
     if country.logs_in(asked) != manner.log_in:
         raise Refused(Code.OVER_ASKING, "the log-in bridge asks for log-ins, and only it, and nothing else")
     document = country.documents[asked.document]
-    items = frozenset(asked.items)
-    if not items or not items <= frozenset(registered[purpose]) or not items <= document.may_be_asked:
+    if not asked.items or not document.may_be_asked.issuperset(asked.items):
         raise Refused(Code.OVER_ASKING, "more is asked than this relying party may ask")
     if manner.transactions:
         if form is Form.MDOC:
@@ -105,7 +97,7 @@ def question(
     vct = sd_jwt.vct if sd_jwt is not None else None
     doctype, namespace = (mdoc.doctype, mdoc.namespace) if mdoc is not None else (None, None)
     query = either(wanted, vct, doctype, namespace)
-    return _askable(Question(purpose, wanted, query, written(query), _transactions(manner)))
+    return _askable(Question(asked.id, wanted, query, written(query), _transactions(manner), asked))
 
 
 def own_question(manner: Manner) -> Question:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from mapae.catalog import Country
+from mapae.catalog import Country, Purpose
 from mapae.clock import Clock
 from mapae.errors import Code, Refused, step
 from mapae.formats.x509 import Anchors, x509_hash
@@ -25,6 +25,7 @@ from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier.asking.ask import OWN, PLAIN, Form, Manner, Question, own_question, question
 from mapae.verifier.asking.dark import Basement
 from mapae.verifier.asking.doubt import Accepted
+from mapae.verifier.asking.purposes import bare, find, of_party
 from mapae.verifier.asking.store import Outcome, Session, Verdict
 from mapae.verifier.checking.check import (
     Answer,
@@ -73,6 +74,7 @@ class _Known:
     list: TrustList
     issuers: tuple[Issuer, ...]
     questions: dict[tuple[str, str, str, str], Question] = field(default_factory=dict)
+    purposes: dict[str, Mapping[str, Purpose]] = field(default_factory=dict)
 
 
 class Judge:
@@ -90,6 +92,7 @@ class Judge:
         if basement is not None:
             basement.lists = self.lists
         self._known: _Known | None = None
+        self._called: dict[tuple[str, str], Purpose] = {}  # parties' own purposes, also those that ended
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -131,7 +134,7 @@ class Judge:
         self, asked: Question, token: Any, tie: Tie, trusted: TrustList, manner: Manner = PLAIN
     ) -> tuple[Answer, Offline | None, tuple[Examined, ...]]:
         """As the network has it; with the offline pack where trust or status cannot be had (`dark.py`)."""
-        basement, purpose = self._basement, self._country.purposes.get(asked.purpose)
+        basement, purpose = self._basement, asked.about
         once = asked.asked(tie)
         if basement is None or purpose is None or manner.anchors:
             return await self._check_online(once, token, trusted, manner), None, ()
@@ -166,10 +169,26 @@ class Judge:
                     raise Refused(Code.OVER_ASKING, "a query of one's own is asked in the demo country only")
                 found = own_question(manner)
             else:
-                found = question(self._country, registered(entry), purpose, Form(form), manner)
+                wanted = find(self._country, entry, purpose, self._may(known, entry))
+                found = question(self._country, wanted, Form(form), manner)
             if len(known.questions) < MOST_OPEN:
                 known.questions[place] = found
         return found
+
+    def purposes(self, trusted: TrustList, party: str) -> Mapping[str, Purpose]:
+        """What this relying party may ask for today."""
+        return self._may(self._know(trusted), self.party(trusted, party))
+
+    def _may(self, known: _Known, party: RelyingParty) -> Mapping[str, Purpose]:
+        found = known.purposes.get(party.id)
+        if found is None:
+            found = known.purposes[party.id] = of_party(self._country, party)
+            self._called |= {(party.id, id): one for id, one in found.items() if id not in self._country.purposes}
+        return found
+
+    def called(self, party: str, id: str) -> Purpose:
+        """The words of a purpose, also of one that has ended since: as this process last had them."""
+        return self._called.get((party, id)) or self._country.purposes.get(id) or bare(id)
 
     def _know(self, trusted: TrustList) -> _Known:
         """The issuers of this trust list, parsed once a list: `Anchors` keeps the chains it has checked."""

@@ -22,7 +22,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from mapae.catalog import Country
+from mapae.catalog import Country, Purpose
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused
@@ -30,6 +30,7 @@ from mapae.formats import jwe
 from mapae.formats.meet import mailbox
 from mapae.formats.x509 import Anchors
 from mapae.keys import Vault
+from mapae.rules import Words
 from mapae.trust.publish import RelyingParty, TrustList
 from mapae.verifier.asking import dcapi, oid4vp, store
 from mapae.verifier.asking.ask import OWN, PLAIN, Form, Manner, Question
@@ -85,6 +86,26 @@ class Questions:
     def party(self, trusted: TrustList, id: str) -> RelyingParty:
         """The relying party as the trust list has it, with the very certificate we sign with."""
         return self._judge.party(trusted, id)
+
+    async def purposes(self, party: str) -> Mapping[str, Purpose]:
+        """What this relying party may ask for today, by id: ready purposes in the pack's order, then its own."""
+        return self._judge.purposes(await self.trust(), party)
+
+    async def purpose(self, party: str, id: str) -> Purpose | None:
+        """One of them, for whoever has to know its risk before the question is put."""
+        return (await self.purposes(party)).get(id)
+
+    async def about(self, session: Session) -> Purpose:
+        """What a page says of a question: its purpose as it is registered, or was."""
+        party = session.relying_party
+        with contextlib.suppress(Refused):  # struck off meanwhile, or no list to be had: the question is not answered
+            if (found := (await self.purposes(party)).get(session.purpose)) is not None:
+                return found
+        return self._judge.called(party, session.purpose)
+
+    def called(self, party: str, id: str) -> Words:
+        """A purpose by name, also one that has ended."""
+        return self._judge.called(party, id).name
 
     # --- whoever asks -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from mapae.audit import Event, record
-from mapae.catalog import Country
+from mapae.catalog import Country, Purpose
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
@@ -40,8 +40,14 @@ OLDEST: Final = timedelta(days=3660)
 MOST: Final = 2000  # open requests of one party
 LISTED: Final = 100
 WORDS: Final = 1000
+MOST_ITEMS: Final = 24
 SKEW: Final = 300  # seconds a phone's clock may be ahead
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # bidi tricks as well
+
+
+async def _none(party: str) -> Mapping[str, Purpose]:
+    return {}
 
 
 class Kind(StrEnum):
@@ -109,17 +115,21 @@ class Line:
 
 class Privacy:
     def __init__(
-        self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, country: Country, parties: Collection[str]
-    ) -> None:
+        self, *, db: Db, vault: Vault, clock: Clock, dice: Dice, country: Country, parties: Collection[str],
+        own: Callable[[str], Awaitable[Mapping[str, Purpose]]] = _none,
+    ) -> None:  # fmt: skip
+        """`own`: what a party may ask for today, its own purposes among it."""
         self._db, self._vault, self._clock, self._dice = db, vault, clock, dice
-        self._country, self._parties = country, parties  # they may grow
+        self._country, self._parties, self._own = country, parties, own  # they may grow
 
     async def take(self, party: str, token: str, wish: Wish) -> Standing:
         """Raises Refused(NOT_FOUND, MALFORMED, CONFLICT, TOO_OFTEN)."""
         if party not in self._parties:
             raise Refused(Code.NOT_FOUND, "this relying party takes no requests here")
         now, id = self._clock.now(), _id(token)
-        must_be_sound(wish, self._country, now)
+        purpose = (await self._purposes(party)).get(wish.purpose)
+        # What was asked for a purpose of the party's own may have to be erased after that has ended.
+        must_be_sound(wish, purpose, now, ended=wish.purpose.startswith(f"own_{party}_"))
         at, context = int(now.timestamp()), b"privacy_request.words " + id.encode()
         row = store.Row(
             id=id, party=party, number=self._dice.digits(8), kind=wish.kind, purpose=wish.purpose, items=wish.items,
@@ -152,8 +162,9 @@ class Privacy:
 
     async def of(self, till: Till) -> list[Line]:
         """The requests to the till's shop: open ones first, the oldest of them before the others."""
-        now = self._clock.now()
-        return [self._line(row, now) for row in await store.of_party(self._db, till.relying_party, LISTED)]
+        now, purposes = self._clock.now(), await self._purposes(till.relying_party)
+        rows = await store.of_party(self._db, till.relying_party, LISTED)
+        return [self._line(row, purposes, now) for row in rows]
 
     async def answer(self, till: Till, id: str, outcome: Outcome, words: str) -> None:
         """For good, but for SHOW_AGAIN, after which another answer comes. Raises Refused(NOT_FOUND, CONFLICT)."""
@@ -194,9 +205,16 @@ class Privacy:
             row.number, STATES[outcome], outcome.value, row.received_at, row.due_at, overdue, reply, row.answered_at
         )
 
-    def _line(self, row: store.Row, now: datetime) -> Line:
-        """A purpose may have left the pack since, or an item the purpose: then it has its bare name."""
-        wish, purpose = self._wish(row), self._country.purposes.get(row.purpose)
+    async def _purposes(self, party: str) -> Mapping[str, Purpose]:
+        """The pack's as well where nobody can say what is registered: requests are taken, and read, all the same."""
+        try:
+            return {**self._country.purposes, **await self._own(party)}
+        except Refused:
+            return self._country.purposes
+
+    def _line(self, row: store.Row, purposes: Mapping[str, Purpose], now: datetime) -> Line:
+        """A purpose may have left the pack since, or ended, or an item the purpose: then it has its bare name."""
+        wish, purpose = self._wish(row), purposes.get(row.purpose)
         claims = self._country.documents[purpose.document].claims if purpose is not None else ()
         labels = {claim.name: claim.label for claim in claims}
         return Line(
@@ -206,10 +224,14 @@ class Privacy:
         )  # fmt: skip
 
 
-def must_be_sound(wish: Wish, country: Country, now: datetime) -> None:
-    purpose = country.purposes.get(wish.purpose)
-    if purpose is None or not set(wish.items) <= set(purpose.items) or len(set(wish.items)) != len(wish.items):
-        raise Refused(Code.MALFORMED, "the country has no such purpose, or the purpose no such item")
+def must_be_sound(wish: Wish, purpose: Purpose | None, now: datetime, *, ended: bool = False) -> None:
+    """`ended`: without a purpose, the shape of the names is all there is to look at."""
+    if purpose is not None:
+        known = set(wish.items) <= set(purpose.items)
+    else:
+        known = ended and len(wish.items) <= MOST_ITEMS and all(map(_NAME.fullmatch, (wish.purpose, *wish.items)))
+    if not known or len(set(wish.items)) != len(wish.items):
+        raise Refused(Code.MALFORMED, "there is no such purpose, or the purpose has no such item")
     at = now.timestamp()
     if not at - OLDEST.total_seconds() < wish.shown_at <= at + SKEW:
         raise Refused(Code.MALFORMED, "the moment is in the future, or too long ago")

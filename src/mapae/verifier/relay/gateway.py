@@ -33,6 +33,7 @@ from mapae.verifier.relay.gateway_store import OVER, State, Trx
 LIFE: Final = timedelta(seconds=180)  # of a transaction: a push has to arrive, and a phone to be found
 PATH: Final = "/gateway"
 MOST_TEXT: Final = 60  # characters of what a front end says about itself
+_LONGER: Final = {"svcCode": 64}  # a purpose of one's own has the party's id in its own
 QR_MPM, QR_CPM, APP, PUSH = "qrmpm", "qrcpm", "app2app", "push"
 
 # No fault of whoever sent a VP: told as what they are (99999, or an incident).
@@ -69,7 +70,7 @@ class Gateway:
         """T530, app to app: what the relying party's app hands to the wallet."""
         mode = _mode(said, DIRECT, INDIRECT)
         service = _text(said, "svcCode") or ""
-        purpose = self._questions.country.purposes.get(self._services.get(service, service))
+        purpose = await self._questions.purpose(party, self._services.get(service, service))
         # These messages bind an answer to no session: whoever hands the code to somebody else's phone would have the
         # answer. At a counter (T510 names branch and device) somebody stands there; here nobody does.
         if purpose is not None and purpose.risk == "high":
@@ -83,7 +84,7 @@ class Gateway:
         telno = _text(said, "telno") or ""
         name, birth = _text(said, "name", needed=False) or "", _text(said, "birth", needed=False) or ""
         service = _text(said, "svcCode") or ""
-        purpose = self._questions.country.purposes.get(self._services.get(service, service))
+        purpose = await self._questions.purpose(party, self._services.get(service, service))
         if purpose is not None and purpose.risk == "high":
             # The family has no session and nothing to type: whoever knows a number could act in its holder's name.
             raise refuse("data", "svcCode")
@@ -172,7 +173,7 @@ class Gateway:
         await self._questions.erase(_asker(trx.trxcode), trx.question)
         if shown:
             return shown
-        purpose = self._questions.country.purposes[session.purpose]
+        purpose = await self._questions.about(session)
         document = self._questions.country.documents[purpose.document]
         if any(document.claim(name).kind != "yes_no" for name in purpose.items):
             raise refuse("sequence", "the values have been read")
@@ -297,7 +298,7 @@ class Gateway:
         claims = Jws.parse(request, typ=oid4vp.TYP).claims()
         session = await self._questions.of(_asker(trx.trxcode), trx.question or "")
         country = self._questions.country
-        purpose = country.purposes[session.purpose]
+        purpose = await self._questions.about(session)
         document = country.documents[purpose.document]
         party = self._questions.party(await self._questions.trust(), session.relying_party)
         key = encode_json(claims["client_metadata"]["jwks"]["keys"][0]).decode()
@@ -405,7 +406,7 @@ def _text(said: Mapping[str, Any], name: str, *, needed: bool = True) -> str | N
         if needed:
             raise refuse("mandatory", name)
         return None
-    if type(value) is not str or len(value) > MOST_TEXT or not value.isprintable():
+    if type(value) is not str or len(value) > _LONGER.get(name, MOST_TEXT) or not value.isprintable():
         raise refuse("data", name)
     return value
 

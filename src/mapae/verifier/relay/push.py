@@ -90,7 +90,7 @@ class Pusher:
         except Refused:
             return False
         session = await self._gateway.to_push(m200)
-        if session is None or self._questions.country.purposes[session.purpose].risk == "high":
+        if session is None or (await self._questions.about(session)).risk == "high":
             return False
         await self._promise(session, whom)
         return True

@@ -90,7 +90,7 @@ class Api:
         if again is not None and (known := await api_store.check_again(self._db, key.relying_party, again)):
             return await self._again(known, said)
         asker = f"api-{self._dice.token(12)}"
-        purpose = self._questions.country.purposes.get(ask.purpose)
+        purpose = await self._questions.purpose(key.relying_party, ask.purpose)
         # Whoever relays the QR code of a question to somebody else's phone must not get the answer.
         risky = bool(pushed) or (purpose is not None and purpose.risk == "high")
         guarded = risky and not ask.in_person and not ask.same_device
@@ -126,7 +126,7 @@ class Api:
         secret = self._vault.seal(msgspec.json.encode(pending.jwk), _context(pending.id))
         await api_store.add(self._db, check, pending, secret)
         text = anyone.link(asked, pending, self._response_uri(pending.id))
-        return self._shown(check, ask.purpose, text, page=True)
+        return self._shown(check, self._questions.country.purposes[ask.purpose], text, page=True)
 
     async def _again(self, known: Check, said: bytes) -> Started:
         if known.said != said:
@@ -135,20 +135,20 @@ class Api:
 
     async def _started(self, check: Check) -> Started:
         session = await self._questions.of(check.asker, check.id)
-        started = self._shown(check, session.purpose, self._questions.link(session), page=check.session is not None)
+        about = await self._questions.about(session)
+        started = self._shown(check, about, self._questions.link(session), page=check.session is not None)
         started.typed_back = read_manner(session).typed_back
         return started
 
-    def _shown(self, check: Check, purpose: str, text: str, *, page: bool) -> Started:
+    def _shown(self, check: Check, purpose: Purpose, text: str, *, page: bool) -> Started:
         wallet = f"{self._questions.base}/wallet/#request={quote(text, safe='')}"
         token = self._page_token(check.id) if page else None
         return Started(check.id, self._asking(purpose), text, wallet, check.expires_at, token)
 
-    def _asking(self, id: str) -> Asking:
-        purpose = self._purpose(id)
-        document = self._questions.country.documents[purpose.document]
-        items = [_both(document.claim(name).label) for name in purpose.items]
-        return Asking(id, _both(purpose.name), _both(purpose.why), items)
+    def _asking(self, purpose: Purpose) -> Asking:
+        documents = self._questions.country.documents
+        items = [_both(documents[purpose.document].claim(name).label) for name in purpose.items]
+        return Asking(purpose.id, _both(purpose.name), _both(purpose.why), items)
 
     async def question(self, id: str) -> Session:
         """The question behind a check of a key, for whoever carries it to a phone."""
@@ -323,12 +323,6 @@ class Api:
             check.id, State(verdict.outcome.value), 0, verdict.step, verdict.code, _words(verdict), verdict.note,
             verdict.format, offline, values,
         )  # fmt: skip
-
-    def _purpose(self, id: str) -> Purpose:
-        purpose = self._questions.country.purposes.get(id)
-        if purpose is None:
-            raise Refused(Code.NOT_FOUND, "there is no such check")
-        return purpose
 
     def _page_token(self, id: str) -> str:
         """Derived, so that the same call again gives the same, and nothing need be kept."""

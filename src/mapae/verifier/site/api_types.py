@@ -16,7 +16,11 @@ from msgspec import Meta, Struct
 from mapae.verifier.asking.ask import Form
 
 PurposeId = Annotated[
-    str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$", description="A purpose of the country pack, such as alcohol_tobacco")
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_]{0,63}$",
+        description="A purpose you are registered for: of the country pack, such as alcohol_tobacco, or your own",
+    ),
 ]
 SessionWord = Annotated[
     str,

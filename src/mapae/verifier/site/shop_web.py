@@ -134,7 +134,7 @@ class _Site:
                 if refused.code is not Code.MALFORMED:
                     raise
                 return await self._start(request, shop, wrong="amount", typed=paid)
-        known = self._questions.country.purposes.get(purpose)
+        known = await self._questions.purpose(shop, purpose)
         across = known is not None and known.risk == "high"
         manner = Manner(same_device=True, transactions=transactions, typed_back=across)
         id = await self._verifier.open(visitor, purpose, wanted, manner)

@@ -3,8 +3,9 @@ a network.
 
 Promises: the page, its worker and its manifest are the same for everybody, so they may be kept; the worker's list has
 the digest of each file, so a version is kept whole or not at all. Anybody gets the page and the till pack: a yes or no
-about age needs no account. Trusts: the till cookie, for questions in a shop's name and its receipts. Keeps: nothing.
-Refuses: signed questions for anybody but an enrolled till, or for a purpose its shop has not registered.
+about age needs no account. Trusts: the till cookie, for questions in a shop's name, its own purposes and its receipts.
+Keeps: nothing. Refuses: signed questions for anybody but an enrolled till, or for a purpose its shop has not
+registered.
 """
 
 from __future__ import annotations
@@ -206,13 +207,16 @@ class _Doors:
         return await self._verifier.till(csrf.session_token(request, COOKIE))
 
     async def till(self, request: Request) -> Response:
-        """Who this browser asks for, the time, and the token that its posts have to show."""
+        """Who this browser asks for and what, the time, and the token that its posts have to show. `own`: purposes that
+        are not in the pack, or not as its shop has registered them."""
         till, (token, fresh) = await self._till(request), csrf.token_for_page(request)
         about = None
         if till is not None:
+            may, ready = await self._verifier.purposes(till), self._country.purposes
+            own = [till_pack.purpose(self._country, one) for one in may if ready.get(one.id) != one]
             about = {
                 "party": till.relying_party, "shop": msgspec.to_builtins(await self._verifier.shop(till)),
-                "purposes": [purpose.id for purpose in await self._verifier.purposes(till)],
+                "purposes": [purpose.id for purpose in may], "own": msgspec.to_builtins(own),
                 "until": int(till.expires_at.timestamp()),
             }  # fmt: skip
         answer = json_answer({"now": int(self._clock.now().timestamp()), "csrf": token, "till": about})

@@ -35,7 +35,6 @@ from mapae.verifier.asking.questions import (
     Questions,
     TrustSource,
     read_manner,
-    registered,
 )
 from mapae.verifier.asking.store import Outcome, Session, Till, Verdict
 from mapae.verifier.checking.typed import ALPHABET, read
@@ -145,13 +144,9 @@ class Verifier:
         return self.questions.party(await self.questions.trust(), till.relying_party).name
 
     async def purposes(self, till: Till) -> list[Purpose]:
-        """What this shop may ask for at a till or on its website, in the pack's order: a log-in is the bridge's."""
-        may = registered(self.questions.party(await self.questions.trust(), till.relying_party))
-        return [
-            purpose
-            for purpose in self._country.purposes.values()
-            if purpose.id in may and set(purpose.items) <= set(may[purpose.id]) and not self._country.logs_in(purpose)
-        ]
+        """What this shop may ask for at a till or on its website, ready purposes first: a log-in is the bridge's."""
+        may = await self.questions.purposes(till.relying_party)
+        return [purpose for purpose in may.values() if not self._country.logs_in(purpose)]
 
     def yes_or_no(self, purpose: Purpose) -> bool:
         """Whether a purpose shows the clerk nothing but yes or no."""
@@ -168,9 +163,7 @@ class Verifier:
         """What the page shows now. Raises Refused(NOT_FOUND) for another till's question."""
         await self.sweep()
         session = await self.questions.of(till.id, id)
-        purpose = _own_query() if session.purpose == OWN else self._country.purposes.get(session.purpose)
-        if purpose is None:
-            raise Refused(Code.NOT_FOUND, "there is no such check")
+        purpose = _own_query() if session.purpose == OWN else await self.questions.about(session)
         now = self._clock.now()
         if session.verdict is not None:
             return await self._ended(session, purpose, session.verdict, now)

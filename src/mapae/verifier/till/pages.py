@@ -5,14 +5,14 @@ Promises: every outcome and every code has words. Trusts: the verdict. Keeps: no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from mapae.catalog import Country
 from mapae.errors import Code
+from mapae.rules import Words
 from mapae.ui.words import knows
 from mapae.verifier.asking.dark import PackState
 from mapae.verifier.asking.doubt import Doubtful
@@ -70,14 +70,13 @@ def pack(state: PackState) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def doubts(found: Sequence[Doubtful], country: Country) -> list[dict[str, Any]]:
+def doubts(found: Sequence[Doubtful], called: Callable[[str], Words]) -> list[dict[str, Any]]:
     """The newest are enough for a page; `mapae pack doubtful` has all."""
-    names = {id: msgspec.to_builtins(purpose.name) for id, purpose in country.purposes.items()}
     return [
-        {"at": datetime.fromtimestamp(one.at, UTC), "purpose": names.get(one.purpose), "doubt": one.doubt.value}
+        {"at": datetime.fromtimestamp(one.at, UTC), "purpose": msgspec.to_builtins(called(one.purpose)),
+         "doubt": one.doubt.value}
         for one in found[:20]
-        if one.purpose in names
-    ]
+    ]  # fmt: skip
 
 
 def grounds(offline: Offline) -> dict[str, Any]:

@@ -10,6 +10,8 @@ pack only, so nothing is in it that did not pass the eight steps of `trust/pack/
     registry, epochs   the heads that a receipt names
     as_of, newest   of the registry, and the newest moment that witnesses vouch for: no clock goes behind it
 
+A shop's own purposes are not in it, for it is the same for everybody; an enrolled till is told them beside it.
+
 Promises: pure; the same pack and country give the same bytes, so its `id` is an ETag; nobody's name is in it. Trusts:
 the opened pack and the country pack. Keeps: nothing. Refuses: nothing.
 """
@@ -105,7 +107,7 @@ def made(opened: Opened, country: Country) -> tuple[str, bytes]:
 def of(opened: Opened, country: Country) -> TillPack:
     issuers = tuple([_issuer(opened, entry) for entry in opened.trust_list.issuers])
     publishers = tuple([_publisher(status) for status in opened.statuses])
-    purposes = tuple([_purpose(country, one) for one in country.purposes.values() if one.items])
+    purposes = tuple([purpose(country, one) for one in country.purposes.values() if one.items])
     return TillPack(VERSION, opened.as_of, opened.newest, issuers, publishers, purposes, *heads(opened))
 
 
@@ -129,20 +131,21 @@ def _publisher(status: Status) -> TillPublisher:
     ]))  # fmt: skip
 
 
-def _purpose(country: Country, purpose: Purpose) -> TillPurpose:
-    document = country.documents[purpose.document]
-    forms, limits = document.formats, purpose.offline
+def purpose(country: Country, asked: Purpose) -> TillPurpose:
+    """Of the pack, or, for an enrolled till alone, of its shop's own."""
+    document = country.documents[asked.document]
+    forms, limits = document.formats, asked.offline
     sd_jwt, mdoc = (forms.sd_jwt, forms.mdoc) if forms is not None else (None, None)
     items = []
-    for name in purpose.items:
+    for name in asked.items:
         claim = document.claim(name)
         items.append(TillItem(name, claim.kind, claim.label))
     return TillPurpose(
-        id=purpose.id, name=purpose.name, why=purpose.why, legal_basis=purpose.legal_basis,
-        retention=purpose.retention, document=document.name, items=tuple(items),
+        id=asked.id, name=asked.name, why=asked.why, legal_basis=asked.legal_basis,
+        retention=asked.retention, document=document.name, items=tuple(items),
         vct=sd_jwt.vct if sd_jwt is not None else None,
         doctype=mdoc.doctype if mdoc is not None else None,
         namespace=mdoc.namespace if mdoc is not None else None,
-        risk=purpose.risk, offline={"full": limits.full, "marked": limits.marked, "last": limits.last},
-        anyone=purpose.anyone, by_holder=purpose.by_holder,
+        risk=asked.risk, offline={"full": limits.full, "marked": limits.marked, "last": limits.last},
+        anyone=asked.anyone, by_holder=asked.by_holder,
     )  # fmt: skip

@@ -97,9 +97,10 @@ class _Checker:
         basement = self._verifier.basement
         state = basement.state() if basement is not None else None
         found = await basement.doubtful(till.relying_party) if basement is not None else []
+        doubtful = doubts(found, lambda id: self._verifier.questions.called(till.relying_party, id))
         return page(
             request, "checker/start.html", shop=await self._shop(till), purposes=purposes,
-            pack=pack(state) if state is not None else None, doubts=doubts(found, self._verifier.questions.country),
+            pack=pack(state) if state is not None else None, doubts=doubtful,
         )  # fmt: skip
 
     async def _enrolment(self, request: Request, till: Till | None, code: str, *, wrong: bool = False) -> Response:

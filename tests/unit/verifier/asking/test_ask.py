@@ -7,11 +7,26 @@ import pytest
 
 from mapae.catalog import Country
 from mapae.errors import Code, Refused
-from mapae.verifier.asking.ask import Form, Manner, question
+from mapae.rules import Words
+from mapae.trust.entries import Purpose, RelyingParty
+from mapae.verifier.asking import ask
+from mapae.verifier.asking.ask import PLAIN, Form, Manner, Question
+from mapae.verifier.asking.purposes import find
 from mapae.verifier.checking.check import Format, Item
 from unit.verifier.world import DOCTYPE, NAMESPACE, VCT, country
 
+WORDS = Words(ko="말", en="Words")
 REGISTERED = {"alcohol_tobacco": ("adult_by_year",), "name_birth_date": ("name", "birth_date")}
+
+
+def question(
+    land: Country, registered: dict[str, tuple[str, ...]], purpose: str, form: Form, manner: Manner = PLAIN
+) -> Question:
+    """Of a party that is registered for these items, before registrations named a document."""
+    said = {"name": WORDS, "why": WORDS, "legal_basis": WORDS, "retention": WORDS}
+    purposes = tuple(Purpose(id=id, items=items, **said) for id, items in registered.items())
+    party = RelyingParty(id="mart", name=WORDS, x509_hash="A" * 43, purposes=purposes)
+    return ask.question(land, find(land, party, purpose), form, manner)
 
 
 def with_purpose(items: tuple[str, ...]) -> Country:

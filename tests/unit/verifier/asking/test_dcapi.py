@@ -21,7 +21,7 @@ from unit.verifier.world import AUTHORITY, DOCTYPE, ENCRYPTION, NOW, Card, count
 
 TYP = "oauth-authz-req+jwt"
 ORIGIN = "https://shop.example"
-ASKED = question(country(), {"alcohol_tobacco": ("adult_by_year",)}, "alcohol_tobacco", Form.EITHER)
+ASKED = question(country(), country().purposes["alcohol_tobacco"], Form.EITHER)
 KEY = jwe.DecryptionKey.from_jwk(ENCRYPTION)
 MART, RENTAL = ACCESS["mart"], ACCESS["rental"]
 CLIENT = dcapi.Client(client_id(MART.x5c[0]), MART.signer, MART.x5c)

@@ -21,7 +21,7 @@ KEY = jwe.DecryptionKey.from_jwk(ENCRYPTION)
 
 
 def requested(form: Form = Form.EITHER, client_id: str = "x509_hash:shop") -> oid4vp.Requested:
-    asked = question(country(), {"alcohol_tobacco": ("adult_by_year",)}, "alcohol_tobacco", form)
+    asked = question(country(), country().purposes["alcohol_tobacco"], form)
     return oid4vp.Requested(
         asked, client_id, "a-nonce", "a-state", "http://mapae.test/verifier/responses/1", jwe.public_jwk(ENCRYPTION),
         NOW, NOW + timedelta(minutes=2),

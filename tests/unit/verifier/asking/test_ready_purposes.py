@@ -37,7 +37,7 @@ READY = {
 def test_the_query_of_a_ready_purpose_is_its_minimum_in_either_format(pack: str, purpose: str) -> None:
     country: Country = PACKS[pack]
     (vct, doctype), items = READY[pack, purpose]
-    asked = question(country, {purpose: items}, purpose, Form.EITHER)
+    asked = question(country, country.purposes[purpose], Form.EITHER)
     assert asked.dcql == {
         "credentials": [
             {"id": "sd_jwt", "format": "dc+sd-jwt", "meta": {"vct_values": [vct]},
