@@ -1,7 +1,8 @@
 """What other registers say of a person: a licence and its classes, a ward to act for. And until when it holds.
 
-Promises: pure. A record is named by the document whose register it is, or `ward`: the one person the population
-register says this one is guardian of. Trusts: the registers. Keeps: nothing. Refuses: a record with a day that is none.
+Promises: pure. A record is named by the document whose register it is, or `ward:` and a mark: somebody the population
+register says this one is guardian of. A document speaks for one ward, whom `of_one` makes its `ward`. Trusts: the
+registers. Keeps: nothing. Refuses: a record with a day that is none.
 """
 
 from __future__ import annotations
@@ -17,6 +18,19 @@ from .rules import Ages
 WARD: Final = "ward"
 WARD_FIELDS: Final = frozenset({"name", "birth_date"})
 Record = Mapping[str, str]
+
+
+def wards(records: Mapping[str, Record]) -> dict[str, Record]:
+    """By the mark each has in the population register, the eldest first; it tells nobody else who that is."""
+    return {kind.partition(":")[2]: record for kind, record in records.items() if kind.startswith(f"{WARD}:")}
+
+
+def of_one(records: Mapping[str, Record], about: str) -> dict[str, Record]:
+    """As a document about this ward sees them: that one is its `ward`, or the only one where none is named."""
+    every = wards(records)
+    chosen = every.get(about) if about else next(iter(every.values())) if len(every) == 1 else None
+    others = {kind: record for kind, record in records.items() if not kind.startswith(f"{WARD}:")}
+    return others | ({WARD: chosen} if chosen is not None else {})
 
 
 def last_day(kind: str, records: Mapping[str, Record], until: date, ages: Ages, today: date) -> date:
@@ -36,7 +50,9 @@ def last_day(kind: str, records: Mapping[str, Record], until: date, ages: Ages, 
 
 
 def holds(kind: str, records: Mapping[str, Record], ages: Ages, today: date) -> bool:
-    """Whether there is such a record, and it is not over; true for no kind at all."""
+    """Whether there is such a record, and it is not over; true for no kind at all. Of several wards one is enough."""
+    if kind == WARD and WARD not in records:
+        return any(holds(kind, {WARD: one}, ages, today) for one in wards(records).values())
     return not kind or (kind in records and last_day(kind, records, date.max, ages, today) >= today)
 
 

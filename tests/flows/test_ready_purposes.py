@@ -10,9 +10,9 @@ from mapae.errors import Code, Refused
 from town import Citizen, Officer, Town
 
 
-def obtain(officer: Officer, citizen: Citizen, kind: str) -> Any:
+def obtain(officer: Officer, citizen: Citizen, kind: str, about: str = "") -> Any:
     officer.find(citizen)
-    officer.do("/desk/cases", task="issue", kind=kind)
+    officer.do("/desk/cases", task="issue", kind=kind, about=about)
     officer.compare()
     officer.do("/file")
     return citizen.receive(officer.offer())
@@ -55,3 +55,36 @@ def test_a_guardian_checks_a_ward_in_at_the_hospital(town: Town) -> None:
     with pytest.raises(Refused) as refused:
         jisoo.show(hospital.ask("hospital_ward"))
     assert refused.value.code is Code.NOT_WHAT_WAS_ASKED
+
+
+def test_a_mother_of_two_has_a_certificate_for_each_and_says_which(town: Town) -> None:
+    """One child a document: the officer chooses, and the second ends nothing of the first."""
+    mother = town.citizen("parent")
+    assert mother.enrol() == "active"
+    officer = town.officer(town.office_of(mother))
+    page = officer.find(mother)
+    elder, younger = [tag.attributes["value"] for tag in page.tags if tag.attributes.get("name") == "about"]
+    assert page.text.index("지온유") < page.text.index("지온별"), "the eldest first"
+    assert officer.do("/desk/cases", task="issue", kind="guardian_card", about="").status == 400
+    assert (
+        officer.find(mother) and officer.do("/desk/cases", task="issue", kind="guardian_card", about="x").status == 400
+    )
+
+    obtain(officer, mother, "guardian_card", elder)
+    listed = {one["id"]: one["state"] for one in town.call(mother.wallet.documents)["documents"]}
+    assert listed["guardian_card"] == "available", "there is another child"
+    obtain(officer, mother, "guardian_card", younger)
+    listed = {one["id"]: one["state"] for one in town.call(mother.wallet.documents)["documents"]}
+    assert listed["guardian_card"] == "held"
+
+    hospital = town.till("hospital")
+    brought = []
+    for at in (0, 1):
+        asked = town.call(mother.wallet.open_request, hospital.ask("hospital_ward", "sd_jwt"))
+        assert len(asked.options) == 2, "she says which"
+        option = sorted(asked.options, key=lambda option: option[0].card)[at]
+        town.call(lambda asked=asked, option=option: mother.wallet.present(asked, option))
+        assert hospital.verdict()["outcome"] == "accepted"
+        assert hospital.page is not None
+        brought += [child for child in ("지온유", "지온별") if child in hospital.page.text]
+    assert sorted(brought) == ["지온별", "지온유"]

@@ -91,3 +91,13 @@ function hasLook(line: IssuerLine, id: string): boolean {
   const { credential_metadata: said } = line.issuer.credential_configurations_supported[id] as { credential_metadata?: { display?: unknown } };
   return Array.isArray(said?.display) && said.display.length > 0;
 }
+
+/** Of a document that one may hold several of: the earlier cards that say the same of whom they are about, by `items`. */
+export function replacedBy(order: Order, all: readonly Order[], items: readonly string[], configuration: string): readonly Order[] {
+  const about = (one: Order): string | undefined => {
+    const part = one.parts.find((item) => item.configuration === configuration);
+    return part && JSON.stringify(items.map((item) => part.claims[item] ?? null));
+  };
+  if (items.length === 0) return [];
+  return all.filter((one) => one.id !== order.id && one.issuer === order.issuer && about(one) === about(order));
+}

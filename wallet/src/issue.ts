@@ -10,18 +10,18 @@
  * was lost on the way is gone: the holder signs in again.
  */
 import { alone } from "./alone.ts";
-import { cardOf, cardWith, checkAll } from "./arrived.ts";
+import { cardOf, cardWith, checkAll, replacedBy } from "./arrived.ts";
 import { token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
 import type { Held } from "./formats/held.ts";
 import { makeKey } from "./keys.ts";
 import { allowedUrl } from "./links.ts";
-import { type Configuration, issuerLogo, issuerName, lookOf } from "./look.ts";
+import { type Configuration, issuerLogo, issuerName, lookOf, tellsApart } from "./look.ts";
 import type { Net } from "./net.ts";
 import { deferredUntil, type CredentialOffer, type Offered, readOffer, sameOffer, serverOf, subjectOf, txCodeOf } from "./offer.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { type Copy, type Order, type Pending, readAll } from "./records.ts";
-import { dropOwned, type KeyRow, type SealedRow, type Store, type Write } from "./store.ts";
+import { dropOrder, dropOwned, type KeyRow, type SealedRow, type Store, type Write } from "./store.ts";
 import { anchors, issuerOf, type Trust, type TrustedIssuer } from "./trust.ts";
 import type { Vault } from "./vault.ts";
 import type { Answered, IssuerLine, Tokens } from "./vci.ts";
@@ -135,7 +135,7 @@ export class Issuance {
     });
   }
 
-  /** One card a document: two forms of one share it, two documents in one form do not. */
+  /** One card a document: two forms of one share it, two documents in one form do not. Where one may hold several, what arrives says which. */
   private async cardsFor(issuer: string, ids: readonly string[], server: string | null): Promise<Record<string, string>> {
     const line = await this.line(issuer, server);
     const orders = await readAll<Order>(this.store, this.vault, "order");
@@ -144,7 +144,8 @@ export class Issuance {
     const cards: Record<string, string> = {};
     for (const { id } of what) {
       const kin = alike ? ids : [id];
-      const held = orders.find((order) => order.issuer === issuer && order.parts.some((part) => kin.includes(part.configuration)));
+      const several = tellsApart(line.issuer, line.configuration(id)).length > 0;
+      const held = several ? undefined : orders.find((order) => order.issuer === issuer && order.parts.some((part) => kin.includes(part.configuration)));
       cards[id] = held?.id ?? (alike ? Object.values(cards)[0] : undefined) ?? token(); // never the issuance's own id: both are keys of one table
     }
     return cards;
@@ -420,9 +421,11 @@ export class Issuance {
     const order = await cardWith(await this.order(card), pending, line, what, [held[0] as Held, held.length], issuer, this.net, this.now());
     const rows: SealedRow[] = await Promise.all(copies.map((copy) => this.vault.seal("copy", copy.id, owner, copy)));
     rows.push(await this.vault.seal("order", order.id, "", order), await this.vault.seal("pending", next.id, "", next));
+    const replaced = replacedBy(order, await readAll<Order>(this.store, this.vault, "order"), tellsApart(line.issuer, what), what.id);
     await this.store.write(async (tx) => {
       await mustGoOn(tx, next.id);
       await dropOwned(tx, owner); // the batch before this one, used or not
+      for (const old of replaced) await dropOrder(tx, old);
       for (const key of keys.slice(copies.length)) await tx.objectStore("keys").delete(key.id);
       for (const key of keys.slice(0, copies.length)) await tx.objectStore("keys").put({ ...key, owner });
       for (const row of rows) await tx.objectStore("sealed").put(row);

@@ -79,6 +79,18 @@ export function lookOf(metadata: IssuerMetadata, what: Configuration): Look {
   };
 }
 
+/**
+ * The items by which two cards of one configuration are two cards (our issuer's own word: a guardian has one for each ward); none
+ * where a new card takes the place of the one held.
+ */
+export function tellsApart(metadata: IssuerMetadata, what: Configuration): string[] {
+  const { credential_metadata: said } = metadata.credential_configurations_supported[what.id] as {
+    credential_metadata?: { claims?: { path?: Path; mapae_tells_apart?: unknown }[] };
+  };
+  const claims = Array.isArray(said?.claims) ? said.claims : [];
+  return claims.flatMap(({ path, mapae_tells_apart: flag }) => (flag === true && Array.isArray(path) ? [itemName(path, what.format)] : []));
+}
+
 /** "urn:eudi:pid:1" is "pid"; "https://a.test/credentials/identity" is "identity"; "org.iso.18013.5.1.mDL" is "mDL". */
 export function typeName({ type, id }: Pick<Configuration, "type" | "id">): string {
   const words = type.split(/[:/.#]/).filter((word) => /\p{L}/u.test(word));

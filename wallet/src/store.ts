@@ -130,3 +130,9 @@ export async function dropOwned(tx: Write, owner: string): Promise<void> {
     await tx.objectStore("keys").delete(id);
   }
 }
+
+/** Inside a write: drop a card with its copies and keys. */
+export async function dropOrder(tx: Write, { id, parts }: { readonly id: string; readonly parts: readonly { readonly configuration: string }[] }): Promise<void> {
+  await tx.objectStore("sealed").delete(id);
+  for (const { configuration } of parts) await dropOwned(tx, `${id}/${configuration}`);
+}

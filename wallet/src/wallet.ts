@@ -24,7 +24,7 @@ import { Pushes } from "./push.ts";
 import { type DocumentOffer, type Order, type Pending, readAll, type Shown, writeOne } from "./records.ts";
 import { type Asked, choicesFor, openFamily, openRelayed, openRequest, sendError } from "./request.ts";
 import { type Signers, standingOf } from "./status.ts";
-import { dropOwned, Store } from "./store.ts";
+import { dropOrder, Store } from "./store.ts";
 import { anchors, Trust } from "./trust.ts";
 import { openUnsigned } from "./unsigned.ts";
 import { type Cost, Vault } from "./vault.ts";
@@ -380,10 +380,7 @@ export class Wallet extends EventTarget {
 
   /** A card of an issuer on no list can be thrown away; one of the country's belongs to its register as well. */
   async removeCard(order: Order): Promise<void> {
-    await this.store.write(async (tx) => {
-      await tx.objectStore("sealed").delete(order.id);
-      for (const { configuration } of order.parts) await dropOwned(tx, `${order.id}/${configuration}`);
-    });
+    await this.store.write((tx) => dropOrder(tx, order));
     await this.read();
     await this.keepWatch();
   }

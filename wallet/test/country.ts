@@ -104,6 +104,8 @@ export class Country {
   txCode: string | null = null;
   /** How often each credential request is put off, and for how long. */
   puttingOff = 0;
+  /** What copies made from now on say. */
+  claims: Record<string, unknown> = CLAIMS;
   interval = 30;
   /** Both ways encrypted; "clear": answers in the clear all the same. */
   encrypts: "both" | "clear" | null = null;
@@ -360,7 +362,7 @@ export class Country {
     return new Response(null, { status: 204 });
   }
 
-  async sdJwt(jwk: PublicJwk, claims: Record<string, unknown> = CLAIMS, vct = VCT): Promise<string> {
+  async sdJwt(jwk: PublicJwk, claims: Record<string, unknown> = this.claims, vct = VCT): Promise<string> {
     const vc = new SDJwtVcInstance({
       hasher: (data) => sha256(typeof data === "string" ? utf8(data) : new Uint8Array(data as ArrayBuffer)), hashAlg: "sha-256",
       saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
@@ -372,7 +374,7 @@ export class Country {
 
   async mdoc(jwk: PublicJwk): Promise<string> {
     const context = { ...mdocContext, cose: { ...mdocContext.cose, sign1: { ...mdocContext.cose.sign1, sign: ({ toBeSigned }: { toBeSigned: Uint8Array }) => signBytes(this.ds.key, toBeSigned) } } };
-    const issuer = new MdocIssuer(DOCTYPE, context).addIssuerNamespace(DOCTYPE, CLAIMS);
+    const issuer = new MdocIssuer(DOCTYPE, context).addIssuerNamespace(DOCTYPE, this.claims);
     const signed = await issuer.sign({
       signingKey: CoseKey.fromJwk({ ...this.ds.jwk, d: "AA", alg: "ES256" }), algorithm: SignatureAlgorithm.ES256, digestAlgorithm: "SHA-256" as DigestAlgorithm,
       validityInfo: { signed: new Date(NOW), validFrom: new Date(NOW), validUntil: new Date(NOW + 86_400_000 * 20) },
@@ -436,7 +438,7 @@ const common = {
   cryptographic_binding_methods_supported: ["jwk"],
   proof_types_supported: { attestation: { proof_signing_alg_values_supported: ["ES256"], key_attestations_required: {} } },
 };
-const METADATA = {
+export const METADATA = {
   credential_issuer: `${BASE}/issuer`, nonce_endpoint: `${BASE}/issuer/nonce`, credential_endpoint: `${BASE}/issuer/credential`,
   deferred_credential_endpoint: `${BASE}/issuer/deferred`, notification_endpoint: `${BASE}/issuer/notification`, batch_credential_issuance: { batch_size: 3 },
   credential_configurations_supported: {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import type { Pending } from "../src/records.ts";
 import { Wallet } from "../src/wallet.ts";
-import { BASE, Country, type Cut, NOW, OFFER } from "./country.ts";
+import { apart } from "../src/claims.ts";
+import { BASE, CLAIMS, Country, type Cut, DOCTYPE, METADATA, NOW, OFFER } from "./country.ts";
 
 const PIN = "274913";
 const CHEAP = { memoryKiB: 64, passes: 1, lanes: 1 };
@@ -171,6 +172,30 @@ test("the same offer scanned again, or a new one for a card we hold, never makes
   if (!("offered" in meant)) throw new Error("not an offer");
   const ids = [await wallet.issuance.accept(meant.offered), await wallet.issuance.accept(meant.offered)];
   expect(new Set(ids).size).toBe(1);
+});
+
+test("of a document that speaks for one child a mother of two holds two, and a new one takes the place of the one it is about", async () => {
+  const land = await country();
+  const { resident_card_sd_jwt: sd, resident_card_mdoc: mdoc } = METADATA.credential_configurations_supported;
+  const flagged = (path: string[]): object => ({ claims: [{ path: path.slice(0, -1).concat("name") }, { path, mapae_tells_apart: true }] });
+  land.metadata = { credential_configurations_supported: {
+    resident_card_sd_jwt: { ...sd, credential_metadata: flagged(["ward_name"]) },
+    resident_card_mdoc: { ...mdoc, credential_metadata: flagged([DOCTYPE, "ward_name"]) },
+  } };
+  const wallet = await withPin(land);
+  for (const ward of ["지온유", "지온별"]) {
+    land.claims = { ...CLAIMS, ward_name: ward };
+    await receive(wallet);
+  }
+  const names = (): string[] => wallet.orders.map((order) => apart(order, wallet.orders)).toSorted();
+  expect(names()).toEqual(["지온별", "지온유"]);
+  const before = wallet.orders.find((order) => order.parts.some(({ claims }) => claims["ward_name"] === "지온유"))?.id;
+  land.claims = { ...CLAIMS, ward_name: "지온유", birth_date: "2001-03-10" };
+  await receive(wallet);
+  expect(names()).toEqual(["지온별", "지온유"]);
+  expect(wallet.orders.some(({ id }) => id === before)).toBe(false);
+  expect(await wallet.store.rows("copy")).toHaveLength(12);
+  for (const order of wallet.orders) expect(order.parts).toHaveLength(2);
 });
 
 test("a status of renew is a renewal, quietly; the card shows as valid all the while", async () => {

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from mapae import audit
 from mapae.catalog import CardFacts, ClaimValue, Country, claim_values
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
-from mapae.entitlements import holds, last_day
+from mapae.entitlements import holds, last_day, of_one
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, b64u
 from mapae.issuer import store
@@ -137,6 +139,7 @@ class Batches:
         if resident.deceased_on is not None or (rules is not None and rules.citizens_only and not resident.citizen):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
         document, today = configuration.document, self._country.today(now)
+        resident = structs.replace(resident, records=of_one(resident.records, card.about))
         if not holds(document.record, resident.records, self._country.ages, today):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register this card rests on does not say so any more")
         expires = last_day(document.record, resident.records, card.expires_on, self._country.ages, today)
@@ -215,9 +218,10 @@ class Batches:
 
 
 async def _end_earlier(tx: Tx, card: Card, now: datetime) -> None:
-    """The person's earlier card of this kind ends where the new one begins."""
+    """The person's earlier card of this kind, and about the same ward, ends where the new one begins."""
     for other in await store.cards_of(tx, card.person):
-        if other.kind == card.kind and other.id != card.id and other.state in ("held", "suspended"):
+        same = other.kind == card.kind and other.about in ("", card.about) and other.id != card.id
+        if same and other.state in ("held", "suspended"):
             await end_card(tx, other, now)
 
 

@@ -13,8 +13,12 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from msgspec import structs
+
 from mapae.audit import Event, record
+from mapae.catalog import Document
 from mapae.db import Duplicate, Tx
+from mapae.entitlements import WARD, of_one, wards
 from mapae.errors import Code, Refused
 from mapae.registers.values import Hits, Person
 
@@ -85,9 +89,10 @@ class Desk(Proofs):
         await self.looked(officer, person_id, reason)
         phone, holdings = await self._phone(person_id), await self._issuer.holdings(person_id)
         possible = tuple(
-            Possible(document, self._answer(officer.office, document.id, person, phone, "", holdings))
+            Possible(document, self._answer(officer.office, document, about, person, phone, "", holdings), about)
             for document in self.country.documents.values()
             if document.issued_here
+            for about in _wards(document, person) or [""]
         )
         cases = await store.cases_of_person(self._db, person_id, officer.office)
         return PersonView(look, reason, person, phone, tuple(holdings), possible, tuple(cases))
@@ -134,20 +139,22 @@ class Desk(Proofs):
 
     # --- cases -----------------------------------------------------------------------------------------------------
 
-    async def open_case(self, officer: Officer, look: str, task: Task, kind: str) -> str:
-        """Open a case, or go to the one this office has open already."""
+    async def open_case(self, officer: Officer, look: str, task: Task, kind: str, about: str = "") -> str:
+        """Open a case, or go to the one this office has open already. `about`: which ward, where there are several."""
         person_id, _ = await self._look(officer, look)
-        document = self.country.documents.get(kind)
-        if task is Task.ISSUE and (document is None or not document.issued_here):
-            raise Refused(Code.MALFORMED, "this document is not issued here")
-        kind = kind if task is Task.ISSUE else PHONE
         person = await self._register.get(person_id)
+        if task is Task.ISSUE:
+            about = self._whom(self.country.documents.get(kind), person, about)
+        else:
+            kind, about = PHONE, ""
         now, case_id = self._clock.now(), self._dice.token(12)
         at = int(now.timestamp())
         applicant = self._vault.seal(
             json.dumps([person.name, person.birth_date.isoformat()]).encode(), _applicant_of(case_id)
         )
-        case = Case(case_id, person_id, task, kind, officer.office, officer.id, State.OPEN, applicant, "", at, at)
+        case = Case(
+            case_id, person_id, task, kind, officer.office, officer.id, State.OPEN, applicant, "", at, at, about
+        )
 
         async def body(tx: Tx) -> None:
             await store.put_case(tx, case)
@@ -156,13 +163,24 @@ class Desk(Proofs):
         try:
             await self._db.write(body)
         except Duplicate:
-            other = await store.open_case(self._db, person_id, task, kind)
+            other = await store.open_case(self._db, person_id, task, kind, about)
             if other is not None and await self._cleared(other):
-                return await self.open_case(officer, look, task, kind)
+                return await self.open_case(officer, look, task, kind, about)
             if other is not None and other.office == officer.office:
                 return other.id
             raise Refused(Code.CONFLICT, "another office has an open case for this person") from None
         return case_id
+
+    def _whom(self, document: Document | None, person: Person, about: str) -> str:
+        """The ward the document will speak for; nobody where it speaks for its holder alone."""
+        if document is None or not document.issued_here:
+            raise Refused(Code.MALFORMED, "this document is not issued here")
+        every = _wards(document, person)
+        if about and about not in every:
+            raise Refused(Code.MALFORMED, "the register does not name this person as a ward")
+        if not about and len(every) > 1:
+            raise Refused(Code.MALFORMED, "choose which child or ward the document is for")
+        return about or next(iter(every), "")
 
     async def _cleared(self, case: Case) -> bool:
         """Whether an open case is over in truth: its card has arrived, or nobody touched it for half a day."""
@@ -253,7 +271,7 @@ class Desk(Proofs):
             raise Refused(Code.EVIDENCE_MISSING, "file the application first")
         await self._must_be_ready(case)
         evidence = await store.evidence(self._db, case_id)
-        order = Order(case.id, case.person, case.kind, case.office, officer.id, evidence)
+        order = Order(case.id, case.person, case.kind, case.office, officer.id, evidence, case.about)
         offer = await self._issuer.open_offer(order)
         now, again = self._clock.now(), case.state is State.OFFERED
         sealed = self._vault.seal(offer.uri.encode(), _offer_of(case.id))
@@ -357,7 +375,10 @@ class Desk(Proofs):
 
     def _case_answer(self, case: Case, person: Person, phone: Phone, holdings: list[Holding]) -> Eligible | Ineligible:
         if case.task is Task.ISSUE:
-            return self._answer(case.office, case.kind, person, phone, case.phone, holdings)
+            document = self.country.documents.get(case.kind)
+            if document is None:
+                return Ineligible(Code.NOT_FOUND, "this document is not issued here any more")
+            return self._answer(case.office, document, case.about, person, phone, case.phone, holdings)
         if person.deceased_on is not None:
             return Ineligible(Code.DECEASED, "the register says this person has died")
         if phone.state is not PhoneState.SUSPENDED and not any(holding.state == "suspended" for holding in holdings):
@@ -365,16 +386,25 @@ class Desk(Proofs):
         return Eligible()
 
     def _answer(
-        self, office: str, kind: str, person: Person, phone: Phone, chosen: str, holdings: list[Holding]
-    ) -> Eligible | Ineligible:
-        held = [holding.expires for holding in holdings if holding.kind == kind and holding.state == "valid"]
+        self, office: str, document: Document, about: str, person: Person, phone: Phone, chosen: str,
+        holdings: list[Holding],
+    ) -> Eligible | Ineligible:  # fmt: skip
+        held = [
+            one.expires
+            for one in holdings
+            if one.kind == document.id and one.about in ("", about) and one.state == "valid"
+        ]
         facts = Facts(
-            person=person,
+            person=structs.replace(person, records=of_one(person.records, about)),
             office=self.country.offices.get(office),
             phone=phone.seen_from(chosen),
             held_until=max(held, default=None),
         )
-        return eligibility(kind, facts, self.country.today(self._clock.now()), self.country)
+        return eligibility(document.id, facts, self.country.today(self._clock.now()), self.country)
+
+
+def _wards(document: Document, person: Person) -> list[str]:
+    return list(wards(person.records)) if document.record == WARD else []
 
 
 def _applicant_of(case_id: str) -> bytes:

@@ -63,6 +63,8 @@ class Case:
     phone: str
     opened: int
     changed: int
+    about: str = ""
+    """Which ward it is about, by the register's mark, where the document speaks for one."""
 
     @property
     def live(self) -> bool:
@@ -93,13 +95,14 @@ def _case(row: Row) -> Case:
         row["phone"],
         row["opened"],
         row["changed"],
+        row["about"],
     )
 
 
 async def put_case(tx: Tx, case: Case) -> None:
     await tx.run(
         "INSERT INTO desk_case (case_id, person, task, kind, office, officer_id, state, applicant, phone, opened,"
-        " changed, steps) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)",
+        " changed, about, steps) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0)",
         case.id,
         case.person,
         case.task.value,
@@ -111,6 +114,7 @@ async def put_case(tx: Tx, case: Case) -> None:
         case.phone,
         case.opened,
         case.changed,
+        case.about,
     )
 
 
@@ -119,13 +123,14 @@ async def case(reader: Db | Tx, case_id: str) -> Case | None:
     return _case(row) if row else None
 
 
-async def open_case(db: Db, person: str, task: Task, kind: str) -> Case | None:
+async def open_case(db: Db, person: str, task: Task, kind: str, about: str) -> Case | None:
     row = await db.one(
-        "SELECT * FROM desk_case WHERE person = $1 AND task = $2 AND kind = $3"
+        "SELECT * FROM desk_case WHERE person = $1 AND task = $2 AND kind = $3 AND about = $4"
         " AND state IN ('open', 'filed', 'offered')",
         person,
         task.value,
         kind,
+        about,
     )
     return _case(row) if row else None
 

@@ -134,10 +134,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Possible:
-    """A document of the pack and whether this person may have it here today."""
+    """A document of the pack, about which ward where it speaks for one, and whether the person may have it here now."""
 
     document: Document
     answer: Eligible | Ineligible
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,7 +255,9 @@ class _Cases(Pages):
             task = Task(sent.get("task", ""))
         except ValueError:
             raise Refused(Code.MALFORMED, "choose what the person came for") from None
-        case_id = await self._desk.open_case(officer, sent.get("look", ""), task, sent.get("kind", ""))
+        case_id = await self._desk.open_case(
+            officer, sent.get("look", ""), task, sent.get("kind", ""), sent.get("about", "")
+        )
         return see_other(f"/desk/cases/{case_id}")
 
     async def show(self, request: Request) -> Response:

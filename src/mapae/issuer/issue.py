@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from mapae import audit, outbox
-from mapae.catalog import Country
+from mapae.catalog import Country, Document
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
+from mapae.entitlements import WARD, wards
 from mapae.errors import Code, Refused
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
@@ -24,7 +25,7 @@ from mapae.issuer.authorization import Attesters, Knock, nonce_spend
 from mapae.issuer.batches import Batches, Wanted, end_card, stop_unissued
 from mapae.issuer.deferred import Deferred
 from mapae.issuer.documents import listed
-from mapae.issuer.eligibility import Facts, eligibility
+from mapae.issuer.eligibility import Eligible, Facts, Ineligible, eligibility
 from mapae.issuer.encryption import RequestKeys
 from mapae.issuer.evidence import Evidence, Purpose, must_suffice
 from mapae.issuer.face.checks import Subject
@@ -124,7 +125,7 @@ class Issuer:
                     state = "ended"
                 case _:  # ordered, never issued
                     continue
-            held.append(Holding(card.kind, state, card.issued_on, card.expires_on, card.id))
+            held.append(Holding(card.kind, state, card.issued_on, card.expires_on, card.id, card.about))
         return held
 
     # --- issuing ---
@@ -276,12 +277,20 @@ class Issuer:
         today = self.country.today(self._clock.now())
         cards = await store.cards_of(self._db, standing.person)
         # A card on another phone is not in the way here: at the counter the binding moves and that card ends.
-        held = {card.kind: card.expires_on for card in cards if card.state == "held" and card.device == standing.device}
+        held = {
+            (card.kind, card.about): card.expires_on
+            for card in cards if card.state == "held" and card.device == standing.device
+        }  # fmt: skip
         chip = self.country.chip is not None
-        return [
-            listed(document, eligibility(id, Facts(person, held_until=held.get(id)), today, self.country), chip=chip)
-            for id, document in self.country.documents.items()
-        ]
+
+        def answer(document: Document) -> Eligible | Ineligible:
+            """Whoever has several wards has this document when there is one for each."""
+            each = wards(person.records) if document.record == WARD else {}
+            ends = [held.get((document.id, about)) or held.get((document.id, "")) for about in each or [""]]
+            until = None if None in ends else min(end for end in ends if end is not None)
+            return eligibility(document.id, Facts(person, held_until=until), today, self.country)
+
+        return [listed(document, answer(document), chip=chip) for document in self.country.documents.values()]
 
     # --- housekeeping ---
 

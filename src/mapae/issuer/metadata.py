@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mapae.catalog import Country, Document, MdocFormat, SdJwtFormat
+from mapae.entitlements import WARD
 from mapae.formats.jwe import ALG, ENCS
 from mapae.issuer.oid4vci import AUTHORIZATION_CODE, LEVELS, PRE_AUTHORIZED
 
@@ -130,9 +131,11 @@ def _display(document: Document, language: str) -> dict[str, Any]:
 
 def _claim(country: Country, one: Configuration, name: str) -> dict[str, Any]:
     path = [one.format.namespace, name] if isinstance(one.format, MdocFormat) else [name]
-    label = one.document.claim(name).label
-    return {
+    claim = one.document.claim(name)
+    said = {
         "path": path,
         "mandatory": True,  # every item of the document is in every copy; lint.py sees to it
-        "display": [{"name": label.pick(language), "locale": language} for language in country.languages],
+        "display": [{"name": claim.label.pick(language), "locale": language} for language in country.languages],
     }
+    # Our own word, for our own wallet: two cards that differ in this are two cards, and neither replaces the other.
+    return said | ({"mapae_tells_apart": True} if claim.record.startswith(f"{WARD}.") else {})

@@ -50,7 +50,7 @@ class Offers:
         card = Card(
             self._dice.token(16), order.case_id, order.person, order.kind,
             self._country.code + self._dice.digits(12), today, expiry_date(document, today), "open", None,
-            terms.wallets, int((now + LIFE).timestamp()), terms.second_look, needs,
+            terms.wallets, int((now + LIFE).timestamp()), terms.second_look, needs, order.about,
         )  # fmt: skip
         new, tx_code = self._new(terms, now)
 
@@ -96,7 +96,7 @@ class Offers:
             if not await store.add_order(tx, order, card, now):
                 raise Refused(Code.CONFLICT, "somebody else opened this case, try again")
             return card.id
-        if (known.person, known.kind) != (order.person, order.kind):
+        if (known.person, known.kind, known.about) != (order.person, order.kind, order.about):
             raise Refused(Code.CONFLICT, "this case is about another person or document")
         if not await store.redate_order(tx, known.id, card, now):
             raise Refused(Code.CASE_CLOSED, "this case has been issued or ended")

@@ -23,6 +23,8 @@ class Order:
     office: str
     officer: str
     evidence: tuple[Evidence, ...]
+    about: str = ""
+    """Which ward, by the register's mark, where the document speaks for one."""
 
 
 class Way(StrEnum):
@@ -104,6 +106,7 @@ class Holding:
     issued: date
     expires: date
     order_id: str
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class Card:
     second_look: int = 0
     needs: tuple[Need, ...] = ()
     """What still stands between the order and a first signature."""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def moment(at: int) -> datetime:
 
 _CARD = (
     "o.id, o.case_id, o.person, o.kind, o.document_number, o.issued_on, o.expires_on, o.state AS order_state, o.device,"
-    " o.wallets, o.waits_until, o.second_look, o.needs"
+    " o.wallets, o.waits_until, o.second_look, o.needs, o.about"
 )
 _SELECT_CARD = f"SELECT {_CARD} FROM issue_order o"  # noqa: S608 our own words
 
@@ -45,6 +45,7 @@ def _card(row: Row) -> Card:
         row["id"], row["case_id"], row["person"], row["kind"], row["document_number"],
         date.fromisoformat(row["issued_on"]), date.fromisoformat(row["expires_on"]), row["order_state"], row["device"],
         Wallets(row["wallets"]), row["waits_until"], row["second_look"], _needs(row["needs"]),
+        row["about"],
     )  # fmt: skip
 
 
@@ -75,12 +76,12 @@ async def cards_on(reader: Reader, device: str) -> list[Card]:
 async def add_order(tx: Tx, order: Order, card: Card, now: datetime) -> bool:
     return await tx.run(
         "INSERT INTO issue_order (id, case_id, person, kind, office, officer, document_number, issued_on, expires_on,"
-        " device, state, opened, changed, wallets, waits_until, second_look, needs)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10, $11, $12, $13, $14)"
+        " device, state, opened, changed, wallets, waits_until, second_look, needs, about)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 'open', $10, $10, $11, $12, $13, $14, $15)"
         " ON CONFLICT DO NOTHING",
         card.id, order.case_id, order.person, order.kind, order.office, order.officer, card.document_number,
         card.issued_on.isoformat(), card.expires_on.isoformat(), seconds(now), card.wallets.value, card.waits_until,
-        card.second_look, ",".join(card.needs),
+        card.second_look, ",".join(card.needs), card.about,
     ) == 1  # fmt: skip
 
 

@@ -13,11 +13,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 import msgspec
 
 from ..db import Db, Row, Tx, Value
 from ..entitlements import WARD
+from ..formats.jose import b64u
 from ..keys import Vault
 from .values import ClaimSet, Hit, Person, PhysicalCard, Resident, ResidentNumber
 
@@ -28,6 +30,8 @@ def name_key(name: str) -> str:
 
 
 # --- the population ---------------------------------------------------------------------------------------------------
+
+MOST_WARDS: Final = 20  # of one guardian; more are no family any page could show
 
 _INSERT_RESIDENT = (
     "INSERT INTO resident (person, number_index, number_sealed, number_masked, name, name_key, name_latin,"
@@ -134,18 +138,20 @@ class PopulationStore:
         return rows
 
     async def records(self, person: str, *, numbers: bool) -> dict[str, dict[str, str]]:
-        """By kind; and of the one living person this one is guardian of, name and birth date. Of two wards neither: a
-        document speaks for one."""
+        """By kind; and of every living person this one is guardian of, name and birth date, under a mark."""
         found: dict[str, dict[str, str]] = {}
         for row in await self._db.all("SELECT kind, sealed FROM document_record WHERE person = $1", person):
             raw = self._vault.open(bytes(row["sealed"]), _record_of(person, row["kind"]))
             said = msgspec.json.decode(raw, type=dict[str, str])
             found[row["kind"]] = {field: text for field, text in said.items() if numbers or field != NUMBER}
         wards = await self._db.all(
-            "SELECT name, birth_date FROM resident WHERE guardian = $1 AND deceased_on IS NULL LIMIT 2", person
-        )
-        if len(wards) == 1:
-            found[WARD] = {"name": wards[0]["name"], "birth_date": wards[0]["birth_date"]}
+            "SELECT person, name, birth_date FROM resident WHERE guardian = $1 AND deceased_on IS NULL"
+            " ORDER BY birth_date, person LIMIT $2",
+            person, MOST_WARDS,
+        )  # fmt: skip
+        for row in wards:
+            mark = b64u(self._vault.index(f"{person} {row['person']}", b"resident.ward")[:12])
+            found[f"{WARD}:{mark}"] = {"name": row["name"], "birth_date": row["birth_date"]}
         return found
 
     async def has_document(self, person: str, kind: str, number: str) -> bool:

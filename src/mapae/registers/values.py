@@ -82,7 +82,7 @@ class Person(Value, frozen=True, kw_only=True):
     photo_taken: date | None
     photo: bytes
     records: dict[str, dict[str, str]] = {}
-    """What other registers say, by their document, or `ward`; no number of a document."""
+    """What other registers say, by their document, or `ward:` and a mark; no number of a document."""
 
 
 class Compared(Value, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from mapae.audit import events_about, first_broken_link
-from mapae.catalog import parse_country
 from mapae.config import country_tree
+from mapae.entitlements import of_one, wards
 from mapae.errors import Code, Refused
 from mapae.registers.people import parse_people
 from mapae.registers.population import Population
@@ -204,26 +204,23 @@ def test_a_population_is_a_population_register(office: Office) -> None:
 
 
 async def test_other_registers_speak_of_a_licence_and_the_officer_sees_no_number(office: Office) -> None:
-    jisoo, guardian, parent = (office.ids[key] for key in ("jisoo", "guardian", "parent"))
+    jisoo, guardian = (office.ids[key] for key in ("jisoo", "guardian"))
     seen = (await office.population.get(jisoo)).records["driving_licence"]
     handed = (await office.population.claims(jisoo)).records["driving_licence"]
     assert "number" not in seen and handed == {**seen, "number": "11-21-004512-60"}
-    assert (await office.population.claims(guardian)).records == {
-        "ward": {"name": "엄이슬", "birth_date": "2000-01-31"}
-    }
-    assert (await office.population.get(parent)).records["ward"]["name"] == "지온유"
+    assert list(wards((await office.population.claims(guardian)).records).values()) == [
+        {"name": "엄이슬", "birth_date": "2000-01-31"}
+    ]
     assert (await office.population.get(office.ids["ward"])).records == {}
 
 
-async def test_of_two_wards_neither_is_named(office: Office) -> None:
+async def test_each_ward_has_a_mark_of_its_own_that_tells_nobody_who_it_is(office: Office) -> None:
     """A document speaks for one; whoever has two is not given the wrong one."""
-    from mapae.registers.number import make_number
-
-    parent = office.named["parent"].resident
-    born = date(2021, 5, 5)
-    second = Resident(
-        number=make_number(parse_country(country_tree("kr")).number, born, "female", True, 7), name="지새봄",
-        name_latin="Ji Saebom", nationality="KOR", municipality="sejong", address="", guardian=parent.number,
-    )  # fmt: skip
-    await office.population.load([second])
-    assert "ward" not in (await office.population.claims(office.ids["parent"])).records
+    person = office.ids["parent"]
+    records = (await office.population.claims(person)).records
+    elder, younger = wards(records).items()
+    assert (elder[1]["name"], younger[1]["name"]) == ("지온유", "지온별")
+    assert of_one(records, younger[0])["ward"]["name"] == "지온별"
+    assert "ward" not in of_one(records, "")
+    assert elder[0] != younger[0] and not any(mark in str(office.ids) for mark in wards(records))
+    assert wards((await office.population.get(person)).records) == wards(records)  # the same mark every time

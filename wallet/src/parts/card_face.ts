@@ -6,7 +6,7 @@
  */
 import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { portraitBytes } from "../formats/held.ts";
-import { expiryOf, personName } from "../claims.ts";
+import { claimsOf, expiryOf, personName } from "../claims.ts";
 import type { Order } from "../records.ts";
 import { clock, day, pickWords, t } from "../words.ts";
 
@@ -18,18 +18,16 @@ export function faceOf(order: Order, now: number): Face {
   return order.standing;
 }
 
-/** Claims of both formats say the same; SD-JWT first. */
-export const claimsOf = (order: Order): Readonly<Record<string, unknown>> =>
-  (order.parts.find((part) => part.format === "dc+sd-jwt") ?? order.parts[0])?.claims ?? {};
-
 const SEAL = html`<svg class="card-seal" viewBox="0 0 64 64" aria-hidden="true">
   <circle cx="32" cy="32" r="29"></circle><circle cx="32" cy="32" r="24"></circle>
   <path d="M20 44c0-9 3-13 5-16-2-1-4 0-6 1 1-6 6-11 13-11 2-3 4-4 6-4 0 2 0 3-1 5 6 3 9 8 9 14-3-1-5-2-7-2 3 4 4 8 4 13z"></path>
 </svg>`;
 
 export class CardFace extends LitElement {
-  static override properties = { order: { attribute: false }, small: { attribute: false } };
+  static override properties = { order: { attribute: false }, small: { attribute: false }, apart: { attribute: false } };
   declare order: Order | null;
+  /** What tells it from another card of its kind, where there is one. */
+  declare apart: string;
   declare small: boolean;
   now: () => number = Date.now;
   private portrait: { of: unknown; url: string } | null = null;
@@ -39,6 +37,7 @@ export class CardFace extends LitElement {
     super();
     this.order = null;
     this.small = false;
+    this.apart = "";
   }
 
   protected override createRenderRoot(): HTMLElement {
@@ -87,7 +86,7 @@ export class CardFace extends LitElement {
     return html`<article class="card-face ${face} ${this.small ? "small" : ""} ${stranger ? "stranger" : ""}" data-testid="card-face" data-standing=${face}>
       ${stranger ? nothing : html`<div class="card-guilloche" aria-hidden="true"></div>`}
       <header class="card-head">
-        <p class="card-kind">${pickWords(order.name)}</p>
+        <p class="card-kind">${pickWords(order.name)}${this.apart ? html` · <b data-testid="card-apart">${this.apart}</b>` : nothing}</p>
         ${logo?.uri.startsWith("data:")
           ? html`<img class="card-logo" src=${logo.uri} alt=${logo.alt} />`
           : stranger ? nothing : SEAL}

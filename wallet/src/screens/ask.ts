@@ -1,6 +1,7 @@
 /** Who asks, for what, which items, of which card; what is paid; the holder's yes or no; and what came of it. */
 import { html, nothing, type TemplateResult } from "lit";
 import { type Choices, type Chosen, firstChoice, itemsOf, type Pick, picksOf } from "../dcql.ts";
+import { apart } from "../claims.ts";
 import "../parts/pin_pad.ts";
 import { asProblem } from "../problem.ts";
 import type { Order, Shown } from "../records.ts";
@@ -249,7 +250,7 @@ export class Ask extends Screen {
             const cards = many ? (shown.includes(one) ? shown.filter((other) => other !== one) : [...shown, one]) : [one];
             return html`<label class="choice"><input type=${many ? "checkbox" : "radio"} name="cards-${id}" .checked=${shown.includes(one)} ?disabled=${many && shown.length === 1 && shown.includes(one)}
               @change=${() => this.change({ ...this.choice, cards: new Map([...this.choice.cards, [id, cards]]) })} />
-              <span>${order ? pickWords(order.name) : ""} <span class="fine">${order ? pickWords(order.issuerName) : ""}${order?.stranger ? ` · ${t("stranger.badge")}` : ""}</span></span></label>`;
+              <span>${order ? pickWords(order.name) : ""} ${order ? html`<b>${apart(order, this.wallet.orders)}</b>` : nothing} <span class="fine">${order ? pickWords(order.issuerName) : ""}${order?.stranger ? ` · ${t("stranger.badge")}` : ""}</span></span></label>`;
           })}</fieldset>`;
       }),
     ];

@@ -1,10 +1,10 @@
 /** My cards, one card, and the documents one could get. */
 import { html, nothing, type TemplateResult } from "lit";
 import "../parts/card_face.ts";
-import { claimsOf, faceOf } from "../parts/card_face.ts";
+import { faceOf } from "../parts/card_face.ts";
 import { officer, reader } from "../parts/face_parts.ts";
 import { noticeWords } from "../notices.ts";
-import { isPicture, linesOf } from "../claims.ts";
+import { apart, claimsOf, isPicture, linesOf } from "../claims.ts";
 import { deferredUntil, waitsFor } from "../offer.ts";
 import { shownAgain } from "../present.ts";
 import { asProblem } from "../problem.ts";
@@ -47,9 +47,9 @@ class Home extends Screen {
       ${orders.length > 0
         ? html`<ul class="cards">
             ${orders.map((order) => html`<li>
-              <m-card-face .order=${order} .now=${() => this.wallet.now()} .small=${true}></m-card-face>
+              <m-card-face .order=${order} .apart=${apart(order, orders)} .now=${() => this.wallet.now()} .small=${true}></m-card-face>
               <button class="card-button" data-testid="open-card" @click=${() => this.host.go({ name: "card", order: order.id })}>
-                <span class="visually-hidden">${t("home.open", { card: pickWords(order.name) })}</span>
+                <span class="visually-hidden">${t("home.open", { card: `${pickWords(order.name)} ${apart(order, orders)}`.trim() })}</span>
               </button></li>`)}
           </ul>`
         : html`<section class="empty-card" data-testid="no-cards">
@@ -212,7 +212,7 @@ class Card extends Screen {
     const usable = face === "valid" || face === "renew";
     return html`${back(this)}
       <h1 tabindex="-1" id="heading" class="visually-hidden">${pickWords(order.name)}</h1>
-      <m-card-face .order=${order} .now=${() => this.wallet.now()}></m-card-face>
+      <m-card-face .order=${order} .apart=${apart(order, this.wallet.orders)} .now=${() => this.wallet.now()}></m-card-face>
       <p class="fine centre">${t(order.stranger ? "stranger.issuer.means" : "card.live")}</p>
       ${this.trouble()}
       <div class="actions">

@@ -1,5 +1,6 @@
 /** Somebody offers a card: who, what, whether we know them; the code they told; the sign-in; and the card's arrival. */
 import { html, nothing, type TemplateResult } from "lit";
+import { apart } from "../claims.ts";
 import type { Step } from "../issue.ts";
 import { deferredUntil, type Offered, txCodeOf, waitsFor } from "../offer.ts";
 import "../parts/card_face.ts";
@@ -296,7 +297,7 @@ class Progress extends Screen {
     const signer = order.parts[0]?.signer;
     return html`<div class="arrived" data-testid="arrived">
       ${heading(t("progress.arrived"))}
-      <m-card-face class="drop-in" .order=${order} .now=${() => this.wallet.now()}></m-card-face>
+      <m-card-face class="drop-in" .order=${order} .apart=${apart(order, this.wallet.orders)} .now=${() => this.wallet.now()}></m-card-face>
       ${order.stranger && signer ? html`<p class="panel warn" data-testid="arrived-signer">${t("stranger.signed", { subject: signer.subject, ca: signer.certifiedBy })}</p>` : nothing}
       <div class="actions">
         <button class="button" id="open-arrived" data-testid="open-arrived" @click=${() => this.host.go({ name: "card", order: order.id }, true)}>${t("progress.open")}</button>

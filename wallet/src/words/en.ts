@@ -346,7 +346,7 @@ export const en: Record<keyof typeof ko, string> = {
   "problem.storage_damaged": "What was stored is damaged. Please have the card issued again.",
   "problem.conflict": "Another window changed it just now. Please try again.",
   "problem.too_young": "You have not reached the age for it yet.",
-  "problem.no_record": "Its register has no licence or ward in force for you, or more than one ward.",
+  "problem.no_record": "Its register has no licence or ward in force for you.",
   "problem.no_physical_card": "You need a valid physical resident card.",
   "problem.physical_card_lost": "Your physical card is reported lost. Have it reissued first.",
   "problem.outside_pilot": "For now only residents of the pilot areas can get it.",

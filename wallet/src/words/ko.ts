@@ -345,7 +345,7 @@ export const ko = {
   "problem.storage_damaged": "저장된 내용이 손상되었습니다. 주민센터에서 카드를 다시 받아 주세요.",
   "problem.conflict": "방금 다른 창에서 바뀌었습니다. 다시 시도해 주세요.",
   "problem.too_young": "나이가 발급 기준에 이르지 않았습니다.",
-  "problem.no_record": "등록부에 유효한 면허나 피후견인이 없거나, 피후견인이 두 사람 이상입니다.",
+  "problem.no_record": "등록부에 유효한 면허나 피후견인이 없습니다.",
   "problem.no_physical_card": "유효한 주민등록증(실물)이 있어야 합니다.",
   "problem.physical_card_lost": "실물 카드가 분실 신고되어 있습니다. 먼저 재발급을 받아 주세요.",
   "problem.outside_pilot": "지금은 시범지역 주민만 받을 수 있습니다.",
