@@ -29,7 +29,7 @@ from .errors import Code, Refused
 if TYPE_CHECKING:
     import httpx
 
-    from .catalog import Country
+    from .catalog import Country, Document
     from .formats import qr
     from .trust.log.policy import Policy
     from .verifier.checking import kit
@@ -82,6 +82,9 @@ def check_ask(
     name: Annotated[str, typer.Option("--name", help="What to call oneself, where nobody is registered")] = "",
     shop: Annotated[str, typer.Option("--shop", help="Ask as this relying party of the settings")] = "",
     config: Annotated[Path | None, typer.Option("--config", help="Settings file (TOML), for --shop")] = None,
+    registration: Annotated[
+        Path | None, typer.Option("--registration", help="The shop's registration certificate, for its own purposes")
+    ] = None,
     png: Annotated[Path | None, typer.Option("--png", help="Also write the question's code to this file")] = None,
     pack: PackFolder = Path("pack"), country: CountryPack = "kr", memory: Memory = None,
     receipt: ReceiptFile = None, minute: Minute = False, language: Language = "en", as_json: Json = False,
@@ -90,8 +93,8 @@ def check_ask(
     from .verifier.checking import kit
 
     with _till(pack, country, memory, language) as till:
-        wanted = till.wanted(purpose)
         access = access_of(load_settings(config), shop, SystemClock()) if shop else {}
+        wanted = till.wanted(purpose) if registration is None else till.registered(purpose, registration, access)
         question = kit.ask_code(wanted, name=name, **access, now=till.now())
         _draw(question.text, png)
         till.say("ask.show")
@@ -168,6 +171,7 @@ class Till:
 
     def __init__(self, pack: kit.Pack, country: Country, memory: Notebook, language: str) -> None:
         self.pack, self.country, self.memory, self.language = pack, country, memory, language
+        self.document: Document | None = None  # what is asked about
         self._clock = SystemClock()
 
     def now(self) -> datetime:
@@ -176,7 +180,26 @@ class Till:
     def wanted(self, purpose: str) -> kit.Wanted:
         from .verifier.checking.kit import Wanted
 
-        return Wanted.of(self.country, purpose)
+        found = Wanted.of(self.country, purpose)
+        self.document = self.country.documents[self.country.purposes[purpose].document]
+        return found
+
+    def registered(self, purpose: str, file: Path, access: dict[str, Any]) -> kit.Wanted:
+        """As it is registered. The file is the asker's own and nobody here believes it: wallets go by their list."""
+        from .formats.jose import Jws
+        from .formats.x509 import x509_hash
+        from .trust import registration
+        from .verifier.asking.purposes import find
+        from .verifier.checking.kit import Wanted
+
+        with _set_up():
+            raw = _bytes(file, registration.LIMIT).strip()
+            said = Jws.parse(raw, typ=registration.TYPE, limit=registration.LIMIT).typed(registration.Registration)
+            if not access or said.x509_hash != x509_hash(access["certificate"]):
+                raise Refused(Code.UNKNOWN_RELYING_PARTY, "the registration is not this --shop's: fetch it anew")
+            found = find(self.country, said.party, purpose)
+        self.document = self.country.documents[found.document]
+        return Wanted.of_purpose(self.country, found)
 
     def say(self, word: str, **values: object) -> None:
         typer.echo(_words(self.language)[word].format(**values), err=True)
@@ -218,12 +241,12 @@ class Till:
             signed = made.sign(access["key"], access["certificate"]).encode() if access else made.encode()
             with _set_up():
                 _write(receipt, signed)
-        typer.echo(_json(verdict) if as_json else "\n".join(self._told(verdict)))
+        wanted = ask if isinstance(ask, kit.Wanted) else ask.wanted
+        typer.echo(_json(verdict) if as_json else "\n".join(self._told(verdict, wanted)))
         raise typer.Exit(GREEN if verdict.outcome == "accepted" else RED)
 
-    def _told(self, verdict: kit.Verdict) -> Iterator[str]:
+    def _told(self, verdict: kit.Verdict, wanted: kit.Wanted) -> Iterator[str]:
         words = _words(self.language)
-        wanted = self.wanted(verdict.purpose)
         word = "yes" if verdict.outcome == "accepted" and wanted.yes_or_no else verdict.outcome
         colour = typer.colors.GREEN if verdict.outcome == "accepted" else typer.colors.RED
         yield typer.style(words[word], fg=colour, bold=True)
@@ -233,9 +256,9 @@ class Till:
                 if (said := reasons.get(f"{verdict.code.value}.{part}")) is not None:
                     yield said
             yield words["why"].format(step=verdict.step, code=verdict.code.value)
-        document = self.country.documents[self.country.purposes[verdict.purpose].document]
         for name, value in verdict.items.items():
-            yield f"{document.claim(name).label.pick(self.language)}: {_shown(value, words)}"
+            assert self.document is not None  # `wanted` or `registered` came first
+            yield f"{self.document.claim(name).label.pick(self.language)}: {_shown(value, words)}"
         if verdict.renew:
             yield words["renew"]
         if verdict.tier is not None and (mark := words.get(f"tier.{verdict.tier.value}")) is not None:

@@ -6,17 +6,22 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+import typer
 from msgspec.structs import replace
 
+from mapae import cli_check
+from mapae.cli_check import access_of
 from mapae.errors import Code, Refused
 from mapae.formats.jose import Jws, b64u
 from mapae.founding import governors
 from mapae.trust.entries import AskedOf, RelyingParty
+from mapae.verifier.checking import kit
 from town import BASE, Citizen, Till, Town, Visitor
 
 OWN, THEIRS, FEWER = "own_corner_bakery_delivery", "own_parcel_house_pickup", "own_corner_bakery_regular"
@@ -247,6 +252,25 @@ def test_the_registration_certificate_says_the_same(town: Town) -> None:
     [purpose] = Jws.parse(token, typ="mapae-registration+jwt").claims()["purposes"]
     assert purpose["document"] == {"vct": RESIDENT.vct, "doctype": RESIDENT.doctype, "namespace": RESIDENT.namespace}
     assert (purpose["id"], purpose["items"], purpose["risk"]) == (THEIRS, ["name"], "medium")
+
+
+def test_a_till_without_a_server_asks_it_by_its_registration(town: Town, jisoo: Citizen, tmp_path: Path) -> None:
+    """`mapae check ask --shop corner_bakery --registration FILE`, and the library's one call."""
+    http, paper = town.house.foundation.http, tmp_path / "registration.jwt"
+    path = f"{BASE}/trust/relying-parties/{{}}/certificate"
+    paper.write_text(town.call(lambda: http.get(path.format("corner_bakery"))).text)
+    access = access_of(town.house.settings, "corner_bakery", town.clock)
+    pack = town.pack(tmp_path / "pack")
+    till = cli_check.Till(pack, town.house.country, None, "en")  # type: ignore[arg-type]
+    wanted = till.registered(OWN, paper, access)
+    question = kit.ask_code(wanted, **access, now=town.clock.now())
+    town.call(jisoo.wallet.renew_if_needed)
+    made = town.call(_made, jisoo, town.call(jisoo.wallet.codes.open, question.text))
+    verdict = kit.verify(made.frames, question, pack, now=town.clock.now())
+    assert (verdict.outcome, set(verdict.items), verdict.detail) == ("accepted", {"name", "address"}, "")
+    paper.write_text(town.call(lambda: http.get(path.format("parcel_house"))).text)
+    with pytest.raises(typer.Exit):  # another party's paper
+        till.registered(THEIRS, paper, access)
 
 
 class Offline:

@@ -14,7 +14,7 @@ import type { Listed, Purposes } from "./purposes.ts";
 import type { Order, Shown } from "./records.ts";
 import { choicesFor, LOGIN_ID, type Question } from "./request.ts";
 import type { PublicJwk } from "./store.ts";
-import { anchors, partyOf, type RelyingParty, type Trust, type TrustList, type Words, wordsOf } from "./trust.ts";
+import { anchors, partyOf, type Registered, type RelyingParty, type Trust, type TrustList, type Words, wordsOf } from "./trust.ts";
 import { offlineEn, offlineKo } from "./words/offline.ts";
 import { checkChain, publicKey } from "./x509.ts";
 
@@ -37,6 +37,7 @@ interface Asker {
   readonly party: Question["party"];
   readonly knownAt: number | null;
   readonly anyone: boolean;
+  readonly own: boolean;
 }
 
 const NOBODY: Words = { ko: offlineKo["show.nobody"], en: offlineEn["show.nobody"] };
@@ -147,8 +148,31 @@ export async function whoAsks(code: AskCode, known: Known, now: number): Promise
   if (!registered) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name });
   const beyond = code.items.filter((item) => !registered.items.includes(item) || item === LOGIN_ID); // which goes to the bridge alone
   if (beyond.length > 0) throw new Problem("over_asking", "", { party: party.name, purpose: registered.name, items: beyond });
-  const asker: Asker = { party, knownAt: list.exp * 1000 <= now ? list.iat : null, anyone: false };
-  return { asker, purpose: { ...(purpose ?? unknown(code)), ...registered } };
+  const asker: Asker = { party, knownAt: list.exp * 1000 <= now ? list.iat : null, anyone: false, own: purpose === undefined };
+  return { asker, purpose: asRegistered(code, registered, purpose, known.purposes) };
+}
+
+/** The registration's words and items. What document it is of, and what its items are, the country's purposes say where they know it. */
+function asRegistered(code: AskCode, registered: Registered, purpose: Listed | undefined, every: readonly Listed[]): Listed {
+  const of = registered.document && { vct: "", doctype: "", namespace: "", ...registered.document };
+  const alike = ({ document }: Listed): boolean =>
+    of !== undefined && document.vct === of.vct && document.doctype === of.doctype && document.namespace === of.namespace;
+  if (purpose) {
+    if (of && !alike(purpose)) throw new Problem("over_asking", "another document", { purpose: registered.name, items: code.items });
+    return { ...purpose, ...registered, document: purpose.document, risk: purpose.risk };
+  }
+  if (!of) return unknown(code);
+  const same = every.filter(alike);
+  const known = (one: "kinds" | "labels"): [string, unknown][] => same.flatMap((other) => Object.entries(other[one]));
+  return {
+    ...registered,
+    document: same[0]?.document ?? { id: "", name: registered.name, ...of },
+    kinds: Object.fromEntries(known("kinds")) as Listed["kinds"],
+    labels: Object.fromEntries(known("labels")) as Listed["labels"],
+    anyone: false,
+    by_holder: false,
+    risk: registered.risk ?? "high",
+  };
 }
 
 /** Whose seal it is: of the list, or of a registration that the registry signed since. */
@@ -190,7 +214,7 @@ function anybody(code: AskCode, name: string, purpose: Listed | undefined): { as
   if (!purpose.anyone || !whole || more.length > 0) {
     throw new Problem("registration_required", "", { party: said, purpose: purpose.name, items: more.length > 0 ? more : code.items, anyone: true });
   }
-  return { asker: { party: { id: "", name: said }, knownAt: null, anyone: true }, purpose };
+  return { asker: { party: { id: "", name: said }, knownAt: null, anyone: true, own: false }, purpose };
 }
 
 const plainWords = (purpose: RelyingParty["purposes"][number]): RelyingParty["purposes"][number] => ({

@@ -62,6 +62,12 @@ export class Purposes {
     if (!kept || Math.abs(this.now() - kept.fetched) >= DAY_MS / 4) await this.fetch(kept?.document);
   }
 
+  /** Whether a purpose of this party is its own. Where the country's are not known, its id says so: that is how the registry forms it. */
+  async own(party: string, id: string): Promise<boolean> {
+    const kept = await this.kept();
+    return kept ? !kept.document.purposes.some((one) => one.id === id) : id.startsWith(`own_${party}_`);
+  }
+
   private async kept(): Promise<Kept | undefined> {
     const kept = await this.store.meta<Kept>(KEPT);
     return kept && this.now() < kept.document.exp * 1000 + LATE_MS ? kept : undefined;

@@ -14,7 +14,7 @@ import { allowedUrl, type Link } from "./links.ts";
 import type { Net } from "./net.ts";
 import { asProblem, Problem } from "./problem.ts";
 import { parseTransactions, type Payment } from "./transaction.ts";
-import { anchors, ASKED_MS, partyOf, type Purpose, type RelyingParty, type Trust, type Words } from "./trust.ts";
+import { anchors, ASKED_MS, partyOf, type Purpose, type Registered, type RelyingParty, type Trust, type Words } from "./trust.ts";
 import { signerOf } from "./x509.ts";
 
 export interface EncryptTo {
@@ -49,6 +49,8 @@ export interface Question {
   readonly transactions: readonly Payment[];
   /** Asked by whoever wanted to, for a purpose that lets anyone ask: the party's name is what it calls itself. */
   readonly anyone?: boolean;
+  /** The purpose is the party's own, not one of the country's. */
+  readonly own?: boolean;
 }
 export interface Asked extends AnswerTo, Question {
   readonly clientId: string;
@@ -191,7 +193,7 @@ function whoAsks(
   if (!answered.href.startsWith(bridge) || !/^[A-Za-z0-9_-]+$/.test(answered.href.slice(bridge.length))) {
     mustHaveNoNumber(party ?? { id: host, name: { ko: host, en: host } }, query, party ? { who: whoOf(party) } : {});
   }
-  if (party) return { party, purpose: purposeOf(party, named, everyName(query)), stranger: null };
+  if (party) return { party, purpose: purposeOf(party, named, everyName(query), query.credentials), stranger: null };
   const { subject, certifiedBy } = signerOf(chain);
   return { party: { id: host, name: { ko: host, en: host } }, purpose: null, stranger: { subject, certifiedBy, host } };
 }
@@ -270,17 +272,24 @@ async function encryptionOf(metadata: unknown): Promise<EncryptTo> {
   throw new Problem("unsupported", "no P-256 ECDH-ES key to answer to");
 }
 
-/** The purpose named, or the smallest registered purpose that covers what is asked. */
-export function purposeOf(party: RelyingParty, named: unknown, names: readonly string[]): Purpose {
+/** The purpose named, or the smallest registered purpose that covers what is asked: the items, and the document they are of. */
+export function purposeOf(party: RelyingParty, named: unknown, names: readonly string[], credentials: Query["credentials"] = []): Purpose {
+  const about = (purpose: Registered): boolean => credentials.every((one) => isOf(purpose, one));
   const covers = (purpose: Purpose): boolean => names.every((name) => covered(name, purpose.items));
   if (typeof named === "string") {
     const purpose = party.purposes.find((item) => item.id === named);
     if (!purpose) throw new Problem("over_asking", "a purpose it is not registered for", { party: party.name, who: whoOf(party) });
     if (!covers(purpose)) throw over(party, purpose.items, names);
+    if (!about(purpose)) throw over(party, [], names);
     return purpose;
   }
-  const fitting = party.purposes.filter(covers).toSorted((a, b) => a.items.length - b.items.length);
+  const fitting = party.purposes.filter((purpose) => covers(purpose) && about(purpose)).toSorted((a, b) => a.items.length - b.items.length);
   return fitting[0] ?? raise(over(party, party.purposes.flatMap((item) => item.items), names));
+}
+
+function isOf({ document }: Registered, { format, type }: Query["credentials"][number]): boolean {
+  if (!document || (format !== "mso_mdoc" && format !== "dc+sd-jwt")) return true;
+  return type.every((one) => one === (format === "mso_mdoc" ? document.doctype : document.vct));
 }
 
 function over(party: RelyingParty, allowed: readonly string[], names: readonly string[]): Problem {

@@ -24,11 +24,18 @@ export interface Purpose {
   readonly items: readonly string[];
   readonly retention: Words;
 }
+/** A purpose as a party registered it: one of the country's, or its own. */
+export interface Registered extends Purpose {
+  /** Of which document; missing: registered before registrations said so. */
+  readonly document?: { readonly vct?: string; readonly doctype?: string; readonly namespace?: string };
+  /** Of a purpose of its own. */
+  readonly risk?: string;
+}
 export interface RelyingParty {
   readonly id: string;
   readonly name: Words;
   readonly x509_hash: string;
-  readonly purposes: readonly Purpose[];
+  readonly purposes: readonly Registered[];
   /** Where complaints and requests to erase go; empty or missing: none was registered. */
   readonly contact?: string;
 }
@@ -170,7 +177,7 @@ function parseList(claims: Claims): TrustList {
       ...(party as unknown as RelyingParty),
       name: wordsOf(party["name"]),
       purposes: named(party["purposes"] ?? []).map((purpose) => ({
-        ...(purpose as unknown as Purpose),
+        ...(purpose as unknown as Registered),
         name: wordsOf(purpose["name"]),
         why: wordsOf(purpose["why"]),
         legal_basis: wordsOf(purpose["legal_basis"]),

@@ -311,7 +311,9 @@ export class Wallet extends EventTarget {
     });
     const orders = this.orders.filter((order) => order.standing === "valid" || order.standing === "renew");
     if (orders.length === 0 && this.orders.length > 0) throw new Problem("card_not_valid");
-    return this.choose(asked, orders);
+    const { party, purpose, stranger, anyone = false } = asked;
+    const own = purpose !== null && !stranger && !anyone && (await this.purposes.own(party.id, purpose.id));
+    return this.choose({ ...asked, own }, orders);
   }
 
   private async choose(asked: Asked, orders: readonly Order[]): Promise<Presentation> {

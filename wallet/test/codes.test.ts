@@ -268,6 +268,26 @@ test("a registered party asks for what it is registered for, without a network",
   expect((await wallet.presenter.history())[0]).toMatchObject({ party: { ko: "소나무" }, code_shown: "answer" });
 });
 
+const OWN = {
+  id: "own_guest_house_breakfast", name: { ko: "아침 식사", en: "Breakfast" }, why: { ko: "확인", en: "Why" }, legal_basis: { ko: "숙박법", en: "Inns Act" },
+  items: ["name"], retention: { ko: "하루", en: "A day" }, document: { vct: VCT, doctype: DOCTYPE, namespace: DOCTYPE }, risk: "medium",
+};
+
+test("a registered party asks for a purpose of its own, which the country does not know, without a network", async () => {
+  land.more.push(OWN, { ...OWN, id: "own_guest_house_elsewhere", document: { vct: "urn:other" } }, { ...OWN, id: "own_guest_house_before", document: undefined });
+  clock += 3_600_000;
+  land.now += 3600;
+  await wallet.trust.list();
+  gone = true;
+  const presentation = await answer(await registered(OWN.id, ["name"]));
+  expect(presentation.asked).toMatchObject({ own: true, anyone: false, party: { id: "guest_house" }, purpose: { legal_basis: OWN.legal_basis, risk: "medium", document: { vct: VCT } } });
+  expect(compact((await film((await wallet.presentCode(presentation, PIN)).texts)).shown).claims).toEqual({ name: "한지수" });
+  expect((await answer(await registered("name_birth_date", ["name"]))).asked).toMatchObject({ own: false, purpose: { document: { id: "resident_card" } } });
+  await expect(answer(await registered("own_guest_house_elsewhere", ["name"]))).rejects.toMatchObject({ code: "not_held" }); // of another document
+  await expect(answer(await registered("own_guest_house_before", ["name"]))).rejects.toMatchObject({ code: "unknown_purpose" });
+  await expect(answer(await registered(OWN.id, ["name", "birth_date"]))).rejects.toMatchObject({ code: "over_asking", facts: { items: ["birth_date"] } });
+});
+
 test("over-asking and unregistered purposes are refused and remembered", async () => {
   await expect(answer(await registered("name_birth_date", ["name", "resident_number"]))).rejects.toMatchObject({ code: "over_asking", facts: { items: ["resident_number"] } });
   await expect(answer(await registered("payment", ["name"]))).rejects.toMatchObject({ code: "over_asking" });

@@ -123,6 +123,8 @@ export class Country {
   private statusDer: Bytes | null = null;
   tamper: ((raw: string) => string) | null = null;
   requestClaims: Record<string, unknown> = {};
+  /** What the shop has registered besides. */
+  readonly more: Record<string, unknown>[] = [];
   /** Whether the trust list names the shop. */
   listed = true;
   trustAnswer: "list" | "nobody" | "rubbish" = "list";
@@ -233,7 +235,7 @@ export class Country {
         id: "guest_house", name: words("소나무"), contact: this.contact, x509_hash: b64u(await sha256(this.shopDer)),
         purposes: [{ id: "alcohol", name: words("주류"), why: words("확인"), legal_basis: words("법"), items: ["adult_by_year"], retention: words("없음") },
           { id: "name_birth_date", name: words("이름"), why: words("확인"), legal_basis: words("법"), items: ["name", "birth_date"], retention: words("하루") },
-          { id: "log_in", name: words("로그인"), why: words("확인"), legal_basis: words("법"), items: ["login_id"], retention: words("없음") }],
+          { id: "log_in", name: words("로그인"), why: words("확인"), legal_basis: words("법"), items: ["login_id"], retention: words("없음") }, ...this.more],
       }],
     };
     return signJwt(this.trustKey.key, { typ: "mapae-trust-list+jwt" }, claims);

@@ -7,7 +7,7 @@ import { Problem } from "../src/problem.ts";
 import { encryptionThumbprint, openRequest } from "../src/request.ts";
 import { ASKED_MS, LATE_MS } from "../src/trust.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
-import { BASE, Country, certify, DOCTYPE, NOW, OFFER, pair, query } from "./country.ts";
+import { BASE, Country, certify, DOCTYPE, NOW, OFFER, pair, query, VCT } from "./country.ts";
 
 const PIN = "274913";
 let names = 0;
@@ -124,6 +124,32 @@ test("the log-in number goes to the country's own bridge and to nobody else", as
   }
   land.requestClaims = { dcql_query: query(["login_id"]), mapae_purpose: "log_in" };
   await expect(ask()).rejects.toMatchObject({ code: "not_held" }); // it may; this card is older than such numbers
+});
+
+const OWN = {
+  id: "own_guest_house_breakfast", name: { ko: "아침 식사", en: "Breakfast" }, why: { ko: "확인", en: "Why" }, legal_basis: { ko: "숙박법", en: "Inns Act" },
+  items: ["name"], retention: { ko: "하루", en: "A day" }, document: { vct: VCT, doctype: DOCTYPE, namespace: DOCTYPE }, risk: "medium",
+};
+
+test("a purpose of the party's own is told apart from the country's, with its legal basis", async () => {
+  land.more.push(OWN);
+  clock += 61_000;
+  land.requestClaims = { dcql_query: query(["name"]), mapae_purpose: OWN.id };
+  expect((await ask()).asked).toMatchObject({ own: true, party: { id: "guest_house" }, purpose: { name: OWN.name, legal_basis: OWN.legal_basis } });
+  await wallet.present(await ask(), PIN);
+  expect((await wallet.presenter.history())[0]).toMatchObject({ purposeId: OWN.id, legalBasis: OWN.legal_basis });
+  land.requestClaims = { dcql_query: query(["name"]), mapae_purpose: "name_birth_date" };
+  expect((await ask()).asked.own).toBe(false);
+});
+
+test.each<[string, Record<string, unknown>]>([
+  ["another vct", { vct: "urn:other", doctype: DOCTYPE, namespace: DOCTYPE }],
+  ["a document that comes in the other format", { doctype: DOCTYPE, namespace: DOCTYPE }],
+])("items of a document that is not registered are over-asking: %s", async (_what, document) => {
+  land.more.push({ ...OWN, document });
+  clock += 61_000;
+  land.requestClaims = { dcql_query: query(["name"]), mapae_purpose: OWN.id };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["name"] } });
 });
 
 test("over-asking is stopped and remembered", async () => {

@@ -17,6 +17,7 @@ from mapae.holder.country import Listed
 from mapae.holder.request import Link, Request, open_request, read_link
 from mapae.keys import Signer
 from mapae.rules import Words
+from mapae.trust.entries import AskedOf
 from mapae.trust.publish import Purpose, RelyingParty, TrustList
 from mapae.trust.signers import Reason, RevokedReader
 
@@ -37,8 +38,10 @@ class Shop:
         self.client_id = f"x509_hash:{x509_hash(self.leaf)}"
         self.key = jwe.public_jwk(jwe.private_jwk(DICE.bytes(48), "k1"))
 
-    def trusted(self, items: tuple[str, ...] = ("adult_by_year",), **changes: Any) -> Listed:
-        purpose = Purpose(id="age", name=WORDS, why=WORDS, legal_basis=WORDS, items=items, retention=WORDS)
+    def trusted(
+        self, items: tuple[str, ...] = ("adult_by_year",), of: AskedOf | None = None, **changes: Any
+    ) -> Listed:  # fmt: skip
+        purpose = Purpose(id="age", name=WORDS, why=WORDS, legal_basis=WORDS, items=items, retention=WORDS, document=of)
         party = RelyingParty(id="shop", name=WORDS, x509_hash=x509_hash(self.leaf), purposes=(purpose,))
         at = int(NOW.timestamp())
         given: dict[str, Any] = {
@@ -136,6 +139,20 @@ def test_a_shop_whose_registration_was_revoked_is_told_apart_from_a_stranger() -
 def test_each_wrong_request_fails_at_its_step(changes: dict[str, Any], code: Code, step: str) -> None:
     shop = Shop()
     assert refusal(lambda: shop.opened(shop.signed(**changes))) == (code, step)
+
+
+@pytest.mark.parametrize("of", [AskedOf(vct="urn:card"), None], ids=["named", "of-before"])
+def test_a_purpose_is_asked_of_its_own_document(of: AskedOf | None) -> None:
+    shop = Shop()
+    assert shop.opened(shop.signed(), shop.trusted(of=of)).purpose is not None
+
+
+@pytest.mark.parametrize("of", [
+    AskedOf(vct="urn:other"), AskedOf(doctype="urn:card", namespace="urn:card"),
+], ids=["another-type", "the-other-format"])  # fmt: skip
+def test_the_same_items_of_another_document_are_over_asking(of: AskedOf) -> None:
+    shop = Shop()
+    assert refusal(lambda: shop.opened(shop.signed(), shop.trusted(of=of))) == (Code.OVER_ASKING, "purpose")
 
 
 def test_over_asking_in_any_query_counts_even_when_the_set_would_not_need_it() -> None:

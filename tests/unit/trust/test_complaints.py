@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mapae.clock import MovableClock
 from mapae.db import Db
@@ -16,6 +17,7 @@ from mapae.formats.x509 import Profile, Subject, leaf, root, x509_hash
 from mapae.keys import Signer
 from mapae.rules import Words
 from mapae.trust.complaints import OLD, TYPE, Complaints, beyond
+from mapae.trust.entries import AskedOf
 from mapae.trust.publish import AccessAuthority, Purpose, RelyingParty, TrustList
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -86,6 +88,17 @@ def test_nobody_is_slandered(what: str) -> None:
     with pytest.raises(Refused) as refused:
         beyond(evidence, LIST, START)
     assert refused.value.code is code
+
+
+def test_items_of_a_document_that_is_not_registered_go_beyond_it_too() -> None:
+    """A card of another type has a name as well: which document was agreed to is part of the registration."""
+    named = replace(SHOP, purposes=(replace(SHOP.purposes[0], document=AskedOf(vct="urn:y")),))
+    listed = replace(LIST, relying_parties=(named,))
+    assert beyond(asked("adult_by_year"), listed, START) == ("shop", "adult", ("adult_by_year",))
+    same = replace(named, purposes=(replace(named.purposes[0], document=AskedOf(vct="urn:x")),))
+    with pytest.raises(Refused) as refused:
+        beyond(asked("adult_by_year"), replace(LIST, relying_parties=(same,)), START)
+    assert refused.value.code is Code.NOT_FOUND
 
 
 async def test_the_same_request_counts_once_and_another_again(migrated: Callable[[str], Any]) -> None:

@@ -153,6 +153,12 @@ class Checker {
     this.go("home");
   }
 
+  /** The country's purposes, and those of the shop's own; one the shop has registered otherwise is the shop's. */
+  private get purposes(): readonly TillPurpose[] {
+    const own = this.till?.own ?? [];
+    return [...(this.known?.pack.purposes ?? []).filter(({ id }) => !own.some((one) => one.id === id)), ...own];
+  }
+
   /** What this till may ask, and on what ground. */
   private may(purpose: TillPurpose): "registered" | "anyone" | null {
     if (this.till?.purposes.includes(purpose.id)) return "registered";
@@ -160,7 +166,7 @@ class Checker {
   }
 
   private showPurposes(): void {
-    const every = this.known?.pack.purposes ?? [];
+    const every = this.purposes;
     const rows = every.filter((one) => this.may(one)).map((purpose) => {
       const row = copyOf(yesOrNo(purpose) ? "purpose-yes-no" : "purpose-values");
       const button = row.querySelector("button");
@@ -413,7 +419,7 @@ class Checker {
   }
 
   private async showSettings(): Promise<void> {
-    const names = new Map((this.known?.pack.purposes ?? []).map(({ id, name }) => [id, pick(name)]));
+    const names = new Map(this.purposes.map(({ id, name }) => [id, pick(name)]));
     const rows = (await this.store.counts()).sort((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
       const row = make("tr", "");
       for (const text of [day, names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));

@@ -10,13 +10,15 @@ import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import { b64u, type Bytes } from "../bytes.ts";
 import { Problem } from "../problem.ts";
 import { ASK_LIFE } from "./codes.ts";
-import type { TillPack } from "./pack.ts";
+import type { TillPack, TillPurpose } from "./pack.ts";
 
 /** Who this browser asks for, as its server said last. */
 export interface Till {
   readonly party: string;
   readonly shop: { readonly ko: string; readonly en: string };
   readonly purposes: readonly string[];
+  /** Purposes that are not in the pack, which is everybody's, or not as the shop has registered them. A server of before says none. */
+  readonly own?: readonly TillPurpose[];
   readonly until: number;
 }
 export interface Settings {

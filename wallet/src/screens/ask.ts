@@ -167,11 +167,12 @@ export class Ask extends Screen {
   }
 
   protected purposeView(): TemplateResult | typeof nothing {
-    const { purpose, anyone = false } = this.presentation.asked;
+    const { purpose, anyone = false, own = false } = this.presentation.asked;
     if (!purpose) return html`<p class="note" data-testid="purpose">${t("stranger.ask.nothing")}</p>`;
     const rule = pickWords(purpose.retention);
     return html`<dl class="facts panel">
-      <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(purpose.name)}</b></dd></div>
+      <div><dt>${t("ask.purpose")}</dt><dd data-testid="purpose"><b>${pickWords(purpose.name)}</b>
+        ${own ? html`<p class="fine" data-testid="own-purpose">${t("ask.own", { party: this.party })}</p>` : nothing}</dd></div>
       <div><dt>${t("ask.why")}</dt><dd>${pickWords(purpose.why)}</dd></div>
       <div><dt>${t("ask.legal")}</dt><dd>${pickWords(purpose.legal_basis)}</dd></div>
       <div><dt>${t("ask.retention")}</dt><dd data-testid="retention">${anyone ? t("answer.anyone.retention", { rule }) : rule}</dd></div>

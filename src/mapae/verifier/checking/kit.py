@@ -90,6 +90,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
         found = country.purposes.get(purpose)
         if found is None:
             raise Refused(Code.NOT_FOUND, f"there is no purpose {purpose}; there are {', '.join(country.purposes)}")
+        return cls.of_purpose(country, found)
+
+    @classmethod
+    def of_purpose(cls, country: catalog.Country, found: catalog.Purpose) -> Wanted:
+        """A purpose of the pack, or a party's own as `verifier.asking.purposes` finds it in its registration."""
         document = country.documents[found.document]
         formats = document.formats or catalog.Formats()
         return cls(
