@@ -157,11 +157,13 @@ class Packs:
         return pack
 
     async def publish_when_due(self, epoch: int) -> Pack | None:
-        """Every `epoch` seconds; and within half a minute of news in the log, or of lists that were late."""
+        """Every `epoch` seconds; and within half a minute of news in the log, or of lists that were late. The first
+        lists of a country wait for nothing: until then every card is of unknown standing at every checker."""
         last = await self._last()
         if last is not None:
             age = self._clock.now().timestamp() - last.manifest.made
-            if 0 <= age < epoch and (age < min(NEWS, epoch) or not await self._news(last)):
+            quiet = min(NEWS, epoch) if last.under(STATUS) else 0
+            if 0 <= age < epoch and (age < quiet or not await self._news(last)):
                 return None
         return await self.publish()
 

@@ -101,9 +101,10 @@ class Basement:
 
     async def refresh_when_due(self, every: float, epoch: float) -> Fetched | None:
         """At the start, as often as said, and at each look where nobody answered, what came was refused, or what we
-        have is older than two epochs all the same: whoever publishes may have been cut off as well, and be back."""
+        have is older than two epochs all the same: whoever publishes may have been cut off as well, and be back. Or
+        where it has nobody's status lists yet, as in a country that has just begun."""
         now, opened = self._clock.now(), self._keeper.opened
-        old = opened is None or now.timestamp() - opened.as_of > 2 * epoch
+        old = opened is None or not opened.statuses or now.timestamp() - opened.as_of > 2 * epoch
         if not old and self._heard is not None and 0 <= (now - self._heard).total_seconds() < every:
             return None
         return await self.refresh()

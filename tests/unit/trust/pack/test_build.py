@@ -113,6 +113,25 @@ async def test_a_publisher_that_does_not_answer_stays_at_its_last_epoch_and_is_m
     assert [(one.seq, one.late) for one in back.statuses] == [(2, False)]
 
 
+async def test_the_first_lists_of_a_country_are_packed_at_the_next_look_and_later_news_waits_a_little(trust: Db) -> None:
+    nation = Nation()
+    nation.put_list("list-1", 4096)
+    publisher = packs(nation, trust)
+    assert await publisher.publish_when_due(60) is not None
+    nation.later(seconds=5)
+    assert await publisher.publish_when_due(60) is None  # no epoch has been anchored yet
+    nation.anchor()
+    nation.later(seconds=5)
+    first = await publisher.publish_when_due(60)
+    assert first is not None and len(open_pack(first, nation.pinned).statuses) == 1
+    nation.set("list-1", 8)
+    nation.anchor()
+    nation.later(seconds=5)
+    assert await publisher.publish_when_due(60) is None
+    nation.later(seconds=25)
+    assert await publisher.publish_when_due(60) is not None
+
+
 async def test_a_publisher_that_gives_another_epoch_than_it_anchored_is_not_packed(trust: Db) -> None:
     nation = small()
     publisher = packs(nation, trust)

@@ -419,6 +419,23 @@ async def test_a_pack_is_asked_for_at_the_start_then_every_so_often_and_soon_aft
     assert await dark.basement.refresh_when_due(60, 3600) is not None
 
 
+async def test_a_pack_without_anybodys_lists_is_asked_for_at_every_look(
+    migrated: Callable[[str], Awaitable[Db]], tmp_path: Path
+) -> None:
+    db, nation = await migrated("verifier"), Nation()
+    nation.put_list("list-1", 4096)
+    async for young in start(db, tmp_path / "pack", nation, [await nation.made()]):
+        assert await young.basement.refresh_when_due(60, 3600) is not None
+        young.shop.clock.advance(seconds=5)
+        assert await young.basement.refresh_when_due(60, 3600) is not None
+        await young.publish(seconds=5)
+        await young.basement.refresh_when_due(60, 3600)
+        assert young.basement.opened is not None and len(young.basement.opened.statuses) == 1
+        young.shop.clock.advance(seconds=5)
+        assert await young.basement.refresh_when_due(60, 3600) is None
+    await db.close()
+
+
 async def test_a_refused_pack_is_said_aloud_and_the_old_one_stays(dark: Dark) -> None:
     good = dark.packs[-1]
     await dark.publish(minutes=5)
