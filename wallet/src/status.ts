@@ -3,7 +3,8 @@
  * Promises: the list was signed by a trusted issuer for the address the copy names. The whole list is fetched, so nobody learns which
  * copy was asked about. Trusts: the trust list. Keeps nothing (the wallet keeps the last answer). Refuses: an index out of bounds.
  */
-import { type Bytes, join, unb64u } from "./bytes.ts";
+import { type Bytes, unb64u } from "./bytes.ts";
+import { inflated } from "./inflate.ts";
 import { type Claims, openByChain, openByStranger } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
@@ -49,17 +50,8 @@ export async function readList(claims: Claims, uri: string): Promise<(index: num
 }
 
 async function unpack(packed: Bytes): Promise<Bytes> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
   try {
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    for (const reader = stream.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) return join(...parts);
-      parts.push(value);
-      size += value.length;
-      if (size > LARGEST) throw new Problem("too_large", "status list");
-    }
+    return await inflated(packed, "deflate", LARGEST);
   } catch (thrown) {
     throw thrown instanceof Problem ? thrown : new Problem("status_unknown", "not compressed as it should be");
   }

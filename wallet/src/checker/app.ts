@@ -5,25 +5,22 @@
  * without a pack, with a pack too old, a code twice.
  */
 import { asProblem, Problem } from "../problem.ts";
-import { codesIn, Eyes, useReader } from "./camera.ts";
-import { check } from "./check.ts";
-import { type Ask, ASK_LIFE, askAnonymously, askSigned, Collector, SHOW, type Show } from "./codes.ts";
-import { drawQr } from "./draw.ts";
-import { clock, Known, light, type TillPurpose } from "./pack.ts";
-import { agesOf, Panel, type Shown, yesOrNo } from "./panel.ts";
-import { Shelf } from "./shelf.ts";
-import { type Settings, type Till, TillStore } from "./store.ts";
-import { Sync, unpack } from "./sync.ts";
 import { same, token } from "../bytes.ts";
+import { codesIn, Eyes, type Lost, useReader } from "./camera.ts";
+import { check } from "./check.ts";
+import { type Ask, ASK_LIFE, askAnonymously, askSigned, Collector, plainName, SHOW, type Show } from "./codes.ts";
+import { drawQr } from "./draw.ts";
+import { clock, Known, light, readPack, type TillPurpose } from "./pack.ts";
+import { agesOf, Panel, type Shown, yesOrNo } from "./panel.ts";
+import { SettingsScreen } from "./settings.ts";
+import { Shelf } from "./shelf.ts";
+import { type Till, TillStore } from "./store.ts";
+import { PATIENT, Sync, unpack, untilNext, type Wants } from "./sync.ts";
 import { hush, shake, speak } from "./voice.ts";
-import { copyOf, make, part, pick, readWords, say } from "./words.ts";
+import { Wedge } from "./wedge.ts";
+import { copyOf, has, make, part, pick, readWords, say } from "./words.ts";
 
-/** Until the next look: usually; where an issuer's lists were late; where there is no pack at all. */
-const EVERY_MS = 5 * 60_000;
-const LATE_MS = 15_000;
-const NOTHING_MS = 5_000;
-/** A scanner types without a pause; a busy tablet hears it with some. */
-const TYPED_MS = 2_000;
+const DAY = 86_400; // seconds
 const SCREENS = ["home", "ask", "scan", "verdict", "how", "settings"] as const;
 type Screen = (typeof SCREENS)[number];
 
@@ -35,14 +32,18 @@ class Checker {
   private known: Known | null = null;
   private packId = "";
   private till: Till | null = null;
-  private settings!: Settings;
+  private settings!: SettingsScreen;
   private highWater = 0;
   private purpose: TillPurpose | null = null;
   private asks: Put[] = [];
   private collector = new Collector();
   private syncing = false;
   private readonly panel = new Panel(() => this.home());
-  private readonly eyes = new Eyes(part<HTMLVideoElement>("video"), (text) => void this.saw(text).catch((thrown: unknown) => console.error(asProblem(thrown).code)));
+  private readonly eyes = new Eyes(
+    part<HTMLVideoElement>("video"),
+    (text) => void this.saw(text).catch((thrown: unknown) => console.error(asProblem(thrown).code)),
+    (why) => this.blind(why),
+  );
   private readonly sync: Sync;
   private countdown: ReturnType<typeof setInterval> | undefined;
 
@@ -55,15 +56,43 @@ class Checker {
   }
 
   async start(): Promise<void> {
-    this.settings = await this.store.settings();
+    this.settings = new SettingsScreen(this.store, await this.store.settings(), (code) => this.trouble(code));
+    this.eyes.camera = this.settings.now.camera;
     this.wire();
-    await this.reload();
+    await this.reload().catch((thrown: unknown) => this.trouble(asProblem(thrown).code));
     this.home();
     void this.refresh();
     setInterval(() => this.showReady(), 30_000);
     addEventListener("online", () => void this.refresh());
     addEventListener("offline", () => this.showReady());
-    await this.shelf.open(() => this.showReady());
+    document.addEventListener("visibilitychange", () => this.seen());
+    await this.shelf.open(
+      () => this.showReady(),
+      () => this.renew(),
+    );
+  }
+
+  private renewing = false;
+
+  /** A newer version has taken over, here or in another tab: not in the middle of a check. */
+  private renew(): void {
+    this.renewing = true;
+    if (!part("home").hidden) location.reload();
+  }
+
+  /** What does not concern the card before us: said on the start page, until it is over. */
+  private trouble(code: string): void {
+    const key = `basement.trouble.${code}`;
+    part("trouble").textContent = has(key) ? say(key) : "";
+    part("trouble").hidden = !has(key);
+  }
+
+  /** Nobody looks: no camera, which costs battery and trust. Somebody looks again: it goes on, and what went by is caught up with. */
+  private seen(): void {
+    if (document.hidden) return this.eyes.stop();
+    if (!part("scan").hidden) void this.watch();
+    this.showReady();
+    if (Date.now() > this.due) void this.refresh();
   }
 
   // --- time and pack ----------------------------------------------------------------------------------------------------------------------
@@ -76,12 +105,12 @@ class Checker {
   private async reload(): Promise<void> {
     const kept = await this.store.pack();
     if (kept && kept.id !== this.packId) {
-      this.packId = kept.id;
-      this.known = new Known(kept.pack, async (digest) => {
+      this.known = new Known(readPack(kept.pack), async (digest) => {
         const packed = await this.store.list(digest);
         if (!packed) throw new Problem("status_unknown", "the list is not here");
         return unpack(packed);
       });
+      this.packId = kept.id;
     }
     if (kept) this.highWater = await this.store.noteTime(Date.now() / 1000, kept.pack.as_of);
     const till = await this.store.till();
@@ -89,27 +118,37 @@ class Checker {
   }
 
   private next: ReturnType<typeof setTimeout> | undefined;
+  /** When the next look is due, also where the timer slept with the tablet. */
+  private due = 0;
+  private wants: Wants = "pack";
+  private looks = 0;
 
   private async refresh(): Promise<void> {
     if (this.syncing) return;
     clearTimeout(this.next);
     this.syncing = true;
     this.showReady();
+    let code = "";
     try {
       const { ahead } = await this.sync.run();
       const off = Math.abs(ahead) > 60;
       part("clock").hidden = !off;
       if (off) part("clock").textContent = say("basement.clock", { minutes: Math.max(1, Math.round(Math.abs(ahead) / 60)) });
     } catch (thrown) {
-      const problem = asProblem(thrown);
-      if (problem.code !== "offline" && problem.code !== "unavailable") console.error(problem.code, problem.detail);
+      ({ code } = asProblem(thrown));
     }
     this.syncing = false;
-    await this.reload();
+    await this.reload().catch((thrown: unknown) => ({ code } = asProblem(thrown)));
+    this.trouble(code);
+    if (code !== "offline") void this.shelf.seek(code === "unsupported");
     this.showReady();
     this.showPurposes();
-    const late = this.known?.begun !== true || this.known.ages(this.now()).late > 0;
-    this.next = setTimeout(() => void this.refresh(), !this.known ? NOTHING_MS : late ? LATE_MS : EVERY_MS);
+    const wants = !this.known ? "pack" : this.known.begun !== "ready" || this.known.ages(this.now()).late > 0 ? "lists" : "nothing";
+    this.looks = wants === this.wants ? this.looks + 1 : 0;
+    this.wants = wants;
+    const pause = untilNext(wants, this.looks);
+    this.due = Date.now() + pause;
+    this.next = setTimeout(() => void this.refresh(), pause);
   }
 
   private showReady(): void {
@@ -117,15 +156,15 @@ class Checker {
     const ages = this.known?.ages(this.now());
     const lit = ages ? light(Math.max(ages.trust, ages.status)) : "too_old";
     // A server that has just begun has a pack without status lists: on that every card would be red.
-    const begun = this.known?.begun === true;
-    const state = begun && this.shelf.state === "ready" ? "ready" : this.shelf.state === "cannot" ? "cannot" : "getting";
-    ready.className = `pack ready pack-${this.known && !begun ? "days" : lit}`;
-    Object.assign(ready.dataset, { state, light: lit });
-    part("ready-title").textContent = say(`basement.state.${state}`);
-    part("ready-light").textContent = say(`basement.light.${!this.known ? "none" : begun ? lit : "waiting"}`);
-    part("ready-ages").textContent = ages && begun ? agesOf(ages.trust, ages.status, "pack") + (ages.late > 0 ? ` ${say("checker.pack.late", { count: ages.late })}` : "") : "";
+    const begun = this.known?.begun ?? "collecting";
+    const shelf = this.shelf.state === "ready" ? (begun === "collecting" ? "getting" : begun) : this.shelf.state;
+    ready.className = `pack ready pack-${this.known && begun !== "ready" ? "days" : lit}`;
+    Object.assign(ready.dataset, { state: shelf, light: lit });
+    part("ready-title").textContent = say(`basement.state.${shelf}`);
+    part("ready-light").textContent = say(`basement.light.${!this.known ? "none" : begun === "ready" ? lit : begun === "nobody" ? "nobody" : this.looks > PATIENT ? "silent" : "waiting"}`);
+    part("ready-ages").textContent = ages && begun === "ready" ? agesOf(ages.trust, ages.status, "pack") + (ages.late > 0 ? ` ${say("checker.pack.late", { count: ages.late })}` : "") : "";
     part("line").textContent = say(this.syncing ? "basement.line.syncing" : navigator.onLine ? "basement.line.on" : "basement.line.off");
-    part("update").hidden = this.shelf.state !== "newer" && !this.shelf.waiting;
+    part("update").hidden = !this.shelf.waiting;
   }
 
   // --- screens ----------------------------------------------------------------------------------------------------------------------------
@@ -146,6 +185,7 @@ class Checker {
   }
 
   private home(): void {
+    if (this.renewing) return location.reload();
     this.purpose = null;
     this.collector = new Collector();
     this.showPurposes();
@@ -165,8 +205,15 @@ class Checker {
     return purpose.anyone && yesOrNo(purpose) ? "anyone" : null;
   }
 
+  private drawn = "";
+
+  /** Drawn anew only where something changed: a button that is replaced loses the focus, and its reader the place. */
   private showPurposes(): void {
     const every = this.purposes;
+    const what = JSON.stringify([every, this.till]);
+    if (what === this.drawn) return;
+    this.drawn = what;
+    const focused = document.activeElement?.id ?? "";
     const rows = every.filter((one) => this.may(one)).map((purpose) => {
       const row = copyOf(yesOrNo(purpose) ? "purpose-yes-no" : "purpose-values");
       const button = row.querySelector("button");
@@ -175,7 +222,7 @@ class Checker {
         button.id = `purpose-${purpose.id}`;
         button.setAttribute("aria-describedby", `about-${purpose.id}`);
         button.dataset["ground"] = this.may(purpose) ?? "";
-        button.addEventListener("click", () => void this.choose(purpose));
+        button.addEventListener("click", () => void this.choose(purpose).catch((thrown: unknown) => this.say(asProblem(thrown).code, purpose)));
       }
       const name = row.querySelector(".purpose-name");
       if (name) name.textContent = pick(purpose.name);
@@ -186,6 +233,7 @@ class Checker {
       return row;
     });
     part("purposes").replaceChildren(...rows);
+    if (focused.startsWith("purpose-")) document.getElementById(focused)?.focus({ preventScroll: true });
     part("none").hidden = rows.length > 0;
     const others = every.filter((one) => !this.may(one));
     part("others").hidden = others.length === 0 || rows.length === 0;
@@ -214,7 +262,7 @@ class Checker {
     const items = purpose.items.map(({ name }) => name);
     const signed = this.may(purpose) === "registered" ? await this.store.takeAsk(purpose.id, this.now()) : undefined;
     if (!signed && !(purpose.anyone && yesOrNo(purpose))) return this.say("no_questions", purpose);
-    const name = this.settings.name.trim() || (this.till ? pick(this.till.shop) : say("basement.name_default"));
+    const name = plainName(this.settings.now.name) || plainName(this.till ? pick(this.till.shop) : "") || say("basement.name_default");
     const ask = await (signed ? askSigned(signed) : askAnonymously(purpose.id, items, name));
     const put: Put = { ...ask, at: Math.floor(this.now()) };
     this.asks = [put, ...this.asks.filter((one) => put.at - one.at <= ASK_LIFE)];
@@ -242,11 +290,41 @@ class Checker {
     part("scan-lead").textContent = say(`basement.scan.${how}_lead`);
     part("to-ask").hidden = how === "answer";
     this.showProgress();
-    const seen = await this.eyes.start();
+    await this.watch();
+  }
+
+  private async watch(): Promise<void> {
+    this.lit(false);
+    part("other-camera").hidden = true;
+    const sight = await this.eyes.start();
+    if (sight === "left" || part("scan").hidden) return;
+    const seen = sight === "seeing";
     part("finder").hidden = !seen;
     part("no-camera").hidden = seen;
+    if (!seen) part("no-camera").textContent = say(sight === "denied" ? "basement.scan.camera_denied" : "basement.scan.no_camera");
     if (!seen) part<HTMLDetailsElement>("other-ways").open = true;
     part("torch").hidden = !this.eyes.hasTorch;
+    part("other-camera").hidden = !seen || (await this.eyes.others()).length === 0;
+  }
+
+  /** The camera is off although nobody left. */
+  private blind(why: Lost): void {
+    if (part("scan").hidden) return;
+    if (why === "rest") return this.home();
+    part("finder").hidden = true;
+    part("no-camera").hidden = false;
+    part("no-camera").textContent = say("basement.scan.camera_gone");
+    part<HTMLDetailsElement>("other-ways").open = true;
+  }
+
+  private readonly lit = (on: boolean): void => part("torch").setAttribute("aria-pressed", String(on));
+
+  private async turn(): Promise<void> {
+    const [next] = await this.eyes.others();
+    if (next === undefined) return;
+    this.eyes.camera = next;
+    this.settings.set({ camera: next });
+    await this.watch();
   }
 
   private showProgress(): void {
@@ -290,10 +368,11 @@ class Checker {
   }
 
   private async judge(show: Show): Promise<void> {
-    const { known, purpose } = this;
+    const { purpose } = this;
     if (!purpose) return;
+    await this.reload(); // another tab may have taken a newer pack, and put this one's lists away
+    const { known } = this;
     if (!known) return this.say("no_pack", purpose);
-    this.highWater = await this.store.noteTime(Date.now() / 1000, known.pack.as_of);
     const now = this.now();
     const answered = this.asks.find(({ nonce }) => same(nonce, show.nonce));
     const ask = answered ?? (purpose.by_holder ? null : (this.asks[0] ?? null));
@@ -310,35 +389,47 @@ class Checker {
     this.go("verdict");
     const { look, outcome, reason } = this.panel.show(shown);
     part("spoken").textContent = `${outcome}. ${reason}`;
-    if (this.settings.voice) speak(`${outcome}. ${reason}`);
-    if (this.settings.vibration) shake(look);
+    if (this.settings.now.voice) speak(`${outcome}. ${reason}`);
+    if (this.settings.now.vibration) shake(look);
+    await this.note(shown).catch((thrown: unknown) => this.trouble(asProblem(thrown).code));
+  }
+
+  /** For the counter, and for a receipt where the shop wants one. */
+  private async note(shown: Shown): Promise<void> {
     const day = new Date(this.now() * 1000).toLocaleDateString("sv-SE"); // YYYY-MM-DD where the till stands
     await this.store.count(day, shown.purpose.id, shown.outcome);
-    if (this.settings.receipts && this.till && this.known && (shown.step || shown.outcome !== "refused")) {
+    if (this.settings.now.receipts && this.till && this.known && (shown.step || shown.outcome !== "refused")) {
       const { registry, epochs: status } = this.known.pack;
       const { purpose, outcome, step, code, grounds } = shown;
       const how = { outcome, step: step ?? "", code: code ?? "", tier: grounds?.tier ?? null };
-      await this.store.putFacts({ id: token(), purpose: purpose.id, ...how, at: Math.floor(this.now()), registry, status });
+      const at = Math.floor(this.now() / DAY) * DAY; // a receipt is dated to the day: nothing finer is written down
+      await this.store.putFacts({ id: token(), purpose: purpose.id, ...how, at, registry, status });
     }
   }
 
   // --- what can be pressed ----------------------------------------------------------------------------------------------------------------
 
   private wire(): void {
-    const on = (id: string, deed: () => unknown): void => part(id).addEventListener("click", () => void deed());
+    const on = (id: string, deed: () => unknown): void =>
+      part(id).addEventListener("click", () => void Promise.resolve(deed()).catch((thrown: unknown) => this.failed(asProblem(thrown).code)));
     for (const back of document.querySelectorAll<HTMLElement>("[data-home]")) back.addEventListener("click", () => this.home());
     on("to-ask", () => this.ask());
     on("to-answer", () => this.scan("answer"));
     on("to-how", () => this.go("how"));
     on("print", () => print());
-    on("to-settings", () => this.showSettings());
+    const settings = async (): Promise<void> => {
+      await this.settings.show(this.purposes, this.till);
+      if (part("settings").hidden) this.go("settings");
+    };
+    on("to-settings", settings);
+    this.settings.wire(settings);
+    on("other-camera", () => this.turn());
     on("sync", () => this.refresh());
     on("use-now", () => this.shelf.useNow());
-    let lit = false;
     on("torch", () => {
-      lit = !lit;
-      part("torch").setAttribute("aria-pressed", String(lit));
-      return this.eyes.light(lit);
+      const on = part("torch").getAttribute("aria-pressed") !== "true";
+      this.lit(on);
+      return this.eyes.light(on);
     });
     part<HTMLFormElement>("typed-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -350,8 +441,17 @@ class Checker {
       const input = event.target as HTMLInputElement;
       void this.look([...(input.files ?? [])]).then(() => (input.value = ""));
     });
-    document.addEventListener("keydown", (event) => this.wedge(event));
-    this.wireSettings();
+    const wedge = new Wedge((text) => void this.feed([text]));
+    document.addEventListener("keydown", (event) => {
+      if (part("scan").hidden || (event.target as HTMLElement | null)?.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (wedge.press(event)) event.preventDefault();
+    });
+  }
+
+  /** A button that could not do its work says so: on the screen of the check it belongs to, or on the start page. */
+  private failed(code: string): void {
+    if (this.purpose) return this.say(code, this.purpose);
+    this.trouble(code);
   }
 
   private async look(pictures: readonly File[]): Promise<void> {
@@ -364,78 +464,6 @@ class Checker {
 
   private async feed(texts: readonly string[]): Promise<void> {
     for (const text of texts) if (text.trim()) await this.saw(text.replaceAll(/^\s+|[\r\n\t]+$/g, ""), "clerk");
-  }
-
-  private keys = "";
-  private typedAt = 0;
-
-  /** A scanner that types: fast, without a field that has the focus, and Enter at the end. */
-  private wedge(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement | null;
-    if (part("scan").hidden || target?.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.timeStamp - this.typedAt > TYPED_MS) this.keys = "";
-    this.typedAt = event.timeStamp;
-    if (event.key === "Enter" && this.keys.length > SHOW.length) {
-      event.preventDefault();
-      void this.feed([this.keys.slice(Math.max(0, this.keys.lastIndexOf(SHOW)))]);
-      this.keys = "";
-    } else if (event.key.length === 1) {
-      this.keys += event.key;
-      if (this.keys.length > 2) event.preventDefault(); // a space would press the button that has the focus
-    }
-  }
-
-  private wireSettings(): void {
-    const box = (name: "voice" | "vibration" | "receipts"): void => {
-      const input = part<HTMLInputElement>(`set-${name}`);
-      input.checked = this.settings[name];
-      input.addEventListener("change", () => this.set({ [name]: input.checked }));
-    };
-    for (const name of ["voice", "vibration", "receipts"] as const) box(name);
-    const name = part<HTMLInputElement>("set-name");
-    name.value = this.settings.name;
-    name.addEventListener("change", () => this.set({ name: name.value.slice(0, 60) }));
-    part("try-voice").addEventListener("click", () => {
-      speak(say("basement.voice_try"));
-      shake("yes");
-    });
-    part("save-receipts").addEventListener("click", () => void this.saveReceipts());
-    part("clear-receipts").addEventListener("click", () => void this.store.clearSigned().then(() => this.showSettings()));
-    part("clear-counts").addEventListener("click", () => void this.store.clearCounts().then(() => this.showSettings()));
-  }
-
-  /** One receipt a line, for the shop's books. */
-  private async saveReceipts(): Promise<void> {
-    const link = make("a", "");
-    link.href = URL.createObjectURL(new Blob([(await this.store.signed()).join("\n"), "\n"], { type: "text/plain" }));
-    link.download = `receipts-${new Date(this.now() * 1000).toISOString().slice(0, 10)}.txt`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }
-
-  private set(change: Partial<Settings>): void {
-    this.settings = { ...this.settings, ...change };
-    void this.store.setSettings(this.settings);
-  }
-
-  private async showSettings(): Promise<void> {
-    const names = new Map(this.purposes.map(({ id, name }) => [id, pick(name)]));
-    const rows = (await this.store.counts()).sort((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
-      const row = make("tr", "");
-      for (const text of [day, names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));
-      return row;
-    });
-    part("counts").replaceChildren(...rows);
-    part("counts-table").hidden = rows.length === 0;
-    part("counts-none").hidden = rows.length > 0;
-    part("clear-counts").hidden = rows.length === 0;
-    part("set-receipts-row").hidden = !this.till;
-    const waiting = (await this.store.facts()).length;
-    part("receipts-waiting").textContent = waiting > 0 ? say("basement.settings.waiting", { count: waiting }) : "";
-    const ready = (await this.store.signed()).length;
-    part("receipts-ready").hidden = ready === 0;
-    part("receipts-count").textContent = say("basement.settings.signed", { count: ready });
-    this.go("settings");
   }
 }
 

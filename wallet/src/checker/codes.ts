@@ -5,6 +5,7 @@
  */
 import { b45, b64u, type Bytes, join, random, same, sha256, unb45 } from "../bytes.ts";
 import { type Cbor, decode, encode, type Key, Tagged } from "../cbor.ts";
+import { inflated } from "../inflate.ts";
 import { Problem } from "../problem.ts";
 import { bytesOf, mapOf } from "./cbor.ts";
 
@@ -18,7 +19,7 @@ export const ASK_LIFE = 120;
 
 const MAX_FRAMES = 32;
 const LIMIT = 65_536;
-const MAX_TEXT = 4296; // characters: a QR code of version 40
+export const MAX_TEXT = 4296; // characters: a QR code of version 40
 const MAX_NAME = 60;
 const MAX_SEQUENCES = 3;
 const LATEST = 253_402_300_800;
@@ -48,6 +49,12 @@ const askOf = async (text: string, raw: Bytes, payload: Map<Key, Cbor>): Promise
   audience: `mapae-qr:${b64u(await sha256(raw))}`,
   purpose: String(payload.get(3)),
 });
+
+/** What somebody typed or pasted as a name, as `lineOf` takes it; "" where nothing of it is left. */
+export function plainName(typed: string): string {
+  const line = typed.normalize("NFC").replace(/[\p{Z}\t\r\n]+/gu, " ").replace(/[\p{C}]/gu, "").trim();
+  return [...line].slice(0, MAX_NAME).join("").trim();
+}
 
 /** Anybody's question: `name` is only what the shop calls itself. */
 export function askAnonymously(purpose: string, items: readonly string[], name: string, nonce: Bytes = random(16)): Promise<Ask> {
@@ -106,17 +113,8 @@ function lineOf(value: Cbor, longest: number): string {
 // --- folding and frames --------------------------------------------------------------------------------------------------------------------
 
 export async function unfold(folded: Bytes): Promise<Bytes> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
   try {
-    const stream = new Blob([folded]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-    for (const reader = stream.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) return join(...parts);
-      parts.push(value);
-      size += value.length;
-      if (size > LIMIT) throw new Problem("too_large", "a code that unfolds too far");
-    }
+    return await inflated(folded, "deflate-raw", LIMIT);
   } catch (thrown) {
     throw thrown instanceof Problem ? thrown : new Problem("malformed", "a code that cannot be unfolded");
   }

@@ -78,6 +78,8 @@ const HOUR = 3600;
 const DAY = 86_400;
 /** Seconds a copy may live to count as young. */
 const LONGEST = 31 * DAY;
+/** Bytes of unfolded lists. */
+export const HELD = 16 * 1024 * 1024;
 /** Copies round their dates to whole days. */
 export const ROUNDING = DAY;
 
@@ -103,6 +105,12 @@ export function reach({ risk, offline }: Pick<TillPurpose, "risk" | "offline">):
 /** The device's time, or the newest moment it has already heard of. In seconds. */
 export const clock = (device: number, newest: number, highWater: number): number => Math.max(device, newest, highWater);
 
+/**
+ * Whether cards can be judged at all. `collecting`: an issuer's lists have not come yet, so every card would be red. `nobody`: each issuer has
+ * answered, and no list of it exists: it has issued no card.
+ */
+export type Begun = "collecting" | "nobody" | "ready";
+
 /** A unit (`checker.age.<unit>`) and how many of it, never made younger by rounding. */
 export function ageOf(seconds: number): readonly ["minutes" | "hours" | "days", number] {
   if (seconds < 2 * HOUR) return ["minutes", Math.max(1, Math.ceil(seconds / 60))];
@@ -116,7 +124,8 @@ export function mustBeYoung(young: Young, starts: number | null, ends: number | 
 }
 
 export class Known {
-  private readonly unfolded = new Map<string, Promise<Bytes>>();
+  /** The one used last at the end. */
+  private readonly unfolded = new Map<string, Bytes>();
 
   /** `list`: a status list by its digest, unfolded. */
   constructor(
@@ -124,9 +133,12 @@ export class Known {
     private readonly list: (digest: string) => Promise<Bytes>,
   ) {}
 
-  /** Whether anybody's lists are in it: without any, every card would be red. An issuer that was late is said to be so, and holds up no other. */
-  get begun(): boolean {
-    return this.pack.publishers.some(({ lists }) => lists.length > 0);
+  /** An issuer that was late is said to be so, and holds up no other. */
+  get begun(): Begun {
+    const { issuers, publishers } = this.pack;
+    if (publishers.some(({ lists }) => lists.length > 0)) return "ready";
+    const answered = issuers.every(({ status_prefix }) => publishers.some(({ prefix, late }) => prefix === status_prefix && !late));
+    return issuers.length > 0 && answered ? "nobody" : "collecting";
   }
 
   purpose(id: string): TillPurpose | undefined {
@@ -174,15 +186,23 @@ export class Known {
     const publisher = this.publisher(uri);
     const found = publisher?.lists.find((one) => one.uri === uri);
     if (!publisher || !found || now > publisher.as_of + reach(purpose)) throw new Problem("status_unknown", "no status list fresh enough");
-    let bytes = this.unfolded.get(found.digest);
-    if (!bytes) {
-      bytes = this.list(found.digest);
-      bytes.catch(() => this.unfolded.delete(found.digest));
-      this.unfolded.set(found.digest, bytes);
-    }
-    const byte = (await bytes)[Math.floor((index * found.bits) / 8)];
+    const byte = (await this.unfold(found.digest))[Math.floor((index * found.bits) / 8)];
     if (byte === undefined) throw new Problem("status_unknown", "an index outside the list");
     return (byte >> ((index * found.bits) % 8)) & (2 ** found.bits - 1);
+  }
+
+  /** A nation has hundreds of megabytes of them: a tablet that has met a thousand customers holds no more than one that has met a hundred. */
+  private async unfold(digest: string): Promise<Bytes> {
+    const bytes = this.unfolded.get(digest) ?? (await this.list(digest));
+    this.unfolded.delete(digest);
+    this.unfolded.set(digest, bytes);
+    let size = [...this.unfolded.values()].reduce((sum, { length }) => sum + length, 0);
+    for (const [old, { length }] of this.unfolded) {
+      if (size <= HELD || old === digest) break;
+      this.unfolded.delete(old);
+      size -= length;
+    }
+    return bytes;
   }
 }
 
@@ -196,10 +216,34 @@ function young(asOf: number, purpose: TillPurpose, now: number): Young | null {
   }
 }
 
-/** What came as a till pack. The server is believed; this only keeps a page of another version from half-working. */
+const isText = (value: unknown): boolean => typeof value === "string";
+const isMoment = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const textOrNull = (value: unknown): boolean => value === null || isText(value);
+const flag = (value: unknown): boolean => typeof value === "boolean";
+type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
+const all = (shape: (value: unknown) => boolean) => (value: unknown): boolean => Array.isArray(value) && value.every(shape);
+const has = (shape: Shape) => (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Object.entries(shape).every(([name, fits]) => fits((value as Record<string, unknown>)[name]));
+
+const WORDS = has({ ko: isText, en: isText });
+/** Whether these are purposes that a check can go by; a shop's own come with the till. */
+export const arePurposes = all(has({
+  id: isText, name: WORDS, legal_basis: WORDS, vct: textOrNull, doctype: textOrNull, namespace: textOrNull, anyone: flag, by_holder: flag,
+  items: all(has({ name: isText, kind: isText, label: WORDS })),
+  risk: (value) => ["low", "medium", "high"].includes(value as string),
+  offline: has({ full: isMoment, marked: isMoment, last: isMoment }),
+}));
+const PACK = has({
+  as_of: isMoment,
+  newest: isMoment,
+  issuers: all(has({ ca: all(isText), vcts: all(isText), doctypes: all(isText), status_prefix: isText, signers: (value) => value === null || Array.isArray(value) })),
+  publishers: all(has({ prefix: isText, as_of: isMoment, late: flag, lists: all(has({ uri: isText, digest: isText, bits: (value) => [1, 2, 4, 8].includes(value as number) })) })),
+  purposes: arePurposes,
+});
+
+/** What came as a till pack, or was kept by a page of another version. The server is believed; but half a pack would half-work, and for good. */
 export function readPack(raw: unknown): TillPack {
-  const pack = raw as Partial<TillPack> | null;
-  const lists = [pack?.issuers, pack?.publishers, pack?.purposes].every(Array.isArray);
-  if (pack?.version !== 1 || !lists || typeof pack.as_of !== "number" || typeof pack.newest !== "number") throw new Problem("unsupported", "a till pack of another version");
-  return pack as TillPack;
+  if ((raw as Partial<TillPack> | null)?.version !== 1) throw new Problem("unsupported", "a till pack of another version");
+  if (!PACK(raw)) throw new Problem("bad_pack", "a till pack of another shape");
+  return raw as TillPack;
 }
