@@ -113,7 +113,7 @@ async def test_a_publisher_that_does_not_answer_stays_at_its_last_epoch_and_is_m
     assert [(one.seq, one.late) for one in back.statuses] == [(2, False)]
 
 
-async def test_the_first_lists_of_a_country_are_packed_at_the_next_look_and_later_news_waits_a_little(trust: Db) -> None:
+async def test_the_first_lists_of_a_country_are_packed_at_the_next_look_and_later_news_waits(trust: Db) -> None:
     nation = Nation()
     nation.put_list("list-1", 4096)
     publisher = packs(nation, trust)
