@@ -36,6 +36,13 @@ export function takesRequests(who: Shown["who"]): boolean {
   return who !== undefined && URL.canParse(who.contact) && new URL(who.contact).pathname === `/privacy/${who.id}/requests`;
 }
 
+/** Where its contact is a page for people: what a browser may be led to, and nothing that it would run. */
+export function pageOf(who: Shown["who"]): URL | null {
+  if (!who || !URL.canParse(who.contact)) return null;
+  const url = new URL(who.contact);
+  return url.protocol === "https:" || (url.protocol === "http:" && url.hostname === "localhost") ? url : null;
+}
+
 /** Exactly what is sent. The moment is rounded to the minute: enough to find what was kept, no more. */
 export function wishOf(entry: Shown, kind: RequestKind, words: string): Readonly<Record<string, unknown>> {
   const shownAt = Math.floor(entry.at / 60_000) * 60;

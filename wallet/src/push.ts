@@ -4,7 +4,6 @@
  * wallet provider for what waits; never for who asks, which the signed request says. Keeps: what waits, in memory.
  * Refuses: an answer of another shape, a link that is no request.
  */
-import { token } from "./bytes.ts";
 import type { Phone } from "./device.ts";
 import { Problem } from "./problem.ts";
 import { type Shown, writeOne } from "./records.ts";
@@ -71,6 +70,7 @@ export class Pushes {
     for (const one of box.tried) {
       if (!this.vault.open) break;
       await this.remember(one, one.muted ? "push_muted" : "push_missed");
+      // Where this is not heard, the next look finds the same again: it takes the place of its own entry.
       await this.phone.ask("POST", `/mailbox/${one.id}/end`, {});
     }
     return this.waiting.some(({ id }) => !known.has(id));
@@ -111,7 +111,7 @@ export class Pushes {
     const none: Words = { ko: "", en: "" };
     const asker = await this.asker(one);
     const entry: Shown = {
-      id: token(), at: one.at * 1000, party: asker?.name ?? none, purpose: asker?.purpose ?? none, why: none, legalBasis: none,
+      id: `push-${one.id}`, at: one.at * 1000, party: asker?.name ?? none, purpose: asker?.purpose ?? none, why: none, legalBasis: none,
       retention: none, card: none, format: null, items: [], purposeId: one.purpose, result: "refused", code,
     };
     await writeOne(this.store, this.vault, "history", "", entry);
@@ -157,5 +157,5 @@ export function parseMailbox(raw: unknown): Mailbox {
 function isOne(one: unknown): one is Record<string, unknown> {
   if (typeof one !== "object" || one === null) return false;
   const { id, party, purpose, at } = one as Record<string, unknown>;
-  return [id, party, purpose].every((word) => typeof word === "string" && /^[\w.-]{1,64}$/.test(word)) && Number.isSafeInteger(at);
+  return [id, party, purpose].every((word) => typeof word === "string" && /^\w[\w.-]{0,63}$/.test(word)) && Number.isSafeInteger(at);
 }

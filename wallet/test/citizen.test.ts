@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { takesRequests, wishOf } from "../src/citizen.ts";
+import { pageOf, takesRequests, wishOf } from "../src/citizen.ts";
 import type { Shown } from "../src/records.ts";
 import { speak, t } from "../src/words.ts";
 import { citizenKo } from "../src/words/citizen.ts";
@@ -132,4 +132,9 @@ test("every word of the citizen's view is there in both languages", () => {
 test("the moment is told to the minute", () => {
   const entry = { at: 1_790_000_059_999, items: [] } as unknown as Shown;
   expect(wishOf(entry, "complaint", "가")).toMatchObject({ shown_at: 1_790_000_040 });
+});
+
+test.each(["javascript://shop.example/%0Aalert(1)", "data:text/html,x", "http://shop.example/", "not an address", ""])("a contact that is no page of the web leads nowhere: %s", (contact) => {
+  expect(pageOf({ id: "shop", contact })).toBeNull();
+  expect(pageOf({ id: "shop", contact: "https://shop.example/privacy" })?.host).toBe("shop.example");
 });

@@ -59,6 +59,13 @@ test("who tried stands in the history, once, and is said to be there", async () 
   expect(asked.filter(({ path }) => path.endsWith("/end")).map(({ path }) => path)).toEqual(["/mailbox/q0/end", "/mailbox/q9/end"]);
 });
 
+test("who tried stands there once, also where the word that it does is not heard", async () => {
+  box.tried = [tried, { ...tried, id: ".." }];
+  for (let look = 0; look < 3; look++) await wallet.lookForPushes();
+  expect((await wallet.presenter.history()).map(({ code }) => code)).toEqual(["push_missed"]);
+  expect(asked.filter(({ path }) => path.includes("end")).every(({ path }) => path === "/mailbox/q0/end")).toBe(true);
+});
+
 test("not now is remembered, and says nothing to whoever asked", async () => {
   box.requests = [waiting];
   await wallet.lookForPushes();

@@ -123,6 +123,7 @@ export class Panel {
     keep?.addEventListener("click", () => {
       clearTimeout(going);
       keep.hidden = true;
+      panel.querySelector<HTMLElement>("#next")?.focus(); // what is hidden loses the focus, and its reader the place
       if (timer) timer.hidden = true;
     });
   }

@@ -4,7 +4,7 @@
  * Refuses: empty or overlong words.
  */
 import { html, nothing, type TemplateResult } from "lit";
-import { MOST_WORDS, type RequestKind, takesRequests } from "../citizen.ts";
+import { MOST_WORDS, pageOf, type RequestKind, takesRequests } from "../citizen.ts";
 import type { Shown } from "../records.ts";
 import { claimLabel, moment, pickWords, t } from "../words.ts";
 import { back } from "./home.ts";
@@ -64,7 +64,8 @@ class Rights extends Screen {
     const title = heading(t(`rights.${this.kind}.title`));
     if (!entry) return html`${back(this)} ${title} ${this.trouble()}`;
     const direct = takesRequests(who);
-    const host = who && URL.canParse(who.contact) ? new URL(who.contact).host : "";
+    const page = pageOf(who);
+    const host = page?.host ?? "";
     return html`${back(this)} ${title} ${this.trouble()}
       <form class="stack" @submit=${this.send} novalidate>
         <section class="panel" aria-labelledby="sent"><h2 id="sent">${t("rights.sent")}</h2>
@@ -85,7 +86,7 @@ class Rights extends Screen {
               <button class="button" type="submit" data-testid="send" ?disabled=${this.busy}>${t("rights.send")}</button>`
           : html`<section class="panel warn" data-testid="elsewhere"><p>${icon("warn")} ${t(host ? "rights.elsewhere" : "rights.nowhere")}</p>
               <button class="button" type="button" data-testid="copy" ?disabled=${this.busy} @click=${this.copy}>${t("rights.copy")}</button>
-              ${host ? html`<a class="button secondary" data-testid="open" href=${who?.contact ?? ""} target="_blank" rel="noopener noreferrer">${t("rights.open", { host })}</a>` : nothing}
+              ${page ? html`<a class="button secondary" data-testid="open" href=${page.href} target="_blank" rel="noopener noreferrer">${t("rights.open", { host })}</a>` : nothing}
             </section>`}
       </form>`;
   }
