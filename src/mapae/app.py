@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -60,8 +60,8 @@ from .trust.complaints import Complaints
 from .trust.complaints_web import routes as complaints_routes
 from .trust.explorer_web import Explorer
 from .trust.lint import rules_of
+from .trust.on_behalf import OnBehalf
 from .trust.onboarding import Onboarding
-from .trust.onboarding_web import OnBehalf
 from .trust.onboarding_web import routes as onboarding_routes
 from .trust.publish import Entry, TrustList
 from .trust.purposes import Purposes
@@ -165,7 +165,7 @@ async def _trust(house: House) -> None:
     registrations = Registrations(house.registry, signer, f.settings.base_url, f.clock)
     doors += [*registrations.routes(), *_applying(house)]
     certified = await _certified(house, "trust", ACCESS_CA)
-    promises = house.registry.promises() | dict(certified.promises())
+    promises = house.registry.promises() | dict(certified.promises()) | house.onboarding.promises()
     await house.add(
         "trust",
         Role([*doors, *packs], promises, rounds=[(1, house.checkpoints.tick), due, (10, house.onboarding.round)]),
@@ -198,29 +198,29 @@ async def onboarding_of(house: House) -> Onboarding:
     """How organisations come to be relying parties, on the house's registry."""
     f = house.foundation
     host = urlsplit(f.settings.base_url).hostname or ""
-    peers = f.peers("trust")
-
-    async def hosted(party: str) -> Mapping[str, str]:
-        key: Mapping[str, str] = (await peers.call("verifier", f"{HOSTED}/key", {"party": party}))["key"]
-        return key
-
+    checker = on_behalf(house)
     return Onboarding(
         db=await f.database("trust"), clock=f.clock, dice=f.dice, country=f.country,
-        rules=rules_of(country_tree(f.settings.country, "lint")), registry=house.registry, hosted=hosted,
-        hosts=(host,) if host.strip("0123456789.:[]") else (),
+        rules=rules_of(country_tree(f.settings.country, "lint")), registry=house.registry,
+        hosted=checker.key, let_go=checker.let_go, hosts=(host,) if host.strip("0123456789.:[]") else (),
     )  # fmt: skip
+
+
+def on_behalf(house: House) -> OnBehalf:
+    """What the verifier does for parties that have none, over its peer doors."""
+    peers = house.foundation.peers("trust")
+
+    async def call(name: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        return await peers.call("verifier", f"{HOSTED}/{name}", message)
+
+    return OnBehalf(call)
 
 
 def _applying(house: House) -> list[Door]:
     """The page; in the demo country with its governors' keys to be pressed."""
-    f, peers = house.foundation, house.foundation.peers("trust")
-
-    async def given(name: str, member: str, party: str) -> str:
-        return str((await peers.call("verifier", f"{HOSTED}/{name}", {"party": party}))[member])
-
-    on_behalf = OnBehalf(partial(given, "till", "code"), partial(given, "api-key", "key"))
+    f = house.foundation
     pressed = governors(f)[:2] if f.settings.demo else []
-    return onboarding_routes(house.onboarding, f.clock, on_behalf, pressed)
+    return onboarding_routes(house.onboarding, f.clock, on_behalf(house), f.settings.base_url, pressed)
 
 
 def _founding_entries(f: Foundation) -> list[Entry]:

@@ -12,18 +12,21 @@ from collections.abc import Awaitable, Callable
 from starlette.routing import BaseRoute
 
 from . import __version__
+from .db import Tx
 from .errors import Code, Refused
 from .formats.meet import relay_of
-from .house import House, Role, Round
-from .keys import Vault
+from .house import Foundation, House, Role, Round
+from .keys import Signer, Vault
 from .outbox import Handler
 from .packing import living
 from .verifier.asking.registrations import Registrations
 from .verifier.login.bridge import Bridge
+from .verifier.login.holdings import clients
 from .verifier.login.keys import IdTokenSigner, Keys
 from .verifier.login.web import routes as login_routes
 from .verifier.privacy.requests import Privacy
 from .verifier.privacy.web import routes as privacy_routes
+from .verifier.relay import push_store
 from .verifier.relay.gateway import Gateway
 from .verifier.relay.gateway_web import routes as gateway_routes
 from .verifier.relay.mailbox_web import routes as relay_routes
@@ -35,6 +38,7 @@ from .verifier.relay.push_web import operations as push_operations
 from .verifier.site import hosting as hosting_web
 from .verifier.site.api import Api
 from .verifier.site.api_web import Op, leads_back, operations
+from .verifier.site.holdings import Holdings, keys, tills
 from .verifier.site.hosting import ROUND, Hosting
 from .verifier.site.openapi import document
 from .verifier.site.shop_web import routes as shop_routes
@@ -64,7 +68,7 @@ async def verifier(house: House) -> None:
     pusher = await _pusher(house, vault)
     login_doors = await _login(house)
     relay, meetings = await _relay(house)
-    hosting = await _hosting(house, access)
+    hosting = house.hosting = await _hosting(house, access)
     privacy = Privacy(
         db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice, country=f.country,
         parties=access.keys(), own=asking.questions.purposes,
@@ -84,7 +88,7 @@ async def verifier(house: House) -> None:
     ]
     promises: dict[str, Handler] = pusher.promises()
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
-    rounds += [(ROUND, hosting.take_up), (5, house.gateway.sweep), (5, house.login.sweep), (5, pusher.sweep)]
+    rounds += [(ROUND, hosting.round), (5, house.gateway.sweep), (5, house.login.sweep), (5, pusher.sweep)]
     await house.add("verifier", Role(doors, promises, rounds))
 
 
@@ -92,25 +96,47 @@ async def _hosting(house: House, access: dict[str, Access]) -> Hosting:
     """Shops that applied to be asked for here; those of before are there from the start."""
     f = house.foundation
 
+    db, trust = await f.database("verifier"), f.trust_reader()
+
+    async def besides(tx: Tx, questions: list[str]) -> None:
+        await push_store.drop_all(tx, questions)
+
     hosting = Hosting(
-        db=await f.database("verifier"), clock=f.clock, http=f.http, trust_url=f.settings.url_of("trust"),
-        trust=f.trust_reader(), signer=lambda party: f.signer("verifier", f"access-{party}"),
-        kept=lambda party, key: f.certificates.usable(f"access-{party}", key),
-        keep=lambda party, der: f.certificates.keep(f"access-{party}", der), host=access.__setitem__,
-        look_again=f.trust_reader().look_again,
+        db=db, clock=f.clock, http=f.http, trust_url=f.settings.url_of("trust"), trust=trust, keyring=_Keyring(f),
+        shops=access, holdings=Holdings(db, f.clock, [tills(besides), keys(), clients()]), look_again=trust.look_again,
     )  # fmt: skip
     await hosting.open()
     return hosting
 
 
-def _on_behalf(house: House) -> tuple[Callable[[str], Awaitable[str]], Callable[[str], Awaitable[str]]]:
+class _Keyring:
+    """Of hosted parties: keys of the verifier, and certificates beside all others."""
+
+    def __init__(self, f: Foundation) -> None:
+        self._f = f
+
+    def signer(self, name: str) -> Signer:
+        return self._f.signer("verifier", name)
+
+    def kept(self, name: str, signer: Signer) -> tuple[bytes, ...] | None:
+        return self._f.certificates.usable(name, signer)
+
+    def keep(self, name: str, der: bytes) -> None:
+        self._f.certificates.keep(name, der)
+
+    def destroy(self, name: str) -> None:
+        self._f.certificates.drop(name)
+        self._f.keys("verifier").forget(f"file:{name}")
+
+
+def _on_behalf(house: House) -> tuple[Callable[[str], Awaitable[str]], Callable[[str, str], Awaitable[str]]]:
     """What a hosted party is given by its secret link: a till's code, a key of the HTTP interface."""
 
     async def invite(party: str) -> str:
         return (await house.verifier.invite(party)).code
 
-    async def api_key(party: str) -> str:
-        return (await house.api.make_key(party, "server"))[1]
+    async def api_key(party: str, label: str) -> str:
+        return (await house.api.make_key(party, label))[1]
 
     return invite, api_key
 

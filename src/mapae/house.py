@@ -69,6 +69,7 @@ from .ui.site import application
 from .verifier.login.bridge import Bridge
 from .verifier.relay.gateway import Gateway
 from .verifier.site.api import Api
+from .verifier.site.hosting import Hosting
 from .verifier.till.kiosk import Verifier
 from .wallet_provider.devices import WalletProvider
 from .wallet_provider.push import Pushes
@@ -242,6 +243,7 @@ class House:
     verifier: Verifier
     gateway: Gateway
     api: Api
+    hosting: Hosting
     login: Bridge
     packs: Packs
 

@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from browserless import Page
 from mapae.errors import Code
 from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import leaf_key
+from mapae.founding import governors
 from mapae.keys import Signer
 from mapae.trust import registration
 from mapae.trust.request import make_access
@@ -114,6 +116,109 @@ def test_a_field_that_is_wrong_is_named_and_nothing_typed_is_lost(
     visitor.go("/rp/")
     page = visitor.do("/rp/", **{**FIELDS, "ready_alcohol_tobacco": "yes", field: value})
     assert (page.status == 422 and words in page.text and "corner-bakery.example" in page.html) or field == "contact"
+
+
+def holdings(page: Page) -> dict[str, str]:
+    """What the page lists: kind by its id."""
+    found = [tag.attributes["data-holding"].partition(":") for tag in page.tags if "data-holding" in tag.attributes]
+    return {id: kind for kind, _, id in found}
+
+
+def approved(town: Town, **more: str) -> Visitor:
+    """The page of a party that two governors have just registered."""
+    shop = applied(town, **more)
+    shop.do("/submit")
+    agreed(town)
+    shop.go(path_of(shop))
+    return shop
+
+
+@sqlite
+def test_a_party_sees_what_it_has_and_ends_it_after_it_was_asked_once_more(town: Town) -> None:
+    shop = approved(town)
+    path, http = path_of(shop), town.house.foundation.http
+    assert shop.page is not None and holdings(shop.page) == {} and shop.page.find(data_light="green") is not None
+    code = shop.do("/till")["till-code"].text
+    shop.go(path)
+    key = shop.do("/key", label="Web server")["api-key"].text
+    till = Till(town, "en")
+    till.go(f"/checker/?code={code}")
+    till.do("/checker/till", code=code)
+    page = shop.go(path)
+    assert sorted(holdings(page).values()) == ["key", "till"] and "API key: Web server" in page.text
+    assert key not in page.html and code not in page.html
+
+    sure = shop.do("/end", kind="till", id=next(id for id, kind in holdings(page).items() if kind == "till"))
+    assert "asks no longer" in sure.text and "Sign this till off" in till.go("/checker/").text  # nothing has ended yet
+    assert list(holdings(shop.do("/end")).values()) == ["key"]  # the page asked once more has all of it
+    assert "Enrolment code" in till.go("/checker/").text
+    gone = shop.do("/end", kind="till", id="no-such-till")
+    assert gone.status == 404
+    shop.go(path)
+    shop.do("/end", kind="key", id=_id(page, "key"))
+    assert holdings(shop.do("/end")) == {}
+    refused = town.call(lambda: http.post(f"{BASE}/v1/checks", json={"purpose": "alcohol_tobacco"},
+                                          headers={"Authorization": f"Bearer {key}"}))  # fmt: skip
+    assert refused.status_code == 401
+
+
+def _id(page: Page, kind: str) -> str:
+    return next(id for id, one in holdings(page).items() if one == kind)
+
+
+@sqlite
+def test_another_partys_link_ends_nothing_and_a_link_that_was_replaced_leads_nowhere(town: Town) -> None:
+    shop, other = approved(town), approved(town, id="other_shop", number="987-65-43210")
+    path, http = path_of(shop), town.house.foundation.http
+    shop.do("/key")
+    id = _id(shop.go(path), "key")
+
+    def post(where: str, body: dict[str, str]) -> int:
+        return town.call(lambda: http.post(f"{BASE}{where}", json=body)).status_code
+
+    theirs, ours = (p.replace("/rp/a/", "/rp/applications/") for p in (path_of(other), path))
+    assert post(f"{theirs}/end", {"kind": "key", "id": id}) == 404
+    sure = shop.do("/link")
+    assert "leads nowhere then" in sure.text and shop.go(path).status == 200
+    shop.do("/link")
+    page = shop.do("/link")
+    assert "has a new address" in page.text and path_of(shop) != path and _id(page, "key") == id
+    assert town.call(lambda: http.get(f"{BASE}{path}")).status_code == 404
+    assert post(f"{ours}/end", {"kind": "key", "id": id}) == 404
+    new = path_of(shop).replace("/rp/a/", "/rp/applications/")
+    assert [post(f"{new}/end", {"kind": "key", "id": id}) for _ in range(2)] == [200, 404]
+
+
+def test_the_end_of_a_registration_ends_all_that_was_given_by_its_link(town: Town) -> None:
+    """Also where the verifier is told nothing: it reads the trust list. Its key file goes with the application."""
+    shop = approved(town)
+    path, http = path_of(shop), town.house.foundation.http
+    code = shop.do("/till")["till-code"].text
+    shop.go(path)
+    key = shop.do("/key")["api-key"].text
+    till = Till(town, "en")
+    till.go(f"/checker/?code={code}")
+    till.do("/checker/till", code=code)
+    town.call(town.house.hosting.round)
+    files = town.house.foundation.data / "keys" / "verifier"
+    assert len(list(files.glob("hosted-*.key"))) == 1
+    one, other = governors(town.house.foundation)[:2]
+    case = next(case for case in town.call(town.house.onboarding.all) if case.party == "corner_bakery")
+    for governor in (one, other):
+        town.call(town.house.onboarding.end, case.id, governor)
+    assert town.call(lambda: http.get(f"{BASE}/shops/")).status_code == 200  # nobody else's pages suffer
+    town.clock.advance(seconds=6)
+    for _ in range(2):
+        town.call(town.house.turn)
+    assert town.call(town.house.hosting.holdings.of, "corner_bakery") == []
+    assert list(files.glob("hosted-*.key")) == [] and "corner_bakery" not in town.house.verifier.shops
+    assert "Enrolment code" in till.go("/checker/").text
+    asked = town.call(lambda: http.get(f"{BASE}/v1/checks/x", headers={"Authorization": f"Bearer {key}"}))
+    assert asked.status_code == 401
+    page = shop.go(path)
+    assert "Ended" in page.text and not [form for form in page.forms if form.action.endswith(("/till", "/key", "/end"))]
+    refused = town.call(lambda: http.post(f"{BASE}{path.replace('/rp/a/', '/rp/applications/')}/key", json={}))
+    assert refused.status_code == 403
 
 
 @sqlite

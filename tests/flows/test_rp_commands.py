@@ -92,10 +92,35 @@ def test_an_application_by_command_from_draft_to_end(town: Town, terminal: Termi
     assert "corner  approved" in terminal("status", link) and "BEGIN CERTIFICATE" in terminal("status", link)
     assert len(terminal("till", link).strip()) == 12 and terminal("api-key", link).startswith("mapae_")
     assert terminal.refused("renew", id, *one, "--apply", governor=True).code is Code.CONFLICT
+    assert "green  364 days left" in terminal("status", link)
     assert "1 more" in terminal("end", id, *one, "--apply", governor=True)
     assert "it holds" in terminal("end", id, *other, "--apply", governor=True)
     town.call(town.house.onboarding.round)
     assert "corner  ended" in terminal("status", link)
+
+
+def test_what_a_party_has_is_listed_and_ended_by_command_and_a_lost_link_is_replaced(
+    town: Town, terminal: Terminal
+) -> None:
+    link = terminal("apply", terminal.file("alcohol_tobacco"), "--url", BASE, "--apply").splitlines()[-1]
+    id = terminal("waiting", governor=True).split()[0]
+    assert terminal.refused("stop", link, "key:0", "--apply").code is Code.NOT_FOUND  # nothing before it is registered
+    for governor in ("governor-1", "governor-2"):
+        terminal("approve", id, "--as", governor, "--apply", governor=True)
+    secret = terminal("api-key", link, "--label", "Web server").strip()
+    [line] = [line for line in terminal("status", link).splitlines() if line.startswith("key:")]
+    assert "Web server" in line and "last used never" in line and secret not in line
+    key = line.split()[0]
+    assert "plan: end key:" in terminal("stop", link, key) and key in terminal("status", link)
+    assert terminal("stop", link, key, "--apply").splitlines()[-1] == "ended"
+    assert terminal.refused("stop", link, key, "--apply").code is Code.NOT_FOUND and key not in terminal("status", link)
+    assert "plan: another link" in terminal("link", link) and terminal("status", link)
+    new = terminal("link", link, "--apply").splitlines()[-1]
+    assert terminal.refused("status", link).code is Code.NOT_FOUND and terminal("status", new)
+    bare = id.partition(".")[0]
+    assert "plan: a new link" in terminal("relink", bare, governor=True) and terminal("status", new)
+    again = terminal("relink", bare, "--apply", governor=True).splitlines()[-1]
+    assert terminal.refused("status", new).code is Code.NOT_FOUND and "approved" in terminal("status", again)
 
 
 def test_over_asking_is_said_before_anything_is_sent_and_refused_by_the_server(terminal: Terminal) -> None:

@@ -412,6 +412,12 @@ def life_of(der: bytes) -> tuple[datetime, datetime]:
     return read.not_valid_before_utc, read.not_valid_after_utc
 
 
+def is_for(der: bytes, subject: Subject, dns: Sequence[str]) -> bool:
+    """Whether a certificate of our own says just this of whose it is."""
+    read = _Certificate(der)
+    return read.x509.subject == subject.name() and set(_dns(read)) == set(dns)
+
+
 def leaf_key(der: bytes) -> PublicKey:
     """The key in a certificate nobody has vouched for."""
     return PublicKey.from_crypto(_Certificate(der).x509.public_key())

@@ -61,6 +61,11 @@ class KeyStore:
             self._signers[uri] = self._in_token(TokenKey.parse(uri)) if in_token else self._in_file(uri)
         return self._signers[uri]
 
+    def forget(self, uri: str) -> None:
+        """Destroy a key in a file; also when it is gone already. One in a token stays with whoever owns the token."""
+        self._signers.pop(uri, None)
+        self._files.forget(uri, "key")
+
     def _in_file(self, uri: str) -> Signer:
         key = load_der_private_key(self._files.open(uri, "key"), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -55,6 +55,9 @@ class SecretFiles:
         except (InvalidTag, ValueError):
             raise Refused(Code.BAD_CONFIG, f"key {uri} does not open: wrong passphrase or damaged file") from None
 
+    def forget(self, uri: str, kind: str) -> None:
+        self._path(uri, kind).unlink(missing_ok=True)
+
     def _salt(self) -> bytes:
         path = self._folder / "salt"
         if not path.exists():

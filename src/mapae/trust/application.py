@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -21,7 +22,8 @@ from mapae.catalog import Purpose as Ready
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey, decode_json
 from mapae.rules import Words
-from mapae.trust.entries import LONGEST_TEXT, AskedOf, Purpose, RelyingParty, is_seen, must_be_sound
+from mapae.trust import request
+from mapae.trust.entries import AskedOf, Purpose, RelyingParty, is_seen, must_be_sound
 from mapae.ui.words import LANGUAGES, say
 
 LIMIT: Final = 32 * 1024  # bytes of a whole application
@@ -64,7 +66,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`key`: the applicant's own, a public JWK; None: the country's verifier asks on its behalf (hosted)."""
+    """`key`: the applicant's own, a public JWK, and `proof` that he holds it, as `mapae rp key` printed it; None: the
+    country's verifier asks on its behalf (hosted)."""
 
     id: str
     name: Words
@@ -72,6 +75,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     contact: str
     purposes: tuple[Asking, ...] = ()
     key: dict[str, str] | None = None
+    proof: str = ""
 
     @property
     def hosted(self) -> bool:
@@ -120,6 +124,18 @@ def must_be_plain(made: Application) -> None:
         _must_be_plain_purpose(asking)
     if made.key is not None:
         PublicKey.from_jwk(made.key)
+
+
+def must_be_held(made: Application, now: datetime, before: Application | None = None) -> None:
+    """Nobody applies with somebody else's key (RFC 4211 4). One that was proven stays so. MALFORMED (key)."""
+    if made.key is None or (before is not None and before.key == made.key):
+        return
+    try:
+        proven = request.read_access(made.proof, now)
+    except Refused:
+        proven = None
+    held = proven is not None and proven.jwk == PublicKey.from_jwk(made.key).jwk
+    _require(held, "nothing proves that this key is yours: `mapae rp key`, then `mapae rp new --request`", "key")
 
 
 def _must_be_plain_purpose(asking: Asking) -> None:
@@ -188,15 +204,13 @@ def entry(made: Application, x509_hash: str, country: Country) -> RelyingParty:
 def _purpose(party: str, asking: Asking, country: Country) -> Purpose:
     ready, items = ready_of(asking, country), items_of(asking, country)
     document = _document(asking, country)
-    labels = {claim.name: claim.label for claim in document.claims}
     if ready is not None:
-        basis = _with_basis(ready.legal_basis, asking.basis, labels)
-        return replace(as_registered(ready, country), items=items, legal_basis=basis)
+        return replace(as_registered(ready, country), items=items, legal_basis=basis_of(asking, country))
     if asking.name is None or asking.why is None or asking.legal_basis is None:
         raise Refused(Code.MALFORMED, "a purpose of one's own has a name, says why, and names its legal basis")
     return Purpose(
         id=own_id(party, asking), name=asking.name, why=asking.why, items=items, retention=retention(asking.days),
-        legal_basis=_with_basis(asking.legal_basis, asking.basis, labels), document=asked_of(document),
+        legal_basis=basis_of(asking, country), document=asked_of(document),
         risk=asking.risk,
     )  # fmt: skip
 
@@ -220,7 +234,7 @@ def asked_of(document: Document) -> AskedOf:
 
 
 def own_id(party: str, asking: Asking) -> str:
-    """Of a purpose of one's own: no ready purpose, and nobody else's, is called so."""
+    """Of a purpose of one's own: no ready purpose, and no other of this party, is called so."""
     return f"own_{party}_{asking.id}"
 
 
@@ -231,13 +245,17 @@ def _document(asking: Asking, country: Country) -> Document:
     return found
 
 
-def _with_basis(general: Words, basis: Mapping[str, str], labels: Mapping[str, Words]) -> Words:
-    """The holder reads what each added item rests on, in the same line as the rest."""
+def basis_of(asking: Asking, country: Country) -> Words:
+    """The holder reads what each added item rests on, in the same line as the rest. Whether it is too long to be
+    registered is for `lint`."""
+    ready = ready_of(asking, country)
+    general = ready.legal_basis if ready is not None else asking.legal_basis or Words(ko="", en="")
+    labels = {claim.name: claim.label for claim in _document(asking, country).claims}
 
     def one(language: Literal["ko", "en"]) -> str:
         said = [f"{labels[item].pick(language) if item in labels else say(language, 'rp.retention.title')}: {text}"
-                for item, text in sorted(basis.items()) if text]  # fmt: skip
-        return "; ".join([general.pick(language), *said])[:LONGEST_TEXT]
+                for item, text in sorted(asking.basis.items()) if text]  # fmt: skip
+        return "; ".join([general.pick(language), *said])
 
     return Words(ko=one("ko"), en=one("en"))
 

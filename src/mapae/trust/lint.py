@@ -22,7 +22,8 @@ import msgspec
 from mapae.catalog import Country, Document
 from mapae.errors import Code, Refused
 from mapae.rules import Data, Words
-from mapae.trust.application import Application, Asking, Risk, document_of, items_of, ready_of
+from mapae.trust.application import Application, Asking, Risk, basis_of, document_of, items_of, ready_of
+from mapae.trust.entries import LONGEST_TEXT
 from mapae.ui.words import say
 
 Level = Literal["stop", "basis", "warn"]
@@ -98,6 +99,17 @@ def lint(made: Application, country: Country, rules: Rules) -> tuple[Finding, ..
     return tuple(sorted(found, key=lambda one: (not one.stops, order[one.level])))
 
 
+def only_needed(made: Application, country: Country, rules: Rules) -> Application:
+    """Without the laws that answer no objection: they would stand among what the holder reads, in the words of whoever
+    asks, also beside a ready purpose."""
+    needed = {(one.place, one.item) for one in lint(made, country, rules) if one.level == "basis"}
+    purposes = tuple(
+        msgspec.structs.replace(one, basis={item: text for item, text in one.basis.items() if (at, item) in needed})
+        for at, one in enumerate(made.purposes)
+    )
+    return msgspec.structs.replace(made, purposes=purposes)
+
+
 def _of_purpose(place: int, asking: Asking, country: Country, rules: Rules) -> Iterator[Finding]:
     document, ready = document_of(asking, country), ready_of(asking, country)
     if document is None or document.formats is None or (asking.ready and ready is None):
@@ -117,6 +129,9 @@ def _of_purpose(place: int, asking: Asking, country: Country, rules: Rules) -> I
     minimum = frozenset(ready.items) if ready is not None else frozenset()
     logs_in = ready is not None and country.logs_in(ready)
     yield from _too_many(place, asking, document, asked, minimum, rules, logs_in=logs_in)
+    said = basis_of(asking, country)
+    if max(len(said.ko), len(said.en)) > LONGEST_TEXT:
+        yield _finding("basis_long", "stop", place, longest=LONGEST_TEXT)
     if ready is None:
         yield from _own_words(place, asking)
         yield from _kept(place, asking, document, asked, rules)
@@ -204,11 +219,13 @@ def _same_why(made: Application) -> Iterator[Finding]:
 
 def _inside(contact: str) -> bool:
     """An address nobody outside could write to."""
-    host = urlsplit(contact).hostname or ""
+    host = (urlsplit(contact).hostname or "").removesuffix(".")
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
-        return "." not in host or host.endswith((".local", ".internal", ".localhost", ".lan"))
+        last = host.rpartition(".")[2]  # WHATWG URL 3.5: a last label that is a number makes it an IPv4 address
+        number = last.isdigit() or re.fullmatch("0x[0-9a-f]*", last) is not None
+        return number or "." not in host or last in ("local", "internal", "localhost", "lan", "arpa")
 
 
 def _finding(

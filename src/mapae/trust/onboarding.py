@@ -2,9 +2,10 @@
 
 Promises: one state machine (`MOVES`), each step written down before the next begins, so that a kill at any line leaves
 a case that the next look or the same command carries on; what governors sign is the very application that was linted,
-and it cannot change once the first has agreed. Trusts: the registry for who governs and for the log. Keeps: the cases
-(`onboarding_store`); of the secret link only a hash. Refuses: an application that asks for too much, at submission and
-again at each approval; an applicant who approves; a case that has moved on.
+and it cannot change once the first has agreed; an application that ends lets its key with the hosted checker go.
+Trusts: the registry for who governs and for the log. Keeps: the cases (`onboarding_store`), those that came to nothing
+not for ever; of the secret link only a hash. Refuses: an application that asks for too much, at submission and again at
+each approval and renewal; a key nobody proves to hold; an applicant who approves; a case that has moved on.
 """
 
 from __future__ import annotations
@@ -12,48 +13,50 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
-from mapae import audit
+from mapae import audit, outbox
 from mapae.catalog import Country
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate, Tx
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
-from mapae.formats.x509 import Subject, leaf_key, life_of, x509_hash
 from mapae.trust import application, onboarding_store, store
 from mapae.trust import lint as linter
 from mapae.trust.application import Application
 from mapae.trust.entries import Entry, RelyingParty, registry_id
 from mapae.trust.lint import Finding, Rules
 from mapae.trust.log.entry import Reason
-from mapae.trust.onboarding_store import OPEN, UNSENT, Case, Stage
+from mapae.trust.onboarding_moves import (
+    CHANGEABLE,
+    LATELY,
+    MOVES,
+    PAST,
+    RENEW,
+    UNANSWERED,
+    Left,
+    left_of,
+    moved,
+    must_be_as_read,
+    old,
+    reading,
+)
+from mapae.trust.onboarding_pin import KIND, Pins
+from mapae.trust.onboarding_store import OVER, Case, Old, Stage
 from mapae.trust.registry import Agreed, Governor, Registry
 from mapae.trust.store import Proposal
 
-KIND: Final = "relying_party"
-FORGET: Final = timedelta(days=30)  # a draft nobody handed in
-MOST_OPEN: Final = 20  # applications from one address that nobody has decided, handed in or not
-RENEW: Final = timedelta(days=90)  # before its end an access certificate may be renewed
+MOST_OPEN: Final = 20  # applications from one address that nobody has decided, or that were given up lately
 NOTE: Final = 400
+LET_GO: Final = "rp_let_go"  # in the outbox: an application has ended, and its key with the hosted checker
 
-# What may be done in which state, and where it leads. Agreeing is not here: it is the registry's, and `catch_up` reads
-# from there what came of it.
-MOVES: Final[Mapping[str, Mapping[Stage, Stage]]] = {
-    "submit": {Stage.LINTED: Stage.WAITING},
-    "return": {Stage.WAITING: Stage.RETURNED},
-    "refuse": {Stage.WAITING: Stage.REFUSED, Stage.RETURNED: Stage.REFUSED},
-    "withdraw": dict.fromkeys(OPEN, Stage.WITHDRAWN),
-    "approved": {Stage.WAITING: Stage.APPROVED, Stage.APPROVED: Stage.APPROVED},
-    "ended": {Stage.APPROVED: Stage.ENDED},
-}
-CHANGEABLE: Final = (*UNSENT, Stage.WAITING, Stage.RETURNED)
-
-HostedKey = Callable[[str], Awaitable[Mapping[str, str]]]
-"""The verifier's key for a party it is to ask for, made on the first call: a public JWK."""
+HostedKey = Callable[[str, str], Awaitable[Mapping[str, str]]]
+"""The verifier's key for a party it is to ask for, made on the first call for this case (ids of both): a public JWK."""
+LetGo = Callable[[str], Awaitable[None]]
+"""Destroy the key of a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +71,27 @@ class Seen:
     @property
     def reading(self) -> str:
         """The case as it was read, to agree to just this: the applicant may change it between a look and a word."""
-        return f"{self.case.id}.{_reading(self.case)}"
+        return f"{self.case.id}.{reading(self.case)}"
 
 
 class Onboarding:
     def __init__(
         self, *, db: Db, clock: Clock, dice: Dice, country: Country, rules: Rules, registry: Registry,
-        hosted: HostedKey | None = None, hosts: tuple[str, ...] = (),
+        hosted: HostedKey | None = None, let_go: LetGo | None = None, hosts: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         """`hosts`: the names that certificates of the hosted checker are also for."""
         self._db, self._clock, self._dice = db, clock, dice
         self.country, self.rules = country, rules
-        self._registry, self._hosted, self._hosts = registry, hosted, hosts
+        self._registry, self._hosted, self._let_go = registry, hosted, let_go
+        self._pins = Pins(registry, clock, country, hosts)
         self._looked_at: tuple[Entry, ...] | None = None
+
+    def promises(self) -> dict[str, outbox.Handler]:
+        async def let_go(promised: dict[str, Any]) -> None:
+            if self._let_go is not None:
+                await self._let_go(str(promised["case"]))
+
+        return {LET_GO: let_go}
 
     def lint(self, made: Application) -> tuple[Finding, ...]:
         return linter.lint(made, self.country, self.rules)
@@ -88,24 +99,24 @@ class Onboarding:
     # --- the applicant, by the secret link ----------------------------------------------------------------------------
 
     async def begin(self, made: Application, source: str, filer: str = "") -> tuple[Case, str]:
-        """A new draft, and the token of the link that alone leads to it."""
+        """A new draft, and the token of the link that alone leads to it. It holds nothing, also not its id."""
+        application.must_be_held(made, self._clock.now())
         await self._must_be_free(made)
+        made = linter.only_needed(made, self.country, self.rules)
         now, token = self._clock.now(), self._dice.token()
-        if await onboarding_store.open_from(self._db, source) >= MOST_OPEN:
-            raise Refused(Code.TOO_OFTEN, "there are many applications from your address: withdraw some, or wait")
         case = Case(
             self._dice.bytes(6).hex(), _digest(token), made.id, self._stage(made), _written(made), 0, source, filer, "",
             "", None, None, None, now, now,
         )  # fmt: skip
 
         async def body(tx: Tx) -> None:
+            await tx.serial(f"rp_application:{source}")  # many at once are counted one after the other
+            if await onboarding_store.counted(tx, source, now - LATELY) >= MOST_OPEN:
+                raise Refused(Code.TOO_OFTEN, "there are many applications from your address: wait for their decision")
             await onboarding_store.add(tx, case)
             await self._record(tx, case, "begun", "applicant")
 
-        try:
-            await self._db.write(body)
-        except Duplicate:
-            raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id") from None
+        await self._db.write(body)
         return case, token
 
     async def of(self, token: str) -> Seen:
@@ -117,32 +128,52 @@ class Onboarding:
 
     async def save(self, token: str, made: Application) -> Seen:
         """Change it. One that waits is taken back by that; one a governor has agreed to stays as it is."""
-        case = (await self.of(token)).case
-        self._must_be_changeable(case)
-        await self._must_be_free(made)
-        changed = replace(case, party=made.id, stage=self._stage(made), body=_written(made), key=None)
+        seen = await self.of(token)
+        self._must_be_changeable(seen.case)
+        application.must_be_held(made, self._clock.now(), seen.made)
+        await self._must_be_free(made, seen.case)
+        made = linter.only_needed(made, self.country, self.rules)
+        changed = replace(seen.case, party=made.id, stage=self._stage(made), body=_written(made), key=None)
         await self._write(changed, "changed", "applicant")
-        return await self.look(case.id)
+        return await self.look(seen.case.id)
 
     async def submit(self, token: str) -> Seen:
-        """Hand it in. Raises Refused(EXCESSIVE) with the rule as its step when it asks for too much."""
+        """Hand it in: from here on it holds its id. Raises Refused(EXCESSIVE) with the rule as its step when it asks
+        for too much."""
         seen = await self.of(token)
+        case, key = seen.case, seen.made.key
         linter.must_not_be_excessive(seen.findings)
-        stage = _moved("submit", seen.case.stage)
-        key = seen.made.key
+        stage = moved("submit", case.stage)
+        await self._must_be_free(seen.made, case)
         if key is None:
             if self._hosted is None:
                 raise Refused(Code.UNSUPPORTED, "nobody here asks on your behalf: make a key with `mapae rp key`")
-            key = dict(await self._hosted(seen.made.id))
+            if not case.hosted:  # first: whatever is made is destroyed with the application, also after a kill
+                case = await self._write(replace(case, hosted=True), "hosted", "applicant")
+            key = dict(await self._hosted(seen.made.id, case.id))
         written = msgspec.json.encode(PublicKey.from_jwk(key).jwk).decode()
-        await self._write(replace(seen.case, stage=stage, key=written, note="", noted_by=""), "submitted", "applicant")
-        return await self.look(seen.case.id)
+        await self._write(replace(case, stage=stage, key=written, note="", noted_by=""), "submitted", "applicant")
+        return await self.look(case.id)
 
     async def withdraw(self, token: str) -> Seen:
         case = (await self.of(token)).case
         self._must_be_changeable(case)
-        await self._write(replace(case, stage=_moved("withdraw", case.stage)), "withdrawn", "applicant")
+        await self._write(replace(case, stage=moved("withdraw", case.stage)), "withdrawn", "applicant")
         return await self.look(case.id)
+
+    async def relink(self, token: str) -> str:
+        """Another secret link: who had the one before is out."""
+        return await self._relink((await self.of(token)).case, "applicant")
+
+    async def relink_for(self, id: str, by: str) -> str:
+        """The same for whoever has lost the link, or to whom somebody else has done that."""
+        return await self._relink((await self.look(id)).case, by)
+
+    def left(self, seen: Seen) -> Left | None:
+        """None: it is not registered."""
+        if seen.certificate is None or seen.case.stage is not Stage.APPROVED:
+            return None
+        return left_of(seen.certificate, self._clock.now())
 
     # --- the governors ------------------------------------------------------------------------------------------------
 
@@ -151,6 +182,13 @@ class Onboarding:
         await self.catch_up()
         cases = await onboarding_store.in_stage(self._db, Stage.WAITING)
         return [await self._seen(case) for case in cases]
+
+    async def due(self) -> list[tuple[Seen, Left]]:
+        """Registered ones whose certificate should be renewed, the nearest end first."""
+        await self.catch_up()
+        seen = [await self._seen(case) for case in await onboarding_store.in_stage(self._db, Stage.APPROVED)]
+        found = [(one, left) for one in seen if (left := self.left(one)) is not None and left.light != "green"]
+        return sorted(found, key=lambda one: one[1].until)
 
     async def all(self) -> list[Case]:
         await self.catch_up()
@@ -183,18 +221,18 @@ class Onboarding:
         same moment are two that agree. By a `reading`: to that one, and CONFLICT when it has been changed since."""
         seen = await self.look(id)
         case = seen.case
-        _must_be_as_read(id, case)
+        must_be_as_read(id, case)
         if case.stage is not Stage.WAITING:
             raise Refused(Code.CONFLICT, f"this application is {case.stage.value}: there is nothing to approve")
         self._must_be_somebody_else(case, by)
         linter.must_not_be_excessive(seen.findings)
         if case.proposal is None:
-            await self._must_be_free(seen.made)
+            await self._must_be_free(seen.made, case)
             pinned, ours = await self._pin(seen, by)
             if ours:
                 return Agreed(1)
             case = pinned
-            _must_be_as_read(id, case)
+            must_be_as_read(id, case)
         return await self._agree(case, by)
 
     async def renew(self, id: str, by: Governor) -> Agreed:
@@ -202,9 +240,10 @@ class Onboarding:
         seen = await self.look(id)
         if seen.case.stage is not Stage.APPROVED or seen.certificate is None:
             raise Refused(Code.CONFLICT, f"this application is {seen.case.stage.value}: there is nothing to renew")
+        linter.must_not_be_excessive(seen.findings)  # the country may have grown stricter
         case = seen.case
         if case.proposal is None:
-            if life_of(seen.certificate)[1] - self._clock.now() > RENEW:
+            if left_of(seen.certificate, self._clock.now()).light == "green":
                 raise Refused(Code.CONFLICT, f"it may be renewed in the last {RENEW.days} days of its certificate")
             case, ours = await self._pin(seen, by)
             if ours:
@@ -239,29 +278,40 @@ class Onboarding:
             await self._carry_over(case, (await self._registry.proposal(case.proposal or ""))[0])
 
     async def round(self) -> None:
-        """Now and then: besides, who was struck off is ended, and drafts nobody handed in are forgotten."""
+        """Now and then: besides, who was struck off is ended, and what came to nothing is forgotten."""
         await self.catch_up()
         entries = await self._registry.entries()
         if entries is not self._looked_at:  # the same until something changes: else there is nothing to look for
             held = {entry.id for entry in entries if isinstance(entry, RelyingParty)}
+            unsettled = {proposed.id for proposed in await self._registry.unsettled()}
             for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
-                if case.party not in held:
-                    await self._try(replace(case, stage=_moved("ended", case.stage)), "ended", "registry")
+                if case.party not in held and case.proposal not in unsettled:  # else it is being renewed
+                    ended = replace(case, stage=moved("ended", case.stage), proposal=None)
+                    await self._try(ended, "ended", "registry")
             self._looked_at = entries
-        before = self._clock.now() - FORGET
-        await self._db.write(lambda tx: onboarding_store.forget_unsent(tx, before))
+        now = self._clock.now()
+        for case in await onboarding_store.in_stage(self._db, Stage.RETURNED):
+            if case.changed_at < now - UNANSWERED:
+                await self._try(replace(case, stage=moved("withdraw", case.stage)), "withdrawn", "registry")
+        if await onboarding_store.anything_old(self._db, old(now)):
+            await self._db.write(partial(self._forget, old(now)))
+
+    async def _forget(self, before: Old, tx: Tx) -> None:
+        for id in await onboarding_store.forget(tx, before):
+            await outbox.promise(tx, LET_GO, id, {"case": id}, self._clock.now())
 
     async def _carry_over(self, case: Case, proposed: Proposal) -> None:
         if proposed.decider is None or (proposed.approved is not None and proposed.settled_at is None):
             return  # governors, or the log, have not come to it yet
-        if proposed.holds:
+        if proposed.holds and case.stage in MOVES["approved"]:
             entry = msgspec.json.decode(proposed.entry or "", type=RelyingParty)
-            done = replace(case, stage=_moved("approved", case.stage), proposal=None, x509_hash=entry.x509_hash)
+            done = replace(case, stage=moved("approved", case.stage), proposal=None, x509_hash=entry.x509_hash)
             await self._try(done, "approved", proposed.decider)
             self._looked_at = None  # it may have been struck off before we came to that
-        else:  # somebody turned the proposal down, or the log did: the application waits as before
+        else:  # somebody turned the proposal down, or the log did: the application stands as before
             note = f"the log refused it: {proposed.rule}" if proposed.rule else case.note
             await self._try(replace(case, proposal=None, note=note), "unpinned", proposed.decider)
+            self._looked_at = None
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -269,11 +319,7 @@ class Onboarding:
         """The certificate, the proposal, and the case tied to it, each found again if a kill came between. True: this
         governor made the proposal, so another is missing."""
         case = seen.case
-        proposal, ours = await self._left_over(seen, by)
-        if proposal is None:
-            hash = await self._certified(seen, by)
-            proposal = await self._registry.propose(application.entry(seen.made, hash, self.country), by)
-            ours = True
+        proposal, ours = await self._pins.proposed(case, seen.made, by)
         try:
             await self._write(replace(case, proposal=proposal), "pinned", by.id)
         except Refused as refused:
@@ -287,32 +333,10 @@ class Onboarding:
             return case, False
         return await self._case(case.id), ours
 
-    async def _left_over(self, seen: Seen, by: Governor) -> tuple[str | None, bool]:
-        """A proposal for just this application, made before a kill."""
-        for proposed in await self._registry.waiting():
-            if (proposed.kind, proposed.subject) == (KIND, seen.case.party) and proposed.entry is not None:
-                entry = msgspec.json.decode(proposed.entry, type=RelyingParty)
-                if entry == application.entry(seen.made, entry.x509_hash, self.country):
-                    _, votes = await self._registry.proposal(proposed.id)
-                    return proposed.id, votes[0].voice == by.voice
-        return None, False
-
-    async def _certified(self, seen: Seen, by: Governor) -> str:
-        """The hash of the access certificate: one made before a kill, or by another governor just now, is taken."""
-        key, now = PublicKey.from_jwk(msgspec.json.decode(seen.case.key or "{}")), self._clock.now()
-        for der in await self._registry.certificates_of(seen.case.party):
-            fresh = life_of(der)[1] - now > RENEW
-            if leaf_key(der).thumbprint == key.thumbprint and fresh and x509_hash(der) != seen.case.x509_hash:
-                return x509_hash(der)
-        name = seen.made.name.en[:64]
-        subject = Subject(name, organization=name, country=self.country.code)
-        dns = self._hosts if seen.made.hosted else ()
-        return x509_hash(await self._registry.certify(seen.case.party, key, subject, by, dns))
-
     async def _agree(self, case: Case, by: Governor) -> Agreed:
         proposed, _ = await self._registry.proposal(case.proposal or "")
         entry = msgspec.json.decode(proposed.entry or "{}", type=RelyingParty)
-        if entry != application.entry(_read(case), entry.x509_hash, self.country):
+        if not self._pins.means(entry, _read(case)):
             raise Refused(Code.CONFLICT, "what was proposed is not what was linted: turn the proposal down")
         agreed = await self._registry.approve(proposed.id, by)
         await self.catch_up()
@@ -323,12 +347,12 @@ class Onboarding:
         id, said = case.id, words.strip()
         if not said or len(said) > NOTE or not said.isprintable():
             raise Refused(Code.MALFORMED, f"say why, in at most {NOTE} characters on one line")
-        stage = _moved(move, case.stage)
+        stage = moved(move, case.stage)
         await self._registry.must_govern(by)
         if case.proposal is not None:
             await self._registry.reject(case.proposal, by)
         await self._write(
-            replace(case, stage=stage, proposal=None, note=said, noted_by=by.id), _PAST[move], by.id
+            replace(case, stage=stage, proposal=None, note=said, noted_by=by.id), PAST[move], by.id
         )  # fmt: skip
         return await self._case(id)
 
@@ -343,15 +367,16 @@ class Onboarding:
         der = await self._registry.certificate(case.x509_hash) if case.x509_hash is not None else None
         return Seen(case, made, self.lint(made), der)
 
-    async def _must_be_free(self, made: Application) -> None:
+    async def _must_be_free(self, made: Application, own: Case | None = None) -> None:
         """Nobody else has this id or ever had it, however it came there: tills, API keys, sites that log people in and
-        what citizens wrote to a party go by its id, and outlive a registration. An organisation may come back."""
+        what citizens wrote to a party go by its id. An organisation may come back."""
         party = made.id
         taken = any(isinstance(entry, RelyingParty) and entry.id == party for entry in await self._registry.entries())
         if not taken and await store.ever_held(self._db, KIND, party):
             before = await onboarding_store.ended_of(self._db, party)
             taken = _number(made) not in {_number(_read(case)) for case in before}
-        if taken:
+        holder = await onboarding_store.holder(self._db, party)
+        if taken or holder not in (None, own.id if own is not None else None):
             raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id")
 
     def _must_be_changeable(self, case: Case) -> None:
@@ -377,43 +402,38 @@ class Onboarding:
             if refused.code is not Code.CONFLICT:
                 raise
 
-    async def _write(self, case: Case, action: str, by: str) -> None:
+    async def _write(self, case: Case, action: str, by: str) -> Case:
         now = self._clock.now()
 
         async def body(tx: Tx) -> None:
             if not await onboarding_store.change(tx, case, now):
                 raise Refused(Code.CONFLICT, "somebody changed this application at the same moment: look again")
+            if case.hosted and case.stage in OVER:
+                await outbox.promise(tx, LET_GO, case.id, {"case": case.id}, now)
             await self._record(tx, case, action, by)
 
         try:
             await self._db.write(body)
         except Duplicate:
             raise Refused(Code.CONFLICT, "this id is taken: choose another", step="id") from None
+        return replace(case, version=case.version + 1)
+
+    async def _relink(self, case: Case, by: str) -> str:
+        if case.stage in OVER:
+            raise Refused(Code.CONFLICT, f"this application is {case.stage.value}: nothing can be done by its link")
+        token = self._dice.token()
+
+        async def body(tx: Tx) -> None:
+            if not await onboarding_store.relink(tx, case.link, _digest(token)):
+                raise Refused(Code.CONFLICT, "somebody changed this link at the same moment")
+            await self._record(tx, case, "relinked", by)
+
+        await self._db.write(body)
+        return token
 
     async def _record(self, tx: Tx, case: Case, action: str, by: str) -> None:
         event = audit.Event(case.party, "rp_application", action, by, {"case": case.id})
         await audit.record(tx, event, self._clock.now())
-
-
-_PAST: Final = {"return": "returned", "refuse": "refused"}
-
-
-def _moved(move: str, stage: Stage) -> Stage:
-    after = MOVES[move].get(stage)
-    if after is None:
-        raise Refused(Code.CONFLICT, f"this application is {stage.value}: it cannot be {_PAST.get(move, move)} now")
-    return after
-
-
-def _reading(case: Case) -> int:
-    """Its version; agreeing, which writes once, changes nothing in it."""
-    return case.version - (case.proposal is not None)
-
-
-def _must_be_as_read(id: str, case: Case) -> None:
-    read = id.partition(".")[2]
-    if read and read != str(_reading(case)):
-        raise Refused(Code.CONFLICT, "the applicant has changed it since you read it: look at it again")
 
 
 def _written(made: Application) -> str:

@@ -1,8 +1,8 @@
 """The applications' table.
 
-Promises: a change is made only to the version that was read, so of two at once one fails; an id is held by one open or
-approved application. Trusts: `onboarding` for every rule. Keeps: rp_application. Refuses: a second application under an
-id that is taken, by unique index.
+Promises: a change is made only to the version that was read, so of two at once one fails; an id is held by one that was
+handed in or approved. Trusts: `onboarding` for every rule. Keeps: rp_application; where one came from, until nothing is
+counted by it any more. Refuses: a second application under an id that is held, by unique index.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ class Stage(StrEnum):
 
 OPEN = (Stage.DRAFT, Stage.LINTED, Stage.WAITING, Stage.RETURNED)
 UNSENT = (Stage.DRAFT, Stage.LINTED)
+OVER = (Stage.REFUSED, Stage.WITHDRAWN, Stage.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One application. `body` is JSON of `application.Application`; `filer` the name of whoever filed it at a command
-    line; `note` the reviewers' words; `x509_hash` that of its access certificate, from the first approval on; `key` the
-    public key that is certified (the applicant's, or of the hosted checker)."""
+    line; `note` the reviewers' words; `x509_hash` that of its access certificate, once approved; `key` the public key
+    that is certified (the applicant's, or of the hosted checker); `hosted`: the checker was asked for one."""
 
     id: str
     link: bytes
@@ -52,11 +53,12 @@ class Case:
     key: str | None
     made_at: datetime
     changed_at: datetime
+    hosted: bool = False
 
 
 _COLUMNS = (
     "id, link, party, state, body, version, source, filer, note, noted_by, proposal, x509_hash, key_jwk, made_at,"
-    " changed_at"
+    " changed_at, hosted"
 )
 
 
@@ -64,10 +66,10 @@ async def add(tx: Tx, case: Case) -> None:
     """Raises Duplicate (out of the transaction) when the id is taken."""
     await tx.run(
         f"INSERT INTO rp_application ({_COLUMNS}) VALUES"  # noqa: S608 names of columns alone
-        " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         case.id, case.link, case.party, case.stage.value, case.body, case.version, case.source, case.filer, case.note,
         case.noted_by, case.proposal, case.x509_hash, case.key, int(case.made_at.timestamp()),
-        int(case.changed_at.timestamp()),
+        int(case.changed_at.timestamp()), int(case.hosted),
     )  # fmt: skip
 
 
@@ -76,10 +78,15 @@ async def change(tx: Tx, case: Case, now: datetime) -> bool:
     when its id was taken meanwhile."""
     return await tx.run(
         "UPDATE rp_application SET party = $1, state = $2, body = $3, version = version + 1, note = $4, noted_by = $5,"
-        " proposal = $6, x509_hash = $7, key_jwk = $8, changed_at = $9 WHERE id = $10 AND version = $11",
+        " proposal = $6, x509_hash = $7, key_jwk = $8, changed_at = $9, hosted = $10 WHERE id = $11 AND version = $12",
         case.party, case.stage.value, case.body, case.note, case.noted_by, case.proposal, case.x509_hash, case.key,
-        int(now.timestamp()), case.id, case.version,
+        int(now.timestamp()), int(case.hosted), case.id, case.version,
     ) == 1  # fmt: skip
+
+
+async def relink(tx: Tx, before: bytes, link: bytes) -> bool:
+    """Another link leads to it from now on; what governors have read stays as it is."""
+    return await tx.run("UPDATE rp_application SET link = $2 WHERE link = $1", before, link) == 1
 
 
 async def by_link(on: Db | Tx, link: bytes) -> Case | None:
@@ -119,21 +126,64 @@ async def pinned(on: Db | Tx) -> list[Case]:
     return [_case(row) for row in rows]
 
 
-async def open_from(on: Db | Tx, source: str) -> int:
-    """Applications from one address that nobody has decided."""
+async def holder(on: Db | Tx, party: str) -> str | None:
+    """Which application has this id."""
+    row = await on.one(
+        "SELECT id FROM rp_application WHERE party = $1 AND state IN ('waiting', 'returned', 'approved')", party
+    )
+    return None if row is None else str(row["id"])
+
+
+async def counted(on: Db | Tx, source: str, since: datetime) -> int:
+    """Applications from one address that nobody has decided, and those given up or refused since then."""
     row = await on.one(
         "SELECT COUNT(*) AS many FROM rp_application WHERE source = $1"
-        " AND state IN ('draft', 'linted', 'waiting', 'returned')",
-        source,
+        " AND (state IN ('draft', 'linted', 'waiting', 'returned')"
+        " OR (state IN ('refused', 'withdrawn') AND changed_at > $2))",
+        source, int(since.timestamp()),
     )  # fmt: skip
     return 0 if row is None else int(row["many"])
 
 
-async def forget_unsent(tx: Tx, before: datetime) -> int:
-    """Drafts nobody handed in."""
-    return await tx.run(
-        "DELETE FROM rp_application WHERE state IN ('draft', 'linted') AND changed_at < $1", int(before.timestamp())
+# --- what is forgotten ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """From when on back: drafts nobody touched, withdrawn and refused ones, addresses of what was decided."""
+
+    unsent: datetime
+    withdrawn: datetime
+    refused: datetime
+    counted: datetime
+
+
+_GONE = (
+    "(state IN ('draft', 'linted') AND changed_at < $1) OR (state = 'withdrawn' AND changed_at < $2)"
+    " OR (state = 'refused' AND changed_at < $3)"
+)
+_UNCOUNTED = "source <> '' AND state NOT IN ('draft', 'linted', 'waiting', 'returned') AND changed_at < $4"
+
+
+async def anything_old(db: Db, old: Old) -> bool:
+    """A look every few seconds must not cost a durable write each time."""
+    row = await db.one(f"SELECT 1 AS due FROM rp_application WHERE {_GONE} OR ({_UNCOUNTED}) LIMIT 1", *_moments(old))  # noqa: S608
+    return row is not None
+
+
+async def forget(tx: Tx, old: Old) -> list[str]:
+    """Those that are gone and had a key of the hosted checker."""
+    moments = _moments(old)
+    rows = await tx.all(f"DELETE FROM rp_application WHERE {_GONE} RETURNING id, hosted", *moments[:3])  # noqa: S608
+    await tx.run(f"UPDATE rp_application SET source = '' WHERE {_UNCOUNTED.replace('$4', '$1')}", moments[3])  # noqa: S608
+    return [row["id"] for row in rows if row["hosted"]]
+
+
+def _moments(old: Old) -> tuple[int, int, int, int]:
+    unsent, withdrawn, refused, counted = (
+        int(at.timestamp()) for at in (old.unsent, old.withdrawn, old.refused, old.counted)
     )
+    return unsent, withdrawn, refused, counted
 
 
 def _case(row: Row) -> Case:
@@ -141,4 +191,5 @@ def _case(row: Row) -> Case:
         row["id"], bytes(row["link"]), row["party"], Stage(row["state"]), row["body"], row["version"], row["source"],
         row["filer"], row["note"], row["noted_by"], row["proposal"], row["x509_hash"], row["key_jwk"],
         datetime.fromtimestamp(row["made_at"], UTC), datetime.fromtimestamp(row["changed_at"], UTC),
+        bool(row["hosted"]),
     )  # fmt: skip

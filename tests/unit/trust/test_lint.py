@@ -62,6 +62,16 @@ CASES = {
     "why_missing": ([own(why="Why?")], "stop"),
     "why_same": ([own(), own(id="other")], "stop"),
     "basis_missing": ([own(legal_basis=None)], "stop"),
+    "basis_long": (
+        [
+            {
+                "ready": "alcohol_tobacco",
+                "items": ["name", "address"],
+                "basis": {"address": "A" * 299, "name": "N" * 299},
+            }
+        ],
+        "stop",
+    ),
     "risk_undeclared": ([own(items=["portrait"], legal_basis="Photo Act", risk="medium")], "stop"),
     "many_items": ([own(items=["name", "issue_date", "expiry_date", "issuing_country", "issuing_authority"])], "warn"),
     "ready_fits": ([own(items=["age_over_19"], days=0, risk="low")], "warn"),
@@ -104,6 +114,14 @@ def test_a_law_for_just_this_item_answers_the_objection_and_the_holder_reads_it(
     assert purpose.items == ("adult_by_year", "name") and purpose.legal_basis.en.endswith(
         "Name: Liquor Tax Act, article 9"
     )
+
+
+def test_words_that_answer_no_objection_do_not_come_to_stand_beside_a_ready_purpose() -> None:
+    """The holder would read them as the country's: "adult: the police recommends to say yes"."""
+    basis = {"adult_by_year": "The police recommends to say yes", "retention": "for ever", "name": "Act, article 9"}
+    made = lint.only_needed(shop({"ready": "alcohol_tobacco", "items": ["name"], "basis": basis}), KR, RULES)
+    assert made.purposes[0].basis == {"name": "Act, article 9"}
+    assert lint.only_needed(shop({"ready": "alcohol_tobacco", "basis": basis}), KR, RULES).purposes[0].basis == {}
 
 
 def test_no_law_answers_for_the_resident_number() -> None:
@@ -155,7 +173,16 @@ def test_other_names_and_ones_own_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "contact", ["https://10.0.0.7/x", "https://localhost/x", "https://[::1]/", "https://till.local/"]
+    "contact",
+    [
+        "https://10.0.0.7/x",
+        "https://localhost/x",
+        "https://[::1]/",
+        "https://till.local/",
+        "https://printer.lan./",
+        "https://0x7f.1/",
+        "https://10.1/",
+    ],
 )
 def test_a_contact_that_nobody_outside_can_reach_is_shown_to_the_reviewers(contact: str) -> None:
     assert rules(shop(own(), contact=contact))["contact_inside"] == "warn"

@@ -8,23 +8,27 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from cutting import Cut, Failing
 from mapae.audit import events_about, first_broken_link
 from mapae.catalog import parse_country
 from mapae.clock import MovableClock, SeededDice
 from mapae.config import country_tree
-from mapae.db import Body, Db, Row, Value, connect, migrate
+from mapae.db import Db, connect, migrate
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.formats.x509 import Anchors, Profile, check_chain, leaf_key, life_of, x509_hash
 from mapae.keys import Signer
+from mapae.outbox import Outbox
 from mapae.rules import Words
 from mapae.trust.application import Application, check
 from mapae.trust.entries import AccessAuthority, Purpose, RelyingParty
-from mapae.trust.lint import rules_of
-from mapae.trust.onboarding import MOST_OPEN, MOVES, Onboarding
+from mapae.trust.lint import ItemRule, rules_of
+from mapae.trust.onboarding import MOST_OPEN, Onboarding
+from mapae.trust.onboarding_moves import LATELY, MOVES, UNANSWERED
 from mapae.trust.onboarding_store import Stage
 from mapae.trust.registry import Agreed, Governor, Registry
-from trusting import ACCESS_CA, ONE, OTHER, START, STRANGER, THIRD, founded, refusal
+from mapae.trust.request import make_access
+from trusting import ACCESS_CA, ONE, OTHER, START, STRANGER, THIRD, Away, founded, refusal
 from trusting import registry as registry_on
 
 KR = parse_country(country_tree("kr"))
@@ -46,19 +50,31 @@ SHOP = RelyingParty(id="x", name=Words(ko="가", en="A"), x509_hash="B" * 42 + "
 class World:
     """A country with a registry, and somebody who wants to be in it."""
 
-    def __init__(self, db: Db, registry: Registry, clock: MovableClock, access_ca: bytes) -> None:
-        self.db, self.registry, self.clock = db, registry, clock
+    def __init__(self, db: Db, registry: Registry, clock: MovableClock, access_ca: bytes, ledger: Away) -> None:
+        self.ledger = ledger
+        self.db, self.registry, self.clock, self.dice = db, registry, clock, SeededDice(7)
         self.asked: list[str] = []
+        self.let_go: list[str] = []
         self.onboarding = self.at(db)
         self.access_ca = access_ca
 
     def at(self, db: Db) -> Onboarding:
-        async def hosted(party: str) -> dict[str, str]:
+        async def hosted(party: str, case: str) -> dict[str, str]:
             self.asked.append(party)
             return dict(TILL.jwk)
 
-        return Onboarding(db=db, clock=self.clock, dice=SeededDice(7), country=KR, rules=RULES, registry=self.registry,
-                          hosted=hosted, hosts=("id.example",))  # fmt: skip
+        async def let_go(case: str) -> None:
+            self.let_go.append(case)
+
+        return Onboarding(
+            db=db, clock=self.clock, dice=self.dice, country=KR, rules=RULES, registry=self.registry, hosted=hosted,
+            let_go=let_go, hosts=("id.example",),
+        )  # fmt: skip
+
+    async def kept(self) -> list[str]:
+        """Keep every promise that is due; the cases whose keys were destroyed so far."""
+        await Outbox(self.db, self.clock, self.onboarding.promises() | self.registry.promises()).run_once()
+        return self.let_go
 
     async def handed_in(self, made: Application | None = None) -> tuple[str, str]:
         """Id and token of an application that waits."""
@@ -78,13 +94,13 @@ class World:
 
 async def _world(db: Db, registry_db: Db | None = None) -> World:
     clock = MovableClock(START)
-    ledger = await founded(db, clock)
+    ledger = Away(await founded(db, clock))
     items = {item for document in KR.documents.values() for item in document.may_be_asked}
     registry = registry_on(registry_db or db, clock, ledger, may_be_asked=sorted(items))
     entry = AccessAuthority(id="access", name=Words(ko="접근", en="Access"), ca=(ACCESS_CA.der,),
                             voice=ACCESS_CA.voice.kid)  # fmt: skip
     await registry.ensure([entry], ONE, OTHER)
-    return World(db, registry, clock, ACCESS_CA.der)
+    return World(db, registry, clock, ACCESS_CA.der, ledger)
 
 
 @pytest.fixture
@@ -206,14 +222,17 @@ async def test_withdrawn_is_over_and_a_draft_nobody_hands_in_is_forgotten(lone: 
     _, token = await lone.handed_in()
     assert (await lone.onboarding.withdraw(token)).case.stage is Stage.WITHDRAWN
     _, draft = await lone.onboarding.begin(shop(id="other"), "192.0.2.7")
-    lone.clock.advance(days=31)
+    lone.clock.advance(days=29)
     await lone.onboarding.round()
-    assert await refusal(lone.onboarding.of(draft)) is Code.NOT_FOUND
     assert (await lone.onboarding.of(token)).case.stage is Stage.WITHDRAWN
+    lone.clock.advance(days=2)
+    await lone.onboarding.round()
+    for gone in (draft, token):
+        assert await refusal(lone.onboarding.of(gone)) is Code.NOT_FOUND
 
 
 async def test_nobody_approves_his_own_twice_or_without_governing(lone: World) -> None:
-    own = shop(key=dict(PublicKey.from_jwk(ONE.signer.jwk).jwk))
+    own = shop(key=dict(PublicKey.from_jwk(ONE.signer.jwk).jwk), proof=make_access(ONE.signer, START))
     case, token = await lone.onboarding.begin(own, "192.0.2.7")
     await lone.onboarding.submit(token)
     assert await refusal(lone.onboarding.approve(case.id, ONE)) is Code.NOT_ALLOWED  # it is for this very key
@@ -249,8 +268,23 @@ async def test_an_id_is_one_applicants_and_never_that_of_a_registered_party(worl
     await world.registered()
     assert await refusal(world.onboarding.begin(shop(), "198.51.100.1")) is Code.CONFLICT
     _, token = await world.onboarding.begin(shop(id="other"), "198.51.100.1")
-    assert await refusal(world.onboarding.begin(shop(id="other"), "203.0.113.5")) is Code.CONFLICT
     assert await refusal(world.onboarding.save(token, shop(id="corner"))) is Code.CONFLICT
+
+
+async def test_a_draft_holds_no_id_and_what_was_handed_in_does(world: World) -> None:
+    """Else whoever begins a draft with a shop's name keeps that shop out for a month, and again with each change."""
+    _, squatter = await world.onboarding.begin(shop(), "198.51.100.1")
+    _, token = await world.handed_in(shop(name="The Corner Itself"))
+    assert await refusal(world.onboarding.submit(squatter)) is Code.CONFLICT
+    assert await refusal(world.onboarding.begin(shop(), "203.0.113.5")) is Code.CONFLICT
+    assert (await world.onboarding.of(token)).case.stage is Stage.WAITING
+
+
+async def test_two_who_hand_in_the_same_id_at_once_are_one_and_one_that_chooses_another(world: World) -> None:
+    tokens = [(await world.onboarding.begin(shop(), f"198.51.100.{at}"))[1] for at in range(3)]
+    done = await asyncio.gather(*[world.onboarding.submit(token) for token in tokens], return_exceptions=True)
+    refused = [one for one in done if isinstance(one, Refused)]
+    assert [(one.code, one.step) for one in refused] == [(Code.CONFLICT, "id")] * 2
 
 
 async def test_many_drafts_from_one_address_are_stopped(lone: World) -> None:
@@ -261,6 +295,38 @@ async def test_many_drafts_from_one_address_are_stopped(lone: World) -> None:
             await lone.onboarding.submit(token)
     assert await refusal(lone.onboarding.begin(shop(id="more"), "192.0.2.7")) is Code.TOO_OFTEN
     await lone.onboarding.begin(shop(id="more"), "192.0.2.8")
+
+
+async def test_drafts_begun_all_at_once_are_counted_one_after_the_other(world: World) -> None:
+    begun = [world.onboarding.begin(shop(id=f"spam_{at}"), "192.0.2.7") for at in range(MOST_OPEN + 5)]
+    done = await asyncio.gather(*begun, return_exceptions=True)
+    assert len([one for one in done if not isinstance(one, BaseException)]) == MOST_OPEN
+
+
+async def test_begun_and_withdrawn_over_and_over_is_counted_and_forgotten(lone: World) -> None:
+    """Each is up to 32 KiB: a loop of both would fill the disk."""
+    for number in range(MOST_OPEN):
+        _, token = await lone.handed_in(shop(id=f"spam_{number}"))
+        await lone.onboarding.withdraw(token)
+    assert await refusal(lone.onboarding.begin(shop(), "192.0.2.7")) is Code.TOO_OFTEN
+    assert len(await lone.kept()) == MOST_OPEN  # and no key of the hosted checker is left
+    lone.clock.advance(seconds=int(LATELY.total_seconds()) + 1)
+    await lone.onboarding.begin(shop(), "192.0.2.7")
+    await lone.onboarding.round()
+    addresses = await lone.db.all("SELECT source, state FROM rp_application ORDER BY state")
+    assert [row["source"] for row in addresses if row["state"] == "withdrawn"] == [""] * MOST_OPEN
+    lone.clock.advance(days=32)
+    await lone.onboarding.round()
+    assert await lone.db.all("SELECT id FROM rp_application") == []
+
+
+async def test_returned_and_never_answered_holds_its_id_no_longer(lone: World) -> None:
+    id, token = await lone.handed_in()
+    await lone.onboarding.send_back(id, ONE, "Which of your shops is it?")
+    lone.clock.advance(seconds=int(UNANSWERED.total_seconds()) + 1)
+    await lone.onboarding.round()
+    assert (await lone.onboarding.of(token)).case.stage is Stage.WITHDRAWN and await lone.kept() == [id]
+    await lone.onboarding.begin(shop(), "192.0.2.9")
 
 
 async def test_a_guessed_link_leads_nowhere_and_the_token_is_not_kept(lone: World) -> None:
@@ -300,6 +366,121 @@ async def test_the_id_of_a_party_that_has_ended_is_nobody_elses_ever(lone: World
     removal = await lone.registry.propose_removal("relying_party", "direct", ONE)
     assert (await lone.registry.approve(removal, OTHER)).holds
     assert await refusal(lone.onboarding.begin(shop(id="direct"), "192.0.2.9")) is Code.CONFLICT
+
+
+async def test_the_key_with_the_checker_goes_with_the_application_also_when_the_checker_was_away(lone: World) -> None:
+    id, _ = await lone.registered()
+    refused, _ = await lone.handed_in(shop(id="second"))
+    await lone.onboarding.refuse(refused, ONE, "We know of no such shop.")
+    assert await lone.kept() == [refused]
+    for governor in (ONE, OTHER):
+        await lone.onboarding.end(id, governor)
+    await lone.onboarding.round()
+    assert await lone.kept() == [refused, id]
+    await lone.onboarding.round()
+    assert await lone.kept() == [refused, id]  # once
+    begun, token = await lone.onboarding.begin(shop(id="third", key=dict(PublicKey.from_jwk(TILL.jwk).jwk),
+                                                    proof=make_access(TILL, START)), "192.0.2.7")  # fmt: skip
+    await lone.onboarding.submit(token)
+    await lone.onboarding.withdraw(token)
+    assert begun.id not in await lone.kept()  # the checker never had one
+
+
+async def test_another_link_ends_the_one_before_and_governors_need_not_read_again(lone: World) -> None:
+    id, token = await lone.handed_in()
+    read = (await lone.onboarding.look(id)).reading
+    new = await lone.onboarding.relink(token)
+    assert await refusal(lone.onboarding.of(token)) is Code.NOT_FOUND
+    assert await refusal(lone.onboarding.relink(token)) is Code.NOT_FOUND  # a second time
+    assert (await lone.onboarding.of(new)).case.id == id
+    assert await lone.onboarding.approve(read, ONE) == Agreed(1)
+    again = await lone.onboarding.relink_for(id, "operator")  # for whoever lost it
+    assert await refusal(lone.onboarding.of(new)) is Code.NOT_FOUND and (await lone.onboarding.of(again)).case.id == id
+    said = [(one.event.action, one.event.actor) for one in await events_about(lone.db, "corner")]
+    assert ("relinked", "applicant") in said and ("relinked", "operator") in said
+
+
+async def test_nobody_applies_with_a_key_he_does_not_show_to_hold(lone: World) -> None:
+    """A public key is public: that of another party stands in its certificate (RFC 4211 4)."""
+    theirs, mine = dict(PublicKey.from_jwk(TILL.jwk).jwk), Signer.ephemeral()
+    for proof in ("", make_access(mine, START), "x.y.z"):
+        made = shop(key=theirs, proof=proof)
+        assert await refusal(lone.onboarding.begin(made, "192.0.2.7")) is Code.MALFORMED
+    own = shop(key=dict(PublicKey.from_jwk(mine.jwk).jwk), proof=make_access(mine, START))
+    _, token = await lone.onboarding.begin(own, "192.0.2.7")
+    assert await refusal(lone.onboarding.save(token, msgspec.structs.replace(own, key=theirs))) is Code.MALFORMED
+    lone.clock.advance(days=29)
+    await lone.onboarding.save(token, shop(name="New", key=own.key, proof=own.proof))
+    lone.clock.advance(days=29)
+    await lone.onboarding.save(token, shop(name="Newer", key=own.key, proof=own.proof))  # proven once is proven
+
+
+async def test_a_certificate_made_under_an_earlier_name_is_not_taken_for_another(lone: World) -> None:
+    """Wallets of other makers show what the certificate says: a bank's name must not come with a bakery's entry."""
+    id, token = await lone.handed_in(shop(name="Central Bank"))
+    await lone.onboarding.approve(id, ONE)
+    await lone.onboarding.send_back(id, OTHER, "You are no bank.")
+    await lone.onboarding.save(token, shop(name="Corner"))
+    await lone.onboarding.submit(token)
+    await lone.onboarding.approve(id, ONE)
+    await lone.onboarding.approve(id, OTHER)
+    seen = await lone.onboarding.of(token)
+    assert seen.certificate is not None
+    checked = check_chain((seen.certificate,), Anchors((lone.access_ca,)), lone.clock.now(), Profile.ACCESS)
+    assert checked.subject == "Corner"
+
+
+async def test_what_a_stricter_country_calls_too_much_is_not_renewed(lone: World) -> None:
+    id, _ = await lone.registered()
+    lone.clock.advance(days=300)
+    lone.onboarding.rules = msgspec.structs.replace(RULES, items={"adult_by_year": ItemRule(only=("other",))})
+    assert await refusal(lone.onboarding.renew(id, ONE)) is Code.EXCESSIVE
+
+
+async def test_the_light_says_how_long_and_governors_see_whose_turn_it_is(lone: World) -> None:
+    id, token = await lone.registered()
+    waiting, other = await lone.handed_in(shop(id="other"))
+    lights = []
+    for days in (0, 274, 2, 75, 14):
+        lone.clock.advance(days=days)
+        left = lone.onboarding.left(await lone.onboarding.of(token))
+        assert left is not None
+        lights.append((left.days, left.light, [seen.case.id for seen, _ in await lone.onboarding.due()]))
+    assert lights == [(365, "green", []), (91, "green", []), (89, "yellow", [id]), (14, "red", [id]), (0, "red", [id])]
+    assert lone.onboarding.left(await lone.onboarding.of(other)) is None and waiting
+
+
+async def test_a_renewal_that_waits_for_the_log_is_no_dead_end_when_the_old_certificate_is_over(tmp_path: Any) -> None:
+    """The case was ended with its renewal still under way, and every look at any application failed from then on."""
+    db = await connect(f"sqlite:///{tmp_path}/trust.db")
+    await migrate(db, "trust")
+    world = await _world(db)
+    id, token = await world.registered()
+    world.clock.advance(days=360)
+    world.ledger.away = True
+    await world.onboarding.renew(id, ONE)
+    assert not (await world.onboarding.renew(id, OTHER)).holds
+    world.clock.advance(days=10)
+    await world.onboarding.round()
+    assert (await world.onboarding.of(token)).case.stage is Stage.APPROVED and await world.kept() == []
+    world.ledger.away = False
+    await world.registry.hand_over()
+    await world.onboarding.round()
+    seen = await world.onboarding.of(token)
+    assert seen.case.stage is Stage.APPROVED and list(await world.parties()) == ["corner"]
+
+
+async def test_a_renewal_only_one_agreed_to_ends_with_the_certificate_and_stops_nobody(lone: World) -> None:
+    id, token = await lone.registered()
+    lone.clock.advance(days=300)
+    await lone.onboarding.renew(id, ONE)
+    lone.clock.advance(days=66)
+    await lone.onboarding.round()
+    assert (await lone.onboarding.of(token)).case.stage is Stage.ENDED
+    [proposed] = await lone.registry.waiting()
+    await lone.registry.approve(proposed.id, OTHER)  # late, and by another command
+    await lone.onboarding.round()
+    assert (await lone.onboarding.of(token)).case.stage is Stage.ENDED and await lone.onboarding.waiting() == []
 
 
 async def test_a_certificate_is_renewed_in_its_last_days_by_two(lone: World) -> None:
@@ -344,36 +525,6 @@ async def test_somebody_names_for_reviewers_whom_the_name_imitates(lone: World) 
 
 
 # --- power cuts -------------------------------------------------------------------------------------------------------
-
-
-class Cut(Exception):
-    """The process is gone."""
-
-
-class Failing(Db):
-    """A database under a process that dies at its n-th write: before it, or just after it was kept."""
-
-    def __init__(self, real: Db) -> None:
-        self.real, self.left, self.kept, self.writes = real, -1, False, 0
-
-    async def write(self, body: Body[T]) -> T:
-        self.writes += 1
-        self.left -= 1
-        if self.left == 0 and not self.kept:
-            raise Cut
-        done = await self.real.write(body)
-        if self.left == 0:
-            raise Cut
-        return done
-
-    async def all(self, sql: str, *args: Value) -> list[Row]:
-        return await self.real.all(sql, *args)
-
-    async def one(self, sql: str, *args: Value) -> Row | None:
-        return await self.real.one(sql, *args)
-
-    async def close(self) -> None:
-        await self.real.close()
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])

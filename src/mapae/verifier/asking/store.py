@@ -36,9 +36,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Till:
+    """`used_at`: to the day."""
+
     id: str
     relying_party: str
     expires_at: datetime
+    enrolled_at: datetime | None = None
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Away:
 
 
 TRIES = 3  # for a typed code
+DAY = 86_400
 
 
 # --- tills ------------------------------------------------------------------------------------------------------------
@@ -122,23 +127,51 @@ async def enrol(db: Db, code: bytes, till: Till, token: bytes, now: datetime) ->
             till.id, token, party, _epoch(now), _epoch(till.expires_at),
         )  # fmt: skip
         await record(tx, Event(till.id, "till", "enrolled", "till", {"relying_party": party}), now)
-        return Till(till.id, party, till.expires_at)
+        return Till(till.id, party, till.expires_at, _moment(_epoch(now)))
 
     return await db.write(body)
 
 
 async def till_of(db: Db, token: bytes, now: datetime) -> Till | None:
-    row = await db.one("SELECT * FROM till WHERE token = $1 AND expires_at > $2", token, _epoch(now))
-    return Till(row["id"], row["relying_party"], _moment(row["expires_at"])) if row is not None else None
+    row, at = await db.one("SELECT * FROM till WHERE token = $1 AND expires_at > $2", token, _epoch(now)), _epoch(now)
+    if row is None:
+        return None
+    if not 0 <= at - (row["used_at"] or 0) < DAY:  # to the day: a look must not cost a durable write
+        await db.run("UPDATE till SET used_at = $2 WHERE id = $1", row["id"], at)
+    return _till(row)
 
 
-async def end_till(db: Db, till: str, now: datetime) -> None:
-    async def body(tx: Tx) -> None:
-        await tx.run("DELETE FROM till WHERE id = $1", till)
+async def tills_of(on: Db | Tx, party: str, now: datetime) -> list[Till]:
+    """The live tills of a relying party, the oldest first."""
+    rows = await on.all(
+        "SELECT * FROM till WHERE relying_party = $1 AND expires_at > $2 ORDER BY enrolled_at, id", party, _epoch(now)
+    )
+    return [_till(row) for row in rows]
+
+
+async def end_till(db: Db, till: str, now: datetime, party: str = "") -> bool:
+    """With its open question. False: there is no such till, or (with `party`) it is another one's."""
+
+    async def body(tx: Tx) -> bool:
+        mine = "DELETE FROM till WHERE id = $1 AND ($2 = '' OR relying_party = $2)"
+        if not await tx.run(mine, till, party):
+            return False
         await _end_open(tx, till, now)
-        await record(tx, Event(till, "till", "ended", "till"), now)
+        await record(tx, Event(till, "till", "ended", f"party:{party}" if party else "till"), now)
+        return True
 
-    await db.write(body)
+    return await db.write(body)
+
+
+async def end_party(tx: Tx, party: str, now: datetime) -> list[str]:
+    """Every till of a relying party, every code for one, and its open questions, whoever asked them: their ids."""
+    await tx.run("DELETE FROM till_invitation WHERE relying_party = $1", party)
+    for row in await tx.all("DELETE FROM till WHERE relying_party = $1 RETURNING id", party):
+        await record(tx, Event(row["id"], "till", "ended", "registry"), now)
+    rows = await tx.all(
+        f"{_CANCELLED} WHERE relying_party = $2 AND state IN ('open', 'returning') RETURNING id", _epoch(now), party
+    )
+    return [row["id"] for row in rows]
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
@@ -354,11 +387,20 @@ async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
 
 
 async def _end_open(tx: Tx, till: str, now: datetime) -> None:
-    await tx.run(
-        "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = 'cancelled',"
-        " step = NULL, code = NULL, shown = NULL, return_code = NULL, typed_code = NULL"
-        " WHERE till = $1 AND state IN ('open', 'returning')",
-        till, _epoch(now),
+    await tx.run(f"{_CANCELLED} WHERE till = $2 AND state IN ('open', 'returning')", _epoch(now), till)
+
+
+_CANCELLED = (
+    "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $1, outcome = 'cancelled', step = NULL,"
+    " code = NULL, shown = NULL, return_code = NULL, typed_code = NULL"
+)
+
+
+def _till(row: Row) -> Till:
+    used = row["used_at"]
+    return Till(
+        row["id"], row["relying_party"], _moment(row["expires_at"]), _moment(row["enrolled_at"]),
+        None if used is None else _moment(used),
     )  # fmt: skip
 
 

@@ -127,6 +127,7 @@ class Bridge:
         check = await self._put(id, browser, client, asked)
         until = self._clock.now() + LOGIN_LIFE
         await store.open_login(self._db, Login(id, client.id, _browser(browser), asked, check, "open", until))
+        await store.used(self._db, client.id, self._clock.now())
         return Begun(id, browser)
 
     async def look(self, id: str, browser: str | None) -> Open | Over | Done:

@@ -16,6 +16,7 @@ import msgspec
 
 from mapae.audit import Event, record
 from mapae.db import Db, Duplicate, Row, Tx
+from mapae.verifier.asking.store import DAY
 from mapae.verifier.login.openid import Asked, Client
 
 SPENT_FOR: Final = 600  # seconds a spent code is remembered, so that a second use of it is known as one
@@ -48,6 +49,16 @@ class Grant:
     claims: bytes | None
     state: Literal["code", "token", "revoked"]
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A live client as its relying party sees it."""
+
+    id: str
+    redirect_uris: tuple[str, ...]
+    made_at: datetime
+    used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +106,61 @@ async def clients(db: Db) -> list[Client]:
     return [_client(row) for row in await db.all("SELECT * FROM login_client ORDER BY created_at, id")]
 
 
-async def end_client(db: Db, id: str, now: datetime) -> bool:
-    """Its log-ins and grants end with it."""
+async def used(db: Db, client: str, now: datetime) -> None:
+    """Somebody is sent by it, to the day: a log-in must not cost another durable write each time."""
+    at = _epoch(now)
+    row = await db.one("SELECT used_at FROM login_client WHERE id = $1", client)
+    if row is not None and not 0 <= at - (row["used_at"] or 0) < DAY:
+        await db.run("UPDATE login_client SET used_at = $2 WHERE id = $1", client, at)
+
+
+async def clients_of(on: Db | Tx, party: str) -> list[Registered]:
+    """The live clients of a relying party, the oldest first."""
+    rows = await on.all(
+        "SELECT id, redirect_uris, created_at, used_at FROM login_client WHERE relying_party = $1 AND ended_at IS NULL"
+        " ORDER BY created_at, id", party,
+    )  # fmt: skip
+    return [
+        Registered(
+            row["id"], msgspec.json.decode(row["redirect_uris"], type=tuple[str, ...]), _moment(row["created_at"]),
+            None if row["used_at"] is None else _moment(row["used_at"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def end_client(db: Db, id: str, now: datetime, party: str = "") -> bool:
+    """Its log-ins and grants end with it. False: no such live one, or (with `party`) another's."""
 
     async def body(tx: Tx) -> bool:
-        at = _epoch(now)
-        if not await tx.run("UPDATE login_client SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", id, at):
+        ended = await tx.run(
+            "UPDATE login_client SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL"
+            " AND ($3 = '' OR relying_party = $3)",
+            id, _epoch(now), party,
+        )  # fmt: skip
+        if not ended:
             return False
-        await tx.run("DELETE FROM login_request WHERE client = $1", id)
-        await tx.run("DELETE FROM login_grant WHERE client = $1", id)
-        await record(tx, Event(id, "login_client", "ended", "operator"), now)
+        await _end_with(tx, id, f"party:{party}" if party else "operator", now)
         return True
 
     return await db.write(body)
+
+
+async def end_party(tx: Tx, party: str, now: datetime) -> int:
+    """Every client of a relying party; how many."""
+    rows = await tx.all(
+        "UPDATE login_client SET ended_at = $2 WHERE relying_party = $1 AND ended_at IS NULL RETURNING id",
+        party, _epoch(now),
+    )  # fmt: skip
+    for row in rows:
+        await _end_with(tx, row["id"], "registry", now)
+    return len(rows)
+
+
+async def _end_with(tx: Tx, client: str, by: str, now: datetime) -> None:
+    await tx.run("DELETE FROM login_request WHERE client = $1", client)
+    await tx.run("DELETE FROM login_grant WHERE client = $1", client)
+    await record(tx, Event(client, "login_client", "ended", by), now)
 
 
 # --- log-ins ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ sealing. Keeps: one row a request on its way. Refuses: nothing of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mapae.db import Db, Tx
 
 
@@ -23,6 +25,10 @@ async def find(db: Db, id: str, now: int) -> bytes | None:
 
 async def drop(db: Db, id: str) -> None:
     await db.run("DELETE FROM push_out WHERE id = $1", id)
+
+
+async def drop_all(tx: Tx, ids: Sequence[str]) -> None:
+    await tx.many("DELETE FROM push_out WHERE id = $1", [(id,) for id in ids])
 
 
 async def sweep(db: Db, now: int) -> None:

@@ -75,7 +75,7 @@ class Api:
     async def key(self, authorization: str | None) -> Key:
         """Whose server this is (RFC 6750 2.1). Raises NOT_SIGNED_IN."""
         shown = _bearer(authorization)
-        found = await api_store.key_of(self._db, _hash(shown)) if shown.startswith(PREFIX) else None
+        found = await api_store.key_of(self._db, _hash(shown), self._clock.now()) if shown.startswith(PREFIX) else None
         if found is None:
             raise Refused(Code.NOT_SIGNED_IN, "this needs a live API key of a relying party, as a Bearer token")
         return found

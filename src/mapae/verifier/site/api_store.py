@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from mapae.audit import Event, record
 from mapae.db import Db, Row, Tx
 from mapae.verifier.asking.anyone import Pending
-from mapae.verifier.asking.store import Outcome, Verdict
+from mapae.verifier.asking.store import DAY, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Key:
     label: str
     made_at: datetime
     ended_at: datetime | None = None
+    used_at: datetime | None = None  # to the day
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,45 @@ async def keys(db: Db) -> list[Key]:
     return [_key(row) for row in await db.all("SELECT * FROM api_key ORDER BY relying_party, made_at, id")]
 
 
-async def key_of(db: Db, digest: bytes) -> Key | None:
-    row = await db.one("SELECT * FROM api_key WHERE digest = $1 AND ended_at IS NULL", digest)
+async def key_of(db: Db, digest: bytes, now: datetime) -> Key | None:
+    row, at = await db.one("SELECT * FROM api_key WHERE digest = $1 AND ended_at IS NULL", digest), _epoch(now)
+    if row is not None and not 0 <= at - (row["used_at"] or 0) < DAY:  # a call must not cost a durable write each time
+        await db.run("UPDATE api_key SET used_at = $2 WHERE id = $1", row["id"], at)
     return _key(row) if row is not None else None
 
 
-async def end_key(db: Db, id: str, now: datetime) -> bool:
-    """False: there is no such live key."""
+async def keys_of(on: Db | Tx, party: str) -> list[Key]:
+    """The live keys of a relying party, the oldest first."""
+    rows = await on.all(
+        "SELECT * FROM api_key WHERE relying_party = $1 AND ended_at IS NULL ORDER BY made_at, id", party
+    )
+    return [_key(row) for row in rows]
+
+
+async def end_key(db: Db, id: str, now: datetime, party: str = "") -> bool:
+    """False: there is no such live key, or (with `party`) it is another one's."""
 
     async def body(tx: Tx) -> bool:
-        ended = await tx.run("UPDATE api_key SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", id, _epoch(now))
+        ended = await tx.run(
+            "UPDATE api_key SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL AND ($3 = '' OR relying_party = $3)",
+            id, _epoch(now), party,
+        )  # fmt: skip
         if ended:
-            await record(tx, Event(id, "api_key", "ended", "operator", {}), now)
+            await record(tx, Event(id, "api_key", "ended", f"party:{party}" if party else "operator", {}), now)
         return bool(ended)
 
     return await db.write(body)
+
+
+async def end_party(tx: Tx, party: str, now: datetime) -> int:
+    """Every key of a relying party; how many."""
+    rows = await tx.all(
+        "UPDATE api_key SET ended_at = $2 WHERE relying_party = $1 AND ended_at IS NULL RETURNING id",
+        party, _epoch(now),
+    )  # fmt: skip
+    for row in rows:
+        await record(tx, Event(row["id"], "api_key", "ended", "registry", {}), now)
+    return len(rows)
 
 
 # --- whose check it is ------------------------------------------------------------------------------------------------
@@ -187,10 +212,10 @@ async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
 
 
 def _key(row: Row) -> Key:
-    ended = row["ended_at"]
+    ended, used = row["ended_at"], row["used_at"]
     return Key(
         row["id"], row["relying_party"], row["label"], _moment(row["made_at"]),
-        None if ended is None else _moment(ended),
+        None if ended is None else _moment(ended), None if used is None else _moment(used),
     )  # fmt: skip
 
 

@@ -1,16 +1,18 @@
 """The hosted checker: shops without a verifier of their own are asked for by this one, from the moment they are listed.
 
-Promises: a party has one key here, made when it applies; once the trust list names it with a certificate of that key it
-is asked for, without a restart, and a renewed certificate takes the old one's place. Trusts: the trust list; the trust
-role, which alone may ask for a key, a till or an API key on a party's behalf. Keeps: the parties (`hosting_store`),
-their keys and certificates. Refuses: a certificate of another key; anything for a party it does not ask for.
+Promises: an application has one key here, made when it is handed in and destroyed when it comes to nothing; once the
+trust list names its party with a certificate of that key it is asked for, without a restart, and a renewed certificate
+takes the old one's place; when the registration ends, so does all the party had here (`holdings.py`). Trusts: the trust
+list; the trust role, which alone speaks for a party. Keeps: the parties (`hosting_store`), their keys and certificates.
+Refuses: a certificate of another key; anything for a party the list does not name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 import msgspec
@@ -29,66 +31,105 @@ from mapae.trust.publish import TrustList
 from mapae.ui.http import Answer, Caller, Door, door, json_answer, json_body
 from mapae.verifier.asking.questions import Access
 from mapae.verifier.site import hosting_store
+from mapae.verifier.site.holdings import Holdings
+from mapae.verifier.site.hosting_store import Hosted
 
 PATH: Final = "/verifier/hosted"
 ROUND: Final = 5.0  # seconds
 LIMIT: Final = 8192
+_CASE: Final = re.compile(r"[0-9a-f]{12}")
 
 
-class _About(msgspec.Struct, forbid_unknown_fields=True):
-    party: str
+class Keyring(Protocol):
+    """The keys and certificates of hosted parties, by name."""
+
+    def signer(self, name: str) -> Signer:
+        """Made on the first call."""
+
+    def kept(self, name: str, signer: Signer) -> tuple[bytes, ...] | None: ...
+
+    def keep(self, name: str, der: bytes) -> None: ...
+
+    def destroy(self, name: str) -> None: ...
 
 
 class Hosting:
-    """`signer` opens the key of a party, `kept` the certificate there is for it; `host` takes a party up."""
+    """One object a process; `shops` grows and shrinks with the list."""
 
     def __init__(
         self, *, db: Db, clock: Clock, http: httpx.AsyncClient, trust_url: str,
-        trust: Callable[[], Awaitable[TrustList]], signer: Callable[[str], Signer],
-        kept: Callable[[str, Signer], tuple[bytes, ...] | None], keep: Callable[[str, bytes], None],
-        host: Callable[[str, Access], None], look_again: Callable[[], None] = lambda: None,
+        trust: Callable[[], Awaitable[TrustList]], keyring: Keyring, shops: MutableMapping[str, Access],
+        holdings: Holdings, look_again: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._db, self._clock, self._http, self._url = db, clock, http, trust_url
-        self._trust, self._signer, self._kept, self._keep, self._host = trust, signer, kept, keep, host
+        self._trust, self._keyring, self._shops, self.holdings = trust, keyring, shops, holdings
         self._look_again = look_again
-        self._taken: dict[str, str] = {}  # party -> the hash of the certificate it is asked for with
+        self._taken: dict[str, tuple[str, str]] = {}  # party -> hash of its certificate, and name of its key
 
-    async def key(self, party: str) -> dict[str, str]:
-        """Made on the first call, the same ever after."""
-        signer = self._signer(party)
-        await hosting_store.add(self._db, party, self._clock.now())
-        return PublicKey.from_jwk(signer.jwk).jwk
+    async def key(self, party: str, case: str) -> dict[str, str]:
+        """Made on the first call for this application, the same ever after."""
+        name = _name(case)
+        await hosting_store.add(self._db, name, party, self._clock.now())  # first: what is made can be found again
+        return PublicKey.from_jwk(self._keyring.signer(name).jwk).jwk
+
+    async def drop(self, case: str) -> None:
+        """The application has ended; also when it had no key, or has none any more."""
+        await self._destroy(_name(case))
 
     async def open(self) -> None:
         """At a start: whoever was asked for before is again at once, also while the trust role is away."""
-        for party in await hosting_store.all(self._db):
-            signer = self._signer(party)
-            if (x5c := self._kept(party, signer)) is not None:
-                self._take(party, signer, x5c)
+        for one in await hosting_store.all(self._db):
+            if one.x509_hash is None and one.name != f"access-{one.party}":  # never taken up
+                continue
+            signer = self._keyring.signer(one.name)
+            if (x5c := self._keyring.kept(one.name, signer)) is not None:
+                self._take(one, signer, x5c)
 
-    async def take_up(self) -> None:
-        """Whoever the trust list names by now."""
+    async def round(self) -> None:
+        """Take up whoever the trust list names by now, and end what those had here who are struck off."""
+        trusted = await self._trust()
         waiting = await hosting_store.all(self._db)
-        if not waiting:
-            return
-        if not self._taken.keys() >= set(waiting):  # somebody may have been listed this moment
-            self._look_again()
-        named = {party.id: party.x509_hash for party in (await self._trust()).relying_parties}
-        for party in waiting:
-            wanted = named.get(party)
-            if wanted is None or self._taken.get(party) == wanted:
-                continue
-            signer = self._signer(party)
-            der = await self._fetched(wanted)
-            if der is None or x509_hash(der) != wanted or leaf_key(der).thumbprint != signer.kid:
-                structlog.get_logger("mapae.verifier").warning("no certificate for a hosted party", party=party)
-                continue
-            self._keep(party, der)
-            self._take(party, signer, (der,))
+        named = {party.id: party.x509_hash for party in trusted.relying_parties}
+        for one in waiting:
+            wanted = named.get(one.party)
+            if wanted is not None and self._taken.get(one.party, ("", ""))[0] != wanted:
+                await self._take_up(one, wanted)
+        over = await self.holdings.notice(trusted, self._shops.keys())
+        for one in waiting:
+            if one.party in over and one.x509_hash is not None:  # not one it has applied with anew
+                await self._destroy(one.name)
 
-    def _take(self, party: str, signer: Signer, x5c: tuple[bytes, ...]) -> None:
-        self._taken[party] = x509_hash(x5c[0])
-        self._host(party, Access(signer, x5c))
+    async def must_be_listed(self, party: str) -> None:
+        """Now, and not as of some seconds ago. Raises Refused(UNKNOWN_RELYING_PARTY)."""
+        self._look_again()
+        (await self._trust()).relying_party(party)
+        await self.round()
+
+    async def _take_up(self, one: Hosted, wanted: str) -> None:
+        """A key of another application of this party stays as it is."""
+        try:
+            signer, der = self._keyring.signer(one.name), await self._fetched(wanted)
+            if der is None or x509_hash(der) != wanted or leaf_key(der).thumbprint != signer.kid:
+                return
+            self._keyring.keep(one.name, der)
+        except Refused as refused:  # one damaged key must not keep all others out
+            structlog.get_logger("mapae.verifier").error("a hosted key", party=one.party, code=refused.code.value)
+            return
+        await hosting_store.taken(self._db, one.name, wanted)
+        self._take(one, signer, (der,))
+
+    def _take(self, one: Hosted, signer: Signer, x5c: tuple[bytes, ...]) -> None:
+        self._taken[one.party] = x509_hash(x5c[0]), one.name
+        self._shops[one.party] = Access(signer, x5c)
+
+    async def _destroy(self, name: str) -> None:
+        """The row last: whoever dies before finds it again."""
+        for party, (_, key) in list(self._taken.items()):
+            if key == name:
+                del self._taken[party]
+                self._shops.pop(party, None)
+        self._keyring.destroy(name)
+        await hosting_store.drop(self._db, name)
 
     async def _fetched(self, hash: str) -> bytes | None:
         try:
@@ -98,29 +139,70 @@ class Hosting:
             return None
 
 
+def _name(case: str) -> str:
+    if _CASE.fullmatch(case) is None:
+        raise Refused(Code.MALFORMED, "an application is called by twelve hexadecimal digits")
+    return f"hosted-{case}"
+
+
+# --- for the trust role, on whose page the party's secret link leads --------------------------------------------------
+
+
+class _Case(msgspec.Struct, forbid_unknown_fields=True):
+    case: str
+    party: str = ""
+
+
+class _Party(msgspec.Struct, forbid_unknown_fields=True):
+    party: str
+    label: str = "server"
+
+
+class _One(msgspec.Struct, forbid_unknown_fields=True):
+    party: str
+    kind: str
+    id: str
+
+
 def routes(
-    hosting: Hosting, invite: Callable[[str], Awaitable[str]], api_key: Callable[[str], Awaitable[str]]
+    hosting: Hosting, invite: Callable[[str], Awaitable[str]], api_key: Callable[[str, str], Awaitable[str]]
 ) -> list[Door]:  # fmt: skip
-    """For the trust role, on whose page the party's secret link leads. `invite` makes a till's code, `api_key` a key of
-    the HTTP interface."""
+    """`invite` makes a till's code, `api_key` a key of the HTTP interface with a label."""
 
-    async def key(party: str) -> dict[str, Any]:
-        return {"key": await hosting.key(party)}
+    async def key(request: Request) -> dict[str, Any]:
+        about = await json_body(request, _Case)
+        return {"key": await hosting.key(about.party, about.case)}
 
-    async def till(party: str) -> dict[str, Any]:
-        await hosting.take_up()
+    async def drop(request: Request) -> dict[str, Any]:
+        await hosting.drop((await json_body(request, _Case)).case)
+        return {}
+
+    async def till(request: Request) -> dict[str, Any]:
+        party = (await json_body(request, _Party)).party
+        await hosting.must_be_listed(party)
+        await hosting.holdings.must_have_room(party, "till")
         return {"code": await invite(party)}
 
-    async def keyed(party: str) -> dict[str, Any]:
-        await hosting.take_up()
-        return {"key": await api_key(party)}
+    async def keyed(request: Request) -> dict[str, Any]:
+        about = await json_body(request, _Party)
+        await hosting.must_be_listed(about.party)
+        await hosting.holdings.must_have_room(about.party, "key")
+        return {"key": await api_key(about.party, about.label)}
 
-    async def answer(act: Callable[[str], Awaitable[dict[str, Any]]], request: Request) -> Response:
+    async def holdings(request: Request) -> dict[str, Any]:
+        return {"holdings": await hosting.holdings.of((await json_body(request, _Party)).party)}
+
+    async def end(request: Request) -> dict[str, Any]:
+        one = await json_body(request, _One)
+        return {"ended": await hosting.holdings.end(one.party, one.kind, one.id)}
+
+    async def answer(act: Callable[[Request], Awaitable[dict[str, Any]]], request: Request) -> Response:
         if request.state.peer != "trust":
             raise Refused(Code.NOT_ALLOWED, "the trust role alone speaks for parties here")
-        return json_answer(await act((await json_body(request, _About)).party))
+        return json_answer(await act(request))
 
+    acts = {"key": key, "drop": drop, "till": till, "api-key": keyed, "holdings": holdings, "end": end}
     return [
         door("POST", f"{PATH}/{name}", partial(answer, act), caller=Caller.PEER, answer=Answer.JSON, limit=4096)
-        for name, act in (("key", key), ("till", till), ("api-key", keyed))
+        for name, act in acts.items()
     ]

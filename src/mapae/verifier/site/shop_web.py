@@ -84,8 +84,13 @@ class _Site:
     async def shops(self, request: Request) -> Response:
         names = {}
         for shop in self._verifier.shops:
-            if await self._verifier.purposes(self._visitor("", shop)):  # some only log people in
-                names[shop] = msgspec.to_builtins(await self._verifier.shop(self._visitor("", shop)))
+            visitor = self._visitor("", shop)
+            try:
+                if await self._verifier.purposes(visitor):  # some only log people in
+                    names[shop] = msgspec.to_builtins(await self._verifier.shop(visitor))
+            except Refused as refused:  # one whose registration is over takes nobody else's page along
+                if refused.code is not Code.UNKNOWN_RELYING_PARTY:
+                    raise
         return page(request, "shop/list.html", shops=names)
 
     async def start(self, request: Request) -> Response:
