@@ -6,7 +6,6 @@ that stand for more than they may, an impossible length.
 
 from __future__ import annotations
 
-from struct import pack
 from typing import Final
 
 from mapae.errors import Code, Refused
@@ -30,15 +29,20 @@ def encode(raw: bytes) -> str:
 
 def decode(text: str) -> bytes:
     """Raises Refused(MALFORMED)."""
-    # Whole strides at once: a loop over groups takes six times as long, and a till decodes some thousand of them.
     values = text.encode("latin-1", "replace").translate(_TABLE)
     if _FOREIGN in values:
         raise Refused(Code.MALFORMED, "base45 has a foreign character")
-    whole, rest = len(values) // 3 * 3, values[len(values) // 3 * 3 :]
-    low, middle, high = values[0:whole:3], values[1:whole:3], values[2:whole:3]
-    numbers = [a + 45 * b + 2025 * c for a, b, c in zip(low, middle, high, strict=True)]
-    last = rest[0] + 45 * rest[1] if len(rest) == 2 else 0
+    count, left = divmod(len(values), 3)
+    # All groups in one sum of large integers, each in its own 24 bits, which none outgrows (44 + 45 * 44 + 2025 * 44 has
+    # 17): many times as fast as group by group, and a till decodes some thousand of them.
+    digits = int.from_bytes(values[: 3 * count], "little")
+    each = int.from_bytes(b"\xff\0\0" * count, "little")
+    sums = (digits & each) + 45 * (digits >> 8 & each) + 2025 * (digits >> 16 & each)
+    groups, rest = sums.to_bytes(3 * count, "little"), values[3 * count :]
+    last = rest[0] + 45 * rest[1] if left == 2 else 0
     # RFC 9285 4.2: FGW is the last of three characters, U5 of two
-    if len(rest) == 1 or last > 255 or max(numbers, default=0) > 65_535:
+    if left == 1 or last > 255 or groups[2::3].strip(b"\0"):
         raise Refused(Code.MALFORMED, "base45 has an impossible group or length")
-    return pack(f">{len(numbers)}H", *numbers) + (bytes((last,)) if rest else b"")
+    raw = bytearray(2 * count)
+    raw[0::2], raw[1::2] = groups[1::3], groups[0::3]
+    return bytes(raw) + (bytes((last,)) if left else b"")
