@@ -113,6 +113,13 @@ class Bench:
 
     # --- verifying ---
 
+    def handover(self) -> dict[str, str]:
+        """The transcript's, for a peer that makes it from its parts."""
+        return {
+            "clientId": self.ask.client_id, "nonce": self.ask.nonce, "responseUri": self.ask.response_uri,
+            "jwkThumbprint": jose.b64u(self.ask.key_thumbprint),
+        }  # fmt: skip
+
     def present(self, form: Format, leave_out: frozenset[str] = frozenset()) -> Shown:
         names = [item.name for item in ITEMS]
         if form is Format.SD_JWT:
@@ -224,6 +231,7 @@ class Row:
     target: float | None = None
     rivals: tuple[tuple[str, Candidate, float | None], ...] = ()
     engine: tuple[str, str] = ("cryptography", "")
+    group: str = "library"
 
     def measured(self, effort: Effort) -> Figure:
         ours = Here(self.ours, self.engine)
@@ -237,7 +245,7 @@ class Row:
         ratio = rounds_of(one["limit"], one["ours"])
         parts = shares(profile(lambda: ours.cpu(1), effort.times), raw=min(ratio.middle, 1.0))
         return Figure(
-            "library", self.name, ratio, self.against, statistics.median(one["limit"]), statistics.median(one["ours"]),
+            self.group, self.name, ratio, self.against, statistics.median(one["limit"]), statistics.median(one["ours"]),
             note=self.note, parts=parts if self.engine == ("cryptography", "") else (),
             two=_spread(two, "ours"), target=self.target,
             peers=tuple(

@@ -68,12 +68,8 @@ class Verifying:
         return Node("sd_jwt", "verify", given)
 
     def owf(self) -> Candidate:
-        bench, ask = self._bench, self._bench.ask
-        handover = {
-            "clientId": ask.client_id, "nonce": ask.nonce, "responseUri": ask.response_uri,
-            "jwkThumbprint": b64u(ask.key_thumbprint),
-        }  # fmt: skip
-        return Node("owf", "verify", {**self._mdoc(), "now": bench.now.isoformat(), "handover": handover})
+        bench = self._bench
+        return Node("owf", "verify", {**self._mdoc(), "now": bench.now.isoformat(), "handover": bench.handover()})
 
     def auth0(self) -> Candidate:
         return Node("auth0", "verify", {**self._mdoc(), "transcript": b64u(_tagged(self._bench.transcript()))})
