@@ -33,8 +33,8 @@ def decode(text: str) -> bytes:
     if _FOREIGN in values:
         raise Refused(Code.MALFORMED, "base45 has a foreign character")
     count, left = divmod(len(values), 3)
-    # All groups in one sum of large integers, each in its own 24 bits, which none outgrows (44 + 45 * 44 + 2025 * 44 has
-    # 17): many times as fast as group by group, and a till decodes some thousand of them.
+    # All groups in one sum of large integers, each in 24 bits of its own, which none outgrows (44 + 45 * 44 + 2025 * 44
+    # has 17): many times as fast as group by group, and a till decodes some thousand of them.
     digits = int.from_bytes(values[: 3 * count], "little")
     each = int.from_bytes(b"\xff\0\0" * count, "little")
     sums = (digits & each) + 45 * (digits >> 8 & each) + 2025 * (digits >> 16 & each)

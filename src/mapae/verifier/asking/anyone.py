@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +21,7 @@ from msgspec import Struct
 from mapae.catalog import Country
 from mapae.clock import Dice
 from mapae.errors import Code, Refused
-from mapae.formats import jwe
+from mapae.formats import jwe, uri
 from mapae.verifier.asking import oid4vp
 from mapae.verifier.asking.ask import Form, Question, question
 from mapae.verifier.checking.check import ByRedirect
@@ -72,19 +71,18 @@ def link(asked: Question, pending: Pending, response_uri: str) -> str:
         "client_metadata": {"vp_formats_supported": formats, "jwks": {"keys": [key]}}, "state": pending.state,
     }  # fmt: skip
     texts = {name: one if isinstance(one, str) else msgspec.json.encode(one).decode() for name, one in fields.items()}
-    return f"openid4vp://?{urlencode(texts, safe=':/,')}"  # RFC 3986 3.4: these may stand in a query
+    return f"openid4vp://?{uri.query(texts, ':/,')}"  # RFC 3986 3.4: these may stand in a query
 
 
 def client_id(response_uri: str) -> str:
     return f"redirect_uri:{response_uri}"
 
 
-def tie(pending: Pending, response_uri: str) -> ByRedirect:
-    """What an answer to this question, and to no other, is bound to."""
+def read(pending: Pending, fields: Mapping[str, str], response_uri: str) -> tuple[oid4vp.Answered, ByRedirect]:
+    """The wallet's form, and what an answer to this question, and to no other, is bound to.
+
+    Raises Refused without a step for what is no answer to this question."""
     key = jwe.DecryptionKey.from_jwk(pending.jwk)
-    return ByRedirect(client_id(response_uri), pending.nonce, response_uri, key.public.thumbprint_raw)
-
-
-def read(pending: Pending, fields: Mapping[str, str]) -> oid4vp.Answered:
-    """The wallet's form. Raises Refused without a step for what is no answer to this question."""
-    return oid4vp.read_answer(fields, jwe.DecryptionKey.from_jwk(pending.jwk), state=pending.state)
+    answered = oid4vp.read_answer(fields, key, state=pending.state)
+    tie = ByRedirect(client_id(response_uri), pending.nonce, response_uri, key.public.thumbprint_raw)
+    return answered, tie

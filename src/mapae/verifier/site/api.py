@@ -14,7 +14,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -22,6 +22,7 @@ from mapae.catalog import Purpose
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused
+from mapae.formats import uri
 from mapae.formats.jose import b64u
 from mapae.keys import Vault
 from mapae.ui.words import LANGUAGES, knows, say
@@ -29,7 +30,7 @@ from mapae.verifier.asking import anyone, oid4vp
 from mapae.verifier.asking.ask import Form, Manner
 from mapae.verifier.asking.questions import LIFE, REMEMBER, RETURN, TYPING, Questions, read_manner
 from mapae.verifier.asking.store import Outcome, Session, Verdict
-from mapae.verifier.checking.check import verified
+from mapae.verifier.checking.check import ByRedirect, verified
 from mapae.verifier.site import api_store
 from mapae.verifier.site.api_store import Check, Key
 from mapae.verifier.site.api_types import (
@@ -141,7 +142,7 @@ class Api:
         return started
 
     def _shown(self, check: Check, purpose: Purpose, text: str, *, page: bool) -> Started:
-        wallet = f"{self._questions.base}/wallet/#request={quote(text, safe='')}"
+        wallet = f"{self._questions.base}/wallet/#request={uri.percent(text)}"
         token = self._page_token(check.id) if page else None
         return Started(check.id, self._asking(purpose), text, wallet, check.expires_at, token)
 
@@ -255,17 +256,16 @@ class Api:
             raise Refused(Code.SESSION_SPENT, "this question has ended")
         jwk = msgspec.json.decode(self._vault.open(put.secret, _context(id)), type=dict[str, str])
         pending = msgspec.structs.replace(put.pending, jwk=jwk)
-        answered = anyone.read(pending, fields)
-        verdict = await self._judge(pending, answered)
+        answered, tie = anyone.read(pending, fields, self._response_uri(id))
+        verdict = await self._judge(pending, answered, tie)
         if not await api_store.end_anyone(self._db, id, verdict, self._clock.now()):
             raise Refused(Code.SESSION_SPENT, "this question has been answered")
 
-    async def _judge(self, pending: anyone.Pending, answered: oid4vp.Answered) -> Verdict:
+    async def _judge(self, pending: anyone.Pending, answered: oid4vp.Answered, tie: ByRedirect) -> Verdict:
         if isinstance(answered, oid4vp.Declined):
             return Verdict(Outcome.DECLINED, code=answered.error)
         asked = anyone.anyones(self._questions.country, pending.purpose, Form(pending.form))
         try:
-            tie = anyone.tie(pending, self._response_uri(pending.id))
             answer = await self._questions.check(asked, answered.value, tie)
             one = verified(answer, asked.items)
         except Refused as refused:

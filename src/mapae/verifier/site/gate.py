@@ -141,11 +141,10 @@ class Gate:
             fields = dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=20))
         except ValueError:
             raise Refused(Code.MALFORMED, "the form cannot be read") from None
-        answered = anyone.read(found.pending, fields)
+        answered, tie = anyone.read(found.pending, fields, self._answers_at(id))
         if isinstance(answered, oid4vp.Declined):
             self._end(found, "declined")
             return
-        tie = anyone.tie(found.pending, self._answers_at(id))
         verdict = verify(answered.value, Put(self.wanted, tie), self.pack(), now=self.clock.now())
         self._end(found, verdict.outcome, verdict.step, verdict.code)
         if verdict.outcome == "accepted":
