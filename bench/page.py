@@ -32,6 +32,11 @@ PICTURES = {
         "Requests over HTTP: how near to the limit",
         "1.0: nothing but the signatures",
     ),
+    "offline": (
+        "performance-offline.svg",
+        "Offline checks: how near to the limit of one core",
+        "1.0: nothing but the signatures",
+    ),
     "storage": ("performance-tokens.svg", "One-time tokens", "1.0: plain sqlite3, not durable"),
 }
 
@@ -53,6 +58,14 @@ rounds. Absolute times moved by a third and more between runs on the same machin
 * **OpenID4VCI credential requests.** Limit: twenty raw signatures and ten verifications. Ours: CPU of the server's
   process for the two POSTs of one visit, ten SD-JWT VCs and ten mdocs with their portrait: token, DPoP and key
   attestation checked, drafted, linted, recorded, signed, recorded, answered.
+* **A check put, answered and redeemed.** Limit: two raw verifications and one ECDH. Ours: CPU of the server's process
+  for the three POSTs of a question for anyone: `/v1/anyone/checks` (a key made for it, the private half sealed, stored
+  durably), the wallet's encrypted answer (decrypted, all six steps, stored durably), `redeem` (in the session that
+  asked, read once). All is made beforehand and sent in bursts, many requests at a time. The column of two cores is by
+  the wall clock: two servers, each with its own database, and the load generator on the same cores. The peer answers
+  the same three POSTs; it signs its request, as ours for anyone may not, and keeps all in memory. What eats the rest:
+  three times the way through the HTTP server, and what is read and written in the database; a fresh key a question,
+  and its private half sealed and opened again; then the check as above.
 * **Counter issuance.** Limit: twenty raw signatures and the eleven proofs nobody can leave out. Ours: CPU of the
   server's process for one visit, all roles in it: the officer's pages (find, two checks, file, QR) and the wallet's
   requests for ten SD-JWT VC and ten mdoc copies. The wallet's half is the same without the officer's pages.
@@ -71,6 +84,12 @@ rounds. Absolute times moved by a third and more between runs on the same machin
   registry log folded by its rules, three cosignatures on each head, the trust list, every list against the anchored
   root. One place for each of 52 million people; with one-time copies as many lists again for each copy.
 * **One check from a pack.** Limit: two raw verifications. Ours: `check` with what an opened pack says, tier and all.
+* **QR texts to verdict.** Limit: two raw verifications. Ours: `mapae.verify`: base45, DEFLATE and CBOR of all codes,
+  the six steps with what an opened pack says, the memory of spent codes; each time another copy of the card. The peers
+  are handed what our check finds in the codes, with the audience, nonce or transcript of a code: they verify the same
+  two signatures and digests; they read no code, pack or status list and remember no code. What eats the rest: the check
+  as in *Verify one presentation* (its chain is remembered here, too); then reading the codes, about a sixth of the
+  whole, and what the pack has to say, a fiftieth.
 * **A step to the next pack.** Limit: as for a whole pack. Ours: the changed lists made from the old ones and what
   differs, compressed for the disk, everything unfolded and hashed again.
 * **Starts.** Limit: a Python that imports the same outside modules and ends. Ours: CPU of `mapae demo up` until its
@@ -112,11 +131,11 @@ NOTES = """\
 * Every peer gets the bytes ours gets, in the same rounds, with keys and certificates parsed once where its interface
   takes them, and node:crypto instead of WebCrypto. CPU of the peer's whole process is counted, its threads included.
   What each does not check stands below; ours checks all of it.
-* On two cores, two processes work at once, and so do two of the limit's: by the wall clock for formats, by the CPU time
-  of one request for whole requests.
-* Over HTTP everything runs in one process on the loopback, rate limits are off, no TLS, and wallets are the Python ones
-  of `mapae.holder`, whose time is not counted. Roles call each other through the same signed messages as in
-  production; that is counted. Portraits are drawn beforehand: a real register has them.
+* On two cores, two processes work at once, and so do two of the limit's: by the wall clock for formats and for checks
+  that are put, answered and redeemed, by the CPU time of one request for other whole requests.
+* Over HTTP everything of a country runs in one process on the loopback, rate limits are off, no TLS, and wallets are
+  the Python ones of `mapae.holder`, whose time is not counted. Roles call each other through the same signed messages
+  as in production; that is counted. Portraits are drawn beforehand: a real register has them.
 * The wall clock of a start depends on what else the machine does; its CPU time hardly. Compare the load average above
   with the number of cores.
 """

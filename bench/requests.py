@@ -89,9 +89,14 @@ class Metered(httpx.AsyncBaseTransport):
     def kept(self) -> int:
         return len(self._kept or ())
 
+    def kept_back(self) -> list[httpx.Request]:
+        """What was kept back, to be sent by others."""
+        kept, self._kept = self._kept or [], None
+        return kept
+
     async def burst(self) -> tuple[float, int]:
         """Send what was kept back, one after the other: CPU seconds of all, and how many."""
-        kept, self._kept = self._kept or [], None
+        kept = self.kept_back()
         before = cpu_of_process(self._pid)
         for request in kept:
             await self._sent(httpx.Request("POST", request.url, headers=request.headers, content=request.content))
@@ -102,7 +107,7 @@ class Metered(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-async def _prepared(wallet: Wallet, uri: str, meter: Metered) -> None:
+async def prepared(wallet: Wallet, uri: str, meter: Metered) -> None:
     """Everything but the sending."""
     request, before = await wallet.open_request(uri), meter.kept
     try:
@@ -137,7 +142,7 @@ class Country:
         self._meter.keep_back()
         for citizen in self._people * EACH:
             put = await self._http.post(f"{self._town.base}/demo/asks", json={"purpose": PURPOSE, "form": form})
-            await _prepared(citizen.wallet, put.raise_for_status().json()["request_uri"], self._meter)
+            await prepared(citizen.wallet, put.raise_for_status().json()["request_uri"], self._meter)
         spent, requests = await self._meter.burst()
         return spent / requests
 
@@ -151,12 +156,12 @@ class Elsewhere:
         self._issuer = node.issuer.start(
             **world.issuer_words(claims=TWELVE, dpopNonce=False, popEnds=False, spoil=size)
         )
-        self._verifier = node.verifier.start(**world.verifier_words())
-        self._wallets: list[Wallet] = []
+        self.verifier = node.verifier.start(**world.verifier_words())
+        self.wallets: list[Wallet] = []
 
     async def cards(self, count: int) -> float:
-        self._wallets = [_wallet(self._http) for _ in range(count)]
-        for wallet in self._wallets:
+        self.wallets = [_wallet(self._http) for _ in range(count)]
+        for wallet in self.wallets:
             cards = await wallet.receive(self._node.issuer.offer(id=self._issuer["id"]))
             if sum(wallet.copies_left(card) for card in cards) != 2 * BATCH:
                 raise AssertionError("not every copy came")
@@ -168,14 +173,14 @@ class Elsewhere:
     async def answers(self, form: str) -> float:
         self._meter.keep_back()
         puts = [
-            self._node.verifier.ask(id=self._verifier["id"], query=_query(form))
-            for _ in range(EACH * len(self._wallets))
+            self._node.verifier.ask(id=self.verifier["id"], query=query(form, ["name", "birth_date"]))
+            for _ in range(EACH * len(self.wallets))
         ]
-        for wallet, asked in zip(self._wallets * EACH, puts, strict=True):
-            await _prepared(wallet, asked["uri"], self._meter)
+        for wallet, asked in zip(self.wallets * EACH, puts, strict=True):
+            await prepared(wallet, asked["uri"], self._meter)
         spent, requests = await self._meter.burst()
         for asked in puts:
-            outcome = self._node.verifier.outcome(id=self._verifier["id"], asked=asked["id"])
+            outcome = self._node.verifier.outcome(id=self.verifier["id"], asked=asked["id"])
             if "shown" not in outcome:
                 raise AssertionError(f"the peer refuses: {outcome}")
         return spent / requests
@@ -188,8 +193,7 @@ def _wallet(http: httpx.AsyncClient) -> Wallet:
     return Wallet(http, trust=trust, attester=attester)
 
 
-def _query(form: str) -> dict[str, Any]:
-    names = ["name", "birth_date"]
+def query(form: str, names: list[str]) -> dict[str, Any]:
     if form == "sd_jwt":
         meta, paths = {"vct_values": [world.VCT]}, [[name] for name in names]
     else:
@@ -219,7 +223,7 @@ async def _figures(raw: Raw, effort: Effort) -> list[Figure]:
         file = Path(open_.enter_context(TemporaryDirectory(prefix="mapae-bench-"))) / "profile"
         first = await _side(open_, effort, file)
         rows = await _rounds([first], raw, effort, cpu_of)
-        parts = await _profiled(first, effort, _Profile(first.pid, file))
+        parts = await _profiled(first, effort, Profiler(first.pid, file))
         two = {}
         if effort.cores > 1:
             two = await _rounds([first, await _side(open_, effort, file)], raw, effort, cpu_on_two)
@@ -247,7 +251,7 @@ async def _side(open_: AsyncExitStack, effort: Effort, file: Path) -> Side:
     return side
 
 
-class _Profile:
+class Profiler:
     """The server's profiler, on for the counted requests only."""
 
     def __init__(self, pid: int, file: Path) -> None:
@@ -287,7 +291,7 @@ async def _mean(works: list[Coroutine[Any, Any, float]]) -> float:
     return statistics.mean(await asyncio.gather(*works))
 
 
-async def _profiled(side: Side, effort: Effort, profile: _Profile) -> dict[str, tuple[tuple[str, float], ...]]:
+async def _profiled(side: Side, effort: Effort, profile: Profiler) -> dict[str, tuple[tuple[str, float], ...]]:
     parts = {CARDS: await profile.of(lambda: side.country.cards(effort.visits))}
     for form, name in FORMS.items():
         parts[name] = await profile.of(lambda form=form: side.country.answers(form))  # type: ignore[misc]

@@ -31,7 +31,8 @@ UNCHECKED: Mapping[str, str] = {
     " would verify that list's token anew each time",
     "@owf/mdoc": "no status",
     "@auth0/mdl": "no status; its certificate chain check is switched off, because it would build the chain each time",
-    "oid4vc-ts": "no status and no trust list, and stores nothing durably: codes, nonces and verdicts stay in memory."
+    "oid4vc-ts": "no status, no trust list and no session that asked, and stores nothing durably: codes, nonces and"
+    " verdicts stay in memory."
     " The host's code around it is the interop suite's, its cards are the libraries' above, and have no portrait",
     "pymdoccbor": "no device signature, certificate chain, dates, docType or status",
 }

@@ -28,7 +28,7 @@ from mapae.demo import Demo, demo_settings, found
 from mapae.serving import LOOPBACK, bind
 
 PATIENCE = 120.0
-LOAD = ("/issuer/credential", "/verifier/responses/")
+LOAD = ("/issuer/credential", "/verifier/responses/", "/v1/anyone/", "/verifier/anyone/")
 
 
 async def serve(base: str, data: str, port: int, residents: int, profile: str) -> None:

@@ -5,15 +5,32 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from xml.etree import ElementTree
 
+import httpx
 import pytest
 from rich.console import Console
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # bench is no part of the package
 
-from bench import checks, country, harness, library, pack, page, profile, requests, starts, status, tokens
+from bench import (
+    burst,
+    checks,
+    country,
+    harness,
+    library,
+    offline,
+    pack,
+    page,
+    profile,
+    requests,
+    starts,
+    status,
+    tokens,
+)
 from bench.harness import QUICK, Effort, Figure, Here, Raw, Rival, Spread, machine
 from bench.rivals import UNCHECKED
 
@@ -101,9 +118,73 @@ def test_stories_over_http_are_measured_against_a_server_of_its_own() -> None:
     positive(country.figures(Raw(), ONCE))
 
 
+def test_an_offline_check_is_measured_beside_peers_who_verify_what_was_in_its_codes() -> None:
+    """Each peer lets the presentation of a code pass, as it would one of OpenID4VP; none reads the code."""
+    figures = offline.figures(Raw(), ONCE)
+    positive(figures)
+    assert {figure.group for figure in figures} == {"offline"} and all(figure.parts for figure in figures)
+    peers = [[peer.name for peer in figure.peers] for figure in figures]
+    assert peers == [["sd-jwt", "sd-jwt-js"], [], MDOC, []]
+
+
 @long
-def test_a_whole_check_over_http_is_measured() -> None:
-    positive(checks.figures(Raw(), ONCE))
+def test_a_whole_check_over_http_is_measured_beside_a_peer() -> None:
+    """Start, answer and redeem, ours and oid4vc-ts's, alone and as two servers at once."""
+    figures = checks.figures(Raw(), replace(ONCE, cores=2))
+    positive(figures)
+    assert [[peer.name for peer in figure.peers] for figure in figures] == [["oid4vc-ts"]] * 2
+    assert all(figure.two and figure.peers[0].two and "checks a second" in figure.note for figure in figures)
+
+
+def test_a_burst_sends_each_request_once_and_puts_the_answers_in_order() -> None:
+    """However an answer is framed and however it arrives; one connection at a time a lane."""
+
+    class Echo(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            said = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(201)
+            if self.path == "/chunks":
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for part in (said, b"!" * 17):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.write(b"0\r\n\r\n")
+            else:
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), Echo) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port, base = server.server_port, f"http://localhost:{server.server_port}"
+        plain = [burst.wire(httpx.Request("POST", base, content=str(n) * n)) for n in range(1, 20)]
+        chunks = [burst.wire(httpx.Request("POST", f"{base}/chunks", content=str(n))) for n in range(3)]
+        sent = burst.burst([(port, plain), (port, chunks)], lanes=4)
+        server.shutdown()
+    assert sent.bodies[0] == [(str(n) * n).encode() for n in range(1, 20)]
+    assert sent.bodies[1] == [str(n).encode() + b"!" * 17 for n in range(3)]
+    assert sent.wall > 0 and sent.own > 0
+
+
+def test_a_burst_fails_when_a_request_is_refused() -> None:
+    class No(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), No) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        asked = burst.wire(httpx.Request("POST", f"http://localhost:{server.server_port}"))
+        with pytest.raises(AssertionError, match="refused"):
+            burst.burst([(server.server_port, [asked])])
+        server.shutdown()
 
 
 def test_requests_are_measured_alone_beside_a_peer() -> None:

@@ -26,7 +26,10 @@ class Verifier {
   }
 
   async start() {
-    this.routes = {};
+    this.routes = {
+      "POST /checks": async (request) => json(await this.ask(await request.json()), 201),
+      "POST /redeem": async (request) => json(this.redeem(await request.json())),
+    };
     this.http = await listen(this.routes, this.seen);
     return this.http.base;
   }
@@ -65,6 +68,13 @@ class Verifier {
     this.asked.set(id, { payload: created.authorizationRequestPayload, thumbprint, outcome: null });
     const uri = method ? `${created.authorizationRequest}&request_uri_method=${method}` : created.authorizationRequest;
     return { id, uri, clientId: this.clientId };
+  }
+
+  /** The outcome, once. */
+  redeem({ id }) {
+    const { outcome } = this.asked.get(id);
+    this.asked.delete(id);
+    return outcome;
   }
 
   /** The request object with other claims and header than the library would write; null leaves one out. */
