@@ -40,18 +40,24 @@ def rp_new(
     name: Annotated[str, typer.Option(help="Name of the organisation, as customers know it")],
     number: Annotated[str, typer.Option(help="Organisation number")],
     contact: Annotated[str, typer.Option(help="https address for complaints and requests to erase")],
-    purpose: Annotated[list[str], typer.Option(help="A ready purpose of the country; may be given several times")],
+    purpose: Annotated[
+        list[str] | None, typer.Option(help="A ready purpose of the country; may be given several times")
+    ] = None,
+    own: Annotated[
+        list[Path] | None, typer.Option(help="A purpose of your own (JSON); may be given several times")
+    ] = None,
     request: Annotated[
         Path | None, typer.Option(help="What `mapae rp key` printed, for a verifier of your own")
     ] = None,
 ) -> None:
-    """Print an application to begin with: ready purposes, which ask for the minimum."""
+    """Print an application to begin with: ready purposes, which ask for the minimum, and your own."""
     from .clock import SystemClock
     from .trust import application
     from .trust.request import read_access
 
     said: dict[str, Any] = {"id": id, "name": name, "number": number, "contact": contact,
-                            "purposes": [{"ready": one} for one in purpose]}  # fmt: skip
+                            "purposes": [*({"ready": one} for one in purpose or ()),
+                                         *(_own(file) for file in own or ())]}  # fmt: skip
     if request is not None:
         said["proof"] = "".join(_text(request).split())
         said["key"] = read_access(said["proof"], SystemClock().now()).jwk
@@ -244,6 +250,18 @@ def _read(file: Path) -> Application:
         return application.read(file.read_bytes())
     except OSError:
         raise Refused(Code.BAD_CONFIG, f"{file} cannot be read: `mapae rp new` writes one") from None
+    except Refused as refused:
+        raise Refused(refused.code, f"{file}: {refused.detail}", step=refused.step) from None
+
+
+def _own(file: Path) -> dict[str, Any]:
+    from .formats.jose import decode_json
+    from .trust.application import LIMIT
+
+    try:
+        return decode_json(file.read_bytes(), limit=LIMIT)
+    except OSError:
+        raise Refused(Code.BAD_CONFIG, f"{file} cannot be read: docs/tutorial.md has one to begin with") from None
     except Refused as refused:
         raise Refused(refused.code, f"{file}: {refused.detail}", step=refused.step) from None
 

@@ -20,7 +20,7 @@ from soak import long
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FILES = {"python": "check_age.py", "html": "bar.html"}
+FILES = {"python": "check_age.py", "html": "bar.html", "json": "delivery.json"}
 TEN_MINUTES = 600
 
 
@@ -77,11 +77,12 @@ def test_somebody_who_follows_it_sees_green_within_ten_minutes(tmp_path: Path) -
         for kind, name in FILES.items():
             [body] = blocks(kind)
             (tmp_path / name).write_text(reader.text(body), encoding="utf-8")
-        new, greedy, apply, agree, till, script, wrong = reader.type(rest)
+        new, greedy, apply, agree, till, script, own, wrong = reader.type(rest)
         seconds = time.monotonic() - started
         assert new == "" and "beyond_minimum" in greedy and "not like that" in greedy
         assert "corner_bakery  waiting" in apply and agree.splitlines()[-1].startswith("corner_bakery  approved")
         assert script.splitlines()[-1].strip() == "accepted", script
+        assert own.splitlines()[-1].split()[0] == "accepted" and "시" in own.splitlines()[-1], own  # a place
         assert wrong.splitlines()[-1].split() == ["refused", "wrong_nonce"], wrong
         assert seconds < TEN_MINUTES
         print(f"followed in {seconds:.0f} s, the country's first start included")
