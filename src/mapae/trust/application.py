@@ -210,8 +210,7 @@ def _purpose(party: str, asking: Asking, country: Country) -> Purpose:
         raise Refused(Code.MALFORMED, "a purpose of one's own has a name, says why, and names its legal basis")
     return Purpose(
         id=own_id(party, asking), name=asking.name, why=asking.why, items=items, retention=retention(asking.days),
-        legal_basis=basis_of(asking, country), document=asked_of(document),
-        risk=asking.risk,
+        legal_basis=basis_of(asking, country), document=asked_of(document), risk=asking.risk,
     )  # fmt: skip
 
 
