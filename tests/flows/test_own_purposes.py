@@ -24,6 +24,7 @@ from mapae.trust.entries import AskedOf, RelyingParty
 from mapae.verifier.checking import kit
 from town import BASE, Citizen, Till, Town, Visitor
 
+BREAKFAST = "own_guest_house_breakfast"
 OWN, THEIRS, FEWER = "own_corner_bakery_delivery", "own_parcel_house_pickup", "own_corner_bakery_regular"
 RESIDENT = AskedOf(
     vct="urn:mapae:kr:resident-card:1", doctype="kr.mapae.resident.1", namespace="kr.mapae.resident.1"
@@ -106,7 +107,7 @@ def test_the_registration_names_document_items_risk_and_law(town: Town) -> None:
         (OWN, ("name", "address"), RESIDENT, "medium"), (FEWER, ("name",), RESIDENT, "medium"),
     ]  # fmt: skip
     shop = entry(town, "guest_house")  # a ready purpose's risk is the pack's to say
-    assert {(one.document, one.risk) for one in shop.purposes} == {(RESIDENT, "")}
+    assert {(one.document, one.risk) for one in shop.purposes if one.id != BREAKFAST} == {(RESIDENT, "")}
 
 
 @pytest.mark.parametrize(("language", "name", "law"), [
@@ -255,14 +256,20 @@ def test_the_registration_certificate_says_the_same(town: Town) -> None:
 
 
 def test_a_till_without_a_server_asks_it_by_its_registration(town: Town, jisoo: Citizen, tmp_path: Path) -> None:
-    """`mapae check ask --shop corner_bakery --registration FILE`, and the library's one call."""
+    """`mapae check ask --shop guest_house --registration FILE`, and the library's one call."""
+    house, bakery = entry(town, "guest_house"), entry(town, "corner_bakery")
+    own = replace(next(one for one in bakery.purposes if one.id == OWN), id=BREAKFAST)
+    town.call(
+        town.house.registry.ensure, [replace(house, purposes=(*house.purposes, own))],
+        *governors(town.house.foundation),
+    )  # fmt: skip
     http, paper = town.house.foundation.http, tmp_path / "registration.jwt"
     path = f"{BASE}/trust/relying-parties/{{}}/certificate"
-    paper.write_text(town.call(lambda: http.get(path.format("corner_bakery"))).text)
-    access = access_of(town.house.settings, "corner_bakery", town.clock)
+    paper.write_text(town.call(lambda: http.get(path.format("guest_house"))).text)
+    access = access_of(town.house.settings, "guest_house", town.clock)
     pack = town.pack(tmp_path / "pack")
     till = cli_check.Till(pack, town.house.country, None, "en")  # type: ignore[arg-type]
-    wanted = till.registered(OWN, paper, access)
+    wanted = till.registered(BREAKFAST, paper, access)
     question = kit.ask_code(wanted, **access, now=town.clock.now())
     town.call(jisoo.wallet.renew_if_needed)
     made = town.call(_made, jisoo, town.call(jisoo.wallet.codes.open, question.text))
