@@ -19,6 +19,7 @@ from .house import Foundation, House, Role, Round
 from .keys import Signer, Vault
 from .outbox import Handler
 from .packing import living
+from .verifier.asking.ending import Ending
 from .verifier.asking.registrations import Registrations
 from .verifier.login.bridge import Bridge
 from .verifier.login.holdings import clients
@@ -55,6 +56,7 @@ async def verifier(house: House) -> None:
     trust, vault = f.trust_reader(), f.keys("verifier").vault("file:verifier")
     access = _access(house)
     basement, refresh = await living(house, trust, access.keys(), vault)
+    house.access = access
     asking = house.verifier = Verifier(
         db=await f.database("verifier"), vault=vault, clock=f.clock, dice=f.dice,
         http=f.http, base=f.settings.base_url, trust=trust, country=f.country, access=access,
@@ -87,8 +89,11 @@ async def verifier(house: House) -> None:
         *login_doors,
     ]
     promises: dict[str, Handler] = pusher.promises()
+    ending = Ending(access, f.clock)
+    await ending.look()
     rounds: list[Round] = [(5, asking.sweep), (5, house.api.sweep), (5, relay.sweep), (3600, privacy.sweep), refresh]
     rounds += [(ROUND, hosting.round), (5, house.gateway.sweep), (5, house.login.sweep), (5, pusher.sweep)]
+    rounds += [(3600, ending.look)]
     await house.add("verifier", Role(doors, promises, rounds))
 
 

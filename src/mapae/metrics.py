@@ -21,6 +21,7 @@ from .house import House
 from .trust.checkpoints import NAMES
 from .ui.http import Answer, Caller, door
 from .ui.site import application
+from .verifier.asking.ending import ends
 
 
 def metrics_site(house: House) -> Starlette:
@@ -36,6 +37,8 @@ def metrics_site(house: House) -> Starlette:
 
 async def exposition(house: House) -> bytes:
     families = [*await _outboxes(house), *_witnesses(house)]
+    if "verifier" in house.roles:
+        families.append(_access(house))
     if "trust" in house.roles:
         families += await _log(house)
     registry = CollectorRegistry()
@@ -68,6 +71,16 @@ def _witnesses(house: House) -> list[Metric]:
         for code, count in witness.refusals.items():
             refusals.add_metric([name, code], count)
     return [refusals]
+
+
+def _access(house: House) -> Metric:
+    left = GaugeMetricFamily(
+        "mapae_access_certificate_seconds_left", "Until a relying party may be asked for no longer",
+        labels=["relying_party"],
+    )  # fmt: skip
+    for party, until in ends(house.access).items():
+        left.add_metric([party], (until - house.clock.now()).total_seconds())
+    return left
 
 
 async def _log(house: House) -> list[Metric]:

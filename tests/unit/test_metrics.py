@@ -40,6 +40,13 @@ def test_an_alarm_is_a_number_one_can_be_woken_by(town: Town) -> None:
     assert read(town)["mapae_ledger_forked"] == {("registry",): 1.0, ("anchors",): 0.0}
 
 
+def test_the_end_of_a_relying_partys_certificate_is_a_number_to_be_warned_by(town: Town) -> None:
+    before = read(town)["mapae_access_certificate_seconds_left"]
+    assert 0 < before[("reading_club",)] <= 365 * 86400
+    town.clock.advance(days=10)
+    assert read(town)["mapae_access_certificate_seconds_left"][("reading_club",)] == before[("reading_club",)] - 864000
+
+
 def test_no_label_holds_anything_about_anybody(town: Town) -> None:
     text = town.call(exposition, town.house).decode()
     for label in re.findall(r'"([^"]*)"', text):

@@ -40,11 +40,18 @@ async def forget_evidence(tx: Tx, before: int) -> None:
     await tx.run("DELETE FROM complaint_evidence WHERE at < $1", before)
 
 
-async def count(tx: Tx, party: str, purpose: str, items: tuple[str, ...], evidence: str, at: int) -> None:
+async def count_again(tx: Tx, party: str, purpose: str, items: tuple[str, ...], at: int) -> bool:
+    """False: there is no such kind yet."""
+    return await tx.run(
+        "UPDATE complaint SET reports = reports + 1, last_at = $4 WHERE party = $1 AND purpose = $2 AND items = $3",
+        party, purpose, msgspec.json.encode(items).decode(), at,
+    ) == 1  # fmt: skip
+
+
+async def add(tx: Tx, party: str, purpose: str, items: tuple[str, ...], evidence: str, at: int) -> None:
     await tx.run(
         "INSERT INTO complaint (party, purpose, items, reports, first_at, last_at, evidence)"
-        " VALUES ($1, $2, $3, 1, $4, $4, $5) ON CONFLICT (party, purpose, items)"
-        " DO UPDATE SET reports = complaint.reports + 1, last_at = $4",
+        " VALUES ($1, $2, $3, 1, $4, $4, $5)",
         party, purpose, msgspec.json.encode(items).decode(), at, evidence,
     )  # fmt: skip
 

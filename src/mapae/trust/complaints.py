@@ -3,8 +3,8 @@
 Promises: a complaint stands on a request that the party itself signed and that does go beyond its registration, judged
 here again; so nobody can slander a party, and nobody but the party itself can make evidence. Who was asked is in none
 of it. Trusts: the registry for who is registered for what. Keeps: per party, purpose and items beyond it a count, two
-dates, and the first request. Refuses: a request by strangers, one that asks for no more than is registered, one that
-ended more than `OLD` ago, more than `KINDS` different ones of one party.
+dates, and the first request; beyond `KINDS` different ones of one party only that there are more, and how many.
+Refuses: a request by strangers, one that asks for no more than is registered, one that ended more than `OLD` ago.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LIMIT: Final = 64 * 1024
 OLD: Final = timedelta(days=30)
 KINDS: Final = 200
 _ITEMS: Final = 40
+MORE: Final = ("...",)  # in place of the items, beyond KINDS
 
 
 class Complaints:
@@ -41,16 +42,21 @@ class Complaints:
         """The purpose it was about and the items beyond it. Raises Refused: see the module."""
         now = self._clock.now()
         party, purpose, items = beyond(evidence, await self._listed(), now)
-        digest, at = hashlib.sha256(evidence.encode()).digest(), int(now.timestamp())
+        # Of what was signed: a second signature that is as good is made from the first by anybody (FIPS 186-5 6.4.2).
+        signed = evidence.rpartition(".")[0]
+        digest, at = hashlib.sha256(signed.encode()).digest(), int(now.timestamp())
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"complaint:{party}")
             await store.forget_evidence(tx, int((now - 2 * OLD).timestamp()))
             if not await store.add_evidence(tx, digest, at):
                 return
-            if await store.kinds_of(tx, party) >= KINDS:
-                raise Refused(Code.TOO_OFTEN, "enough is known of this relying party; thank you")
-            await store.count(tx, party, purpose, items, evidence, at)
+            if await store.count_again(tx, party, purpose, items, at):
+                return
+            if await store.kinds_of(tx, party) < KINDS:
+                await store.add(tx, party, purpose, items, evidence, at)
+            elif not await store.count_again(tx, party, "", MORE, at):  # a party cannot hide behind its own flood
+                await store.add(tx, party, "", MORE, evidence, at)
 
         await self._db.write(body)
         return purpose, items

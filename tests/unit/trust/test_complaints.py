@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from mapae.clock import MovableClock
 from mapae.db import Db
 from mapae.errors import Code, Refused
-from mapae.formats.jose import PublicKey, sign_jws, x5c_header
+from mapae.formats.jose import PublicKey, b64u, sign_jws, unb64u, x5c_header
 from mapae.formats.x509 import Profile, Subject, leaf, root, x509_hash
 from mapae.keys import Signer
 from mapae.rules import Words
-from mapae.trust.complaints import OLD, TYPE, Complaints, beyond
+from mapae.trust.complaints import KINDS, MORE, OLD, TYPE, Complaints, beyond
 from mapae.trust.entries import AskedOf
 from mapae.trust.publish import AccessAuthority, Purpose, RelyingParty, TrustList
 
@@ -118,3 +118,34 @@ async def test_the_same_request_counts_once_and_another_again(migrated: Callable
     [kept] = await desk.all()
     assert (kept.party, kept.reports, kept.evidence) == ("shop", 2, first)
     assert (kept.last_at - kept.first_at).days == 1
+
+
+def desk_on(db: Db, clock: MovableClock) -> Complaints:
+    async def listed() -> TrustList:
+        return LIST
+
+    return Complaints(db, clock, listed)
+
+
+async def test_a_second_signature_over_the_same_request_counts_nothing(migrated: Callable[[str], Any]) -> None:
+    """Of an ECDSA signature (r, s) anybody makes (r, n - s), which is as good: strangers would double a count."""
+    desk, evidence = desk_on(await migrated("trust"), MovableClock(START)), asked("name")
+    signed, _, signature = evidence.rpartition(".")
+    raw = unb64u(signature)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    turned = raw[:32] + (order - int.from_bytes(raw[32:])).to_bytes(32)
+    for one in (evidence, f"{signed}.{b64u(turned)}"):
+        assert await desk.report(one) == ("adult", ("name",))
+    assert [one.reports for one in await desk.all()] == [1]
+
+
+async def test_a_party_that_floods_its_own_list_hides_nothing(migrated: Callable[[str], Any]) -> None:
+    """It signs as many kinds of requests as it likes; then nothing was counted any more, also no kind there was."""
+    desk = desk_on(await migrated("trust"), MovableClock(START))
+    for number in range(KINDS):
+        await desk.report(asked(f"item_{number}"))
+    await desk.report(asked("item_0", nonce="m" * 22))
+    for name in ("name", "address"):
+        await desk.report(asked(name))
+    found = {one.items: one.reports for one in await desk.all()}
+    assert len(found) == KINDS + 1 and found[("item_0",)] == 2 and found[MORE] == 2
