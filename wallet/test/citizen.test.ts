@@ -134,7 +134,7 @@ test("the moment is told to the minute", () => {
   expect(wishOf(entry, "complaint", "가")).toMatchObject({ shown_at: 1_790_000_040 });
 });
 
-test.each(["javascript://shop.example/%0Aalert(1)", "data:text/html,x", "http://shop.example/", "not an address", ""])("a contact that is no page of the web leads nowhere: %s", (contact) => {
-  expect(pageOf({ id: "shop", contact })).toBeNull();
+test("a contact that is no page of the web leads nowhere", () => {
+  for (const contact of ["javascript://shop.example/%0Aalert(1)", "data:text/html,x", "http://shop.example/", "not an address", ""]) expect(pageOf({ id: "shop", contact })).toBeNull();
   expect(pageOf({ id: "shop", contact: "https://shop.example/privacy" })?.host).toBe("shop.example");
 });

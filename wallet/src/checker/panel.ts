@@ -3,6 +3,8 @@
  * Promises: what was shown of a person is taken out of the page after `SECONDS`, at once with "next", and when the page is left. Trusts: the
  * verdict. Keeps: nothing. Refuses: to keep a name on the screen longer.
  */
+import type { Bytes } from "../bytes.ts";
+import { portraitBytes } from "../formats/held.ts";
 import { STEPS, type Verdict } from "./check.ts";
 import { ageOf, light, type TillPurpose } from "./pack.ts";
 import { copyOf, has, language, make, part, pick, say } from "./words.ts";
@@ -29,6 +31,15 @@ const either = (group: "reason" | "next", name: string): string => (has(`basemen
 function valueOf(value: unknown, kind: string): string {
   if (kind !== "date" || typeof value !== "string") return String(value);
   return new Intl.DateTimeFormat(language === "ko" ? "ko-KR" : "en-GB", { dateStyle: "long", timeZone: "UTC" }).format(new Date(`${value}T00:00:00Z`));
+}
+
+/** For the eyes of whoever compares faces; the browser draws it and runs nothing in it. Gone with the rest of what was shown. */
+function pictured(bytes: Bytes, label: string): HTMLElement {
+  const [value, drawn] = [make("dd", ""), make("img", "shown-picture")];
+  drawn.src = `data:image/jpeg;base64,${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;
+  drawn.alt = label;
+  value.append(drawn);
+  return value;
 }
 
 export interface Told {
@@ -104,7 +115,8 @@ export class Panel {
     list.id = "person";
     for (const { name, kind, label } of purpose.items) {
       const row = make("div", "");
-      const value = make("dd", "", kind === "yes_no" ? say(claims.get(name) === true ? "checker.yes" : "checker.no") : valueOf(claims.get(name), kind));
+      const picture = kind === "image" ? portraitBytes(claims.get(name)) : null;
+      const value = picture ? pictured(picture, pick(label)) : make("dd", "", kind === "yes_no" ? say(claims.get(name) === true ? "checker.yes" : "checker.no") : valueOf(claims.get(name), kind));
       value.id = `shown-${name}`;
       row.append(make("dt", "", pick(label)), value);
       list.append(row);

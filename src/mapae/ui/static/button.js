@@ -83,6 +83,7 @@
         this.id = text(started, "id");
         this.page = text(started, "page");
         this.typedBack = member(started, "typed_back") === true;
+        if (this.over) return this.cancel(); // left before there was anything to leave
         this.ask(started);
         await this.follow();
       } catch {
@@ -105,10 +106,11 @@
       this.dialog.setAttribute("aria-labelledby", "mapae-title");
       this.body = element("div", "", { class: "mapae-body" });
       this.status = element("p", "", { class: "mapae-status", role: "status" });
+      this.clock = element("p", "", { class: "mapae-small" }); // for the eyes: read aloud every few seconds it would drown the rest
       this.quit = element("button", this.t.cancel, { type: "button", class: "mapae-button mapae-quiet" });
       this.quit.addEventListener("click", () => this.leave());
       this.dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.leave(); });
-      this.dialog.append(this.title, this.body, this.status, this.quit);
+      this.dialog.append(this.title, this.body, this.status, this.clock, this.quit);
       this.button.after(this.dialog);
       this.dialog.showModal();
     }
@@ -155,8 +157,9 @@
         if (FINAL.includes(state)) return this.finish(seen, state);
         if (state === "answered" && this.typedBack) this.askForCode();
         const left = Number(member(seen, "seconds_left")) || 0;
-        const news = state === "open" ? "" : this.t[state] ?? "";
-        this.status.textContent = `${news} ${this.t.left.replace("{n}", `${left}`)}`.trim();
+        const news = Object.hasOwn(this.t, state) && ["seen", "answered"].includes(state) ? this.t[state] : "";
+        if (this.status.textContent !== news) this.status.textContent = news;
+        this.clock.textContent = this.t.left.replace("{n}", `${left}`);
         url.search = "?wait=5";
         await pause(200);
       }
@@ -174,9 +177,16 @@
       form.addEventListener("submit", async (event) => {
         event.preventDefault();
         const headers = { Authorization: `Bearer ${this.page}` };
-        const told = await send(new URL(`pages/${encodeURIComponent(this.id)}/code`, home), { code: field.value }, { credentials: "omit", headers }).catch(() => null);
-        const left = Number(member(told, "tries_left"));
-        if (left !== 0 || told === null) error.textContent = told === null ? this.t.shape : this.t.wrong.replace("{n}", `${left}`);
+        let words = "";
+        try {
+          const told = await send(new URL(`pages/${encodeURIComponent(this.id)}/code`, home), { code: field.value }, { credentials: "omit", headers });
+          const left = Number(member(told, "tries_left"));
+          if (left !== 0) words = this.t.wrong.replace("{n}", `${left}`);
+        } catch (failure) {
+          words = ["400", "422"].includes(failure.message) ? this.t.shape : this.t.failed; // not every failure is of whoever types
+        }
+        error.textContent = words;
+        field.focus();
       });
       this.body.replaceChildren(form);
       field.focus();
@@ -192,10 +202,7 @@
     }
 
     leave() {
-      if (!this.over && this.id) {
-        const headers = { Authorization: `Bearer ${this.page}` };
-        send(new URL(`pages/${encodeURIComponent(this.id)}/cancel`, home), {}, { credentials: "omit", headers }).catch(() => null);
-      }
+      if (!this.over && this.id) this.cancel();
       if (!this.over) this.tell("cancelled", "");
       this.over = true;
       this.dialog.close();
@@ -203,10 +210,16 @@
       this.button.focus();
     }
 
+    cancel() {
+      const headers = { Authorization: `Bearer ${this.page}` };
+      send(new URL(`pages/${encodeURIComponent(this.id)}/cancel`, home), {}, { credentials: "omit", headers }).catch(() => null);
+    }
+
     end(state, words) {
       this.body.replaceChildren(element("p", words || this.t.failed, { class: "mapae-verdict", "data-state": state }));
       this.status.textContent = words || this.t.failed; // for who hears it: the panel above says the same
       this.status.classList.add("mapae-unseen");
+      this.clock.textContent = "";
       this.quit.textContent = this.t.close;
       this.quit.focus();
       this.tell(state, words);
