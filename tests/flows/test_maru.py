@@ -6,6 +6,7 @@ batches of six, children from twelve.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,18 @@ from town import Citizen, Officer, Town
 FORMS = ["sd_jwt", "mdoc"]
 
 
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Maru's data folder, made once and copied for each test: seeding takes longer than what is tested."""
+    data = tmp_path_factory.mktemp("maru") / "var"
+    with start_blocking_portal() as portal:
+        Town.open(portal, data, country="demo").close()
+    return data
+
+
 @pytest.fixture
-def maru(tmp_path: Path) -> Iterator[Town]:
+def maru(seeded: Path, tmp_path: Path) -> Iterator[Town]:
+    shutil.copytree(seeded, tmp_path / "var")
     with start_blocking_portal() as portal:
         town = Town.open(portal, tmp_path / "var", country="demo")
         yield town
