@@ -19,17 +19,18 @@ WIDTH, HEIGHT, FRAMES, FPS = 640, 480, 20, 10
 def film(path: Path, text: str | None) -> None:
     """Write a short film of a QR code that drifts and tilts a little in a hand-held way; None: an empty desk."""
     code = _code(text) if text is not None else None
+    desk = Image.new("RGB", (WIDTH, HEIGHT), (88, 96, 104))
+    empty = b"FRAME\n" + _planes(desk)
     with path.open("wb") as file:
         file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FPS}:1 Ip A1:1 C420mpeg2\n".encode())
         for n in range(FRAMES):
-            picture = Image.new("RGB", (WIDTH, HEIGHT), (88, 96, 104))
-            if code is not None:
-                sway = math.sin(2 * math.pi * n / FRAMES)
-                tilted = code.rotate(
-                    3 * sway, resample=Image.Resampling.BICUBIC, expand=True, fillcolor=(255, 255, 255)
-                )
-                at = ((WIDTH - tilted.width) // 2 + round(6 * sway), (HEIGHT - tilted.height) // 2 - round(4 * sway))
-                picture.paste(tilted, at)
+            if code is None:
+                file.write(empty)
+                continue
+            picture, sway = desk.copy(), math.sin(2 * math.pi * n / FRAMES)
+            tilted = code.rotate(3 * sway, resample=Image.Resampling.BICUBIC, expand=True, fillcolor=(255, 255, 255))
+            at = ((WIDTH - tilted.width) // 2 + round(6 * sway), (HEIGHT - tilted.height) // 2 - round(4 * sway))
+            picture.paste(tilted, at)
             file.write(b"FRAME\n" + _planes(picture))
 
 

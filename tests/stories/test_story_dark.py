@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from soak import long
 from stories.blackout import Blackout
 from stories.conftest import Stage
 from stories.counter import Till
@@ -26,6 +27,7 @@ def country(tmp_path: Path) -> Iterator[Blackout]:
     running.close()
 
 
+@long
 @pytest.mark.browser
 def test_a_shop_in_the_dark_serves_an_adult_and_is_told_later_what_is_doubtful(stage: Stage, country: Blackout) -> None:
     who, ko, en = country.resident("jisoo"), stage.album("ko"), stage.album("en")

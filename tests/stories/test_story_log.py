@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from mapae.trust.log.proof import TlogProof
 from running import mapae
+from soak import KOREAN_TOO
 from stories.conftest import Stage
 from stories.look import SIZES, Album
 
@@ -38,7 +39,7 @@ def look_at_check(album: Album, page: Page, name: str) -> None:
         album.look(page, name, size)
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_anybody_follows_the_log_from_the_list_to_a_proof(stage: Stage, language: str) -> None:
     album, page = stage.album(language), stage.tab(language)
     page.goto("/trust/")

@@ -108,6 +108,7 @@ def _show(phone: Phone, purpose: str) -> list[str]:
     return film(phone)
 
 
+@long
 def test_a_phone_without_a_network_proves_age_by_a_code_that_counts_once(
     stage: Stage, country: Blackout, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_another_persons_wallet_gets_nothing_and_the_officer_sees_who_knocked(st
     album.look(desk.page, "desk-stranger", *BOTH)
 
 
+@long
 def test_a_shop_hears_no_when_the_citizen_says_no(stage: Stage) -> None:
     who = stage.country.resident("firstholder")
     album, phone = stage.album("en"), stage.phone("en")

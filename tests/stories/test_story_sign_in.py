@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect
 from foreign import Abroad, Given, read
 from issuing import Phone
 from mapae.clock import MovableClock
+from soak import KOREAN_TOO
 from stories.conftest import Stage
 
 pytestmark = pytest.mark.browser
@@ -84,7 +85,7 @@ def sign_in(stage: Stage, page: Page, who: dict[str, str]) -> None:
     page.click("#go")
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_from_somebody_elses_wallet_to_the_sign_in_and_back(stage: Stage, language: str) -> None:
     album, page = stage.album(language), stage.tab(language)
     with wallets_own_address() as (address, seen):

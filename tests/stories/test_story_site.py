@@ -7,13 +7,14 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from soak import KOREAN_TOO
 from stories.conftest import Stage
 
 pytestmark = pytest.mark.browser
 BOTH = ("phone", "desktop")
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
+@pytest.mark.parametrize("language", KOREAN_TOO)
 def test_a_shops_website_is_whole(stage: Stage, language: str) -> None:
     album, page = stage.album(language), stage.tab(language)
     page.goto("/shops/")

@@ -71,6 +71,7 @@ def _die_at(phone: Phone, path: str) -> None:
     phone.page.route(f"**{path}", answer_nobody, times=1)
 
 
+@long
 def test_a_wallet_killed_in_the_middle_of_the_issuance_finishes_it_when_it_is_opened_again(stage: Stage) -> None:
     who = stage.country.resident("samename1")
     phone, desk = stage.phone("en"), stage.desk("en")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from soak import long
 from stories.abroad import HOST, Abroad
 from stories.conftest import Stage
 from stories.phone import PIN, Phone
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, long]
 
 
 def _offer(phone: Phone, person: str, **wanted: Any) -> dict[str, Any]:
