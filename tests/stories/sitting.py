@@ -43,7 +43,9 @@ def look(phone: Phone, film: Path) -> tuple[str, int]:
 
 def blur(page: Page) -> None:
     """Whoever is on this page is not to be known from a picture of it."""
-    page.evaluate("() => document.querySelectorAll('img, video').forEach((one) => one.style.filter = 'blur(5px)')")
+    page.evaluate(
+        "() => document.querySelectorAll('main img, main video').forEach((one) => one.style.filter = 'blur(5px)')"
+    )
 
 
 _AHEAD = """(() => {

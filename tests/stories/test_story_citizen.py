@@ -64,6 +64,7 @@ def test_a_citizen_sees_who_looked_and_asks_to_erase(stage: Stage, language: str
     phone.tap("follow")
     expect(phone["request"]).to_have_attribute("data-state", "refused")
     expect(phone["request-reply"]).to_have_text("의료법 시행규칙 제15조 <img src=x>")  # text, and never markup
+    expect(phone["complaint"]).to_be_visible()
     album.look(phone.page, "wallet-answered")
 
 
@@ -109,9 +110,7 @@ def test_over_asking_is_stopped_explained_and_reported_with_one_tap(stage: Stage
     expect(phone.sees("problem")).to_have_attribute("data-code", "over_asking")
     expect(phone["report-hint"]).to_be_visible()
     album.look(phone.page, "wallet-over-asking")
-    phone.tap("tab-history")
-    phone.tap("filter-stopped")
-    phone["record"].tap()
+    phone.tap("to-report")
     phone["report-now"].scroll_into_view_if_needed()
     album.look(phone.page, "wallet-report")
     phone.tap("report-now")

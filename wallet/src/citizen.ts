@@ -93,9 +93,10 @@ export class Citizen {
     // The very same again under the same token: it may have arrived before.
     const again = before && before.standing === null && before.kind === kind && before.words === words.trim() ? before : null;
     const request: Request = again ?? { kind, contact: who.contact, token: token(), words: words.trim(), sent: this.now(), standing: null };
-    await this.write({ ...entry, request });
+    const asked: Shown = before?.standing && !again ? { ...entry, request, earlier: [before, ...(entry.earlier ?? [])] } : { ...entry, request };
+    await this.write(asked);
     const answer = await this.net.json("POST", request.contact, wishOf(entry, kind, request.words), { Authorization: `Bearer ${request.token}` });
-    return this.write({ ...entry, request: { ...request, standing: standingOf(answer) } });
+    return this.write({ ...asked, request: { ...request, standing: standingOf(answer) } });
   }
 
   /** How a request stands; the entry as it was when nobody answers. */
@@ -121,6 +122,20 @@ export class Citizen {
     await writeOne(this.store, this.vault, "history", "", entry);
     return entry;
   }
+}
+
+const VISIT = 3600; // seconds
+
+/** The same act of the same office within one visit is one line, at its last time. */
+export function oncePerVisit(looks: readonly Look[]): { readonly look: Look; readonly times: number }[] {
+  const lines: { look: Look; times: number }[] = [];
+  const same = (a: Look, b: Look): boolean => a.act === b.act && a.why === b.why && a.office?.ko === b.office?.ko && Math.abs(a.at - b.at) < VISIT;
+  for (const look of looks.toSorted((a, b) => b.at - a.at)) {
+    const line = lines.find((one) => same(one.look, look));
+    if (line) line.times += 1;
+    else lines.push({ look, times: 1 });
+  }
+  return lines;
 }
 
 function lookOf(raw: unknown): Look {

@@ -84,6 +84,8 @@ export interface Shown {
   readonly purposeId?: string;
   /** What was asked of the party because of it. */
   readonly request?: Request;
+  /** Asked before that, and answered. */
+  readonly earlier?: readonly Request[];
   /** Of a request that was stopped: as the party signed it. */
   readonly evidence?: string;
   /** When it was reported. */

@@ -4,6 +4,7 @@
  * came later with the screens that need them.
  */
 import { isPicture, linesOf } from "./claims.ts";
+import { particles } from "./particles.ts";
 import type { Words } from "./trust.ts";
 import { en } from "./words/en.ts";
 import { ko } from "./words/ko.ts";
@@ -34,7 +35,8 @@ export function firstLanguage(kept: unknown, offered: readonly string[]): Langua
 
 export function t(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
   const phrase = words[language][key] ?? key;
-  return phrase.replace(/\{(\w+)\}/g, (hole, name: string) => String(values[name] ?? hole));
+  const said = phrase.replace(/\{(\w+)\}/g, (hole, name: string) => String(values[name] ?? hole));
+  return language === "ko" ? particles(said) : said;
 }
 
 export const has = (key: string): key is Key => Object.hasOwn(words.ko, key);

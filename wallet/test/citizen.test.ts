@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { pageOf, takesRequests, wishOf } from "../src/citizen.ts";
+import { oncePerVisit, pageOf, takesRequests, wishOf } from "../src/citizen.ts";
 import type { Shown } from "../src/records.ts";
 import { speak, t } from "../src/words.ts";
 import { citizenKo } from "../src/words/citizen.ts";
@@ -75,6 +75,25 @@ test("a request whose answer was lost goes again under the same token; another o
   await expect(wallet.citizen.send(kept!, "complaint", "가")).rejects.toMatchObject({ code: "offline" });
   expect(sent[0]?.authorization).toBe(sent[1]?.authorization);
   expect(sent[2]?.authorization).not.toBe(sent[0]?.authorization);
+});
+
+test("who was refused may complain, and what was asked and answered before stays", async () => {
+  const entry = await shown();
+  land.doors.set(`POST ${DOOR}`, () => json({ ...STANDING, state: "refused", outcome: "law_keeps", reply: "의료법" }, 201));
+  const refused = await wallet.citizen.send(entry, "erasure", "지워 주세요");
+  expect(refused.earlier).toBeUndefined();
+  const complained = await wallet.citizen.send(refused, "complaint", "왜인가요");
+  expect(complained.request?.kind).toBe("complaint");
+  expect(complained.earlier).toEqual([refused.request]);
+  expect((await wallet.presenter.history())[0]).toEqual(complained);
+});
+
+test("the same act of the same office within one visit is one line", () => {
+  const office = { ko: "주엽1동", en: "Juyeop" };
+  const look = (at: number, act: string, where = office) => ({ at, act, why: "application", office: where });
+  const other = { ko: "행신1동", en: "Haengsin" };
+  const lines = oncePerVisit([look(100, "worked"), look(160, "worked"), look(130, "offered"), look(150, "worked", other), look(90_000, "worked")]);
+  expect(lines.map(({ look: { at, act }, times }) => [at, act, times])).toEqual([[90_000, "worked", 1], [160, "worked", 2], [150, "worked", 1], [130, "offered", 1]]);
 });
 
 test("a contact that is a page for people, or none, is sent nothing", async () => {

@@ -4,6 +4,7 @@ import { choices, everyName, firstChoice, type Holding, parseQuery, type Path, t
 import { fromHash, parseLink } from "../src/links.ts";
 import { colorsOf, contrast } from "../src/look.ts";
 import { mayAsk } from "../src/net.ts";
+import { particles } from "../src/particles.ts";
 import { purposeOf } from "../src/request.ts";
 import type { RelyingParty } from "../src/trust.ts";
 import { firstLanguage, maskNumber, minutes, money, speak } from "../src/words.ts";
@@ -241,4 +242,11 @@ test("small words", () => {
   expect(firstLanguage(undefined, ["fr", "en-US", "ko"])).toBe("en");
   expect(firstLanguage("ko", ["en"])).toBe("ko");
   expect(firstLanguage(undefined, ["fr"])).toBe("ko");
+});
+
+test("a Korean particle fits what was filled in, as on the server's pages", () => {
+  for (const [text, said] of [
+    ["이름을(를)", "이름을"], ["주소을(를)", "주소를"], ["‘주소’이(가)", "‘주소’가"], ["등록 3을(를)", "등록 3을"], ["서점(으)로", "서점으로"],
+    ["책마을(으)로", "책마을로"], ["010-0000-0001(으)로", "010-0000-0001로"], ["e-mail을(를)", "e-mail을(를)"],
+  ]) expect(particles(text!)).toBe(said); // prettier-ignore
 });

@@ -8,7 +8,7 @@ import { plainName } from "./codes.ts";
 import type { TillPurpose } from "./pack.ts";
 import type { Settings, Till, TillStore } from "./store.ts";
 import { shake, speak } from "./voice.ts";
-import { make, part, pick, say } from "./words.ts";
+import { dayWords, make, part, pick, say } from "./words.ts";
 
 export class SettingsScreen {
   constructor(
@@ -57,7 +57,7 @@ export class SettingsScreen {
     const names = new Map(purposes.map(({ id, name }) => [id, pick(name)]));
     const rows = (await this.store.counts()).sort((a, b) => b.day.localeCompare(a.day)).map(({ day, purpose, outcome, count }) => {
       const row = make("tr", "");
-      for (const text of [day, names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));
+      for (const text of [dayWords(day), names.get(purpose) ?? purpose, say(`checker.outcome.${outcome}`), String(count)]) row.append(make("td", "", text));
       return row;
     });
     part("counts").replaceChildren(...rows);

@@ -2,6 +2,7 @@
  * The page's words, which the server rendered into it, and its parts by id.
  * Promises: a word that is missing shows its key, never nothing. Trusts: the page. Keeps: the words. Refuses: a page without a part.
  */
+import { particles } from "../particles.ts";
 import type { Words } from "../trust.ts";
 
 const root = document.documentElement;
@@ -17,10 +18,15 @@ export const has = (key: string): boolean => Object.hasOwn(table, key);
 
 /** `{name}` in the text takes the argument `name`. */
 export function say(key: string, values: Readonly<Record<string, string | number>> = {}): string {
-  return (table[key] ?? key).replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  const said = (table[key] ?? key).replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  return language === "ko" ? particles(said) : said;
 }
 
 export const pick = (words: Words): string => words[language];
+
+/** A calendar day, as it is written here. */
+export const dayWords = (day: string): string =>
+  new Date(`${day}T00:00:00Z`).toLocaleDateString(language === "ko" ? "ko-KR" : "en-GB", { month: "short", day: "numeric", timeZone: "UTC" });
 
 export function part<E extends HTMLElement = HTMLElement>(id: string): E {
   const found = document.getElementById(id);

@@ -4,7 +4,7 @@
  * Keeps: nothing. Refuses: nothing.
  */
 import { html, nothing, type TemplateResult } from "lit";
-import type { Look, Looks } from "../citizen.ts";
+import { type Look, type Looks, oncePerVisit } from "../citizen.ts";
 import type { Shown } from "../records.ts";
 import { claimLabel, claimValue, has, moment, money, pickWords, problemWords, t } from "../words.ts";
 import "../words/citizen.ts";
@@ -52,9 +52,10 @@ class History extends Screen {
     const { filter } = this;
     const shown = (this.entries ?? []).filter(({ result }) => filter === "all" || (filter === "shown" && !STOPPED.has(result)) || (filter === "stopped" && STOPPED.has(result)));
     const looks = filter === "all" || filter === "offices" ? this.looks.list : [];
-    return [...shown.map((entry) => ({ at: entry.at, line: this.entry(entry) })), ...looks.map((look) => ({ at: look.at * 1000, line: this.look(look) }))].toSorted(
-      (a, b) => b.at - a.at,
-    );
+    return [
+      ...shown.map((entry) => ({ at: entry.at, line: this.entry(entry) })),
+      ...oncePerVisit(looks).map(({ look, times }) => ({ at: look.at * 1000, line: this.look(look, times) })),
+    ].toSorted((a, b) => b.at - a.at);
   }
 
   private entry(entry: Shown): TemplateResult {
@@ -67,14 +68,14 @@ class History extends Screen {
       ${icon("next")}</a></li>`;
   }
 
-  private look({ at, act, why, office }: Look): TemplateResult {
+  private look({ at, act, why, office }: Look, times: number): TemplateResult {
     const said = `looks.act.${act}`;
     const because = `looks.why.${why}`;
     return html`<li class="row-link" data-testid="look" data-act=${act}>
       <span class="row-mark">${icon("people")}</span>
       <span class="row-words"><b>${office ? `${pickWords(office)} · ${t("looks.officer")}` : t("looks.institution")}</b>
         <span>${has(said) ? t(said) : t("looks.act.other")}${has(because) ? html` <span class="nowrap">(${t("looks.why", { why: t(because) })})</span>` : nothing}</span>
-        <span class="fine">${moment(at * 1000)}</span></span></li>`;
+        <span class="fine">${moment(at * 1000)}${times > 1 ? html` · <span class="nowrap">${t("looks.times", { n: times })}</span>` : nothing}</span></span></li>`;
   }
 
   private filters(): TemplateResult {
@@ -142,7 +143,7 @@ class RecordScreen extends Screen {
 
   /** What was asked of the party, or what can be. */
   private rights(entry: Shown): TemplateResult | typeof nothing {
-    if (entry.request) return this.requested(entry.request);
+    if (entry.request) return html`${this.requested(entry.request)}${this.afterwards(entry)}${(entry.earlier ?? []).map((one) => this.requested(one, true))}`;
     if (!entry.who || !entry.purposeId || entry.items.length === 0) return nothing;
     const kinds = entry.result === "declined" ? (["complaint"] as const) : (["erasure", "complaint"] as const);
     return html`<section class="panel" aria-labelledby="rights"><h2 id="rights">${t("rights.title")}</h2>
@@ -151,11 +152,20 @@ class RecordScreen extends Screen {
         @click=${() => this.host.go({ name: "rights", id: entry.id, kind })}>${t(`rights.${kind}`)}</button>`)}</section>`;
   }
 
-  private requested({ kind, words, standing, sent }: NonNullable<Shown["request"]>): TemplateResult {
+  /** Who asked to erase and was refused, or heard nothing in time, may still complain. */
+  private afterwards({ id, request }: Shown): TemplateResult | typeof nothing {
+    const { standing } = request ?? {};
+    if (request?.kind !== "erasure" || !standing || !(standing.overdue || ["answered", "refused"].includes(standing.state))) return nothing;
+    return html`<button class="button secondary" data-testid="complaint"
+      @click=${() => this.host.go({ name: "rights", id, kind: "complaint" })}>${t("rights.complaint")}</button>`;
+  }
+
+  private requested({ kind, words, standing, sent }: NonNullable<Shown["request"]>, earlier = false): TemplateResult {
     const state = `rights.state.${standing?.state ?? "sending"}`;
     const outcome = `rights.outcome.${standing?.outcome ?? ""}`;
-    return html`<section class="panel" aria-labelledby="request" data-testid="request" data-state=${standing?.state ?? "sending"}>
-      <h2 id="request">${t("rights.request")}: ${t(`rights.${kind}`)}</h2>
+    const title = `request-${sent}`;
+    return html`<section class="panel" aria-labelledby=${title} data-testid=${earlier ? "request-earlier" : "request"} data-state=${standing?.state ?? "sending"}>
+      <h2 id=${title}>${t("rights.request")}: ${t(`rights.${kind}`)}</h2>
       <dl class="facts">
         <div><dt>${t("history.when")}</dt><dd>${moment(sent)}</dd></div>
         ${standing ? html`<div><dt>${t("rights.number")}</dt><dd data-testid="request-number">${standing.number}</dd></div>` : nothing}
@@ -165,8 +175,8 @@ class RecordScreen extends Screen {
         <div><dt>${t("rights.said")}</dt><dd class="said">${words}</dd></div>
       </dl>
       ${standing?.overdue ? html`<p class="alert-text" role="status">${t("rights.overdue")}</p>` : nothing}
-      <button class="button secondary small" data-testid="follow" ?disabled=${this.busy} @click=${standing ? this.follow : this.sendAgain}>${t(standing ? "rights.follow" : "rights.again")}</button>
-      <p class="fine">${t("rights.forget")}</p></section>`;
+      ${earlier ? nothing : html`<button class="button secondary small" data-testid="follow" ?disabled=${this.busy} @click=${standing ? this.follow : this.sendAgain}>${t(standing ? "rights.follow" : "rights.again")}</button>
+      <p class="fine">${t("rights.forget")}</p>`}</section>`;
   }
 
   private beyond(entry: Shown): TemplateResult | typeof nothing {

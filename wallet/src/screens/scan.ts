@@ -31,14 +31,25 @@ class Scan extends Screen {
     </dl>`;
   }
 
+  /** To the record of what was stopped, where it can be reported. */
+  private readonly toRecord = (): Promise<void> =>
+    this.attempt(async () => {
+      const entry = (await this.wallet.presenter.history())[0];
+      this.host.go(entry ? { name: "record", id: entry.id } : { name: "history" });
+    });
+
   protected view(): TemplateResult {
+    const reportable = typeof this.problem?.facts["evidence"] === "string";
     const halted = this.reading || this.problem !== null;
     return html`${heading(t("scan.title"))}
-      <p class="lead" role="status" data-testid="scan-state">
+      ${this.problem
+        ? nothing
+        : html`<p class="lead" role="status" data-testid="scan-state">
         ${t(this.reading ? "scan.reading" : this.denied ? "scan.denied" : this.ready ? "scan.lead" : "scan.starting")}
-      </p>
+      </p>`}
       ${this.trouble()}
       ${this.tooMuch()}
+      ${reportable ? html`<div class="actions"><button class="button secondary" data-testid="to-report" @click=${this.toRecord}>${t("report.button")}</button></div>` : nothing}
       ${this.problem
         ? html`<div class="actions"><button class="button" id="scan-again" data-testid="scan-again" @click=${() => { this.problem = null; this.requestUpdate(); }}>${t("scan.again")}</button></div>`
         : nothing}

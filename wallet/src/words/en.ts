@@ -182,7 +182,7 @@ export const en: Record<keyof typeof ko, string> = {
 
   "ask.title": "{party} is asking",
   "ask.verified": "Registered on the trust list",
-  "ask.late": "Days since this phone last reached the register: {days}. Whoever asks was registered then; it may have been struck off since. Show your card only if you know the place.",
+  "ask.late": "This phone has not reached the register for {days} day(s). Whoever asks was registered then, but may have been struck off since. Show your card only if you know the place.",
   "ask.purpose": "Purpose",
   "ask.why": "Reason",
   "ask.legal": "Legal basis",
