@@ -6,6 +6,7 @@ same keys (a house test). Trusts: our own TOML files. Keeps: them, parsed. Refus
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
@@ -39,7 +40,25 @@ _ENGLISH_MONTHS = [
 def say(language: Language, key: str, **values: object) -> str:
     """`key` is `<surface>.<key in that surface's file>`; `{name}` in the text takes the argument `name`."""
     text = words(language)[key]
-    return text.format_map(values) if "{" in text else text
+    if "{" not in text:
+        return text
+    said = text.format_map(values)
+    return _PARTICLE.sub(_fitting, said) if language == "ko" else said
+
+
+# Korean particles after a word that was filled in: "이름을(를)" is said "이름을". After anything but a syllable or a
+# digit both stand. `wallet/src/particles.ts` does the same.
+_PARTICLE = re.compile(r"([가-힣0-9])([’”\"')\]]*)(을\(를\)|은\(는\)|이\(가\)|\(으\)로)")
+_PAIRS = {"을(를)": ("을", "를"), "은(는)": ("은", "는"), "이(가)": ("이", "가"), "(으)로": ("으로", "로")}
+_DIGITS = (21, 8, 0, 16, 0, 0, 1, 8, 8, 0)  # the final consonant of each digit as it is read, 영 to 구
+_RIEUL = 8
+
+
+def _fitting(found: re.Match[str]) -> str:
+    before, closing, both = found.groups()
+    final = _DIGITS[int(before)] if before.isdigit() else (ord(before) - 0xAC00) % 28
+    after, bare = _PAIRS[both]
+    return before + closing + (bare if final == 0 or (both == "(으)로" and final == _RIEUL) else after)
 
 
 def knows(key: str) -> bool:
