@@ -81,6 +81,12 @@ def test_a_tablet_says_that_nobody_holds_a_card_yet_and_whose_fault_a_failure_is
     page.click("#scan [data-home]")
     assert not page.evaluate(_LIVE)
 
+    # Down in the basement, by the address that people remember.
+    tablet.context.set_offline(True)
+    page.goto("/checker/offline/")
+    tablet.ready()
+    tablet.up()
+
     # A full disk is not the card's fault, and nothing counts that could not be written down.
     page.evaluate(_FULL)
     tablet.hold(customer.show())

@@ -448,7 +448,8 @@ describe("the minute on the network", () => {
   test("a wrong clock is told, and the server's time is not forgotten", async () => {
     await new Server(NOW).named();
     const [store, sync] = await begin();
-    expect((await sync.run()).ahead).toBe(Math.round(Date.now() / 1000 - NOW));
+    const { ahead } = await sync.run();
+    expect(Math.abs(ahead - (Date.now() / 1000 - NOW))).toBeLessThan(2);
     expect(await store.noteTime(0, NOW)).toBe(NOW);
   });
 });

@@ -251,6 +251,15 @@ describe("the minute on the network", () => {
     expect((await store.pack())?.id).toBe(id);
   });
 
+  test("a pack that a page of another version kept is fetched anew, and does not stand in the way", async () => {
+    const [store, sync] = await begin();
+    await sync.run();
+    await store.take({ id: "abc", pack: { ...pack(), version: 0 } });
+    expect(await store.pack()).toBeUndefined();
+    expect((await sync.run()).taken).toBe(true);
+    expect((await store.pack())?.pack).toEqual(pack());
+  });
+
   test("a purpose that is refused holds up no other, nor the receipts", async () => {
     const [store, sync] = await begin();
     await store.putFacts(facts("one"));

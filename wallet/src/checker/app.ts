@@ -10,7 +10,7 @@ import { codesIn, Eyes, type Lost, useReader } from "./camera.ts";
 import { check } from "./check.ts";
 import { type Ask, ASK_LIFE, askAnonymously, askSigned, Collector, plainName, SHOW, type Show } from "./codes.ts";
 import { drawQr } from "./draw.ts";
-import { clock, Known, light, readPack, type TillPurpose } from "./pack.ts";
+import { clock, Known, light, type TillPurpose } from "./pack.ts";
 import { agesOf, Panel, type Shown, yesOrNo } from "./panel.ts";
 import { SettingsScreen } from "./settings.ts";
 import { Shelf } from "./shelf.ts";
@@ -105,7 +105,7 @@ class Checker {
   private async reload(): Promise<void> {
     const kept = await this.store.pack();
     if (kept && kept.id !== this.packId) {
-      this.known = new Known(readPack(kept.pack), async (digest) => {
+      this.known = new Known(kept.pack, async (digest) => {
         const packed = await this.store.list(digest);
         if (!packed) throw new Problem("status_unknown", "the list is not here");
         return unpack(packed);

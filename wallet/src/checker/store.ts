@@ -10,7 +10,7 @@ import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import { b64u, type Bytes } from "../bytes.ts";
 import { Problem } from "../problem.ts";
 import { ASK_LIFE } from "./codes.ts";
-import type { TillPack, TillPurpose } from "./pack.ts";
+import { readPack, type TillPack, type TillPurpose } from "./pack.ts";
 
 /** Who this browser asks for, as its server said last. */
 export interface Till {
@@ -115,8 +115,14 @@ export class TillStore {
 
   // --- the pack ---------------------------------------------------------------------------------------------------------------------------
 
+  /** Undefined also where a page of another version kept one that this page cannot read: it is fetched anew. */
   async pack(): Promise<Kept | undefined> {
-    return (await this.run((db) => db.get("meta", "pack"))) as Kept | undefined;
+    const kept = (await this.run((db) => db.get("meta", "pack"))) as Kept | undefined;
+    try {
+      return kept && { id: kept.id, pack: readPack(kept.pack) };
+    } catch {
+      return undefined;
+    }
   }
 
   list(digest: string): Promise<Bytes | undefined> {

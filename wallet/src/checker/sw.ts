@@ -42,6 +42,11 @@ worker.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || url.origin !== worker.location.origin) return;
   // A page is found whatever stands behind the question mark; a file is its whole address, version and all.
   const wanted = event.request.mode === "navigate" && url.pathname.startsWith(scope) ? url.pathname : url.pathname + url.search;
+  // The address without a language, as people remember it: the server leads on from there, and where there is none we do.
+  if (event.request.mode === "navigate" && url.pathname === scope) {
+    const language = worker.navigator.language.startsWith("ko") ? "ko" : "en";
+    return event.respondWith(fetch(event.request).catch(() => Response.redirect(`${scope}${language}/`)));
+  }
   if (!Object.hasOwn(files, wanted)) return;
   event.respondWith(
     (async () => {
