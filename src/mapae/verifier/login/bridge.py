@@ -40,6 +40,8 @@ LOGIN_LIFE: Final = timedelta(minutes=15)
 QUESTION_LIFE: Final = timedelta(minutes=5)  # reading the page, finding the phone
 CODE_LIFE: Final = timedelta(seconds=60)
 TOKEN_LIFE: Final = timedelta(minutes=5)  # of access and ID token
+PUSHED_LIFE: Final = timedelta(seconds=60)  # RFC 9126 2.2: until the browser comes with it
+PUSHED: Final = "urn:ietf:params:oauth:request_uri:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +113,15 @@ class Bridge:
 
     async def begin(self, parameters: Mapping[str, str], twice: Collection[str], browser: str | None) -> Begun | Misled:
         """A site sends a browser. Raises Refused where there is no address to trust (`login.way_back`)."""
-        if {"client_id", "redirect_uri", "response_mode"}.intersection(twice):
-            raise Refused(Code.INVALID_REQUEST, "client_id, redirect_uri or response_mode appears twice")
+        if {"client_id", "redirect_uri", "response_mode", "request_uri"}.intersection(twice):
+            raise Refused(Code.INVALID_REQUEST, "client_id, redirect_uri, response_mode or request_uri appears twice")
         parameters = login.present(parameters)
         client = await store.client(self._db, parameters.get("client_id", "")[:128])
+        if parameters.get("request_uri", "").startswith(PUSHED):
+            parameters, twice = await self._pulled(client, parameters["request_uri"].removeprefix(PUSHED)), ()
         way = login.way_back(parameters, client)
         assert client is not None  # `way_back` has refused
-        asked = login.read(parameters, twice, client, await self._offers(client.relying_party), self._scopes)
-        if isinstance(asked, Asked) and "id_token_hint" in parameters:
-            asked = await self._hinted(asked, client, parameters["id_token_hint"])
+        asked = await self._read(parameters, twice, client)
         if isinstance(asked, Wrong):
             answer = {"error": asked.error, "error_description": asked.description}
             return Misled(way, way.answer(self.issuer, answer))
@@ -193,6 +195,22 @@ class Bridge:
         return _asker(id, browser or ""), found.check or ""
 
     # --- the site's server --------------------------------------------------------------------------------------------
+
+    async def push(self, authorization: str | None, form: Mapping[str, str]) -> dict[str, Any] | Wrong:
+        """RFC 9126 2: the site's server says what it asks, and proves itself; the browser carries a reference."""
+        form = login.present(form)
+        client = await self._proven(login_client.credentials(authorization, form))
+        if "request_uri" in form:
+            raise Refused(Code.INVALID_REQUEST, "request_uri is not pushed")
+        parameters = {name: value for name, value in form.items() if name in login.KNOWN} | {"client_id": client.id}
+        login.way_back(parameters, client)
+        asked = await self._read(parameters, (), client)
+        if isinstance(asked, Wrong) and asked.error != "login_required":  # that one is for the browser to bring back
+            return asked
+        reference = self._dice.token(32)
+        until = self._clock.now() + PUSHED_LIFE
+        await store.push(self._db, login_client.digest(reference), client.id, parameters, until)
+        return {"request_uri": f"{PUSHED}{reference}", "expires_in": int(PUSHED_LIFE.total_seconds())}
 
     async def token(self, authorization: str | None, form: Mapping[str, str]) -> dict[str, Any]:
         """1 the client  2 the grant type  3 the code, of this client  4 used once  5 its address  6 PKCE."""
@@ -270,6 +288,21 @@ class Bridge:
             raise Refused(Code.SESSION_SPENT, "this log-in has ended")
         return found, client
 
+    async def _pulled(self, client: Client | None, reference: str) -> dict[str, str]:
+        """RFC 9126 4 and 7.3: once, by the client that pushed it, and nothing beside it counts."""
+        found = await store.pull(
+            self._db, login_client.digest(reference), client.id if client else "", self._clock.now()
+        )
+        if found is None:
+            raise Refused(Code.INVALID_REQUEST, "request_uri is not known to this site's client, used, or too old")
+        return found
+
+    async def _read(self, parameters: Mapping[str, str], twice: Collection[str], client: Client) -> Asked | Wrong:
+        asked = login.read(parameters, twice, client, await self._offers(client.relying_party), self._scopes)
+        if isinstance(asked, Asked) and "id_token_hint" in parameters:
+            asked = await self._hinted(asked, client, parameters["id_token_hint"])
+        return asked
+
     async def _offers(self, party: str) -> dict[frozenset[str], Purpose]:
         try:
             entry = self._questions.party(await self._questions.trust(), party)
@@ -328,7 +361,7 @@ class Bridge:
         if client.method != "keys":
             login_client.must_be_secret(client, said)
             return client
-        audiences = (self.issuer, f"{self.issuer}/token")
+        audiences = (self.issuer, f"{self.issuer}/token", f"{self.issuer}/par")  # RFC 9126 2
         checked = login_client.assertion(client, said, audiences, self._clock.now())
         if not await store.first_use(self._db, checked.digest, checked.expires_at):
             raise Refused(Code.INVALID_CLIENT, "the assertion has been used")

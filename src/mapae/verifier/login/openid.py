@@ -297,6 +297,7 @@ def discovery(issuer: str, country: Country) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
         "jwks_uri": f"{issuer}/jwks",
         "end_session_endpoint": f"{issuer}/end",
         "scopes_supported": sorted(all_scopes(country), key=lambda one: (one != OPENID, one)),

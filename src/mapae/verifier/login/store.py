@@ -8,6 +8,7 @@ own; a lost race is a False or None that the caller names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -159,6 +160,7 @@ async def end_party(tx: Tx, party: str, now: datetime) -> int:
 
 async def _end_with(tx: Tx, client: str, by: str, now: datetime) -> None:
     await tx.run("DELETE FROM login_request WHERE client = $1", client)
+    await tx.run("DELETE FROM login_pushed WHERE client = $1", client)
     await tx.run("DELETE FROM login_grant WHERE client = $1", client)
     await record(tx, Event(client, "login_client", "ended", by), now)
 
@@ -210,6 +212,31 @@ async def finish(db: Db, id: str, grant: Grant | None, now: datetime) -> bool:
         event = Event(id, "login", "refused" if grant is None else "granted", "verifier")
         await record(tx, event, now)
         return True
+
+    return await db.write(body)
+
+
+# --- pushed requests --------------------------------------------------------------------------------------------------
+
+
+async def push(db: Db, reference: bytes, client: str, parameters: Mapping[str, str], until: datetime) -> None:
+    await db.run(
+        "INSERT INTO login_pushed (reference, client, request, expires_at) VALUES ($1, $2, $3, $4)",
+        reference, client, msgspec.json.encode(dict(parameters)).decode(), _epoch(until),
+    )  # fmt: skip
+
+
+async def pull(db: Db, reference: bytes, client: str, now: datetime) -> dict[str, str] | None:
+    """What this client pushed, which is gone with it. None: nothing, or somebody was quicker."""
+
+    async def body(tx: Tx) -> dict[str, str] | None:
+        row = await tx.one(
+            "SELECT request FROM login_pushed WHERE reference = $1 AND client = $2 AND expires_at > $3",
+            reference, client, _epoch(now),
+        )  # fmt: skip
+        if row is None or not await tx.run("DELETE FROM login_pushed WHERE reference = $1", reference):
+            return None
+        return msgspec.json.decode(row["request"], type=dict[str, str])
 
     return await db.write(body)
 
@@ -268,7 +295,8 @@ async def sweep(db: Db, now: datetime) -> None:
     at = _epoch(now)
     due = await db.one(
         "SELECT 1 AS due FROM login_request WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_assertion"
-        " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $1 LIMIT 1", at,
+        " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $1 UNION ALL SELECT 1"
+        " FROM login_pushed WHERE expires_at <= $1 LIMIT 1", at,
     )  # fmt: skip
     if due is None:
         return
@@ -276,6 +304,7 @@ async def sweep(db: Db, now: datetime) -> None:
     async def body(tx: Tx) -> None:
         await tx.run("DELETE FROM login_request WHERE expires_at <= $1", at)
         await tx.run("DELETE FROM login_assertion WHERE expires_at <= $1", at)
+        await tx.run("DELETE FROM login_pushed WHERE expires_at <= $1", at)
         await tx.run("UPDATE login_grant SET claims = NULL WHERE claims IS NOT NULL AND expires_at <= $1", at)
         await tx.run("DELETE FROM login_grant WHERE expires_at <= $1", at - SPENT_FOR)
 

@@ -9,8 +9,9 @@ its limit.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -41,10 +42,11 @@ from mapae.verifier.asking.oid4vp import RESPONSE_LIMIT
 from mapae.verifier.asking.questions import Questions
 from mapae.verifier.asking.store import Outcome
 from mapae.verifier.login.bridge import LOGIN_LIFE, Bridge, Done, Misled, Open, Over
-from mapae.verifier.login.openid import KNOWN
+from mapae.verifier.login.openid import KNOWN, Wrong
 from mapae.verifier.site.shop_web import Credential, Nothing, code_page
 
 COOKIE: Final = "mapae_login"
+_T = TypeVar("_T")
 
 
 def routes(bridge: Bridge, questions: Questions, *, digital_credentials: bool = False) -> list[BaseRoute]:
@@ -62,6 +64,7 @@ def routes(bridge: Bridge, questions: Questions, *, digital_credentials: bool = 
         public("GET", "/.well-known/oauth-authorization-server/login", site.discovery),  # RFC 8414 3.1
         public("GET", "/login/jwks", site.jwks),
         public("POST", "/login/token", site.token, limit=16384, malformed=Code.INVALID_REQUEST, rate=Rate(600, 60)),
+        public("POST", "/login/par", site.par, limit=16384, malformed=Code.INVALID_REQUEST, rate=Rate(600, 60)),
         public("GET", "/login/userinfo", site.userinfo),
         public("POST", "/login/userinfo", site.userinfo, limit=4096, malformed=Code.INVALID_REQUEST),
         see("/login/authorize", pages.begin),
@@ -208,10 +211,21 @@ class _Sites:
         return _kept(await self._bridge.keys.set())
 
     async def token(self, request: Request) -> Response:
+        told = await self._proven(request, self._bridge.token)
+        return json_answer(told, headers={"Pragma": "no-cache"})  # and no-store: RFC 6749 5.1
+
+    async def par(self, request: Request) -> Response:
+        """RFC 9126 2.2 and 2.3."""
+        told = await self._proven(request, self._bridge.push)
+        if isinstance(told, Wrong):
+            return json_answer({"error": told.error, "error_description": told.description}, 400)
+        return json_answer(told, 201)
+
+    async def _proven(self, request: Request, work: Callable[[str | None, dict[str, str]], Awaitable[_T]]) -> _T:
+        """With what a client proves itself by; its refusal as RFC 6749 5.2 has it."""
         authorization = request.headers.get("authorization")
         try:
-            told = await self._bridge.token(authorization, await form(request))
-            return json_answer(told, headers={"Pragma": "no-cache"})  # and no-store: RFC 6749 5.1
+            return await work(authorization, await form(request))
         except Refused as refused:
             if refused.code is Code.INVALID_CLIENT and authorization is not None:  # RFC 6749 5.2
                 answer_header(request, "WWW-Authenticate", 'Basic realm="login"')

@@ -22,10 +22,10 @@ from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, sign_jws
 from mapae.keys import Signer
-from mapae.verifier.login.bridge import TOKEN_LIFE
+from mapae.verifier.login.bridge import PUSHED_LIFE, TOKEN_LIFE
 from mapae.verifier.login.client import JWT_BEARER, registered
 from mapae.verifier.login.openid import ACR
-from unit.verifier.login.login_world import BASE, CALLBACK, ISSUER, SECRET, Club, card, club_on, landed, request
+from unit.verifier.login.login_world import BASE, CALLBACK, ISSUER, SECRET, Club, card, club_on, csrf, landed, request
 
 pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)  # both engines: test_login_store.py
 
@@ -250,6 +250,75 @@ async def test_core_9_an_assertion_is_for_us_alone(club: Club) -> None:
             sent = {"client_assertion": sign_jws(key, {"kid": "k"}, said), "client_assertion_type": JWT_BEARER}
             got = await club.tokens(browser, code, basic=None, **sent)
             assert got.status_code == status, (aud, got.text)
+
+
+# --- pushed requests: RFC 9126 ----------------------------------------------------------------------------------------
+
+
+async def pushed(browser: httpx.AsyncClient, **changes: Any) -> httpx.Response:
+    basic = b64encode(f"club:{changes.pop('secret', SECRET)}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
+    return await browser.post("/login/par", data=request(**{"client_id": None, **changes}), headers=headers)
+
+
+async def test_rfc9126_a_pushed_request_is_the_whole_request(club: Club) -> None:
+    """2.2, 4: what the browser says beside it does not count, so nobody on the way changes what is asked."""
+    async with club.browser() as browser:
+        made = await pushed(browser, state="pushed", scope="openid profile")
+        assert (made.status_code, made.json()["expires_in"], made.headers["cache-control"]) == (201, 60, "no-store")
+        there = {"client_id": "club", "request_uri": made.json()["request_uri"]}
+        assert there["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
+        changed = {
+            **there,
+            "state": "mine",
+            "redirect_uri": "https://evil.example",
+            "scope": "openid",
+            "prompt": "none",
+        }
+        begun = await browser.get("/login/authorize", params=changed)
+        path = begun.headers["location"]
+        said = landed(await browser.post(f"{path}/refuse", data={"csrf": csrf((await browser.get(path)).text)}))
+        assert (said["error"], said["state"]) == ("access_denied", "pushed")
+        again = await browser.get("/login/authorize", params=there)
+        assert again.status_code == 400 and "location" not in again.headers, "7.3: once"
+
+
+async def test_rfc9126_4_a_reference_is_for_its_client_and_for_a_minute(club: Club) -> None:
+    async with club.browser() as browser:
+        uri = (await pushed(browser)).json()["request_uri"]
+        for wrong in ({"client_id": "plain"}, {"client_id": "nobody"}, {"client_id": None}, {"request_uri": f"{uri}x"}):
+            asked = {"client_id": "club", "request_uri": uri, **wrong}
+            answer = await browser.get("/login/authorize", params={k: v for k, v in asked.items() if v is not None})
+            assert answer.status_code in (400, 403) and "location" not in answer.headers, wrong
+        begun = await browser.get("/login/authorize", params={"client_id": "club", "request_uri": uri})
+        assert begun.status_code == 303, "and nobody else has used it up"
+        late = (await pushed(browser)).json()["request_uri"]
+        club.clock.advance(PUSHED_LIFE)
+        asked = {"client_id": "club", "request_uri": late}
+        assert (await browser.get("/login/authorize", params=asked)).status_code == 400
+        await club.bridge.sweep()
+        assert await club.shop.db.one("SELECT 1 AS one FROM login_pushed") is None
+
+
+async def test_rfc9126_2_3_what_is_wrong_is_said_to_the_server_before_anybody_is_sent(club: Club) -> None:
+    async with club.browser() as browser:
+        for changes, status, error in (
+            ({"secret": "wrong"}, 401, "invalid_client"),
+            ({"request_uri": "urn:x"}, 400, "invalid_request"),  # 2.1
+            ({"redirect_uri": "https://evil.example/"}, 400, "invalid_request"),
+            ({"response_mode": "fragment"}, 400, "invalid_request"),
+            ({"response_type": "token"}, 400, "unsupported_response_type"),
+            ({"scope": "profile"}, 400, "invalid_scope"),
+            ({"code_challenge": None}, 400, "invalid_request"),
+            ({"request": "eyJ"}, 400, "request_not_supported"),
+            ({"id_token_hint": "no.token.this"}, 400, "invalid_request"),
+        ):
+            said = await pushed(browser, **changes)
+            assert (said.status_code, said.json()["error"]) == (status, error), changes
+        assert await club.shop.db.one("SELECT 1 AS one FROM login_pushed") is None
+        uri = (await pushed(browser, prompt="none")).json()["request_uri"]  # for the browser to bring back
+        back = await browser.get("/login/authorize", params={"client_id": "club", "request_uri": uri})
+        assert landed(back)["error"] == "login_required"
 
 
 # --- UserInfo ---------------------------------------------------------------------------------------------------------

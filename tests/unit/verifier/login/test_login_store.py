@@ -50,6 +50,21 @@ async def test_clients_are_read_as_they_were_written_and_end_once(club: Club) ->
     assert [one.ended for one in await login_store.clients(club.shop.db)] == [False, True]
 
 
+async def test_of_two_who_pull_one_pushed_request_one_gets_it(club: Club) -> None:
+    """RFC 9126 7.3. Another client gets it neither, and does not use it up; an ended client's is gone."""
+    db, now = club.shop.db, club.clock.now()
+    await club.add("paper", redirect_uris=["https://paper.example/cb"])
+    asked = {"state": "s", "scope": "openid 가"}
+    await login_store.push(db, b"one", "paper", asked, now + timedelta(minutes=1))
+    assert await login_store.pull(db, b"one", "club", now) is None
+    got = await asyncio.gather(*[login_store.pull(db, b"one", "paper", now) for _ in range(3)])
+    assert [one for one in got if one is not None] == [asked]
+    await login_store.push(db, b"two", "paper", asked, now + timedelta(minutes=1))
+    assert await login_store.pull(db, b"two", "paper", now + timedelta(minutes=1)) is None
+    assert await login_store.end_client(db, "paper", now)
+    assert await db.all("SELECT * FROM login_pushed") == []
+
+
 async def test_an_assertion_counts_once_and_is_forgotten_when_it_has_expired(club: Club) -> None:
     db, until = club.shop.db, club.clock.now() + timedelta(minutes=1)
     assert await login_store.first_use(db, b"one", until)
