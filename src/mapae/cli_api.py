@@ -39,12 +39,13 @@ def key_add(
     async def work() -> tuple[Key, str]:
         from .clock import SystemClock, SystemDice
         from .house import role_database
+        from .verifier.site import hosting_store
         from .verifier.site.api import make_key
 
         settings = load_settings(config)
-        if party not in settings.relying_parties:
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, f"relying_parties in the settings does not have {party}")
         async with role_database(settings, "verifier") as db:
+            if party not in settings.relying_parties and not await hosting_store.has(db, party):
+                raise Refused(Code.UNKNOWN_RELYING_PARTY, f"this verifier does not ask for {party}")
             return await make_key(db, party, label, SystemClock(), SystemDice())
 
     key, secret = run(work)

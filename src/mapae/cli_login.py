@@ -50,10 +50,9 @@ def client_add(
         from .house import role_database
         from .verifier.login import store as login_store
         from .verifier.login.client import registered
+        from .verifier.site import hosting_store
 
         settings = load_settings(config)
-        if party not in settings.relying_parties:
-            raise Refused(Code.UNKNOWN_RELYING_PARTY, f"relying_parties in the settings does not have {party}")
         secret = None if public or keys is not None else SystemDice().token(32)
         listed = await _listed(sector_identifier_uri) if sector_identifier_uri else None
         client = registered(
@@ -62,6 +61,8 @@ def client_add(
             listed=listed, pkce_optional=pkce_optional,
         )  # fmt: skip
         async with role_database(settings, "verifier") as db:
+            if party not in settings.relying_parties and not await hosting_store.has(db, party):
+                raise Refused(Code.UNKNOWN_RELYING_PARTY, f"this verifier does not ask for {party}")
             if not await login_store.add_client(db, client, SystemClock().now()):
                 raise Refused(
                     Code.CONFLICT, f"there is a client {id}, or another relying party has the host {client.sector}"

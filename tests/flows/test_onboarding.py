@@ -145,6 +145,7 @@ def test_a_party_sees_what_it_has_and_ends_it_after_it_was_asked_once_more(town:
     till.go(f"/checker/?code={code}")
     till.do("/checker/till", code=code)
     page = shop.go(path)
+    assert _id(page, "till")[:12] in till.go("/checker/").text  # which one of several it is
     assert sorted(holdings(page).values()) == ["key", "till"] and "API key: Web server" in page.text
     assert key not in page.html and code not in page.html
 
@@ -298,6 +299,16 @@ def test_a_hosted_party_is_asked_for_again_after_a_restart(town: Town) -> None:
     assert len(shop.do("/till")["till-code"].text) == 12
     town.restart()
     assert "corner_bakery" in town.house.verifier.shops
+
+
+@sqlite
+def test_an_application_is_withdrawn_after_it_was_asked_once_more(town: Town) -> None:
+    shop = applied(town)
+    path = path_of(shop)
+    assert "Withdraw the application?" in shop.do("/withdraw").text
+    assert "Ready to be handed in" in shop.go(path).text
+    shop.do("/withdraw")
+    assert "Withdrawn" in shop.do("/withdraw").text
 
 
 @sqlite

@@ -282,6 +282,11 @@ def names_like(made: Application, others: Mapping[str, Words]) -> tuple[Finding,
     return tuple(found)
 
 
+def held_before(ended: Iterable[Application]) -> tuple[Finding, ...]:
+    """Its id was another registration's: an organisation's number is public, and so anybody may write it."""
+    return tuple(_finding("id_before", "warn", None, purpose=one.name, number=one.number) for one in ended)
+
+
 def _alike(one: str, other: str) -> bool:
     """The same, or one letter apart where that is little."""
     if not one or not other:

@@ -45,7 +45,7 @@ from mapae.trust.onboarding_moves import (
     reading,
 )
 from mapae.trust.onboarding_pin import KIND, Pins
-from mapae.trust.onboarding_store import OVER, Case, Old, Stage
+from mapae.trust.onboarding_store import OVER, UNSENT, Case, Old, Stage
 from mapae.trust.registry import Agreed, Governor, Registry
 from mapae.trust.store import Proposal
 
@@ -134,7 +134,8 @@ class Onboarding:
         await self._must_be_free(made, seen.case)
         made = linter.only_needed(made, self.country, self.rules)
         changed = replace(seen.case, party=made.id, stage=self._stage(made), body=_written(made), key=None)
-        await self._write(changed, "changed", "applicant")
+        # What nobody but the applicant has seen is no event: else anybody makes the audit trail as long as he likes.
+        await self._write(changed, "" if seen.case.stage in UNSENT else "changed", "applicant")
         return await self.look(seen.case.id)
 
     async def submit(self, token: str) -> Seen:
@@ -208,7 +209,9 @@ class Onboarding:
         for case in await onboarding_store.in_stage(self._db, Stage.WAITING):
             if case.id != seen.case.id:
                 others[case.party] = _read(case).name
-        return linter.names_like(seen.made, others)
+        held = seen.case.x509_hash is None and await store.ever_held(self._db, KIND, seen.case.party)
+        before = [_read(case) for case in await onboarding_store.ended_of(self._db, seen.case.party)] if held else []
+        return (*linter.held_before(before), *linter.names_like(seen.made, others))
 
     async def agreed(self, case: Case) -> list[str]:
         """Who has agreed to it as it is."""
@@ -410,7 +413,8 @@ class Onboarding:
                 raise Refused(Code.CONFLICT, "somebody changed this application at the same moment: look again")
             if case.hosted and case.stage in OVER:
                 await outbox.promise(tx, LET_GO, case.id, {"case": case.id}, now)
-            await self._record(tx, case, action, by)
+            if action:
+                await self._record(tx, case, action, by)
 
         try:
             await self._db.write(body)

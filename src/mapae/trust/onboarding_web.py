@@ -101,15 +101,15 @@ class _Site:
             match name:
                 case "submit":
                     await self._onboarding.submit(token)
-                case "withdraw":
-                    await self._onboarding.withdraw(token)
                 case "till":
                     return await self._case(request_, given={name: await self._on_behalf.till(seen)})
                 case "key":
                     label = fields.get("label", "").strip()[:60]
                     return await self._case(request_, given={name: await self._on_behalf.api_key(seen, label)})
-                case "end" | "link" if fields.get("sure") != "yes":
+                case "end" | "link" | "withdraw" if fields.get("sure") != "yes":
                     return await self._sure(request_, seen, name, fields)
+                case "withdraw":
+                    await self._onboarding.withdraw(token)
                 case "end":
                     await self._on_behalf.end(seen, fields.get("kind", ""), fields.get("id", ""))
                 case "link":
@@ -127,7 +127,10 @@ class _Site:
     async def _sure(self, request_: Request, seen: Seen, deed: str, fields: Mapping[str, str]) -> Response:
         """What it would end, and once more: do it?"""
         which = (fields.get("kind", ""), fields.get("id", ""))
-        found = [one for one in await self._on_behalf.holdings(seen) or () if (one.kind, one.id) == which]
+        there = await self._on_behalf.holdings(seen) if deed == "end" else []
+        if there is None:
+            raise Refused(Code.UNAVAILABLE, "the checker does not answer; nothing has ended, try again")
+        found = [one for one in there if (one.kind, one.id) == which]
         if deed == "end" and not found:
             raise Refused(Code.NOT_FOUND, "there is no such thing, or it has ended")
         return page(request_, "rp/sure.html", here=f"/rp/a/{request_.path_params['token']}", deed=deed, seen=seen,

@@ -89,7 +89,7 @@ def test_a_rule_speaks_up(rule: str) -> None:
 
 
 def test_every_rule_has_a_case_and_words_in_both_languages() -> None:
-    elsewhere = {"only_for", "contact_inside", "name_alike", "name_mixed"}
+    elsewhere = {"only_for", "contact_inside", "name_alike", "name_mixed", "id_before"}
     for language in ("ko", "en"):
         said = {key.split(".")[2] for key in words(language) if key.startswith("rp.rule.")}  # type: ignore[arg-type]
         assert said == CASES.keys() | elsewhere

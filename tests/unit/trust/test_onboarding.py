@@ -297,6 +297,18 @@ async def test_many_drafts_from_one_address_are_stopped(lone: World) -> None:
     await lone.onboarding.begin(shop(id="more"), "192.0.2.8")
 
 
+async def test_a_draft_changed_a_thousand_times_does_not_make_the_audit_trail_longer(lone: World) -> None:
+    _, token = await lone.onboarding.begin(shop(), "192.0.2.7")
+    before = len(await events_about(lone.db, "corner"))
+    for number in range(5):
+        await lone.onboarding.save(token, shop(name=f"Corner {number}"))
+    assert len(await events_about(lone.db, "corner")) == before
+    await lone.onboarding.submit(token)
+    await lone.onboarding.save(token, shop(name="Corner"))  # taken back from those who have seen it
+    assert [one.event.action for one in await events_about(lone.db, "corner")][before:] == [
+        "hosted", "submitted", "changed"]  # fmt: skip
+
+
 async def test_drafts_begun_all_at_once_are_counted_one_after_the_other(world: World) -> None:
     begun = [world.onboarding.begin(shop(id=f"spam_{at}"), "192.0.2.7") for at in range(MOST_OPEN + 5)]
     done = await asyncio.gather(*begun, return_exceptions=True)
@@ -361,6 +373,10 @@ async def test_the_id_of_a_party_that_has_ended_is_nobody_elses_ever(lone: World
     assert await refusal(lone.onboarding.begin(other, "192.0.2.9")) is Code.CONFLICT
     _, token = await lone.onboarding.begin(shop(number="1234567890"), "192.0.2.9")  # the same, spaced otherwise
     assert await refusal(lone.onboarding.save(token, other)) is Code.CONFLICT
+    await lone.onboarding.submit(token)
+    [waiting] = await lone.onboarding.waiting()
+    assert "id_before" in {one.rule for one in await lone.onboarding.about(waiting)}  # the number is in public books
+    await lone.onboarding.withdraw(token)
     entry = msgspec.structs.replace(SHOP, id="direct")  # registered without a case
     assert (await lone.registry.approve(await lone.registry.propose(entry, ONE), OTHER)).holds
     removal = await lone.registry.propose_removal("relying_party", "direct", ONE)

@@ -64,7 +64,7 @@ class Holdings:
 
     async def end(self, party: str, kind: str, id: str) -> bool:
         """False: it has ended, or is another party's, or never was. Raises NOT_FOUND for a kind there is not."""
-        if kind not in self._kinds:
+        if kind not in self._kinds or not party:
             raise Refused(Code.NOT_FOUND, f"there is no such kind of thing; there are {', '.join(self._kinds)}")
         return await self._kinds[kind].end(self._db, party, id, self._clock.now())
 

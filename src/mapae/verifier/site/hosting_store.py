@@ -35,6 +35,12 @@ async def all(on: Db | Tx) -> list[Hosted]:
     return [Hosted(row["name"], row["party"], row["x509_hash"]) for row in rows]
 
 
+async def has(db: Db, party: str) -> bool:
+    """Whether this verifier asks for this party since it applied for that."""
+    row = await db.one("SELECT 1 AS has FROM hosted_key WHERE party = $1 AND x509_hash IS NOT NULL LIMIT 1", party)
+    return row is not None
+
+
 async def taken(db: Db, name: str, x509_hash: str) -> None:
     await db.run("UPDATE hosted_key SET x509_hash = $2 WHERE name = $1", name, x509_hash)
 

@@ -99,7 +99,7 @@ class _Checker:
         found = await basement.doubtful(till.relying_party) if basement is not None else []
         doubtful = doubts(found, lambda id: self._verifier.questions.called(till.relying_party, id))
         return page(
-            request, "checker/start.html", shop=await self._shop(till), purposes=purposes,
+            request, "checker/start.html", shop=await self._shop(till), purposes=purposes, till=till.id[:12],
             pack=pack(state) if state is not None else None, doubts=doubtful,
         )  # fmt: skip
 
