@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -121,6 +122,26 @@ def test_what_a_party_has_is_listed_and_ended_by_command_and_a_lost_link_is_repl
     assert "plan: a new link" in terminal("relink", bare, governor=True) and terminal("status", new)
     again = terminal("relink", bare, "--apply", governor=True).splitlines()[-1]
     assert terminal.refused("status", new).code is Code.NOT_FOUND and "approved" in terminal("status", again)
+
+
+def test_an_operator_makes_a_client_for_a_party_that_asks_through_the_checker_and_the_party_ends_it(
+    town: Town, terminal: Terminal, tmp_path: Path
+) -> None:
+    link = terminal("apply", terminal.file("log_in"), "--url", BASE, "--apply").splitlines()[-1]
+    settings = tmp_path / "mapae.toml"
+    settings.write_text(f'data = "{terminal.data}"\nbase_url = "{BASE}"\n', encoding="utf-8")
+    add = ("client", "add", "site", "--party", "corner", "--redirect-uri", "https://corner.example/cb",
+           "--config", str(settings))  # fmt: skip
+    assert terminal.refused(*add).code is Code.UNKNOWN_RELYING_PARTY  # nobody is registered yet
+    id = terminal("waiting", governor=True).split()[0]
+    for governor in ("governor-1", "governor-2"):
+        terminal("approve", id, "--as", governor, "--apply", governor=True)
+    town.clock.set(SystemClock().now() + timedelta(seconds=6))  # the verifier's next look at the list
+    town.call(town.house.hosting.round)
+    assert terminal(*add).strip()
+    assert "client:site  https://corner.example/cb" in terminal("status", link)
+    assert terminal("stop", link, "client:site", "--apply").splitlines()[-1] == "ended"
+    assert "client:site" not in terminal("status", link)
 
 
 def test_over_asking_is_said_before_anything_is_sent_and_refused_by_the_server(terminal: Terminal) -> None:

@@ -79,11 +79,19 @@ class Hosting:
     async def open(self) -> None:
         """At a start: whoever was asked for before is again at once, also while the trust role is away."""
         for one in await hosting_store.all(self._db):
-            if one.x509_hash is None and one.name != f"access-{one.party}":  # never taken up
+            old = one.name == f"access-{one.party}"  # of before keys were an application's
+            if one.x509_hash is None and not old:  # never taken up
                 continue
-            signer = self._keyring.signer(one.name)
-            if (x5c := self._keyring.kept(one.name, signer)) is not None:
+            try:
+                signer = self._keyring.signer(one.name)
+                x5c = self._keyring.kept(one.name, signer)
+            except Refused as refused:
+                _damaged(one, refused)
+                continue
+            if x5c is not None:
                 self._take(one, signer, x5c)
+                if one.x509_hash is None:
+                    await hosting_store.taken(self._db, one.name, x509_hash(x5c[0]))
 
     async def round(self) -> None:
         """Take up whoever the trust list names by now, and end what those had here who are struck off."""
@@ -112,8 +120,8 @@ class Hosting:
             if der is None or x509_hash(der) != wanted or leaf_key(der).thumbprint != signer.kid:
                 return
             self._keyring.keep(one.name, der)
-        except Refused as refused:  # one damaged key must not keep all others out
-            structlog.get_logger("mapae.verifier").error("a hosted key", party=one.party, code=refused.code.value)
+        except Refused as refused:
+            _damaged(one, refused)
             return
         await hosting_store.taken(self._db, one.name, wanted)
         self._take(one, signer, (der,))
@@ -137,6 +145,12 @@ class Hosting:
                 return await body_within(answer, LIMIT) if answer.is_success else None
         except (httpx.HTTPError, Refused):
             return None
+
+
+def _damaged(one: Hosted, refused: Refused) -> None:
+    """One key that does not open must not keep all others out."""
+    log = structlog.get_logger("mapae.verifier")
+    log.error("the key of a hosted party cannot be used", party=one.party, code=refused.code.value)
 
 
 def _name(case: str) -> str:

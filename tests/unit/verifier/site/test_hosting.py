@@ -205,6 +205,22 @@ async def test_one_damaged_key_does_not_keep_all_others_out(lone: Db) -> None:
     assert set(checker.asks) == {"bakery"}
 
 
+async def test_a_key_of_before_applications_had_their_own_goes_on_and_ends_with_its_party(lone: Db) -> None:
+    country = Country()
+    checker = Checker(lone, country)
+    key = checker.ring.signer("access-bakery")
+    country.names["bakery"] = checker.ring.certificates["access-bakery"] = certificate(key, 7)
+    await lone.run("INSERT INTO hosted_key (name, party, made_at) VALUES ('access-bakery', 'bakery', 0)")
+    await hosting_store.add(lone, f"hosted-{LATER}", "airport", START)
+    checker.ring.damaged.add(f"hosted-{LATER}")
+    await checker.hosting.open()
+    assert set(checker.asks) == {"bakery"} and await hosting_store.has(lone, "bakery")
+    await checker.hosting.round()
+    country.revoked = [country.names.pop("bakery")]
+    await checker.hosting.round()
+    assert checker.ring.keys == {} and checker.asks == {} and not await hosting_store.has(lone, "bakery")
+
+
 async def test_an_application_that_came_to_nothing_leaves_no_key_and_no_row(lone: Db) -> None:
     checker = Checker(lone, Country())
     await checker.hosting.key("bakery", CASE)
