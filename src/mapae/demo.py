@@ -320,7 +320,10 @@ class Demo:
 
     async def _start(self, request: Request) -> Response:
         you = self._base + YOU if you_of(self._people) is not None and self._house.country.face is not None else ""
-        return page(request, "demo/start.html", you=you, **await self._facts())
+        country = self._house.country
+        first = next(one for one in country.documents.values() if one.issued_here)
+        age = next((one for one in country.purposes.values() if one.anyone), None)
+        return page(request, "demo/start.html", you=you, card=first.name, age=age, **await self._facts())
 
     async def _json(self, request: Request) -> Response:
         return json_answer(await self._facts())

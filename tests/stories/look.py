@@ -1,4 +1,5 @@
-"""What is asked of every page a story passes: no axe violation, nothing wider than the screen, and its picture."""
+"""What is asked of every page a story passes: no axe violation, no tiny text, nothing wider than the screen, and its
+picture."""
 
 from __future__ import annotations
 
@@ -30,6 +31,16 @@ _STICKS_OUT = """() => {
   const seen = (node) => { const box = node.getBoundingClientRect(); return box.width > 0 && box.right > wide + 1; };
   const all = [...document.querySelectorAll("body *")].filter(seen);
   return all.map((node) => `${node.localName}.${node.className} ${Math.round(node.getBoundingClientRect().right)}`);
+}"""
+
+SMALLEST = 14  # pixels; drawings (SVG) may label themselves smaller
+_TINY = """(smallest) => {
+  const said = (node) => [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  const seen = (node) => { const box = node.getBoundingClientRect(); return box.width > 2 && box.height > 2; };
+  const tiny = (node) => parseFloat(getComputedStyle(node).fontSize) < smallest - 0.01;
+  return [...document.querySelectorAll("body *:not(svg *, option, script, style)")]
+    .filter((node) => said(node) && seen(node) && tiny(node))
+    .map((node) => `${node.localName}.${node.className} ${getComputedStyle(node).fontSize}`);
 }"""
 
 
@@ -66,6 +77,9 @@ class Album:
     def _check(self, page: Page, name: str, *, axe: bool = True) -> None:
         page.evaluate(_AT_REST)
         self._reflows(page, name)
+        tiny: list[str] = page.evaluate(_TINY, SMALLEST)
+        if tiny and not name.startswith("button-"):  # the page around the button is an example's own
+            self.trouble.append(f"{name}: text under {SMALLEST} px: {sorted(set(tiny))[:5]}")
         if not axe:
             return
         if not page.evaluate("() => 'axe' in window"):
