@@ -184,13 +184,13 @@ def numbers(data: Path) -> list[tuple[str, ...]]:
 def test_people_are_the_same_for_the_same_seed_and_can_come_while_the_server_runs(made: Path) -> None:
     server = Running(made).wait()
     before = count(made / "var")
-    first = mapae(made, "demo", "people", "--count", "5000", "--seed", "7")
-    assert first.returncode == 0 and first.stdout.startswith("5000 residents added"), first.stderr
+    first = mapae(made, "demo", "people", "--count", "6000", "--seed", "7")
+    assert first.returncode == 0 and first.stdout.startswith("6000 residents added"), first.stderr
     assert "\x1b" not in first.stderr and "residents" not in first.stderr  # no bar where nobody watches
     there = numbers(made / "var")
-    again = mapae(made, "demo", "people", "--count", "5000", "--seed", "7")
+    again = mapae(made, "demo", "people", "--count", "6000", "--seed", "7")
     assert again.stdout.startswith("0 residents added")
-    assert numbers(made / "var") == there and len(there) == before + 5000
+    assert numbers(made / "var") == there and len(there) == before + 6000
     assert len(server.people()) > 30
     assert server.stop() == 0, server.said
 
