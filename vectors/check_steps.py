@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+import check_curves
 import check_world as world
 from cast import AT, HOLDER, ISSUER, THIEF, Case, refused, taken
 from check_cases import (
@@ -177,11 +178,11 @@ def _bindings() -> Iterator[Case]:
         ("a transaction nobody asked for", {"said": {"transaction_data_hashes": [_hash("x")]}}),
     ]:  # fmt: skip
         yield from no(name, "holder", proof, formats=SD_JWT, **spoil)
-    wide = {"kty": "EC", "crv": "P-384", "x": jose.b64u(bytes(48)), "y": jose.b64u(bytes(48))}
+    koblitz = {"kty": "EC", "crv": "secp256k1", "x": HOLDER.jwk["x"], "y": HOLDER.jwk["y"]}
     off = {**HOLDER.jwk, "y": HOLDER.jwk["x"]}
     for name, cnf, code in [
         ("bound to no key", None, "malformed"), ("bound to a key by name", {"kid": "1"}, "malformed"),
-        ("bound to a key on another curve", {"jwk": wide}, "unsupported"),
+        ("bound to a key on another curve", {"jwk": koblitz}, "unsupported"),
         ("bound to an RSA key", {"jwk": {"kty": "RSA", "n": "AQAB", "e": "AQAB"}}, "unsupported"),
         ("bound to a secret", {"jwk": {"kty": "oct", "k": "AAAA"}}, "unsupported"),
         ("bound to a point off the curve", {"jwk": off}, "malformed"),
@@ -200,6 +201,7 @@ def _devices() -> Iterator[Case]:
     mac = {"deviceMac": [cose.PROTECTED_MAC, {}, None, bytes(32)]}
     said = cbor.Tag(24, cbor.dumps({SPACE: {"age_over_19": True}}))
     for name, bend in [
+        ("the device's signature by ES384", _device(0, cbor.dumps({1: -35}))),
         ("a MAC, where nobody agreed on a key", at(*DEVICE, "deviceAuth", value=mac)),
         ("elements of the device that it did not sign", at(*DEVICE, "nameSpaces", value=said)),
         ("the device's signature with a payload", _device(2, b"x")),
@@ -404,7 +406,7 @@ def lists() -> Iterator[Case]:
 
 
 def cases() -> Iterator[Case]:
-    for group in (good, issuer, confusion, shapes, seal, holder, dates, standing, request, lists):
+    for group in (good, issuer, confusion, shapes, seal, holder, dates, standing, request, check_curves.cases, lists):
         yield from group()
 
 

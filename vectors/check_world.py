@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from cast import AT, CA, HOLDER, ISSUER, THIEF
 from cryptography import x509 as cx509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hands import NOW, Hand
+from hands import NOW, By, Hand, Wide
 from mapae.formats import cbor, cose, jose, mdoc, qr, x509
 from mapae.formats.sd_jwt import _hash
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, StatusList, StatusRef
@@ -83,6 +84,24 @@ LOWER_CA = certificate("Lower", LOWER, "Middle", MIDDLE, authority=True)
 SIGN = ("digital_signature",)
 UNDER_MIDDLE = certificate("Signer", ISSUER, "Middle", MIDDLE, may=SIGN)
 UNDER_LOWER = certificate("Signer", ISSUER, "Lower", LOWER, may=SIGN)
+AUTHORITY_384, AUTHORITY_521 = Wide("authority 384", "P-384"), Wide("authority 521", "P-521")
+SIGNER_384, SIGNER_521 = Wide("signer 384", "P-384"), Wide("signer 521", "P-521")
+ROOT_384 = certificate("P-384", AUTHORITY_384, "P-384", AUTHORITY_384, authority=True, path=1)
+ROOT_521 = certificate("P-521", AUTHORITY_521, "P-521", AUTHORITY_521, authority=True)
+MIDDLE_521 = certificate("Between", AUTHORITY_521, "P-384", AUTHORITY_384, authority=True)
+LEAF_384 = certificate("Signer", SIGNER_384, "P-384", AUTHORITY_384, may=SIGN)
+LEAF_521 = certificate("Signer", SIGNER_521, "P-521", AUTHORITY_521, may=SIGN)
+LEAF_384_HERE = certificate("Signer", SIGNER_384, "Checks root", CA, may=SIGN)
+LEAF_384_BELOW = certificate("Signer", SIGNER_384, "Between", AUTHORITY_521, may=SIGN)
+# The signer everybody has, under each authority, by each hash (RFC 5758 3.2).
+_HASHES: tuple[Any, ...] = (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
+CERTIFIED = {
+    f"{crv} with {hash_.name.upper()}": certificate("Signer", ISSUER, issuer, By(ca, hash_), may=SIGN)
+    for crv, issuer, ca in (
+        ("P-256", "Checks root", CA), ("P-384", "P-384", AUTHORITY_384), ("P-521", "P-521", AUTHORITY_521),
+    )
+    for hash_ in _HASHES
+}  # fmt: skip
 LEAF, STOLEN_LEAF, RETIRED_LEAF = leaf(), leaf(STOLEN), leaf(RETIRED)
 LATE_LEAF = leaf(serial=20, not_before=NOW - timedelta(hours=1))
 EARLY_LEAF = leaf(ca_der=YOUNG_ROOT, serial=21)
@@ -101,6 +120,7 @@ def _entered(der: bytes, reason: Reason | None = None, purpose: Purpose = Purpos
 
 SIGNERS = (
     *map(_entered, (LEAF, UNDER_MIDDLE, UNDER_LOWER, LATE_LEAF, EARLY_LEAF)),
+    *map(_entered, (LEAF_384, LEAF_521, LEAF_384_HERE, LEAF_384_BELOW, *CERTIFIED.values())),
     _entered(LIST_LEAF, purpose=Purpose.STATUS_SIGNER),
     _entered(STOLEN_LEAF, Reason.COMPROMISED), _entered(RETIRED_LEAF, Reason.SUPERSEDED),
 )  # fmt: skip
@@ -133,7 +153,7 @@ def pack() -> dict[str, Any]:
     return {
         "issuers": [
             issuer("neighbour", [NEIGHBOUR_ROOT], [LICENCE], [LICENCE], NEIGHBOURS),
-            issuer("them", [ROOT, WIDE_ROOT, YOUNG_ROOT], [VCT, PASS], [DOCTYPE, PASS], PREFIX),
+            issuer("them", [ROOT, WIDE_ROOT, YOUNG_ROOT, ROOT_384, ROOT_521], [VCT, PASS], [DOCTYPE, PASS], PREFIX),
         ],
         "lists": {uri: {"bits": one.bits, "lst": one.lst()} for uri, one in LISTS.items()},
         "purposes": [

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from .clock import Clock, SystemClock, SystemDice
-from .errors import Refused
+from .errors import Refused, step
 
 if TYPE_CHECKING:
+    from httpx import AsyncBaseTransport
+
     from .radio import Radio
     from .verifier.checking.check import Answer
     from .verifier.till.reader import Reading, Want
@@ -112,27 +114,31 @@ async def _radio(controller: str) -> AsyncIterator[Radio]:
         yield Bluez()
 
 
-def by_anchors(path: Path, clock: Clock) -> Judge:
-    """By authorities of elsewhere: rules of their own for types, ends and status lists."""
+def by_anchors(path: Path, clock: Clock, transport: AsyncBaseTransport | None = None) -> Judge:
+    """By authorities of elsewhere: rules of their own for types, ends and status lists. Each vouches for its own
+    signers alone, of documents and of status lists."""
     from .cli_files import read_anchors
     from .formats.curves import ISO
-    from .formats.x509 import Anchors
+    from .formats.x509 import Profile, by_authority
     from .verifier.checking.check import Issuer, Listed, Policy, Trusted, conclude, examine_answer
     from .verifier.checking.standing import StatusLists
 
-    given = Issuer("given", Anchors(read_anchors(path), ISO), None, None, None, None, None)
-    policy = Policy(without_status=True)
+    authorities, policy = by_authority(read_anchors(path), ISO), Policy(without_status=True)
 
     async def judge(reading: Reading, response: str, want: Want) -> Answer:
         import httpx
 
+        # B.1.4: who signs licences has a certificate for it. Other documents have profiles of their own.
+        profile = Profile.DOCUMENT_SIGNER if want.doctype == LICENCE else None
+        issuers = tuple(Issuer(name, one, None, None, None, profile, None) for name, one in authorities.items())
         token = {"mdoc": [response]}
-        halfway = examine_answer(token, reading.asked(want), Trusted((given,)), clock.now(), policy)
+        halfway = examine_answer(token, reading.asked(want), Trusted(issuers), clock.now(), policy)
         lists: dict[str, Listed] = {}
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(transport=transport) as http:
             for _, examined in halfway:
                 if examined.status is not None:
-                    lists |= await StatusLists(http, clock).listed(examined.status, examined.issuer)
+                    with step("standing"):
+                        lists |= await StatusLists(http, clock).listed(examined.status, examined.issuer)
         return conclude(halfway, lists, clock.now())
 
     return judge
@@ -172,5 +178,5 @@ def _lines(verdict: Mapping[str, Any]) -> list[str]:
     head = typer.style(
         "GENUINE" if green else "THE ANSWER IS NO", fg=typer.colors.GREEN if green else typer.colors.RED, bold=True
     )
-    said = (f"{name}: {value}" for name, value in verdict["items"].items())
+    said = (f"{name}: {value}" for name, value in (*verdict["items"].items(), ("issuer", verdict["issuer"])))
     return [head, *("".join(one if one.isprintable() else "?" for one in line) for line in said)]

@@ -2,9 +2,11 @@
  * X.509 certificates, as much as a wallet needs.
  * Promises: a chain is accepted only when each signature verifies up to a pinned anchor, each certificate is in date, every issuer
  * is a CA, and the anchor itself is not in the chain (HAIP 1.0). Trusts: the anchors handed in. Keeps: nothing.
- * Refuses: anything but ECDSA P-256 with SHA-256, BER, unknown critical extensions, self-signed leaves.
+ * Refuses: authorities off P-256, P-384 and P-521, leaves off P-256 unless the caller names their curves, hashes but SHA-2, BER, unknown
+ * critical extensions, self-signed leaves.
  */
 import { b64u, type Bytes, same } from "./bytes.ts";
+import { type Curve, CURVES, type CurveKey, USUAL } from "./curves.ts";
 import { Problem } from "./problem.ts";
 
 interface Node {
@@ -24,13 +26,18 @@ export type Purpose = keyof typeof PURPOSES;
 export interface Certificate {
   readonly der: Bytes;
   readonly tbs: Bytes;
-  readonly signature: Bytes;
+  /** r and s, without leading zeros: how long they must be is for the issuer's key to say. */
+  readonly signature: readonly [Bytes, Bytes];
+  /** What the issuer says it hashed with, on whichever curve (RFC 5758 3.2). */
+  readonly hash: Curve["hash"];
   readonly issuer: Bytes;
   readonly subject: Bytes;
   readonly serial: Bytes;
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly spki: Bytes;
+  /** Null: a key we do not verify by. */
+  readonly curve: Curve | null;
   readonly isCa: boolean;
   readonly pathLength: number | null;
   readonly mayCertify: boolean;
@@ -87,9 +94,8 @@ function need(nodes: Node[], at: number, tag: number): Node {
 }
 
 const hex = (bytes: Bytes): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const ECDSA_SHA256 = "2a8648ce3d040302";
+const ECDSA_WITH: Readonly<Record<string, Curve["hash"]>> = { "2a8648ce3d040302": "SHA-256", "2a8648ce3d040303": "SHA-384", "2a8648ce3d040304": "SHA-512" };
 const EC_KEY = "2a8648ce3d0201";
-const P256 = "2a8648ce3d030107";
 const BASIC_CONSTRAINTS = "551d13";
 const KEY_USAGE = "551d0f";
 const EXTENDED_KEY_USAGE = "551d25";
@@ -112,7 +118,7 @@ export function parseCertificate(der: Bytes): Certificate {
   if (outer.tag !== 0x30 || outer.whole.length !== der.length) return bad("not one certificate");
   const top = children(outer);
   const tbs = need(top, 0, 0x30);
-  algorithm(need(top, 1, 0x30));
+  const hash = algorithm(need(top, 1, 0x30));
   const bits = need(top, 2, 0x03).body;
   if (bits[0] !== 0) return bad("signature bits");
   const fields = children(tbs);
@@ -123,25 +129,34 @@ export function parseCertificate(der: Bytes): Certificate {
   const [begin, end] = dates;
   if (!begin || !end) return bad("validity");
   const spki = need(fields, 6, 0x30);
-  const kind = children(need(children(spki), 0, 0x30)).map((oid) => hex(oid.body));
-  if (kind[0] !== EC_KEY || kind[1] !== P256) return bad("not a P-256 key", "unsupported");
   const extensions = fields.slice(7).find((field) => field.tag === 0xa3);
   return {
     der,
     tbs: tbs.whole,
-    signature: rawSignature(bits.subarray(1)),
+    signature: halves(bits.subarray(1)),
+    hash,
     serial: need(fields, 1, 0x02).body,
     issuer: need(fields, 3, 0x30).whole,
     subject: need(fields, 5, 0x30).whole,
     notBefore: time(begin),
     notAfter: time(end),
     spki: spki.whole,
+    curve: curveOf(spki),
     ...uses(extensions),
   };
 }
 
-function algorithm(node: Node): void {
-  if (hex(need(children(node), 0, 0x06).body) !== ECDSA_SHA256) bad("not ECDSA with SHA-256");
+function algorithm(node: Node): Curve["hash"] {
+  return ECDSA_WITH[hex(need(children(node), 0, 0x06).body)] ?? bad("not ECDSA with SHA-2");
+}
+
+function curveOf(spki: Node): Curve | null {
+  const [kind, point] = children(spki);
+  const [of, named] = children(need(kind ? [kind] : [], 0, 0x30)).map((oid) => hex(oid.body));
+  const curve = of === EC_KEY ? CURVES.find(({ oid }) => oid === named) : undefined;
+  // SEC 1 2.3.4: an uncompressed point is as long as its curve says.
+  if (curve && point?.body[1] === 4 && point.body.length !== 2 + 2 * curve.size) return bad("a key of another length than its curve's");
+  return curve ?? null;
 }
 
 type Uses = Pick<Certificate, "isCa" | "pathLength" | "mayCertify" | "maySign" | "statesUse" | "purposes" | "ski" | "aki" | "dnsNames">;
@@ -179,19 +194,26 @@ function uses(extensions: Node | undefined): Uses {
   return { isCa, pathLength, mayCertify: has(0x04), maySign: has(0x80), statesUse: usage !== null, purposes, ski, aki, dnsNames };
 }
 
-/** ECDSA-Sig-Value (DER) to the raw r||s that WebCrypto reads. */
-function rawSignature(der: Bytes): Bytes {
+/** ECDSA-Sig-Value (DER), its two numbers. */
+function halves(der: Bytes): [Bytes, Bytes] {
   const whole = read(der, 0);
   const parts = children(need([whole], 0, 0x30));
   if (whole.whole.length !== der.length || parts.length !== 2) bad("signature structure");
-  const raw = new Uint8Array(64);
-  [0, 1].forEach((which) => {
-    const number = need(parts, which, 0x02).body;
-    if (number.length === 0 || (number[0] === 0 && (number[1] ?? 0) < 0x80) || (number[0] ?? 0) >= 0x80) bad("signature number");
-    const trimmed = number[0] === 0 ? number.subarray(1) : number;
-    if (trimmed.length > 32) bad("signature number too long");
-    raw.set(trimmed, which * 32 + 32 - trimmed.length);
-  });
+  return [half(need(parts, 0, 0x02).body), half(need(parts, 1, 0x02).body)];
+}
+
+function half(number: Bytes): Bytes {
+  if (number.length === 0 || (number[0] === 0 && (number[1] ?? 0) < 0x80) || (number[0] ?? 0) >= 0x80) bad("signature number");
+  return number[0] === 0 ? number.subarray(1) : number;
+}
+
+/** The r||s that WebCrypto reads; null: longer than any of this curve. */
+function rawSignature(numbers: readonly [Bytes, Bytes], size: number): Bytes | null {
+  const raw = new Uint8Array(2 * size);
+  for (const [which, number] of numbers.entries()) {
+    if (number.length > size) return null;
+    raw.set(number, (which + 1) * size - number.length);
+  }
   return raw;
 }
 
@@ -232,13 +254,25 @@ export function signerOf(chain: readonly Bytes[]): Signer {
   };
 }
 
-export function publicKey(certificate: Certificate): Promise<CryptoKey> {
-  return crypto.subtle.importKey("spki", certificate.spki, { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+/** Throws bad_certificate: on a curve that is not asked for (`unsupported` to a checker), or not on its curve. */
+export async function keyOf({ curve, spki }: Certificate, curves: readonly Curve[]): Promise<CurveKey> {
+  if (!curve || !curves.includes(curve)) return bad("a key on another curve", "unsupported");
+  try {
+    return { curve, key: await crypto.subtle.importKey("spki", spki, { name: "ECDSA", namedCurve: curve.crv }, true, ["verify"]) };
+  } catch {
+    return bad("not a point on its curve");
+  }
+}
+
+export async function publicKey(certificate: Certificate): Promise<CryptoKey> {
+  return (await keyOf(certificate, USUAL)).key;
 }
 
 async function signedBy(child: Certificate, parent: Certificate): Promise<boolean> {
-  const key = await publicKey(parent);
-  return crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, child.signature, child.tbs);
+  if (!parent.curve) return false;
+  const { key, curve } = await keyOf(parent, CURVES);
+  const signature = rawSignature(child.signature, curve.size);
+  return signature !== null && crypto.subtle.verify({ name: "ECDSA", hash: child.hash }, key, signature, child.tbs);
 }
 
 /**
@@ -250,10 +284,17 @@ export async function checkChain(chain: readonly Bytes[], anchors: readonly Byte
   return (await checkedChain(chain, anchors, purpose, now)).leaf;
 }
 
-/** The same, with the time in which every certificate of it is in date, its anchor's too. In seconds. */
-export async function checkedChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date): Promise<{ readonly leaf: Certificate; readonly from: number; readonly until: number }> {
-  const { leaf, last, certificates } = await consistent(chain);
-  if (!leaf.purposes.includes(PURPOSES[purpose]) || !leaf.statesUse) bad("made for another purpose");
+export interface Checked {
+  readonly leaf: Certificate;
+  readonly signer: CurveKey;
+  /** In which every certificate of the chain is in date, its anchor's too. In seconds. */
+  readonly from: number;
+  readonly until: number;
+}
+
+/** The same, with the signer's key, which may be on these curves. */
+export async function checkedChain(chain: readonly Bytes[], anchors: readonly Bytes[], purpose: Purpose, now: Date, curves: readonly Curve[] = USUAL): Promise<Checked> {
+  const { leaf, signer, last, certificates } = await consistent(chain, purpose, curves);
   const roots = anchors.map((der) => parseCertificate(der));
   for (const root of roots) {
     if (certificates.some((certificate) => same(certificate.der, root.der))) bad("the anchor is in the chain");
@@ -263,7 +304,7 @@ export async function checkedChain(chain: readonly Bytes[], anchors: readonly By
     await mustHaveIssued(root, last, certificates.length - 1);
     const every = [...certificates, root];
     for (const certificate of every) inDate(certificate, now);
-    return { leaf, from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
+    return { leaf, signer, from: Math.max(...every.map(({ notBefore }) => notBefore.getTime())) / 1000, until: Math.min(...every.map(({ notAfter }) => notAfter.getTime())) / 1000 };
   }
   return bad("no anchor we trust signed it", "untrusted_issuer");
 }
@@ -273,22 +314,24 @@ export async function checkedChain(chain: readonly Bytes[], anchors: readonly By
  * an anchor in the chain). It says that whoever signed holds this key, not who that is. Returns the leaf.
  */
 export async function checkStrangersChain(chain: readonly Bytes[], now: Date): Promise<Certificate> {
-  const { leaf, last, certificates } = await consistent(chain);
+  const { leaf, last, certificates } = await consistent(chain, null, USUAL);
   if (same(last.issuer, last.subject)) bad("the anchor is in the chain");
   for (const certificate of certificates) inDate(certificate, now);
   return leaf;
 }
 
-async function consistent(chain: readonly Bytes[]): Promise<{ certificates: Certificate[]; leaf: Certificate; last: Certificate }> {
+async function consistent(chain: readonly Bytes[], purpose: Purpose | null, curves: readonly Curve[]): Promise<{ certificates: Certificate[]; leaf: Certificate; signer: CurveKey; last: Certificate }> {
   if (chain.length === 0 || chain.length > 4) bad("chain length");
   const certificates = chain.map((der) => parseCertificate(der));
   const leaf = certificates[0] ?? bad("no leaf");
   if (!leaf.maySign || leaf.isCa || (leaf.statesUse && leaf.mayCertify)) bad("leaf may not sign");
   if (same(leaf.issuer, leaf.subject)) bad("self-signed");
+  if (purpose && (!leaf.purposes.includes(PURPOSES[purpose]) || !leaf.statesUse)) bad("made for another purpose");
+  const signer = await keyOf(leaf, curves);
   for (const [at, child] of certificates.slice(0, -1).entries()) {
     await mustHaveIssued(certificates[at + 1] ?? bad("chain"), child, at);
   }
-  return { certificates, leaf, last: certificates.at(-1) ?? leaf };
+  return { certificates, leaf, signer, last: certificates.at(-1) ?? leaf };
 }
 
 function inDate(certificate: Certificate, now: Date): void {

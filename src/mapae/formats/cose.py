@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from mapae.errors import Code, Refused
 from mapae.formats import cbor
-from mapae.formats.jose import MAX_CHAIN, PublicKey
+from mapae.formats.jose import ES256_NAMES, MAX_CHAIN, PublicKey
 
 if TYPE_CHECKING:
     from mapae.formats.curves import CurveKey
@@ -186,12 +186,15 @@ def key_from_cose(value: Any) -> PublicKey:
 
 
 class Algorithms(Struct, frozen=True, eq=False):
-    """What a reader takes: how signatures, device keys and keys of certificates are read, and the digests by name."""
+    """What a reader takes: how signatures, device keys and keys of certificates are read, and the digests by name; of
+    tokens the names of algorithms, and how holders' keys are read."""
 
     sign1: Callable[[Any], Sign1]
     key: Callable[[Any], Key]
     certified: Callable[[object], Key]
     digests: Mapping[str, Callable[[bytes], Any]]
+    jws: frozenset[str] = ES256_NAMES
+    jwk: Callable[[Any], Key] = PublicKey.from_jwk
 
 
 ES256_ONLY: Final = Algorithms(Sign1.parse, key_from_cose, PublicKey.from_crypto, {"SHA-256": sha256})  # HAIP 1.0 7

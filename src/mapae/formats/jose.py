@@ -3,8 +3,8 @@
 Promises: a `Jws` or `PublicKey` that exists is well-formed, in the one spelling we read; `encode()` gives the bytes
 that were parsed. Trusts: the engine in `p256.py`. Keeps: a bounded cache of protected headers already parsed (an
 issuer's header is the same on every credential). Refuses: padding, spare bits and foreign characters in base64url,
-duplicate JSON members, algorithms other than ES256, `crit`, and types (`typ`) the caller did not name. Encryption is
-next door, in `jwe.py`.
+duplicate JSON members, algorithms other than ES256 unless the caller names them (`curves.py` has their keys), `crit`,
+and types (`typ`) the caller did not name. Encryption is next door, in `jwe.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 import orjson
@@ -25,6 +25,9 @@ import pybase64
 from mapae.errors import Code, Refused
 from mapae.formats import p256
 
+if TYPE_CHECKING:
+    from mapae.formats.curves import CurveKey
+
 T = TypeVar("T")
 
 MAX_JSON = 65_536
@@ -32,6 +35,7 @@ MAX_DEPTH = 16
 MAX_JWS = 65_536
 MAX_HEADER = 16_384  # base64url characters; an x5c of three certificates is about 5,000
 MAX_CHAIN = 4  # certificates in one x5c
+ES256_NAMES: Final = frozenset({"ES256"})  # RFC 7518 3.4: with a key on P-256 alone
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 # By the characters over whole blocks of four. One alone cannot be base64url; after two (three) of them the last has 4
@@ -269,16 +273,15 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
 
 
 class _Header:
-    """A protected header that asks for nothing but ES256. One object for all tokens with the same header."""
+    """A protected header without extensions. One object for all tokens with the same header."""
 
-    __slots__ = ("_chain", "members", "typ")
+    __slots__ = ("_chain", "alg", "members", "typ")
 
     def __init__(self, segment: str) -> None:
         if len(segment) > MAX_HEADER:
             raise Refused(Code.TOO_LARGE, "the token's header is too large")
         self.members = MappingProxyType(decode_json(unb64u(segment), limit=MAX_HEADER))
-        if self.members.get("alg") != "ES256":
-            raise Refused(Code.UNSUPPORTED, "only ES256 is accepted")
+        self.alg = self.members.get("alg")
         if "crit" in self.members or "b64" in self.members:  # RFC 7515 4.1.11: we understand no extension
             raise Refused(Code.UNSUPPORTED, "the token asks for an extension")
         self.typ = self.members.get("typ")
@@ -319,7 +322,9 @@ def x5c_header(chain_der: Sequence[bytes]) -> list[str]:
     return [b64encode(der).decode() for der in chain_der]
 
 
-def token_parts(text: str, typ: str | Collection[str] | None, limit: int) -> tuple[_Header, bytes, str, str]:
+def token_parts(
+    text: str, typ: str | Collection[str] | None, limit: int, algorithms: frozenset[str] = ES256_NAMES
+) -> tuple[_Header, bytes, str, str]:
     """A compact JWS taken apart: its header judged, what was signed, payload and signature still to be decoded."""
     if len(text) > limit:
         raise Refused(Code.TOO_LARGE, "the token is too large")
@@ -328,6 +333,9 @@ def token_parts(text: str, typ: str | Collection[str] | None, limit: int) -> tup
     if first == last or "." in body:
         raise Refused(Code.MALFORMED, "a token has three parts")
     header = _header(text[:first])
+    if type(header.alg) is not str or header.alg not in algorithms:
+        wanted = "only ES256 is accepted" if algorithms is ES256_NAMES else "the token's algorithm is not one we accept"
+        raise Refused(Code.UNSUPPORTED, wanted)
     kind = header.typ
     if kind != typ and (typ is None or isinstance(typ, str) or not isinstance(kind, str) or kind not in typ):
         raise Refused(Code.MALFORMED, "the token is of another type")
@@ -337,7 +345,7 @@ def token_parts(text: str, typ: str | Collection[str] | None, limit: int) -> tup
 
 
 class Jws(msgspec.Struct, frozen=True):
-    """A compact JWS (RFC 7515 7.1) that claims to be ES256. Parsed; verified only by `verify`."""
+    """A compact JWS (RFC 7515 7.1) by an algorithm that the caller accepts. Parsed; verified only by `verify`."""
 
     protected: _Header
     payload: bytes
@@ -345,13 +353,16 @@ class Jws(msgspec.Struct, frozen=True):
     signing_input: bytes
 
     @classmethod
-    def parse(cls, token: str | bytes, *, typ: str | Collection[str] | None, limit: int = MAX_JWS) -> Jws:
-        """`typ` None: the header must name no type."""
+    def parse(
+        cls, token: str | bytes, *, typ: str | Collection[str] | None, limit: int = MAX_JWS,
+        algorithms: frozenset[str] = ES256_NAMES,
+    ) -> Jws:  # fmt: skip
+        """`typ` None: the header must name no type. `algorithms`: as `cose.Algorithms.jws` has them."""
         try:
             text = token if isinstance(token, str) else token.decode("ascii")
         except UnicodeError:
             raise Refused(Code.MALFORMED, "the token has a foreign character") from None
-        header, signed, body, seal = token_parts(text, typ, limit)
+        header, signed, body, seal = token_parts(text, typ, limit, algorithms)
         payload, signature = unb64u_each((body, seal))
         return cls(header, payload, signature, signed)
 
@@ -362,7 +373,15 @@ class Jws(msgspec.Struct, frozen=True):
     def encode(self) -> str:
         return jws_complete(self.signing_input, self.signature)
 
-    def verify(self, key: PublicKey) -> None:
+    @property
+    def algorithm(self) -> str:
+        return str(self.protected.alg)
+
+    def verify(self, key: PublicKey | CurveKey) -> None:
+        """By the one algorithm of the key's curve, and only if the header names it (RFC 8725 3.1)."""
+        names = ES256_NAMES if isinstance(key, PublicKey) else key.curve.jws
+        if self.protected.alg not in names:
+            raise Refused(Code.BAD_SIGNATURE, "the algorithm is not the one of the key's curve")
         key.verify(self.signature, self.signing_input)
 
     def claims(self) -> dict[str, Any]:

@@ -19,8 +19,10 @@ import msgspec
 
 from mapae.errors import Code, Refused
 from mapae.formats import jws_json
+from mapae.formats.cose import Key
 from mapae.formats.hiding import HASH, RESERVED, SIGNED_OPEN, TYP, Draft, Hidden, digests, draft, hidden
 from mapae.formats.jose import (
+    ES256_NAMES,
     Jws,
     PublicKey,
     Signing,
@@ -34,7 +36,8 @@ from mapae.formats.jose import (
 )
 
 __all__ = [
-    "SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "hidden", "holder_key", "transaction_hashes", "types",
+    "SIGNED_OPEN", "TYP", "Draft", "Hidden", "SdJwt", "draft", "hidden", "holder_jwk", "holder_key",
+    "transaction_hashes", "types",
 ]  # fmt: skip
 
 MAX_SD_JWT: Final = 262_144
@@ -68,7 +71,10 @@ class SdJwt(msgspec.Struct, frozen=True):
     shown: str  # compact, up to and with the last tilde: what a key binding is about
 
     @classmethod
-    def parse(cls, text: str, *, typ: str | tuple[str, ...] = TYP, limit: int = MAX_SD_JWT) -> SdJwt:
+    def parse(
+        cls, text: str, *, typ: str | tuple[str, ...] = TYP, limit: int = MAX_SD_JWT,
+        algorithms: frozenset[str] = ES256_NAMES,
+    ) -> SdJwt:  # fmt: skip
         """The compact form (RFC 9901 4)."""
         if len(text) > limit:
             raise Refused(Code.TOO_LARGE, "the credential is too large")
@@ -79,7 +85,7 @@ class SdJwt(msgspec.Struct, frozen=True):
             raise Refused(Code.TOO_LARGE, "the credential has too many disclosures")
         binding = disclosures.pop()
         shown = text[: -len(binding)] if binding else text
-        header, signed, body, seal = token_parts(token, typ, limit)
+        header, signed, body, seal = token_parts(token, typ, limit, algorithms)
         payload, signature, *decoded = unb64u_each((body, seal, *disclosures))
         items = tuple([_item(one) for one in decoded])
         return cls(Jws(header, payload, signature, signed), tuple(disclosures), binding or None, items, shown)
@@ -120,7 +126,7 @@ class SdJwt(msgspec.Struct, frozen=True):
     def x5c(self) -> tuple[bytes, ...]:
         return self.jws.x5c
 
-    def open(self, key: PublicKey) -> dict[str, Any]:
+    def open(self, key: Key) -> dict[str, Any]:
         """The claims, once the issuer's signature has been verified (RFC 9901 7.1)."""
         self.jws.verify(key)
         return self.peek()
@@ -186,7 +192,7 @@ class SdJwt(msgspec.Struct, frozen=True):
 
     def check_binding(
         self,
-        holder_key: PublicKey,
+        holder_key: Key,
         *,
         nonce: str,
         audience: str,
@@ -194,6 +200,7 @@ class SdJwt(msgspec.Struct, frozen=True):
         max_age: int = 300,
         skew: int = 60,
         transaction_data: Sequence[str] = (),
+        algorithms: frozenset[str] = ES256_NAMES,
     ) -> None:
         """RFC 9901 7.3 step 5: the holder's key signed these disclosures, for us, for this nonce, just now.
 
@@ -202,7 +209,7 @@ class SdJwt(msgspec.Struct, frozen=True):
         if self.key_binding is None:
             raise Refused(Code.BAD_HOLDER_PROOF, "the holder did not sign")
         try:
-            jws = Jws.parse(self.key_binding, typ="kb+jwt")
+            jws = Jws.parse(self.key_binding, typ="kb+jwt", algorithms=algorithms)
             jws.verify(holder_key)
             said = jws.typed(_Binding)
         except Refused as refused:
@@ -334,10 +341,15 @@ def types(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 def holder_key(claims: Mapping[str, Any]) -> PublicKey:
     """RFC 7800 3.2: the key the holder must prove possession of."""
+    return PublicKey.from_jwk(holder_jwk(claims))
+
+
+def holder_jwk(claims: Mapping[str, Any]) -> Any:
+    """The same as it came, for who reads keys on other curves too."""
     cnf = claims.get("cnf")
     if type(cnf) is not dict or "jwk" not in cnf:
         raise Refused(Code.MALFORMED, "the credential is not bound to a key")
-    return PublicKey.from_jwk(cnf["jwk"])
+    return cnf["jwk"]
 
 
 # --- transaction data: OpenID4VP 1.0 8.4 and B.3.3.1 --------------------------------------------------------------

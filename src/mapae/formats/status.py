@@ -20,7 +20,7 @@ import msgspec
 
 from mapae.errors import Code, Refused
 from mapae.formats import cbor, cose
-from mapae.formats.jose import Jws, PublicKey, Signing, b64u, decode_json, sign_jws, unb64u, x5c_header
+from mapae.formats.jose import Jws, Signing, b64u, decode_json, sign_jws, unb64u, x5c_header
 
 TYP: Final = "statuslist+jwt"
 TYPE_CWT: Final = "application/statuslist+cwt"
@@ -209,8 +209,8 @@ class _Cwt(msgspec.Struct, frozen=True):
     raw: bytes
 
     @classmethod
-    def parse(cls, raw: bytes, limit: int) -> _Cwt:
-        sign1 = cose.Sign1.parse(cbor.loads(raw[1:], limit=limit))
+    def parse(cls, raw: bytes, limit: int, algorithms: cose.Algorithms) -> _Cwt:
+        sign1 = algorithms.sign1(cbor.loads(raw[1:], limit=limit))
         header = cbor.loads(sign1.protected)
         if header.get(_TYPE) != TYPE_CWT:
             raise Refused(Code.MALFORMED, "the token is of another type")
@@ -219,7 +219,7 @@ class _Cwt(msgspec.Struct, frozen=True):
     def encode(self) -> bytes:
         return self.raw
 
-    def verify(self, key: PublicKey) -> None:
+    def verify(self, key: cose.Key) -> None:
         self.sign1.verify(key)
 
     @property
@@ -256,16 +256,19 @@ class StatusToken:
     list: StatusList
 
     @classmethod
-    def parse(cls, raw: str | bytes, *, limit: int = MAX_TOKEN, unpacked: int = MAX_LIST) -> StatusToken:
-        """Either form: a CWT begins with its tag, where no text does."""
+    def parse(
+        cls, raw: str | bytes, *, limit: int = MAX_TOKEN, unpacked: int = MAX_LIST,
+        algorithms: cose.Algorithms = cose.ES256_ONLY,
+    ) -> StatusToken:  # fmt: skip
+        """Either form: a CWT begins with its tag, where no text does. `algorithms`: what the issuer may sign with."""
         sealed: Jws | _Cwt
         if isinstance(raw, bytes) and raw[:1] == _MAC0:
             raise Refused(Code.UNSUPPORTED, "a token under a MAC is not accepted")
         if isinstance(raw, bytes) and raw[:1] == _SIGN1:
-            sealed = _Cwt.parse(raw, limit)
+            sealed = _Cwt.parse(raw, limit, algorithms)
             said = sealed.said(limit)
         else:
-            sealed = Jws.parse(raw, typ=TYP, limit=limit)
+            sealed = Jws.parse(raw, typ=TYP, limit=limit, algorithms=algorithms.jws)
             said = sealed.typed(_Claims)
             if not isinstance(said.status_list.lst, str):
                 raise Refused(Code.MALFORMED, "a member is missing or of the wrong type")
@@ -284,7 +287,7 @@ class StatusToken:
     def x5c(self) -> tuple[bytes, ...]:
         return self.sealed.x5c
 
-    def check(self, key: PublicKey, uri: str, now: datetime, *, skew: int = 60) -> None:
+    def check(self, key: cose.Key, uri: str, now: datetime, *, skew: int = 60) -> None:
         """draft-21 8.3 steps 3 and 4: signed by that key, the list we asked for, and not past its end."""
         self.sealed.verify(key)
         at = now.timestamp()

@@ -22,16 +22,25 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from mapae.errors import Code, Refused
+from mapae.formats import brainpool320
 from mapae.formats.cose import ES256_ONLY, Algorithms, Key
 from mapae.formats.jose import MAX_CHAIN, PublicKey, b64u
 
 MAX_CERTIFICATE: Final = 8_192
 MAX_CHECKED: Final = 1_024  # chains remembered; only chains that passed get in
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # for CA keys (ISO/IEC 18013-5 B.1.1); leaves are P-256
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # for CA keys (ISO/IEC 18013-5 B.1.1); `Algorithms` for leaves
+_ECDSA = frozenset({
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384,
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512,
+})  # fmt: skip
+# SubjectPublicKeyInfo on brainpoolP320r1 up to its two coordinates: a named curve, a point that is not compressed
+# (RFC 5480 2.1.1, RFC 5639 4.1).
+_P320 = bytes.fromhex("306a301406072a8648ce3d020106092b240303020801010903520004")
 _EDDSA = frozenset({SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448})  # RFC 8410 6
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _UNDERSTOOD = frozenset(
@@ -88,6 +97,8 @@ class Checked:
     dns: tuple[str, ...]
     not_before: datetime
     not_after: datetime
+    country: str = ""  # of the signer's subject, as its state or province
+    state: str = ""
 
     @property
     def key(self) -> PublicKey:
@@ -209,7 +220,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 class _Certificate:
     """One parsed certificate; nothing about it is trusted yet."""
 
-    __slots__ = ("algorithms", "der", "extensions", "issuer", "subject", "x509")
+    __slots__ = ("algorithms", "der", "extensions", "issuer", "key", "subject", "x509")
 
     def __init__(self, der: bytes, algorithms: Algorithms = ES256_ONLY) -> None:
         if len(der) > MAX_CERTIFICATE:
@@ -220,9 +231,9 @@ class _Certificate:
                 one.oid: one for one in self.x509.extensions
             }
             self.issuer, self.subject = self.x509.issuer.public_bytes(), self.x509.subject.public_bytes()
-            self.x509.public_key()
+            self.key = _public_key(self.x509, algorithms)
             hash_ = self.x509.signature_hash_algorithm
-            by_eddsa = self.x509.signature_algorithm_oid in _EDDSA and algorithms is not ES256_ONLY
+            by_eddsa = self.x509.signature_algorithm_oid in _EDDSA and "EdDSA" in algorithms.jws
         except (
             ValueError,
             TypeError,
@@ -253,10 +264,9 @@ class _Certificate:
             raise Refused(Code.BAD_CERTIFICATE, "a certificate in the chain is not an authority")
         if basic.path_length is not None and basic.path_length < below:
             raise Refused(Code.BAD_CERTIFICATE, "the chain is longer than its authority allows")
-        key = self.x509.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
+        if not isinstance(self.key, ec.EllipticCurvePublicKey) or not isinstance(self.key.curve, _CURVES):
             try:
-                self.algorithms.certified(key)
+                self.algorithms.certified(self.key)
             except Refused:
                 raise Refused(Code.BAD_CERTIFICATE, "an authority's key is not on an accepted curve") from None
 
@@ -275,7 +285,7 @@ class _Certificate:
         unnamed = purposes is None and profile is Profile.WALLET_PROVIDER
         if profile is not None and not unnamed and (purposes is None or profile.value not in purposes):
             raise Refused(Code.BAD_CERTIFICATE, "the signer's certificate is for another purpose")
-        return self.algorithms.certified(self.x509.public_key())
+        return self.algorithms.certified(self.key)
 
     def issued(self, lower: _Certificate) -> bool:
         """Name, key identifiers and signature all say that this certificate issued `lower`."""
@@ -290,15 +300,56 @@ class _Certificate:
         ):
             return False
         try:
+            if isinstance(self.key, brainpool320.Point):
+                return _signed_by(self.key, lower.x509)
             lower.x509.verify_directly_issued_by(self.x509)
         except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
             return False
         return True
 
 
+def _public_key(read: x509.Certificate, algorithms: Algorithms) -> object:
+    try:
+        return read.public_key()
+    except UnsupportedAlgorithm:
+        if algorithms is ES256_ONLY:
+            raise
+        return _p320(read.tbs_certificate_bytes)
+
+
+def _p320(tbs: bytes) -> brainpool320.Point:
+    """The subject's key on brainpoolP320r1, of what the library has read but for the key (RFC 5280 4.1). Raises
+    ValueError."""
+    at = _inside(tbs, 0)
+    for _ in range(6):  # version, serial number, signature, issuer, validity, subject
+        at = _after(tbs, at)
+    key = tbs[at : _after(tbs, at)]
+    if not key.startswith(_P320) or len(key) != len(_P320) + 80:
+        raise ValueError
+    return brainpool320.Point(key[-80:-40], key[-40:])
+
+
+def _inside(der: bytes, at: int) -> int:
+    return at + 2 + (der[at + 1] & 0x7F if der[at + 1] > 0x7F else 0)
+
+
+def _after(der: bytes, at: int) -> int:
+    inside = _inside(der, at)
+    return inside + (int.from_bytes(der[at + 2 : inside], "big") if inside > at + 2 else der[at + 1])
+
+
+def _signed_by(key: brainpool320.Point, lower: x509.Certificate) -> bool:
+    """RFC 5758 3.2, by the one curve that the library cannot verify on."""
+    hash_ = lower.signature_hash_algorithm
+    if hash_ is None or lower.signature_algorithm_oid not in _ECDSA:
+        return False
+    digest = hashlib.new(hash_.name, lower.tbs_certificate_bytes).digest()
+    return key.fits(*decode_dss_signature(lower.signature), digest)
+
+
 class Anchors:
     """The authorities trusted for one purpose, parsed once. A changed trust list makes a new `Anchors`. `algorithms`:
-    what they and those they certify may sign with, in an mdoc; `curves.ISO` for authorities of elsewhere."""
+    what they and those they certify may sign with: `curves.NIST`, or `curves.ISO` for authorities of elsewhere."""
 
     def __init__(self, ders: Iterable[bytes], algorithms: Algorithms = ES256_ONLY) -> None:
         self.ders, self.algorithms = frozenset(ders), algorithms
@@ -329,6 +380,14 @@ class Anchors:
             raise Refused(Code.UNTRUSTED_ISSUER, "no authority we trust issued this certificate")
         anchor.must_be_authority(len(path) - 1)
         return _checked(path, key, anchor)
+
+
+def by_authority(ders: Iterable[bytes], algorithms: Algorithms) -> dict[str, Anchors]:
+    """Each authority apart, by its name; one that has a new key has kept its name."""
+    found: dict[str, list[bytes]] = {}
+    for der in ders:
+        found.setdefault(_Certificate(der, algorithms).x509.subject.rfc4514_string(), []).append(der)
+    return {name: Anchors(some, algorithms) for name, some in found.items()}
 
 
 def check_chain(x5c_der: Sequence[bytes], anchors: Anchors, now: datetime, profile: Profile | None) -> Checked:
@@ -368,10 +427,12 @@ def _checked(path: list[_Certificate], key: Key, anchor: _Certificate | None) ->
         signer=key,
         leaf=path[0].der,
         anchor=b"" if anchor is None else anchor.der,
-        subject=_common_name(path[0].x509),
+        subject=_named(path[0].x509, NameOID.COMMON_NAME),
         dns=_dns(path[0]),
         not_before=max(one.not_valid_before_utc for one in every),
         not_after=min(one.not_valid_after_utc for one in every),
+        country=_named(path[0].x509, NameOID.COUNTRY_NAME),
+        state=_named(path[0].x509, NameOID.STATE_OR_PROVINCE_NAME),
     )
 
 
@@ -423,8 +484,8 @@ def leaf_key(der: bytes) -> PublicKey:
     return PublicKey.from_crypto(_Certificate(der).x509.public_key())
 
 
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+def _named(certificate: x509.Certificate, part: x509.ObjectIdentifier) -> str:
+    names = certificate.subject.get_attributes_for_oid(part)
     return str(names[0].value) if names else ""
 
 

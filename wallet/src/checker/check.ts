@@ -5,9 +5,10 @@
  * those steps refuse. Time is an argument.
  */
 import { type Bytes, same } from "../bytes.ts";
+import { type CurveKey, CURVES } from "../curves.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { entered, type ListedSigner, mustBeSignedBeforeItsEnd } from "../signers.ts";
-import { type Certificate, checkedChain } from "../x509.ts";
+import { type Checked, checkedChain } from "../x509.ts";
 import { ASK_LIFE, LIFE, OPEN, type Show, SKEW } from "./codes.ts";
 import { type Grounds, type Issuer, type Known, mustBeYoung, ROUNDING, type TillPurpose } from "./pack.ts";
 import { openMdoc } from "./seen_mdoc.ts";
@@ -29,7 +30,7 @@ export interface Seen {
   readonly format: "sd_jwt" | "mdoc";
   readonly chain: readonly Bytes[];
   /** Step 2. Throws bad_signature, bad_digest, malformed. */
-  open(leaf: Certificate): Promise<Opened>;
+  open(signer: CurveKey): Promise<Opened>;
 }
 export interface Opened {
   readonly type: string;
@@ -98,16 +99,16 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     if (ask && now > ask.at + ASK_LIFE) throw new Problem("session_spent", "the question was put too long ago");
     if (typeAsked(purpose, show.format) === null) throw new Problem("not_what_was_asked", "a format that was not asked for");
   });
-  const { seen, issuer, leaf, signer, life } = await at("issuer", async () => {
+  const { seen, issuer, chain, listed } = await at("issuer", async () => {
     const issuers = known.issuers(purpose, now);
-    const read = show.format === "sd_jwt" ? openSdJwt(show.presentation) : openMdoc(show.presentation);
+    const read = show.format === "sd_jwt" ? openSdJwt(show.presentation) : await openMdoc(show.presentation);
     return { seen: read, ...(await issuerBehind(read, issuers, purpose, now)) };
   });
-  const opened = await at("seal", () => seen.open(leaf));
+  const opened = await at("seal", () => seen.open(chain.signer));
   await at("issuer", () => {
     // An mdoc's type is looked for among those asked for; that it is another is for the last step to say.
     if (seen.format === "sd_jwt" && !issuer.types.sd_jwt.includes(opened.type)) throw new Problem("untrusted_issuer", "not a type of this issuer");
-    if (signer) mustBeSignedBeforeItsEnd(signer, opened.signed);
+    if (listed) mustBeSignedBeforeItsEnd(listed, opened.signed);
   });
   await at("holder", async () => {
     mustBeFresh(show.made, now);
@@ -118,7 +119,7 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     const { starts, ends } = opened.dates();
     mustBeWithin(starts, ends, now);
     const { signed } = opened;
-    if (signed !== null && (signed < life.from - ROUNDING || signed > life.until)) throw new Problem("bad_certificate", "signed outside the life of the signer's certificate");
+    if (signed !== null && (signed < chain.from - ROUNDING || signed > chain.until)) throw new Problem("bad_certificate", "signed outside the life of the signer's certificate");
     if (issuer.young) mustBeYoung(issuer.young, starts, ends, signed);
   });
   const { grounds, renew } = await at("standing", async () => {
@@ -139,10 +140,8 @@ const typeAsked = ({ vct, doctype }: TillPurpose, format: "sd_jwt" | "mdoc"): st
 
 interface Behind {
   readonly issuer: Issuer;
-  readonly leaf: Certificate;
-  readonly signer: ListedSigner | null;
-  /** In which every certificate of the chain is in date, in seconds. */
-  readonly life: { readonly from: number; readonly until: number };
+  readonly chain: Checked;
+  readonly listed: ListedSigner | null;
 }
 
 /** The one listed issuer this chain leads to, and what the trust log has of the signer. */
@@ -152,9 +151,9 @@ async function issuerBehind(seen: Seen, issuers: readonly Issuer[], purpose: Til
   for (const issuer of issuers) {
     if (!issuer.types[seen.format].includes(asked)) continue;
     try {
-      const { leaf, ...life } = await checkedChain(seen.chain, issuer.anchors, "document", new Date(now * 1000));
-      const signer = issuer.signers ? await entered(issuer.signers, leaf.der, "document_signer", now * 1000) : null;
-      return { issuer, leaf, signer, life };
+      const chain = await checkedChain(seen.chain, issuer.anchors, "document", new Date(now * 1000), CURVES);
+      const listed = issuer.signers ? await entered(issuer.signers, chain.leaf.der, "document_signer", now * 1000) : null;
+      return { issuer, chain, listed };
     } catch (thrown) {
       const problem = asProblem(thrown);
       // Prefer "your certificate has expired" of the right issuer to "not my certificate" of its neighbour.

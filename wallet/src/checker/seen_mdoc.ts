@@ -1,18 +1,19 @@
 /**
  * An ISO mdoc shown to a till: one document of a DeviceResponse (ISO/IEC 18013-5 8.3.2.1.2.2, 9.1.2, 9.1.3, 9.3.1).
- * Promises: what `open` gives has digests that the leaf's key signed; `holder` passes only for the transcript of this code. Trusts: the
+ * Promises: what `open` gives has digests that the signer's key signed; `holder` passes only for the transcript of this code. Trusts: the
  * caller for the chain. Keeps: nothing. Refuses: members the standard does not list, several documents, a MAC, what the device says by itself.
  */
 import { b64u, type Bytes, join, same, sha256 } from "../bytes.ts";
 import { type Cbor, encode, type Key, Tagged } from "../cbor.ts";
+import { type CurveKey, CURVES, fits, keyOfJwk } from "../curves.ts";
 import { Problem } from "../problem.ts";
-import { type Certificate, publicKey } from "../x509.ts";
 import { bytesOf, decodeMdoc, embed, embedded, mapOf } from "./cbor.ts";
 import type { Opened, Seen } from "./check.ts";
 import { transcript } from "./codes.ts";
-import { holderKey, placeOf } from "./seen_sd_jwt.ts";
+import { placeOf } from "./seen_sd_jwt.ts";
 
-const ES256 = { name: "ECDSA", hash: "SHA-256" };
+/** RFC 9053 6.3: of keys that agree. */
+const AGREEMENTS = [-25, -27];
 const SALT = 16;
 type Parts = Map<Key, Cbor>;
 
@@ -20,8 +21,9 @@ const bad = (detail: string): never => {
   throw new Problem("malformed", detail);
 };
 
-/** COSE_Sign1 with ES256 and nothing critical (RFC 9052 4.2). */
+/** COSE_Sign1 by an algorithm of ours and nothing critical (RFC 9052 4.2). */
 interface Sealed {
+  readonly label: number;
   readonly protected: Bytes;
   readonly unprotected: Parts;
   readonly payload: Bytes | null;
@@ -35,9 +37,9 @@ function sealed(value: Cbor): Sealed {
   const raw = bytesOf(header, "the protected header");
   const inside = mapOf(decodeMdoc(raw), "the protected header");
   if (outside.has(1) || outside.has(2)) bad("the algorithm is outside the protected header");
-  // RFC 9864 2.1: -9 is ES256 that names its curve.
-  if (![-7, -9].includes(inside.get(1) as number) || inside.has(2)) throw new Problem("unsupported", "only ES256 without extensions");
-  return { protected: raw, unprotected: outside, payload: payload === null ? null : bytesOf(payload, "the payload"), signature: bytesOf(signature, "the signature") };
+  const label = inside.get(1) as number;
+  if (!CURVES.some(({ labels }) => labels.includes(label)) || inside.has(2)) throw new Problem("unsupported", "only ES256, ES384 and ES512 without extensions");
+  return { label, protected: raw, unprotected: outside, payload: payload === null ? null : bytesOf(payload, "the payload"), signature: bytesOf(signature, "the signature") };
 }
 
 /** RFC 9052 4.4. */
@@ -59,7 +61,7 @@ function itemOf(value: Cbor): Item {
   return { number, name, value: parts.get("elementValue"), digest: () => sha256(embed(inner)) };
 }
 
-export function openMdoc(raw: Bytes): Seen {
+export async function openMdoc(raw: Bytes): Promise<Seen> {
   const response = mapOf(decodeMdoc(raw), "the response", ["version", "documents", "documentErrors", "status"]);
   if (response.get("version") !== "1.0") throw new Problem("unsupported", "a response of another version");
   const documents = response.get("documents");
@@ -81,12 +83,12 @@ export function openMdoc(raw: Bytes): Seen {
   if (starts < signed || ends <= starts) bad("the validity period is upside down"); // ISO/IEC 18013-5 9.1.2.4
   const status = mapOf(mso.get("status") ?? new Map(), "status");
   const place = status.has("status_list") ? placeOf(plain(status)) : null;
-  const [device, key] = [deviceOf(document.get("deviceSigned")), keyOf(mapOf(mso.get("deviceKeyInfo"), "deviceKeyInfo"))];
+  const [device, key] = [deviceOf(document.get("deviceSigned")), await deviceKey(mapOf(mso.get("deviceKeyInfo"), "deviceKeyInfo"))];
   return {
     format: "mdoc",
     chain: chainOf(auth.unprotected.get(33)),
-    open: async (leaf: Certificate): Promise<Opened> => {
-      if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), auth.signature, toBeSigned(auth, payload)))) throw new Problem("bad_signature");
+    open: async (signer: CurveKey): Promise<Opened> => {
+      if (!(await fits(signer, auth.label, auth.signature, toBeSigned(auth, payload)))) throw new Problem("bad_signature");
       return {
         type: doctype,
         claims: await covered(spaces, mapOf(mso.get("valueDigests"), "valueDigests")),
@@ -139,21 +141,22 @@ function deviceOf(value: Cbor): Device {
   return { says, seal: sealed(how.get("deviceSignature")) };
 }
 
-interface DeviceKey {
-  readonly jwk: Readonly<Record<string, unknown>>;
+interface DeviceKey extends CurveKey {
   /** Whether the device may say this by itself (9.1.2.4 KeyAuthorizations). */
   readonly may: (space: Key, name: Key) => boolean;
 }
 
-function keyOf(info: Parts): DeviceKey {
+async function deviceKey(info: Parts): Promise<DeviceKey> {
   const key = mapOf(info.get("deviceKey"), "the device key");
-  if (key.get(1) !== 2 || key.get(-1) !== 1) throw new Problem("unsupported", "the device key is not on P-256");
-  const [x, y] = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
+  const curve = CURVES.find(({ number }) => number === key.get(-1));
+  if (key.get(1) !== 2 || !curve) throw new Problem("unsupported", "the device key is on no curve we know");
   if (key.has(-4)) bad("the device key with its private part");
+  if (key.has(3) && ![...curve.labels, ...AGREEMENTS].includes(key.get(3) as number)) throw new Problem("unsupported", "the device key is for another algorithm");
+  const [x, y] = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
   const given = mapOf(info.get("keyAuthorizations") ?? new Map(), "keyAuthorizations", ["nameSpaces", "dataElements"]);
   const [spaces, elements] = [given.get("nameSpaces") ?? [], mapOf(given.get("dataElements") ?? new Map(), "dataElements")];
   if (!Array.isArray(spaces) || [...elements.values()].some((names) => !Array.isArray(names)) || spaces.some((space) => elements.has(String(space)))) return bad("keyAuthorizations");
-  return { jwk: { kty: "EC", crv: "P-256", x, y }, may: (space, name) => spaces.includes(space) || ((elements.get(space) ?? []) as Cbor[]).includes(name) };
+  return { ...(await keyOfJwk({ kty: "EC", crv: curve.crv, x, y })), may: (space, name) => spaces.includes(space) || ((elements.get(space) ?? []) as Cbor[]).includes(name) };
 }
 
 /** ISO/IEC 18013-5 9.1.3: the key the issuer bound has signed for this code. */
@@ -166,8 +169,7 @@ async function mustHaveSigned({ says, seal }: Device, doctype: string, key: Devi
   if (seal.payload !== null) forged("the payload is there twice");
   const script = await transcript(audience, nonce, made);
   const authentication = embed(join(Uint8Array.of(0x84), encode("DeviceAuthentication"), script, encode(doctype), embed(says)));
-  const holder = await holderKey(key.jwk);
-  if (!(await crypto.subtle.verify(ES256, holder, seal.signature, toBeSigned(seal, authentication)))) forged("another key, or another session");
+  if (!(await fits(key, seal.label, seal.signature, toBeSigned(seal, authentication)))) forged("another key, or another session");
   const said = mapOf(decodeMdoc(says), "what the device says");
   for (const [space, some] of said) for (const name of mapOf(some, "what the device says").keys()) if (!key.may(space, name)) forged("the device may not say this by itself");
   if (said.size > 0) throw new Problem("unsupported", "elements signed by the device alone");

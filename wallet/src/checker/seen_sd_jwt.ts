@@ -1,21 +1,20 @@
 /**
  * An SD-JWT VC with key binding, shown to a till (RFC 9901 7.3).
- * Promises: what `open` gives was signed by the leaf's key and chosen by the holder; `holder` passes only for this audience, nonce and moment.
+ * Promises: what `open` gives was signed by the signer's key and chosen by the holder; `holder` passes only for this audience, nonce and moment.
  * Trusts: the caller for the chain. Keeps: nothing. Refuses: other algorithms, critical headers, a binding over other disclosures.
  */
 import { b64u, type Bytes, sha256, text as read, unb64, unb64u, utf8 } from "../bytes.ts";
 import { disclosed, read as readDisclosure } from "../formats/disclosures.ts";
+import { type CurveKey, CURVES, fits, keyOfJwk } from "../curves.ts";
 import { strictJson } from "../json.ts";
 import type { Claims } from "../jws.ts";
 import { Problem } from "../problem.ts";
-import { type Certificate, publicKey } from "../x509.ts";
 import type { Opened, Seen } from "./check.ts";
 
 const ABOUT_ITSELF = new Set(["iss", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"]);
 const MAX_CHAIN = 4;
 const MAX_DISCLOSURES = 512;
 const LATEST = 253_402_300_800;
-const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
 interface Token {
   readonly header: Claims;
@@ -42,7 +41,7 @@ function tokenOf(jws: string, typ: string): Token {
   if (parts.length !== 3 || !header || !payload || !signature) return bad("a token has three parts");
   const head = strictJson(words(header));
   // RFC 7515 4.1.11 and RFC 7797: we know no extension.
-  if (head["alg"] !== "ES256" || "crit" in head || "b64" in head) throw new Problem("unsupported", "algorithm or extension");
+  if (!CURVES.some(({ alg }) => alg === head["alg"]) || "crit" in head || "b64" in head) throw new Problem("unsupported", "algorithm or extension");
   if (head["typ"] !== typ) bad("a token of another type");
   return { header: head, payload, signed: utf8(parts.slice(0, 2).join(".")), signature };
 }
@@ -59,8 +58,8 @@ export function openSdJwt(shown: string): Seen {
   return {
     format: "sd_jwt",
     chain: x5c.map(unb64),
-    open: async (leaf: Certificate): Promise<Opened> => {
-      if (!(await crypto.subtle.verify(ES256, await publicKey(leaf), token.signature, token.signed))) throw new Problem("bad_signature");
+    open: async (signer: CurveKey): Promise<Opened> => {
+      if (!(await fits(signer, token.header["alg"], token.signature, token.signed))) throw new Problem("bad_signature");
       const claims = await disclosed(shown, strictJson(words(token.payload)));
       const [starts, ends, signed] = ["nbf", "exp", "iat"].map((name) => claims[name]);
       return {
@@ -91,18 +90,6 @@ export function placeOf(status: unknown): { uri: string; index: number } {
   return { uri, index: idx };
 }
 
-export async function holderKey(jwk: unknown): Promise<CryptoKey> {
-  if (typeof jwk !== "object" || jwk === null) return bad("not bound to a key");
-  const { kty, crv, x, y, d } = jwk as Record<string, unknown>;
-  if (kty !== "EC" || crv !== "P-256") throw new Problem("unsupported", "not bound to a P-256 key");
-  if (typeof x !== "string" || typeof y !== "string" || d !== undefined) return bad("not bound to a public key");
-  try {
-    return await crypto.subtle.importKey("jwk", { kty, crv, x, y }, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
-  } catch {
-    return bad("not a point on P-256");
-  }
-}
-
 /** RFC 9901 4.3, its members of their types; null: it is none. */
 function bindingOf(binding: string): (Token & { readonly claims: Claims }) | null {
   try {
@@ -118,12 +105,12 @@ function bindingOf(binding: string): (Token & { readonly claims: Claims }) | nul
 
 /** RFC 9901 7.3 step 5; `iat` is the moment the code names (formats/qr.py). */
 async function mustHaveBound(cnf: unknown, binding: string, before: string, audience: string, nonce: Bytes, made: number): Promise<void> {
-  const key = await holderKey((cnf as { jwk?: unknown } | undefined)?.jwk);
+  const key = await keyOfJwk((cnf as { jwk?: unknown } | undefined)?.jwk);
   const forged = (detail: string): never => {
     throw new Problem("bad_holder_proof", detail);
   };
-  const { claims, signature, signed } = bindingOf(binding) ?? forged("not a key binding");
-  if (!(await crypto.subtle.verify(ES256, key, signature, signed))) forged("another key signed");
+  const { header, claims, signature, signed } = bindingOf(binding) ?? forged("not a key binding");
+  if (!(await fits(key, header["alg"], signature, signed))) forged("another key signed");
   // RFC 7519 in all other respects (RFC 9901 7.3 step 5.8).
   const { nbf, exp } = claims;
   if (claims["nonce"] !== b64u(nonce)) throw new Problem("wrong_nonce");

@@ -3,7 +3,7 @@
 Promises: an `Mso` that exists is well-formed. Trusts: nobody; who signed it is the caller's matter. Keeps: nothing.
 Refuses: digests and device keys that `Algorithms` does not list, dates in a wrong order. An unknown member of the
 object, of deviceKeyInfo or of validityInfo is for later editions and is passed over; a status by a mechanism we do not
-know is no status.
+know is remembered as one that nobody has read.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Mso(Struct, frozen=True):
     status: StatusRef | None
     authorized: KeyAuthorizations | None = None
     hash: str = "SHA-256"
+    unread: bool = False  # its status is kept by mechanisms we do not know, and by no other
 
     @classmethod
     def parse(cls, payload: bytes | None, algorithms: cose.Algorithms = cose.ES256_ONLY) -> Mso:
@@ -86,15 +87,16 @@ class Mso(Struct, frozen=True):
         if not _TEXT.issuperset(map(type, raw)):
             raise Refused(Code.MALFORMED, "a member of the security object is not named by text")
         key_info = mapping(raw.get("deviceKeyInfo"), "deviceKeyInfo")
-        authorized = key_info.get("keyAuthorizations")
+        authorized, status = key_info.get("keyAuthorizations"), _status(raw["status"]) if "status" in raw else None
         return cls(
             doctype,
             _digests(raw.get("valueDigests"), _SIZES[hash_]),
             algorithms.key(key_info.get("deviceKey")),
             _validity(raw.get("validityInfo")),
-            _status(raw["status"]) if "status" in raw else None,
+            status,
             None if authorized is None else KeyAuthorizations.parse(authorized),
             hash_,
+            status is None and bool(raw.get("status")),
         )
 
 

@@ -79,7 +79,7 @@ def read(payload: bytes | None) -> Mso | None:
 
 def learn(payload: bytes | None, mso: Mso) -> None:
     """Remember the shape of an object that was parsed and whose signature held."""
-    if payload is None or not isinstance(mso.device_key, PublicKey) or mso.hash != "SHA-256":
+    if payload is None or not isinstance(mso.device_key, PublicKey) or mso.hash != "SHA-256" or mso.unread:
         return  # rare ones are not worth a shape
     if (shape := _shape(payload, mso, mso.device_key)) is None:
         return

@@ -19,6 +19,7 @@ import msgspec
 from mapae.catalog import Country, Purpose
 from mapae.clock import Clock
 from mapae.errors import Code, Refused, step
+from mapae.formats.curves import NIST
 from mapae.formats.x509 import Anchors, x509_hash
 from mapae.keys import Signer
 from mapae.trust.publish import RelyingParty, TrustList
@@ -196,7 +197,7 @@ class Judge:
             issuers = tuple(
                 Issuer(
                     entry.id,
-                    Anchors(entry.ca),
+                    Anchors(entry.ca, NIST),
                     frozenset(entry.vcts),
                     frozenset(entry.doctypes),
                     entry.status_prefix,
@@ -218,7 +219,7 @@ class Judge:
     def _trusted(self, trusted: TrustList, manner: Manner) -> Trusted:
         issuers = self._know(trusted).issuers
         if manner.anchors:
-            given = Issuer("given", Anchors(manner.anchors), None, None, None, None, None, FOREIGN)
+            given = Issuer("given", Anchors(manner.anchors, NIST), None, None, None, None, None, FOREIGN)
             issuers = (*issuers, given)
         return Trusted(issuers)
 

@@ -33,10 +33,11 @@ _ERRORS: Final = frozenset({
     "invalid_transaction_data", "server_error", "temporarily_unavailable", "unauthorized_client",
     "unsupported_response_type", "vp_formats_not_supported", "wallet_unavailable",
 })  # fmt: skip
+# What `curves.NIST` reads, the usual one first. -9, -51 and -52 name their curves as well (section B.2.2, RFC 9864).
+_ES, _ES_COSE = ("ES256", "ES384", "ES512"), (-7, -9, -35, -51, -36, -52)
 FORMATS_SUPPORTED: Final[Mapping[str, Mapping[str, Sequence[str | int]]]] = {
-    dcql.SD_JWT: {"sd-jwt_alg_values": ("ES256",), "kb-jwt_alg_values": ("ES256",)},
-    # -9 is ESP256, the fully specified name of what -7 with a P-256 key is (section B.2.2).
-    dcql.MDOC: {"issuerauth_alg_values": (-7, -9), "deviceauth_alg_values": (-7, -9)},
+    dcql.SD_JWT: {"sd-jwt_alg_values": _ES, "kb-jwt_alg_values": _ES},
+    dcql.MDOC: {"issuerauth_alg_values": _ES_COSE, "deviceauth_alg_values": _ES_COSE},
 }
 ENCS: Final = ("A256GCM", "A128GCM")  # HAIP 1.0 section 5: a verifier lists both
 

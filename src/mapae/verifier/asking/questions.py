@@ -27,6 +27,7 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate
 from mapae.errors import Code, Refused
 from mapae.formats import jwe
+from mapae.formats.curves import NIST
 from mapae.formats.meet import mailbox
 from mapae.formats.x509 import Anchors
 from mapae.keys import Vault
@@ -120,7 +121,7 @@ class Questions:
         written = msgspec.json.encode(manner).decode()
         self._judge.question(await self.trust(), party, purpose, form.value, written)
         self.client_id(party, manner.prefix)
-        Anchors(manner.anchors)
+        Anchors(manner.anchors, NIST)
         now = self._clock.now().replace(microsecond=0)
         id = self._dice.token(18)
         key = jwe.private_jwk(self._dice.bytes(48), self._dice.token(9))

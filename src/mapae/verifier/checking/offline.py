@@ -28,6 +28,7 @@ from msgspec import Struct
 
 from mapae import catalog
 from mapae.errors import Code, Refused
+from mapae.formats.curves import NIST
 from mapae.formats.x509 import Anchors
 from mapae.trust.pack.verify import Opened, Status
 from mapae.verifier.checking.steps import Issuer, Listed, Trusted, Young
@@ -120,8 +121,8 @@ class Known:
         self.opened = opened
         self._issuers = tuple(
             Issuer(
-                entry.id, Anchors(entry.ca), frozenset(entry.vcts), frozenset(entry.doctypes), entry.status_prefix,
-                signers=opened.trust_list.signers_of(entry),
+                entry.id, Anchors(entry.ca, NIST), frozenset(entry.vcts), frozenset(entry.doctypes),
+                entry.status_prefix, signers=opened.trust_list.signers_of(entry),
             )
             for entry in opened.trust_list.issuers
         )  # fmt: skip

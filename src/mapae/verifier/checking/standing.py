@@ -30,6 +30,8 @@ FRESH: Final = timedelta(seconds=2)  # ask again after this long
 PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standing at the till
 LIMIT: Final = 24 * 1024 * 1024  # bytes of one token: 50 million two-bit entries take about 13 MB
 MOST: Final = 64
+_ACCEPT: Final = "application/statuslist+jwt"
+_ACCEPT_EITHER: Final = f"{_ACCEPT}, application/statuslist+cwt"  # of elsewhere: an mdoc's issuer may have the CWT only
 LONGEST: Final = 366 * 86400  # seconds we rely on any list; keeps sums with what an issuer wrote inside the calendar
 
 
@@ -115,7 +117,7 @@ class StatusLists:
 
         A list that arrives but does not check is refused, not replaced by the old one: somebody is lying.
         """
-        headers = {**ACCEPTED, "Accept": "application/statuslist+jwt"}
+        headers = {**ACCEPTED, "Accept": _ACCEPT if issuer.status_prefix is not None else _ACCEPT_EITHER}
         if held is not None and held.etag is not None:
             headers["If-None-Match"] = held.etag
         try:
@@ -127,15 +129,16 @@ class StatusLists:
                         return None
                     raw = await body_within(answer, LIMIT)
                     etag = answer.headers.get("etag")
-        except (httpx.HTTPError, TimeoutError, Refused):
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, Refused):
+            # What a stranger's document calls an address may be none: httpx says so by InvalidURL or ValueError.
             return None
         try:
-            token = StatusToken.parse(raw, limit=LIMIT)
+            token = StatusToken.parse(raw, limit=LIMIT, algorithms=issuer.algorithms)
             # Token Status List section 8.3: chain, signature, sub, exp.
             signer = check_chain(token.x5c, issuer.anchors, now, issuer.status_profile)
             if issuer.signers is not None:
                 issuer.signers.standing(signer.leaf, Purpose.STATUS_SIGNER, now)
-            token.check(signer.key, uri, now)
+            token.check(signer.signer, uri, now)
         except Refused as refused:
             raise Refused(Code.STATUS_UNKNOWN, f"the issuer's status list does not hold ({refused.code})") from None
         if held is not None and token.issued_at < held.token.issued_at:

@@ -35,8 +35,11 @@ PROOF_LIFE: Final = 300
 ROUNDING: Final = 86_400
 
 LIMIT: Final = 131_072  # characters of one presentation; a resident card with its portrait takes about 20,000
+# Next to each other only the phone's own message bounds it: licences of elsewhere come with large portraits.
+LIMIT_NEAR: Final = -(-mdoc.MAX_MDOC * 4 // 3)
 
 _LIST_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+_LICENCE_SPACE: Final = "org.iso.18013.5.1"
 _YEAR_10000: Final = 253_402_300_800  # where Python's calendar ends
 
 
@@ -103,7 +106,7 @@ class Issuer:
 
     @property
     def algorithms(self) -> Algorithms:
-        """What its mdocs may be signed with, and its holders sign with: ES256 alone, unless its anchors say `ISO`."""
+        """What it and its holders may sign with: ES256 alone, unless its anchors say `NIST` or `ISO`."""
         return self.anchors.algorithms
 
     def may_issue(self, format: Format, kinds: Iterable[str]) -> bool:
@@ -128,10 +131,11 @@ class Trusted:
     @property
     def algorithms(self) -> Algorithms:
         """The most that one of the issuers may use."""
+        most = ES256_ONLY
         for issuer in self.issuers:
-            if issuer.anchors.algorithms is not ES256_ONLY:
-                return issuer.anchors.algorithms
-        return ES256_ONLY
+            if len(issuer.anchors.algorithms.jws) > len(most.jws):
+                most = issuer.anchors.algorithms
+        return most
 
 
 class ByRedirect(Struct, frozen=True):
@@ -252,7 +256,7 @@ class Examined(Struct, frozen=True):
 def examine(presentation: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
     """Steps 1 to 4: all that can be known without a status list."""
     with step("issuer"):
-        if len(presentation) > LIMIT:
+        if len(presentation) > (LIMIT if not isinstance(expected.tie, ByProximity) else LIMIT_NEAR):
             raise Refused(Code.TOO_LARGE, "the presentation is too large")
     match expected.format:
         case Format.SD_JWT:
@@ -292,11 +296,13 @@ def must_be_of(reference: StatusRef, issuer: Issuer) -> None:
 
 def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Policy, now: datetime) -> Examined:
     with step("issuer"):
-        shown = sd_jwt.SdJwt.parse(text)
+        shown = sd_jwt.SdJwt.parse(text, algorithms=trusted.algorithms.jws)
         x5c = shown.x5c
         issuer, signer, entered = issuer_behind(x5c, trusted, Format.SD_JWT, expected.kinds, now)
+        if shown.jws.algorithm not in issuer.algorithms.jws:  # a neighbour may use more
+            raise Refused(Code.UNSUPPORTED, "the token's algorithm is not one we accept of its issuer")
     with step("seal"):
-        claims = shown.open(signer.key)
+        claims = shown.open(signer.signer)
         type_ = claims.get("vct")
         if not isinstance(type_, str):
             raise Refused(Code.MALFORMED, "the credential names no type")
@@ -309,7 +315,7 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     with step("holder"):
         if isinstance(expected.tie, ByCode):
             expected.tie.must_be_now(now)
-        authorized = _bound(shown, claims, expected, now) if bound else ()
+        authorized = _bound(shown, claims, expected, now, issuer.algorithms) if bound else ()
     with step("dates"):
         starts, ends, signed = _seconds(claims, "nbf"), _seconds(claims, "exp"), _seconds(claims, "iat")
         if ends is None and not policy.without_end:
@@ -325,9 +331,11 @@ def _examine_sd_jwt(text: str, expected: Expected, trusted: Trusted, policy: Pol
     return Examined(Format.SD_JWT, issuer, type_, claims, x5c, status, bound, authorized, disclosed)
 
 
-def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, now: datetime) -> tuple[str, ...]:
+def _bound(
+    shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, now: datetime, algorithms: Algorithms
+) -> tuple[str, ...]:
     """RFC 9901 section 7.3 with OpenID4VP 1.0 B.3.6; the transactions it authorizes (B.3.3.1)."""
-    key = sd_jwt.holder_key(claims)
+    key = algorithms.jwk(sd_jwt.holder_jwk(claims))
     last = len(expected.transactions) - 1
     moment, life, skew = now, PROOF_LIFE, TOLERANCE
     if isinstance(expected.tie, ByCode):  # signed in the very second the code names
@@ -336,7 +344,7 @@ def _bound(shown: sd_jwt.SdJwt, claims: Mapping[str, Any], expected: Expected, n
         try:
             shown.check_binding(
                 key, nonce=expected.tie.nonce, audience=expected.tie.audience, now=moment,
-                max_age=life, skew=skew, transaction_data=transactions,
+                max_age=life, skew=skew, transaction_data=transactions, algorithms=algorithms.jws,
             )  # fmt: skip
         except Refused as refused:
             if at == last or refused.code is not Code.BAD_HOLDER_PROOF:
@@ -362,6 +370,7 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
     with step("seal"):
         namespaces = signed.open(signer.signer)
     signer_stood(entered, signed.mso.validity.signed.timestamp())
+    _must_be_of_its_signers_country(namespaces, signer)
     with step("holder"):
         if isinstance(expected.tie, ByCode):
             expected.tie.must_be_now(now)
@@ -378,7 +387,7 @@ def _examine_mdoc(text: str, expected: Expected, trusted: Trusted, policy: Polic
             from_, until, at = validity.valid_from, validity.valid_until, validity.signed
             issuer.young.must_be(from_.timestamp(), until.timestamp(), at.timestamp())
     with step("standing"):
-        _must_have_status(signed.mso.status, issuer, policy)
+        _must_have_status(signed.mso.status, issuer, policy, unread=signed.mso.unread)
     return Examined(Format.MDOC, issuer, document.doctype, namespaces, x5c, signed.mso.status)
 
 
@@ -439,7 +448,22 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _must_have_status(status: StatusRef | None, issuer: Issuer, policy: Policy) -> None:
+def _must_be_of_its_signers_country(namespaces: Mapping[str, Mapping[str, Any]], signer: Checked) -> None:
+    """Step 1 again. ISO/IEC 18013-5 7.2.1, B.1.4: who signs licences of one country signs none of another, whoever else
+    is on the list. A state or province is compared where the certificate names one."""
+    with step("issuer"):
+        said = namespaces.get(_LICENCE_SPACE, {})
+        if said.get("issuing_country", signer.country) != signer.country:
+            raise Refused(Code.UNTRUSTED_ISSUER, "the licence is of another country than its signer")
+        if signer.state and said.get("issuing_jurisdiction", signer.state) not in (
+            signer.state, f"{signer.country}-{signer.state}"  # ISO 3166-2
+        ):  # fmt: skip
+            raise Refused(Code.UNTRUSTED_ISSUER, "the licence is of another jurisdiction than its signer")
+
+
+def _must_have_status(status: StatusRef | None, issuer: Issuer, policy: Policy, *, unread: bool = False) -> None:
+    if unread:  # it may say "revoked": to take it for no status would be to open where the issuer has closed
+        raise Refused(Code.STATUS_UNKNOWN, "the document's status is kept in a way we do not read")
     if status is not None:
         must_be_of(status, issuer)
     elif not policy.without_status:

@@ -174,7 +174,7 @@ def test_a_wallet_that_can_answer_is_asked_as_every_other(metadata: dict[str, An
         ({"authorization_encryption_alg_values_supported": ["RSA-OAEP"]}, Code.UNSUPPORTED),
         ({"authorization_encryption_enc_values_supported": ["A128CBC-HS256"]}, Code.UNSUPPORTED),
         ({"vp_formats_supported": {"jwt_vc_json": {}}}, Code.UNSUPPORTED),
-        ({"vp_formats_supported": {"dc+sd-jwt": {"kb-jwt_alg_values": ["ES384"]}}}, Code.UNSUPPORTED),
+        ({"vp_formats_supported": {"dc+sd-jwt": {"kb-jwt_alg_values": ["EdDSA"]}}}, Code.UNSUPPORTED),
         ({"vp_formats_supported": {"mso_mdoc": {"deviceauth_alg_values": [-65537]}}}, Code.UNSUPPORTED),
         ({"vp_formats_supported": []}, Code.MALFORMED), ({"response_types_supported": "vp_token"}, Code.MALFORMED),
         ({"jwks": {"keys": []}}, Code.UNSUPPORTED), ({"jwks": []}, Code.UNSUPPORTED),

@@ -1,0 +1,145 @@
+"""Cases of `checks.json` on P-384 and P-521: authorities, signers and holders there, and algorithms under other names.
+
+RFC 7518 3.4, RFC 9053 2.1, RFC 9864 2.1: the curve of the key says the algorithm; RFC 8725 3.1: nothing else does. Of a
+certificate's signature the hash is named in the certificate, on whichever curve (RFC 5758 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import check_world as world
+from cast import HOLDER, ISSUER, Case
+from check_cases import ADULT, DEVICE, MDOC, SD_JWT, Bend, at, no, yes
+from check_world import CODE, DOCTYPE
+from cryptography.hazmat.primitives import hashes
+
+from hands import Wide
+from mapae.formats import cbor, cose, mdoc
+
+S384, S521 = world.SIGNER_384, world.SIGNER_521
+PHONES = {"P-384": Wide("phone 384", "P-384"), "P-521": Wide("phone 521", "P-521")}
+SHA256, SHA512 = hashes.SHA256(), hashes.SHA512()
+
+
+def _sealed(hand: Wide, alg: str = "", label: int = 0) -> dict[str, dict[str, Any]]:
+    """By format: what `Shown` has to be told so that `hand` seals, under its own name or another."""
+    ways: dict[str, dict[str, Any]] = {"sd_jwt": {"alg": alg or hand.alg}, "mdoc": {1: label or hand.label}}
+    return {format: {"head": head, "seal": hand.sign} for format, head in ways.items()}
+
+
+def authorities() -> Iterator[Case]:
+    for name, chain in world.CERTIFIED.items():
+        yield from yes(f"an authority on {name}", ADULT, chain=(chain,))
+    thief = Wide("thief 384", "P-384")
+    false = world.certificate("Signer", ISSUER, "P-384", thief, may=world.SIGN)
+    yield from no("another authority on P-384 of the same name", "issuer", "untrusted_issuer", chain=(false,))
+    made = world.CERTIFIED["P-384 with SHA384"]
+    sha384, sha256 = bytes.fromhex("06082a8648ce3d040303"), bytes.fromhex("06082a8648ce3d040302")
+    renamed = made.replace(sha384, sha256)
+    assert renamed.count(sha256) == 2
+    yield from no("an authority that names another hash", "issuer", "untrusted_issuer", chain=(renamed,))
+    p384, p521 = bytes.fromhex("06052b81040022"), bytes.fromhex("06052b81040023")
+    moved = world.LEAF_384.replace(p384, p521)
+    assert moved != world.LEAF_384
+    yield from no("a point of P-384 called one of P-521", "issuer", "bad_certificate", chain=(moved,))
+    off = world.LEAF_384.replace(S384.cose[-3], S384.cose[-2])
+    assert off != world.LEAF_384
+    yield from no("a signer's point off P-384", "issuer", "bad_certificate", chain=(off,))
+
+
+def signers() -> Iterator[Case]:
+    chains = [
+        ("a signer on P-384", S384, (world.LEAF_384,), -51), ("a signer on P-521", S521, (world.LEAF_521,), -52),
+        ("a signer on P-384 under P-256", S384, (world.LEAF_384_HERE,), -51),
+        ("a signer on P-384 under P-521 under P-384", S384, (world.LEAF_384_BELOW, world.MIDDLE_521), -51),
+    ]  # fmt: skip
+    for name, hand, chain, named in chains:
+        for format, told in _sealed(hand).items():
+            yield from yes(f"wide: {name}", ADULT, (format,), chain=chain, **told)
+        told = _sealed(hand, label=named)["mdoc"]
+        yield from yes(f"wide: {name}, by the name of its curve", ADULT, MDOC, chain=chain, **told)
+
+
+def confused() -> Iterator[Case]:
+    """Every algorithm under every other name: what the page knows by one name it must not take by another."""
+    p256 = {"chain": (world.LEAF,)}
+    for alg, labels in (("ES384", (-35, -51)), ("ES512", (-36, -52))):
+        yield from no(f"{alg} by a signer on P-256", "seal", "bad_signature", formats=SD_JWT, head={"alg": alg}, **p256)
+        for label in labels:
+            yield from no(f"{alg} by a signer on P-256 ({label})", "seal", "bad_signature", formats=MDOC,
+                          head={1: label}, **p256)  # fmt: skip
+    for hand, leaf, names in [
+        (S384, world.LEAF_384, (("ES256", -7, SHA256), ("ES256", -9, SHA256), ("ES512", -36, SHA512))),
+        (
+            S521,
+            world.LEAF_521,
+            (("ES256", -7, SHA256), ("ES384", -35, hashes.SHA384()), ("ES384", -51, hashes.SHA384())),
+        ),
+    ]:
+        for alg, label, hash_ in names:
+            for format, told in _sealed(hand, alg, label).items():
+                for how, seal in (("", hand.sign), (", hashed so", lambda raw, h=hand, k=hash_: h.sign(raw, k))):
+                    yield from no(f"{alg} ({label}) by a signer for {hand.alg}{how}", "seal", "bad_signature",
+                                  formats=(format,), chain=(leaf,), **told | {"seal": seal})  # fmt: skip
+        size = len(hand.sign(b""))
+        for how, bend in [
+            ("with another hash", lambda raw, h=hand: h.sign(raw, SHA256)), ("of zeros", lambda raw, n=size: bytes(n)),
+            ("of 64 bytes", lambda raw: bytes(64)), ("cut", lambda raw, h=hand: h.sign(raw)[:-1]),
+            ("with a byte more", lambda raw, h=hand: h.sign(raw) + b"\0"),
+            ("by another key", Wide("nobody", str(hand.jwk["crv"])).sign),
+        ]:  # fmt: skip
+            for format, told in _sealed(hand).items():
+                yield from no(f"{hand.alg} {how}", "seal", "bad_signature", formats=(format,), chain=(leaf,),
+                              **told | {"seal": bend})  # fmt: skip
+
+
+def holders() -> Iterator[Case]:
+    proof = "bad_holder_proof"
+    for crv, phone in PHONES.items():
+        bound = {"body": {"cnf": {"jwk": dict(phone.jwk)}}}
+        said = {"proof": {"alg": phone.alg}, "proves": phone.sign}
+        yield from yes(f"a holder on {crv}", ADULT, SD_JWT, **bound, **said)
+        for name, change in [
+            ("under ES256", {"proof": {}}), ("by the phone of another", {"proves": Wide("another", crv).sign}),
+            ("on P-256", {"proof": {}, "proves": HOLDER.sign}), ("with none", {"proof": {"alg": "none"}}),
+            ("with another hash", {"proves": lambda raw, p=phone: p.sign(raw, SHA256)}),
+        ]:  # fmt: skip
+            yield from no(f"a holder on {crv}, proof {name}", "holder", proof, formats=SD_JWT, **bound, **said | change)
+        device = {"body": {"deviceKeyInfo": {"deviceKey": phone.cose}}}
+        yield from yes(f"a holder on {crv}", ADULT, MDOC, bent=_by(phone, phone.label), **device)
+        for name, bend in [
+            ("under ES256", _by(phone, -7)), ("by the phone of another", _by(Wide("another", crv), phone.label)),
+            ("on P-256", at(*DEVICE, "nameSpaces", value=lambda one: one)),
+        ]:  # fmt: skip
+            yield from no(f"a holder on {crv}, proof {name}", "holder", proof, formats=MDOC, bent=bend, **device)
+        off, short = dict(phone.jwk, y=phone.jwk["x"]), dict(phone.jwk, x=HOLDER.jwk["x"])
+        for name, jwk, code in [
+            ("off the curve", off, "malformed"), ("with a short coordinate", short, "malformed"),
+            ("for another algorithm", dict(phone.jwk, alg="ES256"), "unsupported"),
+            ("with its private part", dict(phone.jwk, d="AA"), "malformed"),
+        ]:  # fmt: skip
+            yield from no(f"bound to a key on {crv} {name}", "holder", code, formats=SD_JWT,
+                          body={"cnf": {"jwk": jwk}}, **said)  # fmt: skip
+        for name, change, code in [
+            ("off the curve", {-3: phone.cose[-2]}, "malformed"),
+            ("with a short coordinate", {-2: bytes(32)}, "malformed"),
+            ("for another algorithm", {3: -7}, "unsupported"), ("with its private part", {-4: b"d"}, "malformed"),
+            ("called one on P-256", {-1: 1}, "malformed"), ("called one on brainpoolP384r1", {-1: 258}, "unsupported"),
+        ]:  # fmt: skip
+            yield from no(f"bound to a key on {crv} {name}", "issuer", code, formats=MDOC,
+                          body={"deviceKeyInfo": {"deviceKey": phone.cose | change}})  # fmt: skip
+
+
+def _by(phone: Wide, label: int) -> Bend:
+    """The device's signature by this phone, under this label."""
+    protected = cbor.dumps({1: label})
+    signed = mdoc.device_authentication(DOCTYPE, world.tied("code", CODE)[2])
+    made = [protected, {}, None, phone.sign(cose.to_be_signed(signed, protected))]
+    return at(*DEVICE, "deviceAuth", value=lambda _: {"deviceSignature": made})
+
+
+def cases() -> Iterator[Case]:
+    for group in (authorities, signers, confused, holders):
+        yield from group()
