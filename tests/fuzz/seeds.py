@@ -18,7 +18,7 @@ import checking
 import chips
 import packed
 import taps
-from elsewhere import ALGORITHMS, Elsewhere, Writer, by_signature
+from elsewhere import ALGORITHMS, P320, Elsewhere, Writer, by_signature, status_cwt, status_jwt
 from elsewhere import response as shown_elsewhere
 from fuzz.targets import (
     CHIP_FILES,
@@ -28,14 +28,16 @@ from fuzz.targets import (
     CHIPS,
     KEY,
     KOREA,
+    LAND,
     MEET_CODE,
     NEXT_PACK,
     NOW,
     PACK,
     READER,
+    READING,
     _till,
 )
-from hands import OUR_VECTORS, Hand
+from hands import OUR_VECTORS, Hand, Wide
 from logged import LOG, ORIGIN, Country, cosigned, digest, policy
 from mapae.clock import SeededDice
 from mapae.formats import ble, cbor, cose, curves, jose, jwe, mdoc, meet, mip, paper, proximity, qr, sd_jwt, status
@@ -122,8 +124,32 @@ def _response() -> DeviceResponse:
 
 
 def _curve_keys() -> list[bytes]:
-    agreeing = [curves.CurveEphemeralKey(one, bytes(48)).cose for one in curves.CURVES if one.name[0] != "E"]
+    agreeing = [curves.CurveEphemeralKey(one, bytes(48)).cose for one in curves.CURVES if one.create or one.weierstrass]
     return [cbor.dumps(Writer(curve, "w").cose) for curve in ALGORITHMS] + agreeing
+
+
+def _curve_jwks() -> list[bytes]:
+    wide = [Wide("w", crv).jwk for crv in ("P-384", "P-521")]
+    edwards = [
+        {"kty": "OKP", "crv": curve, "x": jose.b64u(Writer(curve, "w").cose[-2])} for curve in ("Ed25519", "Ed448")
+    ]
+    return _json(*wide, *edwards, dict(HOLDER.jwk), {**wide[0], "alg": "ES384", "d": "AA"})
+
+
+def _shown_to_a_reader() -> list[bytes]:
+    made = []
+    for curve in ("secp256r1", "Ed25519"):
+        phone = Writer(curve, "phone")
+        made.append(shown_elsewhere(LAND.licence(phone.cose), by_signature(phone, READING.transcript)))
+    return [*made, shown_elsewhere(Elsewhere().licence(phone.cose), by_signature(phone, READING.transcript))]
+
+
+def _lists_elsewhere() -> list[bytes]:
+    claims = {"sub": "u", "iat": 1, "ttl": 9, "status_list": {"bits": 1, "lst": StatusList.of(1, 8, []).lst()}}
+    edwards = Elsewhere("Ed25519")
+    lands = (edwards, Elsewhere("secp384r1"), Elsewhere(P320))
+    tokens = [status_jwt(edwards, claims, "EdDSA").encode(), status_jwt(lands[1], claims, "ES384").encode()]
+    return [*tokens, *(status_cwt(land, claims) for land in lands)]
 
 
 def _foreign_responses() -> list[bytes]:
@@ -580,6 +606,13 @@ SEEDS: dict[str, Seeds] = {
     "cose_mac0": lambda: [cbor.dumps([b"\xa1\x01\x05", {}, None, bytes(32)])],
     "cose_key": lambda: [cose.key_bytes(HOLDER.key), cbor.dumps({1: 2, -1: 1, -2: HOLDER.key.x, -3: True})],
     "curve_key": _curve_keys,
+    "curve_jwk": _curve_jwks,
+    "engagement_elsewhere": lambda: [
+        cbor.dumps({0: "1.0", 1: [1, cbor.Tag(24, one)]}) for one in (*_curve_keys(), cose.key_bytes(HOLDER.key))],
+    "read_elsewhere": _shown_to_a_reader,
+    "status_elsewhere": _lists_elsewhere,
+    "certificate_elsewhere": lambda: [
+        *(one for land in (LAND, Elsewhere(P320), Elsewhere("Ed448")) for one in (land.root, land.leaf))],
     "curve_response": _foreign_responses,
     "mdoc_issuer_signed": lambda: [_mdoc().encode()],
     "mdoc_mso": lambda: [_mso()],

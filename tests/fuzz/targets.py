@@ -24,6 +24,7 @@ import checking
 import chips
 import packed
 import taps
+from elsewhere import DOCTYPE, NAMESPACE, P320, Elsewhere, Phone, Writer
 from hands import Hand
 from mapae import catalog, tapping
 from mapae.catalog import parse_country
@@ -83,6 +84,8 @@ from mapae.ui.line import read_message
 from mapae.verifier.asking import oid4vp
 from mapae.verifier.asking.judge import Access
 from mapae.verifier.checking import fit, receipt
+from mapae.verifier.checking.check import Issuer, Trusted, conclude, examine_answer
+from mapae.verifier.checking.steps import Policy as Leniency
 from mapae.verifier.login import client as login_client
 from mapae.verifier.login import openid as login
 from mapae.verifier.privacy import requests as privacy
@@ -91,6 +94,7 @@ from mapae.verifier.relay import push
 from mapae.verifier.relay.gateway_web import ProxyMessage
 from mapae.verifier.site import api_types
 from mapae.verifier.till import till_receipts
+from mapae.verifier.till.reader import Reading, Want
 from mapae.wallet_provider import webpush
 
 Target = Callable[[bytes], None]
@@ -127,6 +131,13 @@ def _listed() -> tuple[bytes, publish.TrustList]:
 
 
 READER, LISTED = _listed()
+LAND = Elsewhere("brainpoolP384r1", root=P320)
+P320_ANCHORS = x509.Anchors([LAND.root], curves.ISO)
+WANTED = Want(DOCTYPE, NAMESPACE, ("age_over_18",))
+READING = Reading(Phone(proximity.EphemeralKey(b"\2" * 48), None).text, b"\1" * 48, curves.ISO)
+ELSEWHERE = Trusted((Issuer("elsewhere", P320_ANCHORS, None, None, None, None, None),))
+LOOSE = Leniency(without_status=True)
+SIGNERS = tuple(Writer(curve, "document signer").public for curve in ("secp384r1", P320, "Ed25519"))
 KOREA = parse_country(country_tree("kr"))
 LINT = lint.rules_of(country_tree("kr", "lint"))
 
@@ -549,6 +560,45 @@ def mdoc_request(data: bytes) -> None:
 @target
 def engagement(data: bytes) -> None:
     same(proximity.DeviceEngagement.parse(data).encode(), data)
+
+
+@target
+def engagement_elsewhere(data: bytes) -> None:
+    """The code of a phone of anywhere, up to the keys of the session."""
+    reading = Reading(proximity.uri(data), bytes(48), curves.ISO)
+    same(reading.engagement.encode(), data)
+    key = reading.engagement.key
+    _each(lambda: proximity.Session.of_reader(reading._key, key, reading.transcript))
+
+
+@target
+def read_elsewhere(data: bytes) -> None:
+    """What a phone of anywhere showed, opened, by all that the command checks without a network."""
+    conclude(examine_answer({"mdoc": [jose.b64u(data)]}, READING.asked(WANTED), ELSEWHERE, NOW, LOOSE), {}, NOW)
+
+
+@target
+def status_elsewhere(data: bytes) -> None:
+    """A list of another country in either form, by each of its signers' keys."""
+    token = status.StatusToken.parse(data, unpacked=2**20, algorithms=curves.ISO)
+    again = token.encode()
+    same(again if isinstance(again, bytes) else again.encode(), data)
+    _each(lambda: token.x5c, *(lambda key=key: token.check(key, token.uri, NOW) for key in SIGNERS))  # type: ignore[misc]
+
+
+@target
+def curve_jwk(data: bytes) -> None:
+    key = curves.key_from_jwk(jose.decode_json_value(data))
+    if isinstance(key, curves.CurveKey):
+        same(curves.key_from_cose(key.cose()), key)
+        _each(lambda: key.verify(bytes(key.curve.signature), b"m"))
+
+
+@target
+def certificate_elsewhere(data: bytes) -> None:
+    """An authority of a file, or what one of them has signed; keys on brainpoolP320r1 are cut out by hand."""
+    _each(lambda: x509.check_chain((data,), P320_ANCHORS, NOW, None))
+    x509.by_authority([data], curves.ISO)
 
 
 @target

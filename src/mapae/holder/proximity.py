@@ -13,6 +13,7 @@ does not open, a second question.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -78,18 +79,21 @@ class Device:
             status = proximity.DECODING_ERROR
             return Heard(DeviceRequest.parse(opened), transcript, first.reader_key, session)
         except Refused as refused:
-            if refused.code is not Code.TRANSPORT_LOST:
-                await link.send(proximity.session_data(status=status))
-            await link.close()
+            with suppress(Refused):  # whoever sent this may have gone; the reason is the first one
+                try:
+                    if refused.code is not Code.TRANSPORT_LOST:
+                        await link.send(proximity.session_data(status=status))
+                finally:
+                    await link.close()
             raise
 
     async def answer(
         self, link: Link, heard: Heard, documents: Sequence[tuple[IssuerSigned, Signing | MacKey]]
     ) -> None:
         """Show these, disclosed as far as the holder agreed, and end the session. Raises Refused(TRANSPORT_LOST)."""
-        shown = [mdoc.show(one, session_transcript=heard.transcript, holder=key) for one, key in documents]
-        sealed = heard.session.seal(mdoc.respond(shown))
         try:
+            shown = [mdoc.show(one, session_transcript=heard.transcript, holder=key) for one, key in documents]
+            sealed = heard.session.seal(mdoc.respond(shown))
             await link.send(proximity.session_data(sealed, proximity.TERMINATION))
         finally:
             await link.close()

@@ -26,6 +26,7 @@ from mapae.formats.proximity import Ble, DeviceEngagement
 
 PATIENCE: Final = 20.0  # seconds to find each other
 GRACE: Final = 2.0  # seconds the other device has to hear the end
+STALL: Final = 10.0  # seconds it has to take one piece: a radio can be kept alive and take nothing, for ever
 QUEUE: Final = 4
 Heard = Callable[[bytes], None]
 
@@ -79,8 +80,11 @@ class Link:
 
     def __init__(
         self, say_end: Callable[[], Awaitable[None]], hang_up: Callable[[], Awaitable[None]],
-        write: Callable[[bytes], Awaitable[None]], mtu: Callable[[], int],
+        write: Callable[[bytes], Awaitable[None]], mtu: Callable[[], int], *,
+        stall: float = STALL, grace: float = GRACE,
     ) -> None:  # fmt: skip
+        """`stall`: seconds the other device has to take a piece; `grace`: to hear the end."""
+        self._stall, self._grace = stall, grace
         self._say_end, self._hang_up, self._write, self._mtu = say_end, hang_up, write, mtu
         self._joiner = Joiner()
         self._come: asyncio.Queue[bytes | Refused] = asyncio.Queue()
@@ -92,7 +96,12 @@ class Link:
         for piece in ble.pieces(message, self._mtu()):
             if self._over:
                 raise _lost()
-            await self._write(piece)
+            try:
+                async with asyncio.timeout(self._stall):
+                    await self._write(piece)
+            except TimeoutError:
+                self.gone()
+                raise _lost() from None
 
     async def receive(self, patience: float) -> bytes:
         """The next message. Raises Refused(TRANSPORT_LOST, MALFORMED, TOO_LARGE)."""
@@ -111,13 +120,12 @@ class Link:
         over, self._over = self._over, True
         try:
             if not over:
-                await self._say_end()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._other_ended.wait(), GRACE)
-        except Refused:
-            pass  # gone already
+                with contextlib.suppress(Refused, TimeoutError):  # gone already, or it does not listen
+                    async with asyncio.timeout(self._grace):
+                        await self._say_end()
+                        await self._other_ended.wait()
         finally:
-            await self._hang_up()
+            await _hung_up(self._hang_up, self._grace)
 
     # --- what the radio says ------------------------------------------------------------------------------------------
 
@@ -169,10 +177,10 @@ async def seek(radio: Radio, service: str, mode: Mode, ident: bytes | None = Non
             await client.subscribe(mode.to_client, link.heard)
             await client.write(mode.state, ble.START)
     except TimeoutError:
-        await client.close()
+        await _hung_up(client.close)
         raise _lost() from None
     except BaseException:
-        await client.close()
+        await _hung_up(client.close)
         raise
     return link
 
@@ -199,10 +207,10 @@ async def serve(radio: Radio, service: str, mode: Mode, ident: bytes = b"", pati
         async with asyncio.timeout(patience):
             await started.wait()
     except TimeoutError:
-        await server.close()
+        await _hung_up(server.close)
         raise Refused(Code.TRANSPORT_LOST, "no device has connected") from None
     except BaseException:
-        await server.close()
+        await _hung_up(server.close)
         raise
     return link
 
@@ -221,6 +229,13 @@ async def meet(radio: Radio, engagement: DeviceEngagement, patience: float = PAT
         service = str(uuid.UUID(bytes=sought))
         return await serve(radio, service, READER_SERVES, ble.ident(engagement.key_raw), patience)
     raise Refused(Code.UNSUPPORTED, "the device offers no Bluetooth Low Energy")
+
+
+async def _hung_up(hang_up: Callable[[], Awaitable[None]], grace: float = GRACE) -> None:
+    """What was heard counts, whether or not the other device lets go nicely."""
+    with contextlib.suppress(Refused, TimeoutError):
+        async with asyncio.timeout(grace):
+            await hang_up()
 
 
 def _lost() -> Refused:

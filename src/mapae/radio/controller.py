@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from mapae.errors import Code, Refused
 from mapae.formats.ble import Mode
-from mapae.radio import Client, Heard, Server
+from mapae.radio import GRACE, Client, Heard, Server
 
 OFTEN: Final = 30.0  # milliseconds: the customer is standing there
 MTU: Final = 515  # asked for: as ISO/IEC 18013-5 8.3.3.1.1.5 asks
@@ -74,6 +74,7 @@ class Controller:
                         seen.set_result(advertisement.address)
 
         self._device.on("advertisement", look)
+        connection = None
         try:
             async with asyncio.timeout(patience):
                 await self._device.start_scanning()
@@ -86,10 +87,27 @@ class Controller:
                 [found] = peer.get_services_by_uuid(_uuid(service))
                 await found.discover_characteristics()
         except (BaseBumbleError, TimeoutError, ValueError):
+            await self._let_go(connection)
             raise Refused(Code.TRANSPORT_LOST, "no device with this code is near") from None
+        except BaseException:
+            await self._let_go(connection)
+            raise
         finally:
             self._device.remove_listener("advertisement", look)
         return _Connected(connection, peer, found)
+
+    async def _let_go(self, connection: Any) -> None:
+        """Of a device that called itself by the code's service and has none: neither heard nor held any longer."""
+        from bumble.core import BaseBumbleError
+
+        for work in (
+            self._device.stop_scanning if self._device.is_scanning else None,
+            connection.disconnect if connection is not None else None,
+        ):
+            with suppress(BaseBumbleError, TimeoutError):
+                async with asyncio.timeout(GRACE):
+                    if work is not None:
+                        await work()
 
     async def serve(self, service: str, mode: Mode, ident: bytes) -> Server:
         from bumble.core import AdvertisingData

@@ -14,6 +14,7 @@ the session instead of answering.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -76,18 +77,31 @@ class Reading:
         if self._asked:
             raise Refused(Code.SESSION_SPENT, "this reading has asked already")
         self._asked = True
-        session = Session.of_reader(self._key, self.engagement.key, self.transcript)
         try:
+            session = Session.of_reader(self._key, self.engagement.key, self.transcript)
             await link.send(proximity.establishment(self._key.cose, session.seal(self._request(wants, access))))
-            said = SessionData.parse(await link.receive(patience))
-            if said.data is None:  # 9.1.1.4: a status alone ends the session
-                raise Refused(Code.ACCESS_DENIED, f"the device ended the session with status {said.status}")
-            response = session.open(said.data)
-            if said.status is None:
-                await link.send(proximity.session_data(status=proximity.TERMINATION))
+            response, ended = await self._hear(link, session, patience)
+            if not ended:
+                await _told(link, proximity.TERMINATION)
         finally:
-            await link.close()
+            with suppress(Refused):  # the answer is here, or there is a better reason
+                await link.close()
         return b64u(response)
+
+    async def _hear(self, link: Link, session: Session, patience: float) -> tuple[bytes, bool]:
+        """The answer, and whether the device has ended the session with it. One that we cannot read or open is told so
+        (9.1.1.4, Table 20)."""
+        raw, status = await link.receive(patience), proximity.DECODING_ERROR
+        try:
+            said = SessionData.parse(raw)
+            if said.data is not None:
+                status = proximity.ENCRYPTION_ERROR
+                return session.open(said.data), said.status is not None
+        except Refused:
+            await _told(link, status)
+            raise
+        # A status alone ends the session.
+        raise Refused(Code.ACCESS_DENIED, f"the device ended the session with status {said.status}")
 
     def asked(self, want: Want) -> Asked:
         """What an answer to `want` is checked against."""
@@ -105,3 +119,9 @@ class Reading:
         if access is None:
             return mdoc.doc_request(items, session_transcript=self.transcript)
         return mdoc.doc_request(items, session_transcript=self.transcript, reader=access.signer, x5chain=access.x5chain)
+
+
+async def _told(link: Link, status: int) -> None:
+    """The device may have gone already: that takes nothing from what it said before."""
+    with suppress(Refused):
+        await link.send(proximity.session_data(status=status))
