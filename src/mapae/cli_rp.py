@@ -216,4 +216,4 @@ def _said(agreed: Agreed, verb: str, id: str) -> str:
 
 def _asks(seen: Seen) -> str:
     return ", ".join(one.ready + "".join(f"+{item}" for item in one.items) if one.ready else
-                     f"{one.id}({' '.join(one.items)})" for one in seen.made.purposes)  # fmt: skip
+                     f"{one.id}({one.document}: {' '.join(one.items)})" for one in seen.made.purposes)  # fmt: skip

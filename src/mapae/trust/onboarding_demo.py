@@ -34,7 +34,8 @@ class Pressed:
             # Two documents may each have a `name`, of another person: an item is called what its own document calls it.
             read = [document_of(asking, self._onboarding.country) for asking in seen.made.purposes]
             labels = [{claim.name: claim.label for claim in one.claims} if one is not None else {} for one in read]
-            waiting.append({"seen": seen, "purposes": list(zip(meant.purposes, labels, strict=True)),
+            names = [one.name if one is not None else None for one in read]
+            waiting.append({"seen": seen, "purposes": list(zip(meant.purposes, labels, names, strict=True)),
                             "findings": [*about, *seen.findings],
                             "agreed": await self._onboarding.agreed(seen.case)})  # fmt: skip
         return page(request_, "rp/governors.html", waiting=waiting, governors=list(self._governors),

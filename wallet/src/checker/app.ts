@@ -226,6 +226,8 @@ class Checker {
       }
       const name = row.querySelector(".purpose-name");
       if (name) name.textContent = pick(purpose.name);
+      const learn = row.querySelector(".purpose-learn");
+      if (learn && !yesOrNo(purpose)) learn.textContent = say("checker.start.learn_items", { items: purpose.items.map(({ label }) => pick(label)).join(", ") });
       if (law) {
         law.id = `about-${purpose.id}`;
         law.textContent = `${pick(purpose.legal_basis)} · ${say(`basement.ground.${this.may(purpose)}`)}`;

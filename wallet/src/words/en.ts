@@ -186,7 +186,7 @@ export const en: Record<keyof typeof ko, string> = {
   "ask.purpose": "Purpose",
   "ask.why": "Reason",
   "ask.legal": "Legal basis",
-  "ask.own": "Not one of the country's purposes: {party} registered it for itself, and the registry approved it.",
+  "ask.own": "Not a purpose of the country's: {party} registered it, and the registry approved.",
   "ask.items": "What you would show",
   "ask.only": "Only what is listed here. Not your address, not your resident number.",
   "ask.only.plain": "Only what is listed here.",

@@ -185,7 +185,7 @@ export const ko = {
   "ask.purpose": "목적",
   "ask.why": "이유",
   "ask.legal": "근거",
-  "ask.own": "나라가 정해 둔 목적이 아니라 ‘{party}’에서 직접 등록한 목적입니다. 등록 기관이 승인했습니다.",
+  "ask.own": "나라가 정한 목적이 아니라 ‘{party}’에서 등록해 승인받은 목적입니다.",
   "ask.items": "보여 줄 내용",
   "ask.only": "아래 {n}가지만 보여 줍니다. 주소와 주민등록번호는 보여 주지 않습니다.",
   "ask.only.plain": "아래 {n}가지만 보여 줍니다.",

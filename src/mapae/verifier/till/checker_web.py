@@ -53,7 +53,7 @@ _FILES: Final = ("mapae.css", "checker.css", "basement.css", _APP, _WASM, *_ICON
 _SAID: Final = (
     "basement.", "checker.outcome.", "checker.reason.", "checker.next.", "checker.step.", "checker.age.",
     "checker.pack.age", "checker.pack.late", "checker.offline.", "checker.verdict.", "checker.yes", "checker.no",
-    "checker.renew", "checker.waiting.qr",
+    "checker.renew", "checker.waiting.qr", "checker.start.learn_items",
 )  # fmt: skip
 _log = structlog.get_logger("mapae.verifier")
 # The reader of QR codes is WebAssembly, as the wallet's is.

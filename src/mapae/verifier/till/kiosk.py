@@ -23,7 +23,7 @@ from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
 from mapae.rules import Words
-from mapae.ui.words import say
+from mapae.ui.words import LANGUAGES, say
 from mapae.verifier.asking import store
 from mapae.verifier.asking.ask import OWN, PLAIN, Form, Manner
 from mapae.verifier.asking.dark import Basement
@@ -152,6 +152,11 @@ class Verifier:
         """Whether a purpose shows the clerk nothing but yes or no."""
         document = self._country.documents[purpose.document]
         return all(document.claim(name).kind == "yes_no" for name in purpose.items)
+
+    def learned(self, purpose: Purpose) -> dict[str, str]:
+        """The names of its items, in one line."""
+        labels = self._labels(purpose)
+        return {language: ", ".join(one.pick(language) for one in labels) for language in LANGUAGES}
 
     # --- questions ----------------------------------------------------------------------------------------------------
 

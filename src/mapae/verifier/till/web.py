@@ -91,6 +91,7 @@ class _Checker:
                 "why": msgspec.to_builtins(purpose.why),
                 "legal_basis": msgspec.to_builtins(purpose.legal_basis),
                 "yes_or_no": self._verifier.yes_or_no(purpose),
+                "learned": self._verifier.learned(purpose),
             }
             for purpose in await self._verifier.purposes(till)
         ]
