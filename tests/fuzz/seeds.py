@@ -635,7 +635,8 @@ SEEDS: dict[str, Seeds] = {
         mip.Vp("n", b"x", frozenset({"pin"})).encode(), {"presentType": 2, "encryptType": 2, "keyType": 2}),
     "mip_code": lambda: [
         jose.unb64u(mip.M200("A" * 25, "direct", "https://i.example").encode()),
-        jose.unb64u(mip.M120("A" * 25, "wss://i.example").encode()), b"{}"],
+        jose.unb64u(mip.M120("A" * 25, "wss://i.example").encode()), b"{}",
+        *_json({"type": "mip", "version": "1.0.0", "cmd": "200", "trxcode": "A" * 25, "mode": []})],
     "push_subscription": lambda: [
         f"{where}\n{jose.b64u(webpush.point(Hand('voice')))}\n{jose.b64u(bytes(16))}".encode() for where in (
             "https://push.example/send/1", "https://a.push.example:443/w?t=1", "https://a@push.example/",

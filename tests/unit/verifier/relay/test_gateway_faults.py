@@ -8,6 +8,7 @@ import pytest
 
 from mapae.audit import first_broken_link
 from mapae.clock import SeededDice
+from mapae.db import Body, Db, T
 from mapae.errors import Code, Refused
 from mapae.formats.meet import TOKEN, channel_of
 from mapae.formats.mip import M120, M200, Vp
@@ -21,6 +22,19 @@ TILL = {"mode": "direct", "svcCode": "old.1", "branchName": "Sejong", "deviceId"
 SERVICES = {"old.1": "alcohol_tobacco"}
 WHEN = pytest.mark.parametrize("when", ["before", "after"])
 READER = b"r" * TOKEN
+
+
+class Nth(Faulty):
+    """Its nth write from now on fails."""
+
+    def __init__(self, real: Db, write: int, when: str) -> None:
+        super().__init__(real)
+        self.left, self.when = write, when
+
+    async def write(self, body: Body[T]) -> T:
+        self.left -= 1
+        self.fail = self.when if self.left == 0 else None
+        return await super().write(body)
 
 
 @pytest.fixture
@@ -82,15 +96,8 @@ async def test_a_vp_whose_outcome_was_not_written(
     trxcode = await begun(gateway)
     await gateway.profile(trxcode)
     shown = await vp(shop, trxcode)
-    real, left = faulty.real, [write]
-
-    class Later(Faulty):
-        async def write(self, body: object) -> object:  # type: ignore[override]
-            left[0] -= 1
-            self.fail = when if left[0] == 0 else None
-            return await Faulty.write(self, body)  # type: ignore[arg-type]
-
-    gateway._db = shop.verifier.questions._db = Later(real)
+    real = faulty.real
+    gateway._db = shop.verifier.questions._db = Nth(real, write, when)
     with pytest.raises(PowerCut):
         await gateway.present(trxcode, shown)
     gateway._db = shop.verifier.questions._db = real
@@ -206,6 +213,33 @@ async def test_two_tills_that_read_the_same_phones_code(shop: Shop, gateway: Gat
     assert await gateway.stands(trxcode) is State.ASKED
     row = await shop.db.one("SELECT count(*) AS n FROM check_session WHERE state = 'open'")
     assert row is not None and row["n"] == 1
+
+
+@pytest.mark.parametrize(("write", "when"), [(n, when) for n in (1, 2, 3) for when in ("before", "after")])
+async def test_a_phones_code_whose_reading_was_cut_off(
+    shop: Shop, gateway: Gateway, faulty: Faulty, write: int, when: str
+) -> None:
+    """The three writes of a till that reads a phone's code: that it is his, the question, and that it is this code's.
+    The code counts for one till, and neither the phone nor the question waits for ever."""
+    trxcode = await gateway.offer()
+    said = {"svcCode": "old.1", "m120Base64": M120(trxcode, gateway.proxy).encode()}
+    gateway._db = gateway._questions._db = Nth(faulty.real, write, when)
+    with pytest.raises(PowerCut):
+        await gateway.read_code("mart", said)
+    gateway._db = gateway._questions._db = faulty
+    if (write, when) == (1, "before"):
+        assert await gateway.read_code("mart", said) == trxcode
+    else:
+        with pytest.raises(Refused) as raised:
+            await gateway.read_code("mart", said)
+        assert raised.value.step == "sequence"
+    asked = (write, when) in ((1, "before"), (3, "after"))
+    assert await gateway.stands(trxcode) is (State.ASKED if asked else State.OFFERED)
+    shop.clock.advance(LIFE)
+    await gateway.sweep()
+    await shop.verifier.questions.sweep()
+    assert await gateway.stands(trxcode) is State.FAILED
+    assert await shop.db.all("SELECT id FROM check_session WHERE state = 'open'") == []
 
 
 async def test_a_code_that_nobody_reads_is_forgotten(shop: Shop, gateway: Gateway) -> None:
