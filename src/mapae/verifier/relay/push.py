@@ -17,6 +17,7 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from mapae import outbox
 from mapae.clock import Clock
@@ -34,6 +35,7 @@ from mapae.verifier.site.api import Api
 from mapae.verifier.site.api_store import Key
 from mapae.verifier.site.api_types import Ask, Started
 
+_log = structlog.get_logger("mapae.verifier")
 KIND: Final = "push_out"
 DOOR: Final = "/wallet-provider/peer/push"
 
@@ -107,6 +109,7 @@ class Pusher:
         except Refused as refused:
             if refused.code is Code.UNAVAILABLE:
                 raise
+            _log.error("push refused", code=refused.code.value)  # ours to mend: whoever asked hears nothing of it
         await store.drop(self._db, id)
 
     async def sweep(self) -> None:
