@@ -46,10 +46,11 @@ PUSHED: Final = "urn:ietf:params:oauth:request_uri:"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A log-in has been opened for this browser."""
+    """A log-in has been opened for this browser. `locales`: as the site would have the pages speak."""
 
     id: str
     browser: str
+    locales: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Bridge:
         until = self._clock.now() + LOGIN_LIFE
         await store.open_login(self._db, Login(id, client.id, _browser(browser), asked, check, "open", until))
         await store.used(self._db, client.id, self._clock.now())
-        return Begun(id, browser)
+        return Begun(id, browser, parameters.get("ui_locales", ""))
 
     async def look(self, id: str, browser: str | None) -> Open | Over | Done:
         """What the browser sees now; a good answer goes on to the site. Raises Refused(NOT_FOUND) for another one's

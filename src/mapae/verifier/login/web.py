@@ -103,7 +103,7 @@ class _Pages:
             return _onward(
                 request, begun.way.mode, begun.way.redirect_uri, begun.answer, begun.way.address(begun.answer)
             )
-        language = _spoken(parameters.get("ui_locales", ""))
+        language = _spoken(begun.locales)
         answer = see_other(f"/login/requests/{begun.id}{f'?lang={language}' if language else ''}")
         csrf.set_cookie(request, answer, COOKIE, begun.browser, int(LOGIN_LIFE.total_seconds()))
         return answer

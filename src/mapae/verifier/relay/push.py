@@ -5,8 +5,8 @@ there is such a person or such a phone; the request is written down with the pro
 once felt, also after a kill. What the asker sees later is the same for a person who says no, who does not look, who
 does not want to be asked, or who is not there: nothing, and then that the time is over. Trusts: `Api` and `Gateway` for
 who asks and what for; the wallet provider. Keeps: name, birthday and number sealed until they are handed over, two
-minutes at the most. Refuses: more than a relying party's share, a number no phone of the country has, a purpose of high
-risk from the message family, which has no session in which an answer could count.
+minutes at the most, three by the message family. Refuses: more than a relying party's share, a number no phone of the
+country has, a purpose of high risk from the message family, which has no session in which an answer could count.
 """
 
 from __future__ import annotations

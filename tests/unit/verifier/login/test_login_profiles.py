@@ -264,7 +264,7 @@ async def pushed(browser: httpx.AsyncClient, **changes: Any) -> httpx.Response:
 async def test_rfc9126_a_pushed_request_is_the_whole_request(club: Club) -> None:
     """2.2, 4: what the browser says beside it does not count, so nobody on the way changes what is asked."""
     async with club.browser() as browser:
-        made = await pushed(browser, state="pushed", scope="openid profile")
+        made = await pushed(browser, state="pushed", scope="openid profile", ui_locales="ko")
         assert (made.status_code, made.json()["expires_in"], made.headers["cache-control"]) == (201, 60, "no-store")
         there = {"client_id": "club", "request_uri": made.json()["request_uri"]}
         assert there["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
@@ -276,7 +276,8 @@ async def test_rfc9126_a_pushed_request_is_the_whole_request(club: Club) -> None
             "prompt": "none",
         }
         begun = await browser.get("/login/authorize", params=changed)
-        path = begun.headers["location"]
+        path, _, spoken = begun.headers["location"].partition("?")
+        assert spoken == "lang=ko"
         said = landed(await browser.post(f"{path}/refuse", data={"csrf": csrf((await browser.get(path)).text)}))
         assert (said["error"], said["state"]) == ("access_denied", "pushed")
         again = await browser.get("/login/authorize", params=there)
