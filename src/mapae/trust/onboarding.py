@@ -284,20 +284,35 @@ class Onboarding:
         """Now and then: besides, who was struck off is ended, and what came to nothing is forgotten."""
         await self.catch_up()
         entries = await self._registry.entries()
-        if entries is not self._looked_at:  # the same until something changes: else there is nothing to look for
+        if entries != self._looked_at:  # else there is nothing to look for
             held = {entry.id for entry in entries if isinstance(entry, RelyingParty)}
-            unsettled = {proposed.id for proposed in await self._registry.unsettled()}
-            for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
-                if case.party not in held and case.proposal not in unsettled:  # else it is being renewed
-                    ended = replace(case, stage=moved("ended", case.stage), proposal=None)
-                    await self._try(ended, "ended", "registry")
-            self._looked_at = entries
+            self._looked_at = entries if await self._end_those_over(held) else None
         now = self._clock.now()
         for case in await onboarding_store.in_stage(self._db, Stage.RETURNED):
             if case.changed_at < now - UNANSWERED:
                 await self._try(replace(case, stage=moved("withdraw", case.stage)), "withdrawn", "registry")
         if await onboarding_store.anything_old(self._db, old(now)):
             await self._db.write(partial(self._forget, old(now)))
+
+    async def _end_those_over(self, held: set[str]) -> bool:
+        """Taken back, or their certificate over. One that is just not held stays, for its key is destroyed with it: the
+        authority above all of them may be out for a day, and nobody can ask meanwhile. False: there are such."""
+        back = {one.x509_hash for one in (await self._registry.published()).list.revoked_readers}
+        unsettled = {proposed.id for proposed in await self._registry.unsettled()}  # being renewed
+        all_held = True
+        for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
+            if case.party in held:
+                continue
+            if case.proposal in unsettled:
+                all_held = False
+                continue
+            der = await self._registry.certificate(case.x509_hash or "")
+            if case.x509_hash in back or der is None or left_of(der, self._clock.now()).over:
+                ended = replace(case, stage=moved("ended", case.stage), proposal=None)
+                await self._try(ended, "ended", "registry")
+            else:
+                all_held = False
+        return all_held
 
     async def _forget(self, before: Old, tx: Tx) -> None:
         for id in await onboarding_store.forget(tx, before):

@@ -64,9 +64,11 @@ class Left:
     days: int
     until: datetime
     light: Literal["green", "yellow", "red"]
+    over: bool = False
 
 
 def left_of(certificate: bytes, now: datetime) -> Left:
     until = life_of(certificate)[1]
     left = until - now
-    return Left(max(0, left.days), until, "red" if left <= SOON else "yellow" if left <= RENEW else "green")
+    light: Literal["green", "yellow", "red"] = "red" if left <= SOON else "yellow" if left <= RENEW else "green"
+    return Left(max(0, left.days), until, light, left <= timedelta(0))

@@ -402,6 +402,19 @@ async def test_the_key_with_the_checker_goes_with_the_application_also_when_the_
     assert begun.id not in await lone.kept()  # the checker never had one
 
 
+async def test_an_authority_that_is_out_does_not_cost_every_party_its_key(lone: World) -> None:
+    """Whoever is struck off takes all below along, perhaps by mistake; nobody was struck off by that."""
+    _, token = await lone.registered()
+    removal = await lone.registry.propose_removal("access_ca", "access", ONE)
+    assert (await lone.registry.approve(removal, OTHER)).holds
+    await lone.onboarding.round()
+    assert await lone.parties() == {} and (await lone.onboarding.of(token)).case.stage is Stage.APPROVED
+    assert await lone.kept() == []
+    lone.clock.advance(days=366)
+    await lone.onboarding.round()
+    assert (await lone.onboarding.of(token)).case.stage is Stage.ENDED
+
+
 async def test_another_link_ends_the_one_before_and_governors_need_not_read_again(lone: World) -> None:
     id, token = await lone.handed_in()
     read = (await lone.onboarding.look(id)).reading
