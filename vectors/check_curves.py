@@ -6,17 +6,20 @@ certificate's signature the hash is named in the certificate, on whichever curve
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import check_world as world
 from cast import HOLDER, ISSUER, Case
-from check_cases import ADULT, DEVICE, MDOC, SD_JWT, Bend, at, no, yes
+from check_cases import ADULT, DEVICE, MDOC, SD_JWT, SIGNED, Bend, at, no, yes
 from check_world import CODE, DOCTYPE
 from cryptography.hazmat.primitives import hashes
 
 from hands import Wide
-from mapae.formats import cbor, cose, mdoc
+from mapae.errors import Refused
+from mapae.formats import cbor, cose, jose, mdoc
+from mapae.formats.curves import key_from_cose
 
 S384, S521 = world.SIGNER_384, world.SIGNER_521
 PHONES = {"P-384": Wide("phone 384", "P-384"), "P-521": Wide("phone 521", "P-521")}
@@ -132,6 +135,52 @@ def holders() -> Iterator[Case]:
                           body={"deviceKeyInfo": {"deviceKey": phone.cose | change}})  # fmt: skip
 
 
+def signs_of_y() -> Iterator[Case]:
+    """RFC 9053 7.1.1: a coordinate by its sign. Of half of all numbers there is none."""
+    for crv, key in [("P-256", cose.key_to_cose(HOLDER.key)), *((crv, phone.cose) for crv, phone in PHONES.items())]:
+        bent = {} if crv == "P-256" else {"bent": _by(PHONES[crv], PHONES[crv].label)}
+        odd = bool(key[-3][-1] & 1)
+        for name, change, code in [
+            ("the other sign of y", {-3: not odd}, ("holder", "bad_holder_proof")),
+            ("y that is neither bytes nor a sign", {-3: 1}, ("issuer", "malformed")),
+            ("an x that has no y", {-2: _alone(crv), -3: odd}, ("issuer", "malformed")),
+            ("an x beyond the field", {-2: b"\xff" * len(key[-2]), -3: odd}, ("issuer", "malformed")),
+            ("a short x", {-2: key[-2][1:], -3: odd}, ("issuer", "malformed")),
+        ]:  # fmt: skip
+            yield from no(f"a holder on {crv} by {name}", *code, formats=MDOC,
+                          body={"deviceKeyInfo": {"deviceKey": key | change}}, **bent)  # fmt: skip
+        yield from yes(f"a holder on {crv} by the sign of y", ADULT, MDOC,
+                       body={"deviceKeyInfo": {"deviceKey": key | {-3: odd}}}, **bent)  # fmt: skip
+
+
+def _alone(crv: str) -> bytes:
+    """The first number that is the x of no point."""
+    curve, size = {"P-256": (1, 32), "P-384": (2, 48), "P-521": (3, 66)}[crv]
+    for number in range(1, 99):
+        try:
+            key_from_cose({1: 2, -1: curve, -2: number.to_bytes(size, "big"), -3: True})
+        except Refused:
+            return number.to_bytes(size, "big")
+    raise AssertionError("half of all numbers are none")
+
+
+def countries() -> Iterator[Case]:
+    """ISO/IEC 18013-5 7.2.1: a licence names the country of its signer, before anything else of it is looked at."""
+    space, right, wrong = "org.iso.18013.5.1", ("request", "not_what_was_asked"), ("issuer", "untrusted_issuer")
+    for element, value, said in [
+        ("issuing_country", "KR", right), ("issuing_country", "UT", wrong), ("issuing_country", 1, wrong),
+        ("issuing_jurisdiction", "KR-11", right),  # the certificate names none
+    ]:  # fmt: skip
+        parts = {"digestID": 0, "random": bytes(16), "elementIdentifier": element, "elementValue": value}
+        item = cbor.dumps(parts)
+        digests = cbor.loads(cbor.unwrap(cbor.loads(jose.unb64u(world.Shown().mdoc()))["documents"][0]["issuerSigned"]
+                                         ["issuerAuth"][2]))["valueDigests"]  # fmt: skip
+        covered = {**digests, space: {0: hashlib.sha256(cbor.embed(item)).digest()}}
+        more = at(*SIGNED, "nameSpaces", value=lambda all, item=item: {**all, space: [cbor.Tag(24, item)]})
+        yield from no(f"{element} is {value}, of a signer in KR", *said, formats=MDOC, bent=more,
+                      body={"valueDigests": covered})  # fmt: skip
+
+
 def _by(phone: Wide, label: int) -> Bend:
     """The device's signature by this phone, under this label."""
     protected = cbor.dumps({1: label})
@@ -141,5 +190,5 @@ def _by(phone: Wide, label: int) -> Bend:
 
 
 def cases() -> Iterator[Case]:
-    for group in (authorities, signers, confused, holders):
+    for group in (authorities, signers, confused, holders, signs_of_y, countries):
         yield from group()

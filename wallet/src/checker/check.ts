@@ -8,7 +8,7 @@ import { type Bytes, same } from "../bytes.ts";
 import { type CurveKey, CURVES } from "../curves.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { entered, type ListedSigner, mustBeSignedBeforeItsEnd } from "../signers.ts";
-import { type Checked, checkedChain } from "../x509.ts";
+import { type Checked, checkedChain, nameField } from "../x509.ts";
 import { ASK_LIFE, LIFE, OPEN, type Show, SKEW } from "./codes.ts";
 import { type Grounds, type Issuer, type Known, mustBeYoung, ROUNDING, type TillPurpose } from "./pack.ts";
 import { openMdoc } from "./seen_mdoc.ts";
@@ -56,6 +56,7 @@ export interface Verdict {
 }
 
 const TOLERANCE = 60;
+const LICENCE_SPACE = "org.iso.18013.5.1";
 const LIST_NAME = /^[A-Za-z0-9_-]+$/;
 
 /** A refusal with its step. */
@@ -109,6 +110,7 @@ async function steps(show: Show, { purpose, ask }: Asked, known: Known, now: num
     // An mdoc's type is looked for among those asked for; that it is another is for the last step to say.
     if (seen.format === "sd_jwt" && !issuer.types.sd_jwt.includes(opened.type)) throw new Problem("untrusted_issuer", "not a type of this issuer");
     if (listed) mustBeSignedBeforeItsEnd(listed, opened.signed);
+    mustBeOfItsSignersCountry(opened, chain);
   });
   await at("holder", async () => {
     mustBeFresh(show.made, now);
@@ -161,6 +163,15 @@ async function issuerBehind(seen: Seen, issuers: readonly Issuer[], purpose: Til
     }
   }
   throw refusal ?? new Problem("untrusted_issuer", "nobody on the list may issue what was asked for");
+}
+
+/** ISO/IEC 18013-5 7.2.1, B.1.4: who signs licences of one country signs none of another. */
+function mustBeOfItsSignersCountry({ claims }: Opened, { leaf }: Checked): void {
+  const said = claims.get(LICENCE_SPACE);
+  const [country = "", state = ""] = ["C", "ST"].map((part) => nameField(leaf.subject, part)[0]);
+  const places = state ? [state, `${country}-${state}`] : null;
+  if (said?.has("issuing_country") && said.get("issuing_country") !== country) throw new Problem("untrusted_issuer", "of another country than its signer");
+  if (places && said?.has("issuing_jurisdiction") && !places.includes(said.get("issuing_jurisdiction") as string)) throw new Problem("untrusted_issuer", "of another jurisdiction than its signer");
 }
 
 function mustBeFresh(made: number, now: number): void {

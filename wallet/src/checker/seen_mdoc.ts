@@ -5,7 +5,7 @@
  */
 import { b64u, type Bytes, join, same, sha256 } from "../bytes.ts";
 import { type Cbor, encode, type Key, Tagged } from "../cbor.ts";
-import { type CurveKey, CURVES, fits, keyOfJwk } from "../curves.ts";
+import { type CurveKey, CURVES, fits, keyOfJwk, lifted } from "../curves.ts";
 import { Problem } from "../problem.ts";
 import { bytesOf, decodeMdoc, embed, embedded, mapOf } from "./cbor.ts";
 import type { Opened, Seen } from "./check.ts";
@@ -152,11 +152,13 @@ async function deviceKey(info: Parts): Promise<DeviceKey> {
   if (key.get(1) !== 2 || !curve) throw new Problem("unsupported", "the device key is on no curve we know");
   if (key.has(-4)) bad("the device key with its private part");
   if (key.has(3) && ![...curve.labels, ...AGREEMENTS].includes(key.get(3) as number)) throw new Problem("unsupported", "the device key is for another algorithm");
-  const [x, y] = [-2, -3].map((label) => b64u(bytesOf(key.get(label), "a coordinate")));
+  const [x, sign] = [bytesOf(key.get(-2), "a coordinate"), key.get(-3)];
+  if (x.length !== curve.size) bad("a coordinate of another length");
+  const y = typeof sign === "boolean" ? lifted(curve, x, sign) : bytesOf(sign, "a coordinate");
   const given = mapOf(info.get("keyAuthorizations") ?? new Map(), "keyAuthorizations", ["nameSpaces", "dataElements"]);
   const [spaces, elements] = [given.get("nameSpaces") ?? [], mapOf(given.get("dataElements") ?? new Map(), "dataElements")];
   if (!Array.isArray(spaces) || [...elements.values()].some((names) => !Array.isArray(names)) || spaces.some((space) => elements.has(String(space)))) return bad("keyAuthorizations");
-  return { ...(await keyOfJwk({ kty: "EC", crv: curve.crv, x, y })), may: (space, name) => spaces.includes(space) || ((elements.get(space) ?? []) as Cbor[]).includes(name) };
+  return { ...(await keyOfJwk({ kty: "EC", crv: curve.crv, x: b64u(x), y: b64u(y) })), may: (space, name) => spaces.includes(space) || ((elements.get(space) ?? []) as Cbor[]).includes(name) };
 }
 
 /** ISO/IEC 18013-5 9.1.3: the key the issuer bound has signed for this code. */
