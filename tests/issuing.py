@@ -93,7 +93,7 @@ class Register:
             sex=known.sex, nationality="KOR", citizen=True, number_masked="******-*******",
             municipality=known.municipality, address=known.address, moved_in=None, deceased_on=self.gone.get(person),
             guardian=None, card=PhysicalCard(number="1", issued=date(2024, 5, 1), kind="plastic", state="valid"),
-            photo_taken=known.photo_taken, photo=JPEG,
+            photo_taken=known.photo_taken, photo=JPEG, records=known.records,
         )  # fmt: skip
 
     async def claims(self, person: str) -> ClaimSet:

@@ -283,14 +283,19 @@ class Issuer:
         }  # fmt: skip
         chip = self.country.chip is not None
 
+        def each(document: Document) -> list[str]:
+            return list(wards(person.records)) if document.record == WARD else []
+
         def answer(document: Document) -> Eligible | Ineligible:
             """Whoever has several wards has this document when there is one for each."""
-            each = wards(person.records) if document.record == WARD else {}
-            ends = [held.get((document.id, about)) or held.get((document.id, "")) for about in each or [""]]
+            ends = [held.get((document.id, about)) or held.get((document.id, "")) for about in each(document) or [""]]
             until = None if None in ends else min(end for end in ends if end is not None)
             return eligibility(document.id, Facts(person, held_until=until), today, self.country)
 
-        return [listed(document, answer(document), chip=chip) for document in self.country.documents.values()]
+        return [  # of several wards an officer says which
+            listed(document, answer(document), chip=chip and len(each(document)) < 2)
+            for document in self.country.documents.values()
+        ]
 
     # --- housekeeping ---
 

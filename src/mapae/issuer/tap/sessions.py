@@ -19,6 +19,7 @@ from mapae.audit import Event, events_about, record
 from mapae.catalog import Country, Document
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate, Tx
+from mapae.entitlements import WARD, wards
 from mapae.errors import Code, Refused, step
 from mapae.issuer import store as issued
 from mapae.issuer.authorization import Client, Knock, Standing, digest
@@ -376,7 +377,9 @@ class Taps:
 
     async def _offer(self, session: Session) -> None:
         evidence = await self._evidence(session)
-        order = Order(session.case_id, session.person, session.kind, OFFICE, ACTOR, evidence)
+        order = Order(
+            session.case_id, session.person, session.kind, OFFICE, ACTOR, evidence, await self._about(session)
+        )  # fmt: skip
         terms = Terms(bound=Bound(session.dpop_jkt, session.client_jkt))
         try:
             offer = await self._issuer.open_offer(order, terms)
@@ -425,13 +428,23 @@ class Taps:
                 return document
         raise Refused(Code.NOT_FOUND, "this document is not issued here")
 
+    async def _about(self, session: Session) -> str:
+        """The one ward a document speaks for: as at a counter, so that the two ways end each other's card."""
+        if self._country.documents[session.kind].record != WARD:
+            return ""
+        every = list(wards((await self._register.get(session.person)).records))
+        return every[0] if len(every) == 1 else ""
+
     async def _must_be_eligible(self, person: str, document: Document, standing: Standing) -> None:
         known = await self._register.get(person)
+        every = list(wards(known.records)) if document.record == WARD else []
+        if len(every) > 1:  # before a phone has moved for a card that nobody could sign
+            raise Refused(Code.NOT_ALLOWED, "which child or ward it is for is said at a counter")
         held = None
         if standing.state == "active":  # on a phone that waits nothing is held yet, and what the other holds will end
             held = max(
                 (one.expires for one in await self._issuer.holdings(person)
-                 if one.kind == document.id and one.state == "valid"), default=None,
+                 if one.kind == document.id and one.about in ("", *every) and one.state == "valid"), default=None,
             )  # fmt: skip
         must_be_eligible(eligibility(document.id, Facts(known, held_until=held), self._today(), self._country))
 

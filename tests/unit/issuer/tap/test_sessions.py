@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from issuing import BASE, Phone, live_batches, must_be_whole
@@ -254,6 +255,37 @@ async def test_a_person_who_may_not_have_one_is_told_before_any_card_is_touched(
     hall.register.gone["jisoo"] = hall.country.today(hall.clock.now())
     answer = await TapPhone(hall).ask("/issuer/tap/sessions", {"dpop_jkt": "x" * 43})
     assert answer.json()["error"] == "deceased"
+
+
+def guards(hall: TapHall, *marks: str) -> None:
+    """Jisoo is guardian of these in the register."""
+    known = hall.register.people["jisoo"]
+    records = {f"ward:{mark}": {"name": mark, "birth_date": "2018-01-31"} for mark in marks}
+    hall.register.people["jisoo"] = msgspec.structs.replace(known, records=records)
+
+
+async def test_a_guardian_of_two_is_sent_to_a_counter_before_her_phone_has_moved(hall: TapHall) -> None:
+    """Nobody at a chip says for which of them: the card could not be signed, and the old phone would be gone."""
+    guards(hall, "onyu")
+    asked = {"dpop_jkt": "x" * 43, "document": "guardian_card"}
+    phone = TapPhone(hall)
+    assert (await phone.ask("/issuer/tap/sessions", asked)).status_code == 201
+    guards(hall, "onyu", "onbyeol")
+    answer = await phone.ask("/issuer/tap/sessions", asked)
+    assert answer.json()["error"] == "not_allowed", answer.text
+    listed = await hall.http.get(f"{BASE}/issuer/documents", headers=phone.attestation())
+    ways = {one["id"]: one["paths"] for one in listed.json()["documents"]}
+    assert ways["guardian_card"] == ["counter"] and "chip" in ways["resident_card"]
+
+
+async def test_a_tap_for_an_only_ward_is_about_that_one(hall: TapHall) -> None:
+    """So that the counter's card about the same child ends it, and one about another does not."""
+    guards(hall, "onyu")
+    phone = TapPhone(hall, state="active")
+    await phone.begin(document="guardian_card")
+    await (await Told.open(hall)).whole(phone.secret)
+    assert (await phone.confirm()).status_code == 200
+    assert [row["about"] for row in await hall.db.all("SELECT about FROM issue_order")] == ["onyu"]
 
 
 @pytest.mark.parametrize(
