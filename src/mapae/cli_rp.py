@@ -59,13 +59,27 @@ def rp_show(id: Case, config: Config = None, data: Data = "", country: Country =
     """One application: what is asked on which legal basis, what the linter says, whom the name could be taken for."""
 
     async def work(house: House, onboarding: Onboarding) -> None:
+        from .trust.application import document_of, items_of, ready_of
+
         seen = await onboarding.look(id)
+        found = [(one, document_of(one, onboarding.country), ready_of(one, onboarding.country))
+                 for one in seen.made.purposes]  # fmt: skip
         printed(
             {
                 "case": seen.reading,
                 "stage": seen.case.stage,
                 "agreed": await onboarding.agreed(seen.case),
                 "application": seen.made,
+                # What is signed for, in words also where the application leaves them out.
+                "asks": [
+                    {
+                        "purpose": one.ready or one.id,
+                        "document": document.id if document is not None else None,
+                        "items": items_of(one, onboarding.country),
+                        "risk": ready.risk if ready is not None else one.risk,
+                    }
+                    for one, document, ready in found
+                ],
             }
         )
         for line in lines_of((*await onboarding.about(seen), *seen.findings)):

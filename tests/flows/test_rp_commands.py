@@ -81,6 +81,9 @@ def test_an_application_by_command_from_draft_to_end(town: Town, terminal: Termi
     id = terminal("waiting", governor=True).split()[0]
     shown = terminal("show", id, governor=True)
     assert json.loads(shown)["application"]["contact"] == "https://corner.example/"
+    assert [(one["document"], one["items"], one["risk"]) for one in json.loads(shown)["asks"]] == [
+        ("resident_card", ["adult_by_year"], "low")
+    ], "what two governors sign for, also where an application leaves it out"
     one, other = ("--as", "governor-1"), ("--as", "governor-2")
     assert "plan: agree, as governor-1" in terminal("approve", id, *one, governor=True)
     bare, _, _ = id.partition(".")
