@@ -122,6 +122,7 @@ def by_anchors(path: Path, clock: Clock, transport: AsyncBaseTransport | None = 
     from .formats.x509 import Profile, by_authority
     from .verifier.checking.check import Issuer, Listed, Policy, Trusted, conclude, examine_answer
     from .verifier.checking.standing import StatusLists
+    from .verifier.till.reader import must_say, nearest
 
     authorities, policy = by_authority(read_anchors(path), ISO), Policy(without_status=True)
 
@@ -131,7 +132,8 @@ def by_anchors(path: Path, clock: Clock, transport: AsyncBaseTransport | None = 
         # B.1.4: who signs licences has a certificate for it. Other documents have profiles of their own.
         profile = Profile.DOCUMENT_SIGNER if want.doctype == LICENCE else None
         issuers = tuple(Issuer(name, one, None, None, None, profile, None) for name, one in authorities.items())
-        token = {"mdoc": [response]}
+        token, asked = {"mdoc": [response]}, want
+        want = nearest(want, response, ISO)
         halfway = examine_answer(token, reading.asked(want), Trusted(issuers), clock.now(), policy)
         lists: dict[str, Listed] = {}
         async with httpx.AsyncClient(transport=transport) as http:
@@ -139,7 +141,9 @@ def by_anchors(path: Path, clock: Clock, transport: AsyncBaseTransport | None = 
                 if examined.status is not None:
                     with step("standing"):
                         lists |= await StatusLists(http, clock).listed(examined.status, examined.issuer)
-        return conclude(halfway, lists, clock.now())
+        answer = conclude(halfway, lists, clock.now())
+        must_say(asked, {str(path[-1]): value for path, value in answer.presented[0].claims.items()})
+        return answer
 
     return judge
 

@@ -13,16 +13,17 @@ the session instead of answering.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from mapae.errors import Code, Refused
+from mapae.errors import Code, Refused, step
 from mapae.formats import dcql, mdoc, proximity
 from mapae.formats.cose import ES256_ONLY, Algorithms
-from mapae.formats.jose import PublicKey, Signing, b64u
+from mapae.formats.jose import PublicKey, Signing, b64u, unb64u
 from mapae.formats.proximity import DeviceEngagement, EphemeralKey, Session, SessionData
 from mapae.verifier.checking.check import Asked, ByProximity
 
@@ -119,6 +120,46 @@ class Reading:
         if access is None:
             return mdoc.doc_request(items, session_transcript=self.transcript)
         return mdoc.doc_request(items, session_transcript=self.transcript, reader=access.signer, x5chain=access.x5chain)
+
+
+# --- ages -------------------------------------------------------------------------------------------------------------
+
+_AGE: Final = re.compile(r"age_over_([0-9]{2})")
+
+
+def nearest(want: Want, response: str, algorithms: Algorithms) -> Want:
+    """ISO/IEC 18013-5 7.2.5: asked for an age it has no answer for, a device answers for the nearest. The question as
+    it was answered; whether that is an answer `must_say` judges, once it is known who says so."""
+    try:
+        document = mdoc.DeviceResponse.parse(unb64u(response), algorithms=algorithms).one()
+    except Refused:
+        return want  # the numbered steps say why
+    shown = document.issuer_signed.names.get(want.namespace, ())
+    missing = [name for name in want.elements if name not in shown and _AGE.fullmatch(name)]
+    others = [name for name in shown if name not in want.elements and _AGE.fullmatch(name)]
+    if not missing or not others:
+        return want
+    elements = (*(name for name in want.elements if name not in missing), *others)
+    return Want(want.doctype, want.namespace, elements, want.keep)
+
+
+def must_say(asked: Want, said: Mapping[str, Any]) -> None:
+    """Each age that was asked for follows from one that was said, and none was said that says nothing about it.
+    Raises Refused(NOT_WHAT_WAS_ASKED)."""
+    missing = [name for name in asked.elements if name not in said]
+    others = [name for name in said if name not in asked.elements]
+    follows = {(name, other) for name in missing for other in others if _follows(name, other, said[other])}
+    if {name for name, _ in follows} != set(missing) or {other for _, other in follows} != set(others):
+        with step("request"):
+            raise Refused(Code.NOT_WHAT_WAS_ASKED, "the age that was shown says nothing about the one asked for")
+
+
+def _follows(asked: str, said: str, value: Any) -> bool:
+    """Who is over an older age is over this one; who is not over a younger one is not."""
+    here, there = _AGE.fullmatch(asked), _AGE.fullmatch(said)
+    if here is None or there is None or type(value) is not bool:
+        return False
+    return int(there[1]) >= int(here[1]) if value else int(there[1]) <= int(here[1])
 
 
 async def _told(link: Link, status: int) -> None:

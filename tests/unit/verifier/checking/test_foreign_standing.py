@@ -162,10 +162,11 @@ async def judged(
     device = Writer("secp256r1", "phone")
     pem = tmp_path / "iaca.pem"
     pem.write_text("".join(ssl.DER_cert_to_PEM_cert(land.root) for land in lands))
+    asked = how.pop("asked", None) or tuple(how.get("elements", ("age_over_18",)))
+    want = Want(DOCTYPE, NAMESPACE, asked)
     status = how.pop("status", {"status_list": {"idx": how.pop("place", 7), "uri": uri}})
     licence = shown.licence(device.cose, **({"status": status} if status is not None else {}), **how)
     phone = Phone(EphemeralKey(b"\2" * 48), lambda transcript, _: response(licence, by_signature(device, transcript)))
-    want = Want(DOCTYPE, NAMESPACE, tuple(how.get("elements", ("age_over_18",))))
     reading = Reading(phone.text, b"\1" * 48, ISO)
     response_ = await reading.ask(phone, [want])
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=served))
@@ -250,3 +251,28 @@ async def test_a_licence_that_has_ended_or_not_begun_is_refused_in_time(tmp_path
     for shift, expected in ((device, "dates expired"), (-device, "dates not_yet_valid")):
         dated = land.validity(NOW - shift)
         assert await judged(tmp_path, [land], land, b"", status=None, validityInfo=dated) == expected
+
+
+@pytest.mark.parametrize(
+    "asked, shown, expected",
+    [
+        (("age_over_21",), {"age_over_25": True}, "accepted"), (("age_over_21",), {"age_over_18": False}, "accepted"),
+        (("age_over_21",), {"age_over_25": False}, "request not_what_was_asked"),
+        (("age_over_21",), {"age_over_18": True}, "request not_what_was_asked"),
+        (("age_over_21", "family_name"), {"family_name": "A", "age_over_25": True}, "accepted"),
+        (("age_over_18", "age_over_21"), {"age_over_25": True}, "accepted"),
+        (("age_over_18", "age_over_21"), {"age_over_18": True, "age_over_25": True}, "accepted"),
+        (("age_over_18", "age_over_65"), {"age_over_25": True}, "request not_what_was_asked"),
+        (("age_over_18",), {"age_over_18": True, "age_over_25": True}, "request not_what_was_asked"),
+        (("age_over_21",), {"age_over_25": True, "age_over_18": True}, "request not_what_was_asked"),
+        (("age_over_21",), {"age_over_25": 1}, "request not_what_was_asked"),
+        (("family_name",), {"age_over_25": True}, "request not_what_was_asked"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else "-".join(value),
+)  # fmt: skip
+async def test_an_age_nobody_computed_is_answered_by_the_nearest(
+    tmp_path, asked: tuple[str, ...], shown: dict[str, Any], expected: str
+) -> None:
+    """ISO/IEC 18013-5 7.2.5: by what follows, and by nothing that was not needed."""
+    land = LANDS["secp256r1"]
+    assert await judged(tmp_path, [land], land, b"", status=None, elements=shown, asked=asked) == expected
