@@ -23,6 +23,7 @@ from mapae.clock import Clock
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.trust.publish import TrustList
+from mapae.trust.signers import Reason
 from mapae.verifier.asking import store
 from mapae.verifier.site import api_store, hosting_store
 from mapae.verifier.site.hosting_store import Known
@@ -80,11 +81,13 @@ class Holdings:
         for party in sorted(named.keys() & set(ours)):
             before = known.get(party)
             if before is None or before.x509_hash != named[party] or before.away_since is not None:
+                if before is not None and before.ended_at is None and _taken_back(before, trusted):
+                    await self._end_all(before, now)  # and registered anew while nobody here looked
                 await hosting_store.listed(self._db, party, named[party])
         over = {one.party for one in known.values() if one.ended_at is not None} - named.keys()
         for one in known.values():
             if one.party not in named and await self._is_over(one, trusted, now):
-                await self._end_all(one.party, now)
+                await self._end_all(one, now)
                 over.add(one.party)
         return over
 
@@ -98,8 +101,12 @@ class Holdings:
             return False
         return now - one.away_since >= AWAY
 
-    async def _end_all(self, party: str, now: datetime) -> None:
+    async def _end_all(self, known: Known, now: datetime) -> None:
+        party = known.party
+
         async def body(tx: Tx) -> None:
+            if not await hosting_store.still(tx, known):  # another process has seen it registered anew
+                return
             ended = {name: await kind.end_all(tx, party, now) for name, kind in self._kinds.items()}
             first = await hosting_store.ended(tx, party, now)
             if not first and not any(ended.values()):  # another process was faster
@@ -108,6 +115,12 @@ class Holdings:
 
         await self._db.write(body)
         structlog.get_logger("mapae.verifier").info("what a relying party had here has ended", party=party)
+
+
+def _taken_back(known: Known, trusted: TrustList) -> bool:
+    """By governors; what was renewed is superseded, and goes on."""
+    back = [one for one in trusted.revoked_readers if one.x509_hash == known.x509_hash]
+    return any(one.reason is not Reason.SUPERSEDED for one in back)
 
 
 # --- the kinds of this room and those below ---------------------------------------------------------------------------

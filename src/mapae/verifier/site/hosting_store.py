@@ -67,6 +67,12 @@ async def known(db: Db) -> dict[str, Known]:
     return {row["party"]: _known(row) for row in await db.all("SELECT * FROM known_party")}
 
 
+async def still(tx: Tx, known: Known) -> bool:
+    """Whether this is the registration it was."""
+    row = await tx.one("SELECT x509_hash FROM known_party WHERE party = $1", known.party)
+    return row is not None and row["x509_hash"] == known.x509_hash
+
+
 async def listed(db: Db, party: str, x509_hash: str) -> None:
     await db.run(
         "INSERT INTO known_party (party, x509_hash) VALUES ($1, $2) ON CONFLICT (party)"

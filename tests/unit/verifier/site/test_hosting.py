@@ -57,12 +57,13 @@ class Country:
     def __init__(self) -> None:
         self.names: dict[str, bytes] = {}
         self.revoked: list[bytes] = []
+        self.reason = Reason.CEASED
         self.away, self.asked = False, 0
 
     async def list(self) -> TrustList:
         parties = [RelyingParty(id=id, name=WORDS, x509_hash=x509_hash(der), purposes=(AGE,))
                    for id, der in self.names.items()]  # fmt: skip
-        back = [RevokedReader(reader=x509_hash(der), x509_hash=x509_hash(der), since=0, reason=Reason.CEASED)
+        back = [RevokedReader(reader=x509_hash(der), x509_hash=x509_hash(der), since=0, reason=self.reason)
                 for der in self.revoked]  # fmt: skip
         return TrustList.of(parties, seq=1, now=START, life=timedelta(days=1), revoked_readers=back)
 
@@ -341,6 +342,25 @@ async def test_who_comes_back_begins_anew_and_what_was_given_at_the_last_moment_
     await checker.given()
     await checker.hosting.round()
     assert len(await checker.holdings.of("bakery")) == 3 and set(checker.asks) == {"bakery"}
+
+
+@pytest.mark.parametrize(("reason", "left"), [(Reason.COMPROMISED, 0), (Reason.SUPERSEDED, 3)])
+async def test_what_was_given_before_a_registration_was_taken_back_ends_also_if_it_was_made_anew_unseen(
+    lone: Db, reason: Reason, left: int
+) -> None:
+    """The verifier was down over a weekend: a stolen API key does not pass to the new registration of the same id. A
+    renewal takes nothing."""
+    country = Country()
+    checker = Checker(lone, country)
+    country.names["bakery"] = await checker.certified()
+    await checker.hosting.round()
+    await checker.given()
+    country.revoked, country.reason = [country.names["bakery"]], reason
+    country.names["bakery"] = await checker.certified(case=LATER, serial=2)
+    for _ in range(2):
+        await checker.hosting.round()
+        assert len(await checker.holdings.of("bakery")) == left
+    assert set(checker.asks) == {"bakery"}
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
