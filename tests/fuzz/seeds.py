@@ -281,9 +281,15 @@ def _documents() -> list[bytes]:
     words = Words(ko="가", en="A")
     purpose = entries.Purpose(id="age", name=words, why=words, legal_basis=words, items=("adult",), retention=words)
     hash = jose.b64u(bytes(32))
-    shop = entries.RelyingParty(id="shop", name=words, x509_hash=hash, purposes=(purpose,))
+    shop = entries.RelyingParty(id="shop", name=words, x509_hash=hash, purposes=(purpose, _own(purpose)))
     raw = entries.document(shop, "c1")
-    return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" "]
+    return [raw, raw.replace(b"relying_party", b"wallet_provider"), raw + b" ", raw.replace(b'"low"', b'""')]
+
+
+def _own(purpose: entries.Purpose) -> entries.Purpose:
+    """Of the party's own: it names its document and its risk."""
+    of = entries.AskedOf(vct="urn:card", doctype="org.card.1", namespace="org.card.1")
+    return msgspec.structs.replace(purpose, id="own_shop_age", document=of, risk="low")
 
 
 def _unsigned() -> list[bytes]:
@@ -339,7 +345,8 @@ def _applications() -> list[bytes]:
 def _registrations() -> list[bytes]:
     words = Words(ko="가", en="A")
     purpose = entries.Purpose(id="age", name=words, why=words, legal_basis=words, items=("adult",), retention=words)
-    shop = entries.RelyingParty(id="shop", name=words, x509_hash=jose.b64u(bytes(32)), purposes=(purpose,))
+    purposes = (purpose, _own(purpose))
+    shop = entries.RelyingParty(id="shop", name=words, x509_hash=jose.b64u(bytes(32)), purposes=purposes)
     raw = jose.unb64u(registration.make(shop, "https://id.example", ISSUER, NOW).split(".")[1])
     return [raw, raw.replace(b'"shop"', b'"Shop"'), raw.replace(b"adult", b""), raw.replace(b'"exp":', b'"exp":9')]
 
