@@ -247,6 +247,36 @@ def test_one_that_has_ended_is_asked_no_more_not_even_where_it_was_put(town: Tow
     assert FEWER not in till.go("/checker/").html
 
 
+def test_what_the_registration_does_not_name_is_not_asked(town: Town) -> None:
+    """Governors may agree to anything: a purpose without its document, or with another's items, is asked by nobody
+    here. Items that were added to a ready purpose are asked with it."""
+    store, own = entry(town, "corner_store"), entry(town, "parcel_house").purposes[0]
+    licence = AskedOf(
+        vct="urn:mapae:kr:driving-licence:1", doctype="kr.mapae.driving.1", namespace="kr.mapae.driving.1"
+    )  # fmt: skip
+    unasked = {"own_corner_store_before": {"document": None}, "own_corner_store_elsewhere": {"document": licence},
+               "own_corner_store_beyond": {"items": ("name", "licence_classes")}}  # fmt: skip
+    more = replace(store.purposes[0], items=("adult_by_year", "name"))
+    made = [replace(own, **{"id": id, "items": ("address",), **changes}) for id, changes in unasked.items()]
+    town.call(
+        town.house.registry.ensure, [replace(store, purposes=(more, *made))], *governors(town.house.foundation)
+    )  # fmt: skip
+    town.clock.advance(seconds=40)
+    till, key = till_of(town, "corner_store"), server(town, "corner_store")
+    offline, start = Offline(till), till.go("/checker/")
+    for id in unasked:
+        refused = posted(town, "/v1/checks", {"purpose": id}, key)
+        assert (refused.status_code, refused.json()["error"]) == (403, Code.OVER_ASKING.value), id
+        till.go("/checker/")
+        assert till.do("/checker/checks", purpose=id, form="either").status == 403
+        assert id not in start.html and offline.asks(id).status_code == 403
+    told = offline.about()["till"]
+    assert told["purposes"] == [one["id"] for one in told["own"]] == ["alcohol_tobacco"]
+    assert [one["name"] for one in told["own"][0]["items"]] == ["adult_by_year", "name"]
+    asked = posted(town, "/v1/checks", {"purpose": "alcohol_tobacco", "in_person": True}, key).json()
+    assert [one["en"] for one in asked["purpose"]["items"]] == ["Adult (by calendar year)", "Name"]
+
+
 def test_the_registration_certificate_says_the_same(town: Town) -> None:
     http = town.house.foundation.http
     token = town.call(lambda: http.get(f"{BASE}/trust/relying-parties/parcel_house/certificate")).text

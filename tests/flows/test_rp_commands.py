@@ -192,6 +192,23 @@ def test_a_key_of_ones_own_is_made_once_and_goes_in_as_a_request(terminal: Termi
     assert json.loads(made)["key"]["crv"] == "P-256" and "PRIVATE" not in made
 
 
+def test_a_purpose_of_ones_own_comes_out_of_a_file_and_is_linted_with_the_rest(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The file is that of docs/tutorial.md, where it is asked as well."""
+    own = tmp_path / "own.json"
+    text = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text("utf-8")
+    own.write_text(text.partition("```json\n")[2].partition("```")[0], encoding="utf-8")
+    who = ("new", "corner", "--name", "Corner", "--number", "123", "--contact", "https://corner.example/")
+    made = tmp_path / "made.json"
+    made.write_text(terminal(*who, "--own", str(own)), encoding="utf-8")
+    assert [one["id"] for one in json.loads(made.read_text("utf-8"))["purposes"]] == ["delivery"]
+    assert terminal.code("lint", str(made)) == 0
+    own.write_text('{"id": "delivery", "more": 1}', encoding="utf-8")
+    assert terminal.refused(*who, "--own", str(own)).code is Code.MALFORMED
+    assert "tutorial" in terminal.refused(*who, "--own", str(tmp_path / "none.json")).detail
+
+
 def test_what_cannot_be_done_says_what_to_try(terminal: Terminal, tmp_path: Path) -> None:
     assert "mapae rp new" in terminal.refused("lint", str(tmp_path / "none.json")).detail
     assert "mapae rp waiting" in terminal.refused("show", "nothing", governor=True).detail
