@@ -210,19 +210,28 @@ class _Doors:
         """Who this browser asks for and what, the time, and the token that its posts have to show. `own`: purposes that
         are not in the pack, or not as its shop has registered them."""
         till, (token, fresh) = await self._till(request), csrf.token_for_page(request)
-        about = None
-        if till is not None:
-            may, ready = await self._verifier.purposes(till), self._country.purposes
-            own = [till_pack.purpose(self._country, one) for one in may if ready.get(one.id) != one]
-            about = {
-                "party": till.relying_party, "shop": msgspec.to_builtins(await self._verifier.shop(till)),
-                "purposes": [purpose.id for purpose in may], "own": msgspec.to_builtins(own),
-                "until": int(till.expires_at.timestamp()),
-            }  # fmt: skip
+        about = await self._about(till) if till is not None else None
         answer = json_answer({"now": int(self._clock.now().timestamp()), "csrf": token, "till": about})
         if fresh is not None:
             csrf.set_cookie(request, answer, csrf.FORM_COOKIE, fresh, None)
         return answer
+
+    async def _about(self, till: Till) -> dict[str, Any] | None:
+        """None where the list does not name its shop, now or for good: then the page asks what anybody may, and goes on
+        getting the pack for that."""
+        try:
+            may, shop = await self._verifier.purposes(till), await self._verifier.shop(till)
+        except Refused as refused:
+            if refused.code is not Code.UNKNOWN_RELYING_PARTY:
+                raise
+            return None
+        ready = self._country.purposes
+        own = [till_pack.purpose(self._country, one) for one in may if ready.get(one.id) != one]
+        return {
+            "party": till.relying_party, "shop": msgspec.to_builtins(shop),
+            "purposes": [purpose.id for purpose in may], "own": msgspec.to_builtins(own),
+            "until": int(till.expires_at.timestamp()),
+        }  # fmt: skip
 
     async def pack(self, request: Request) -> Response:
         opened = self._opened()

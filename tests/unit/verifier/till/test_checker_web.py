@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from mapae.clock import MovableClock, SeededDice
@@ -183,6 +184,17 @@ async def test_a_till_that_was_signed_off_is_nobodys(at_the_counter: Counter) ->
     assert till is not None
     await at_the_counter.shop.verifier.end_till(till)
     assert (await at_the_counter.till())["till"] is None
+
+
+async def test_a_till_whose_shop_the_list_does_not_name_is_nobodys_and_goes_on_getting_packs(
+    at_the_counter: Counter,
+) -> None:
+    """Its page would take a refusal for a line that broke, and fetch no pack any more: an adult would turn red."""
+    await at_the_counter.enrol()
+    at_the_counter.shop.trust.append(msgspec.structs.replace(trust_list(), relying_parties=()))
+    assert (await at_the_counter.till())["till"] is None
+    at_the_counter.shop.trust.append(trust_list())
+    assert (await at_the_counter.till())["till"]["party"] == "mart"
 
 
 # --- receipts ---------------------------------------------------------------------------------------------------------
