@@ -133,11 +133,15 @@ def trust_propose(
 
     async def work(house: House, registry: Registry) -> None:
         from .trust.entries import must_be_sound, registry_id
+        from .trust.store import ever_held
 
         entry = read_entry(file)
         must_be_sound(entry)
         there = registry_id(entry) in {registry_id(one) for one in await registry.entries()}
-        _plan(f"{'replace' if there else 'add'} {registry_id(entry)} ({entry.name.en}), proposed by {by}")
+        plan = f"{'replace' if there else 'add'} {registry_id(entry)} ({entry.name.en}), proposed by {by}"
+        if not there and await ever_held(await house.foundation.database("trust"), *registry_id(entry).split(":", 1)):
+            plan += "; the id was registered before, and what citizens wrote to it lies there: is it the same one?"
+        _plan(plan)
         if _must_stop(apply):
             return
         _next(await registry.propose(entry, governor_of(house, by, key)))

@@ -66,7 +66,8 @@ def test_a_shop_is_certified_proposed_approved_and_struck_off(desk: Desk, tmp_pa
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"kind": "relying_party", "entry": entry}), encoding="utf-8")
 
-    assert "plan: add relying_party:corner_shop" in desk("propose", str(file), *ONE)
+    plan = desk("propose", str(file), *ONE)
+    assert "plan: add relying_party:corner_shop" in plan and "before" not in plan
     assert "corner_shop" not in desk("waiting")  # a plan changes nothing
     id = desk("propose", str(file), *ONE, "--apply").split()[-1]
     assert id in desk("waiting")
@@ -81,6 +82,7 @@ def test_a_shop_is_certified_proposed_approved_and_struck_off(desk: Desk, tmp_pa
     assert [one["governor"] for one in json.loads(desk("show", id))["signed"]] == ["governor-1"]
     desk("approve", id, *OTHER, "--apply")
     assert f"revoked registration  {hash}  withdrawn" in desk("list")
+    assert "was registered before" in desk("propose", str(file), *ONE)
     assert "for ever" in desk("revoke-party", "issuer:issuer", *ONE)
 
 

@@ -187,8 +187,11 @@ class Onboarding:
     async def due(self) -> list[tuple[Seen, Left]]:
         """Registered ones whose certificate should be renewed, the nearest end first."""
         await self.catch_up()
-        seen = [await self._seen(case) for case in await onboarding_store.in_stage(self._db, Stage.APPROVED)]
-        found = [(one, left) for one in seen if (left := self.left(one)) is not None and left.light != "green"]
+        now, found = self._clock.now(), []
+        for case in await onboarding_store.in_stage(self._db, Stage.APPROVED):
+            der = await self._registry.certificate(case.x509_hash or "")
+            if der is not None and (left := left_of(der, now)).light != "green":
+                found.append((await self._seen(case), left))
         return sorted(found, key=lambda one: one[1].until)
 
     async def all(self) -> list[Case]:
