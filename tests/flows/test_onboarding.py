@@ -190,6 +190,7 @@ def test_another_partys_link_ends_nothing_and_a_link_that_was_replaced_leads_now
     assert [post(f"{new}/end", {"kind": "key", "id": id}) for _ in range(2)] == [200, 404]
 
 
+@sqlite
 def test_the_end_of_a_registration_ends_all_that_was_given_by_its_link(town: Town) -> None:
     """Also where the verifier is told nothing: it reads the trust list. Its key file goes with the application."""
     shop = approved(town)

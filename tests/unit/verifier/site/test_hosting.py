@@ -114,11 +114,12 @@ class Checker:
         self.asks: dict[str, Access] = {}
         self.ring = ring or Ring()
         self.pushes: list[str] = []
+        self.looked: list[int] = []
         self.serial: Counter[str] = Counter()
         self.holdings = Holdings(db, self.clock, [tills(self._besides), keys(), clients()])
         self.hosting = Hosting(
             db=db, clock=self.clock, http=country.http, trust_url="http://trust", trust=country.list, keyring=self.ring,
-            shops=self.asks, holdings=self.holdings,
+            shops=self.asks, holdings=self.holdings, look_again=lambda: self.looked.append(1),
         )  # fmt: skip
 
     async def _besides(self, tx: Tx, questions: list[str]) -> None:
@@ -194,6 +195,21 @@ async def test_a_certificate_of_another_key_or_one_that_cannot_be_had_takes_nobo
     country.names["stranger"], country.away = certificate(KEY, 5), False
     await checker.hosting.round()
     assert set(checker.asks) == {"bakery"}  # who never applied here is not asked for
+
+
+async def test_one_that_waits_costs_nobody_a_list_and_is_given_nothing(lone: Db) -> None:
+    """While any application waited, every verifier fetched the trust list anew every five seconds."""
+    country = Country()
+    checker = Checker(lone, country)
+    der = await checker.certified()
+    await checker.hosting.round()
+    assert checker.looked == []
+    with pytest.raises(Refused) as refused:
+        await checker.hosting.must_be_listed("bakery")
+    assert refused.value.code is Code.UNKNOWN_RELYING_PARTY and len(checker.looked) == 1
+    country.names["bakery"] = der
+    await checker.hosting.must_be_listed("bakery")  # its link is opened the moment it is registered
+    assert set(checker.asks) == {"bakery"}
 
 
 async def test_one_damaged_key_does_not_keep_all_others_out(lone: Db) -> None:
