@@ -87,8 +87,10 @@ def beyond(evidence: str, listed: TrustList, now: datetime) -> tuple[str, str, t
         if named.replace("_", "").isalnum():
             return party.id, named, ()
         return party.id, "", _over(asked, _all(party))
-    elsewhere = _names(one for one in query.queries if not registered.covers(one.format, one.kinds))
-    return party.id, registered.id, _over(asked, set(registered.items) - elsewhere)
+    others = [one for one in query.queries if not registered.covers(one.format, one.kinds)]
+    # Without a claim it asks whether there is such a card at all (OpenID4VP 1.0 6.4.1), which may say much.
+    elsewhere = _names(others) | ({"*"} if any(not one.names for one in others) else set())
+    return party.id, registered.id, _over(asked | elsewhere, set(registered.items) - elsewhere)
 
 
 def _over(asked: set[str], allowed: set[str]) -> tuple[str, ...]:

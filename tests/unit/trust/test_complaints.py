@@ -95,6 +95,8 @@ def test_items_of_a_document_that_is_not_registered_go_beyond_it_too() -> None:
     named = replace(SHOP, purposes=(replace(SHOP.purposes[0], document=AskedOf(vct="urn:y")),))
     listed = replace(LIST, relying_parties=(named,))
     assert beyond(asked("adult_by_year"), listed, START) == ("shop", "adult", ("adult_by_year",))
+    bare = {"credentials": [{"id": "c", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:x"]}}]}
+    assert beyond(asked(dcql_query=bare), listed, START) == ("shop", "adult", ("*",)), "whether there is such a card"
     same = replace(named, purposes=(replace(named.purposes[0], document=AskedOf(vct="urn:x")),))
     with pytest.raises(Refused) as refused:
         beyond(asked("adult_by_year"), replace(LIST, relying_parties=(same,)), START)
