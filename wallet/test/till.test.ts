@@ -2,6 +2,7 @@
 import { deflateSync } from "node:zlib";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { b64u, type Bytes, sha256 } from "../src/bytes.ts";
+import { Awake } from "../src/checker/awake.ts";
 import { Eyes, REST_MS } from "../src/checker/camera.ts";
 import { ASK, askAnonymously, plainName, SHOW, unfold } from "../src/checker/codes.ts";
 import { HELD, Known, readPack, type TillPack, type TillPurpose } from "../src/checker/pack.ts";
@@ -143,6 +144,35 @@ describe("the camera", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect([tracks[0]?.on, lost.mock.calls]).toEqual([false, [["rest"]]]);
   });
+});
+
+test("the screen stays on while it is looked at, and no longer, however late the browser answers", async () => {
+  const locks: { released: boolean; release: () => Promise<void> }[] = [];
+  let slow: Promise<void> = Promise.resolve();
+  const request = async (): Promise<object> => {
+    await slow;
+    const lock = { released: false, release: async () => void (lock.released = true) };
+    return locks[locks.push(lock) - 1] as object;
+  };
+  vi.stubGlobal("navigator", { wakeLock: { request } });
+  const awake = new Awake();
+  await awake.want(true);
+  await awake.again();
+  expect(locks.map(({ released }) => released)).toEqual([false]);
+  (locks[0] as { released: boolean }).released = true; // the page was hidden
+  await awake.again();
+  await awake.want(false);
+  await awake.again();
+  expect(locks.map(({ released }) => released)).toEqual([true, true]);
+  let answer = (): void => undefined;
+  slow = new Promise((done) => (answer = done));
+  const late = awake.want(true);
+  await awake.want(false);
+  answer();
+  await late;
+  expect(locks.map(({ released }) => released)).toEqual([true, true, true]);
+  vi.stubGlobal("navigator", {});
+  await awake.want(true); // a browser that cannot
 });
 
 // --- what it knows -------------------------------------------------------------------------------------------------------------------------

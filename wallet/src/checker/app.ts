@@ -6,6 +6,7 @@
  */
 import { asProblem, Problem } from "../problem.ts";
 import { same, token } from "../bytes.ts";
+import { Awake } from "./awake.ts";
 import { codesIn, Eyes, type Lost, useReader } from "./camera.ts";
 import { check } from "./check.ts";
 import { type Ask, ASK_LIFE, askAnonymously, askSigned, Collector, plainName, SHOW, type Show } from "./codes.ts";
@@ -13,7 +14,7 @@ import { drawQr } from "./draw.ts";
 import { clock, Known, light, type TillPurpose } from "./pack.ts";
 import { agesOf, Panel, type Shown, yesOrNo } from "./panel.ts";
 import { SettingsScreen } from "./settings.ts";
-import { Shelf } from "./shelf.ts";
+import { mustBeAble, Shelf } from "./shelf.ts";
 import { type Till, TillStore } from "./store.ts";
 import { PATIENT, Sync, unpack, untilNext, type Wants } from "./sync.ts";
 import { hush, shake, speak } from "./voice.ts";
@@ -38,6 +39,7 @@ class Checker {
   private asks: Put[] = [];
   private collector = new Collector();
   private syncing = false;
+  private readonly awake = new Awake();
   private readonly panel = new Panel(() => this.home());
   private readonly eyes = new Eyes(
     part<HTMLVideoElement>("video"),
@@ -90,6 +92,7 @@ class Checker {
   /** Nobody looks: no camera, which costs battery and trust. Somebody looks again: it goes on, and what went by is caught up with. */
   private seen(): void {
     if (document.hidden) return this.eyes.stop();
+    void this.awake.again();
     if (!part("scan").hidden) void this.watch();
     this.showReady();
     if (Date.now() > this.due) void this.refresh();
@@ -174,6 +177,7 @@ class Checker {
     document.body.dataset["screen"] = screen;
     clearInterval(this.countdown);
     if (screen !== "scan") this.eyes.stop();
+    void this.awake.want(screen === "scan" || screen === "ask");
     if (screen !== "verdict") {
       this.panel.clear();
       part("spoken").textContent = "";
@@ -471,12 +475,6 @@ class Checker {
 
 function nothing(outcome: "refused", code: string): Omit<Shown, "purpose"> {
   return { outcome, step: null, code, format: null, claims: new Map(), renew: false, grounds: null };
-}
-
-/** What the arithmetic takes: a browser of the last years, over https (or this very machine). Without it, better no answer than a wrong red. */
-function mustBeAble(): void {
-  if (!globalThis.isSecureContext || !("subtle" in crypto) || !("indexedDB" in globalThis)) throw new Problem("unsupported", "not a secure context");
-  new DecompressionStream("deflate-raw");
 }
 
 async function main(): Promise<void> {

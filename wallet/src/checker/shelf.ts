@@ -4,6 +4,8 @@
  * browser. Keeps: nothing; asks it not to throw our data away.
  * Refuses: to change the version in the middle of a check: the clerk says when.
  */
+import { Problem } from "../problem.ts";
+
 export type ShelfState = "getting" | "ready" | "cannot";
 
 /** A browser looks for a newer worker when a page is opened, and this one may stay open for weeks. */
@@ -58,4 +60,10 @@ export class Shelf {
   useNow(): void {
     this.waiting?.postMessage("use-now");
   }
+}
+
+/** What the arithmetic takes: a browser of the last years, over https (or this very machine). Without it, better no answer than a wrong red. */
+export function mustBeAble(): void {
+  if (!globalThis.isSecureContext || !("subtle" in crypto) || !("indexedDB" in globalThis)) throw new Problem("unsupported", "not a secure context");
+  new DecompressionStream("deflate-raw");
 }
