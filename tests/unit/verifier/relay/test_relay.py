@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -128,6 +129,30 @@ async def test_a_message_is_not_given_to_a_connection_that_is_gone(relay: Relay)
     gone = True
     await relay.put(BOX, b"sealed")
     assert await asyncio.wait_for(waiting, 1) is None
+    assert await relay.take(BOX, READER) == b"sealed"
+
+
+async def test_the_door_gives_no_message_to_a_phone_that_has_hung_up(relay: Relay, clock: MovableClock) -> None:
+    """Over a real socket a server says so by `http.disconnect`."""
+    said = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"", "more_body": False}]
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        return said.pop() if len(said) > 1 else said[0]
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    await relay.open(BOX, READER)
+    await relay.put(BOX, b"sealed")
+    path = f"/relay/{b64u(BOX)}"
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"wait=1", "root_path": "", "client": ("192.0.2.1", 1),
+        "server": ("relay.test", 80), "headers": [(b"authorization", f"Bearer {b64u(READER)}".encode())],
+    }  # fmt: skip
+    await application(routes(relay), clock=clock, rates=False)(scope, receive, send)
+    assert answered[0]["status"] == 204
     assert await relay.take(BOX, READER) == b"sealed"
 
 
