@@ -733,7 +733,8 @@ SEEDS: dict[str, Seeds] = {
         {"iss": "club", "sub": "club", "aud": ["https://id.example/login"], "jti": "1",
          "exp": int(NOW.timestamp()) + 60, "iat": int(NOW.timestamp())}, {"iss": "club", "exp": 1}),
     "login_keys": lambda: _json(
-        {"keys": [{**HOLDER.key.jwk, "kid": "1", "alg": "ES256"}]}, {"keys": []}, {"keys": [{"kty": "RSA"}]}),
+        {"keys": [{**HOLDER.key.jwk, "kid": "1", "alg": "ES256"}]}, {"keys": []}, {"keys": [{"kty": "RSA"}]},
+        {"keys": [{"kty": "RSA", "n": jose.b64u(b"\xff" * 256), "e": "AQAB", "use": "sig", "alg": "RS256"}]}),
     "login_address": lambda: [
         b"https://club.example/cb?a=1", b"http://localhost:3000/callback", b"com.example.app:/cb", b"https://[::1]/",
         b"javascript:alert(1)", b"https://a;b/", b"https://a/?code=1", b"https://u@a/"],

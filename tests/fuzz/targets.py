@@ -88,6 +88,7 @@ from mapae.verifier.checking.check import Issuer, Trusted, conclude, examine_ans
 from mapae.verifier.checking.steps import Policy as Leniency
 from mapae.verifier.login import client as login_client
 from mapae.verifier.login import openid as login
+from mapae.verifier.login.rsa import RsaKey
 from mapae.verifier.privacy import requests as privacy
 from mapae.verifier.relay import meet as meetings
 from mapae.verifier.relay import push
@@ -1346,7 +1347,8 @@ def login_assertion(data: bytes) -> None:
 def login_keys(data: bytes) -> None:
     """A site's JWK Set."""
     for key in login_client.read_keys(text(data)).values():
-        same(jose.PublicKey.from_jwk(key.jwk), key)
+        again: object = RsaKey.from_jwk(key.jwk) if isinstance(key, RsaKey) else jose.PublicKey.from_jwk(key.jwk)
+        same(again, key)
 
 
 @target

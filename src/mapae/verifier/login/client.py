@@ -2,7 +2,7 @@
 
 Promises: a client has exact addresses and one sector; a secret is compared in constant time, an assertion is good once.
 Trusts: the operator who registers. Keeps: nothing. Refuses: two ways to prove oneself at once, an assertion that is
-old, for somebody else, or signed with another algorithm than ES256.
+old, for somebody else, or signed with another algorithm than its key's: ES256 or RS256.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from mapae.formats import jose
 from mapae.formats.jose import PublicKey
 from mapae.oauth import must_be_redirect
 from mapae.verifier.login.openid import Client
+from mapae.verifier.login.rsa import RS256, RsaKey
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
 LONGEST_ASSERTION: Final = timedelta(minutes=5)
 _ID: Final = re.compile(r"[A-Za-z0-9_.-]{3,64}")
+_ALGS: Final = jose.ES256_NAMES | {RS256}
 _MOST: Final = 20  # redirect URIs of a client, and keys
 
 
@@ -74,7 +76,10 @@ def _basic(authorization: str | None) -> Credentials | None:
 
 
 def _issuer_of(assertion: str) -> str:
-    issuer = _parsed(assertion).claims().get("iss")
+    try:
+        issuer = _parsed(assertion).claims().get("iss")
+    except Refused as refused:  # RFC 7523 3.2
+        raise Refused(Code.INVALID_CLIENT, refused.detail) from None
     if not isinstance(issuer, str):
         raise Refused(Code.INVALID_CLIENT, "the assertion does not say who it is from")
     return issuer
@@ -83,9 +88,9 @@ def _issuer_of(assertion: str) -> str:
 def _parsed(text: str) -> jose.Jws:
     """RFC 7523 names no type for the header; what comes with one says JWT, or that of draft-ietf-oauth-rfc7523bis."""
     try:
-        return jose.Jws.parse(text, typ=("JWT", "client-authentication+jwt"), limit=8192)
+        return jose.Jws.parse(text, typ=("JWT", "client-authentication+jwt"), limit=8192, algorithms=_ALGS)
     except Refused:
-        return jose.Jws.parse(text, typ=None, limit=8192)
+        return jose.Jws.parse(text, typ=None, limit=8192, algorithms=_ALGS)
 
 
 def must_be_secret(client: Client, said: Credentials) -> None:
@@ -114,8 +119,7 @@ def assertion(client: Client, said: Credentials, audiences: Sequence[str], now: 
     Raises Refused(INVALID_CLIENT)."""
     try:
         jws = _parsed(said.assertion or "")
-        key = _key(client, jws.kid)
-        jws.verify(key)
+        _verify(jws, _key(client, jws.kid))
         claims = jws.claims()
         jose.check_times(claims, now, need=("exp",))
     except Refused as refused:
@@ -134,7 +138,17 @@ def assertion(client: Client, said: Credentials, audiences: Sequence[str], now: 
     return Assertion(digest(f"{client.id}|{jti}"), now + LONGEST_ASSERTION + timedelta(seconds=120))
 
 
-def _key(client: Client, kid: str | None) -> PublicKey:
+def _verify(jws: jose.Jws, key: PublicKey | RsaKey) -> None:
+    """RFC 8725 3.1: by the algorithm of the key that was registered, and only if the header names it."""
+    if isinstance(key, PublicKey):
+        jws.verify(key)
+    elif jws.algorithm != RS256:
+        raise Refused(Code.BAD_SIGNATURE, "the algorithm is not the one of the key")
+    else:
+        key.verify(jws.signature, jws.signing_input)
+
+
+def _key(client: Client, kid: str | None) -> PublicKey | RsaKey:
     keys = read_keys(client.keys or "{}")
     found = keys.get(kid or "") or (next(iter(keys.values())) if kid is None and len(keys) == 1 else None)
     if found is None:
@@ -142,17 +156,23 @@ def _key(client: Client, kid: str | None) -> PublicKey:
     return found
 
 
-def read_keys(text: str) -> dict[str, PublicKey]:
-    """A JWK Set by kid (RFC 7517 5), P-256 keys only. Raises Refused(MALFORMED, UNSUPPORTED)."""
+def read_keys(text: str) -> dict[str, PublicKey | RsaKey]:
+    """A JWK Set by kid (RFC 7517 5), of P-256 and RSA keys. Raises Refused(MALFORMED, UNSUPPORTED)."""
     keys = jose.decode_json(text).get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST:
         raise Refused(Code.MALFORMED, "a JWK Set has a short list of keys")
-    found: dict[str, PublicKey] = {}
+    found: dict[str, PublicKey | RsaKey] = {}
     for one in keys:
-        key = PublicKey.from_jwk({k: v for k, v in one.items() if k != "alg"} if isinstance(one, dict) else one)
+        if not isinstance(one, dict):
+            raise Refused(Code.MALFORMED, "a JWK is not an object")
+        key = RsaKey.from_jwk(one) if one.get("kty") == "RSA" else _p256(one)
         kid = one.get("kid")
         found[kid if isinstance(kid, str) else key.thumbprint] = key
     return found
+
+
+def _p256(jwk: dict[str, Any]) -> PublicKey:
+    return PublicKey.from_jwk({name: value for name, value in jwk.items() if name != "alg"})
 
 
 # --- registration -----------------------------------------------------------------------------------------------------

@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-
 from mapae.clock import Clock
 from mapae.db import Db
 from mapae.errors import Refused
 from mapae.formats import jose
 from mapae.verifier.login import store
+from mapae.verifier.login.rsa import RsaKey
 from mapae.verifier.login.store import Key
 
 SIGNS: Final = timedelta(days=90)
@@ -118,10 +115,9 @@ def _fits(one: IdTokenSigner, alg: str, head: str, signature: bytes) -> bool:
     message = head.encode()
     try:
         if alg == "RS256":
-            n, e = (int.from_bytes(jose.unb64u(one.jwk[name]), "big") for name in ("n", "e"))
-            rsa.RSAPublicNumbers(e, n).public_key().verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+            RsaKey.from_jwk(one.jwk).verify(signature, message)
         else:
             jose.PublicKey.from_jwk(one.jwk).verify(signature, message)
-    except (InvalidSignature, Refused):
+    except Refused:
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+import msgspec
 
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
@@ -36,6 +37,8 @@ SECRET = "a client's secret"
 VERIFIER = "a-code-verifier-of-forty-three-characters-or-more"
 CHALLENGE = b64u(hashlib.sha256(VERIFIER.encode()).digest())
 LOG_INS = ("log_in", "log_in_named")
+PLAIN = {"code_challenge": None, "code_challenge_method": None}  # as the suite asks: it sends no PKCE
+BYE = "https://club.example/bye"
 
 
 @lru_cache(maxsize=1)
@@ -161,3 +164,18 @@ def bridge_on(shop: Shop, db: Db, keys: Any = None, seed: str = "") -> Bridge:
         db=db, vault=Vault(b"the bridge's own secret, 32 byte"), clock=shop.clock, dice=SeededDice(f"login{seed}"),
         questions=shop.verifier.questions, keys=Keys(db, shop.clock, keys or open_keys()), base=BASE,
     )  # fmt: skip
+
+
+def part(token: str, place: int) -> dict[str, Any]:
+    text = token.split(".")[place]
+    found: dict[str, Any] = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return found
+
+
+async def plain(club: Club, browser: httpx.AsyncClient, shown: Any = None, **changes: Any) -> dict[str, Any]:
+    """A log-in as the suite does it; the token response."""
+    answer = await club.log_in(browser, shown, client_id="plain", **{**PLAIN, **changes})
+    got = await club.tokens(browser, answer["code"], basic=("plain", SECRET), code_verifier=None)
+    assert got.status_code == 200, got.text
+    told: dict[str, Any] = got.json()
+    return told
