@@ -30,6 +30,7 @@ export type Step = "token" | "keys" | "credential" | "check" | "store" | "receip
 
 /** Refusals after which trying again by itself cannot help. Everything else is tried again at the next start. */
 const FINAL = new Set([
+  "cannot_renew",
   "invalid_grant",
   "access_denied",
   "credential_request_denied",
@@ -424,6 +425,8 @@ export class Issuance {
     const replaced = replacedBy(order, await readAll<Order>(this.store, this.vault, "order"), tellsApart(line.issuer, what), what.id);
     await this.store.write(async (tx) => {
       await mustGoOn(tx, next.id);
+      // Thrown away, or replaced by a newer one, while its fresh copies were on the way: it does not come back.
+      if (pending.renewal && !(await tx.objectStore("sealed").get(card))) throw new Problem("cannot_renew", "the card is gone");
       await dropOwned(tx, owner); // the batch before this one, used or not
       for (const old of replaced) await dropOrder(tx, old);
       for (const key of keys.slice(copies.length)) await tx.objectStore("keys").delete(key.id);

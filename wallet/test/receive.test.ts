@@ -200,6 +200,19 @@ test("a card put off is asked for when its time comes, with the keys it was aske
   expect(await wallet.store.keysOf(`pending:${id}`)).toEqual([]);
 });
 
+test("a card that was thrown away while its fresh copies were put off does not come back with them", async () => {
+  await run(await begin(OFFER));
+  land.puttingOff = 1;
+  await run(await wallet.issuance.renew(wallet.orders[0]!)).catch(() => undefined);
+  await wallet.removeCard(wallet.orders[0]!);
+  clock += 31_000;
+  await restart();
+  await wallet.tend();
+  expect(wallet.orders).toEqual([]);
+  expect(wallet.pending).toEqual([]);
+  expect(await wallet.store.rows("copy")).toEqual([]);
+});
+
 test("an application the issuer has forgotten is given up, and its keys go with it", async () => {
   land.puttingOff = 1;
   const id = await begin(OFFER);
