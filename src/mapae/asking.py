@@ -1,14 +1,15 @@
 """Wiring of whoever asks: tills, websites, offline counters and every other way to put a question.
 
 Promises: the verifier is built once, from the settings, and each way to ask adds its doors, promises and rounds in one
-place. Trusts: the settings. Keeps: nothing (the house keeps it). Refuses: a relying party without an access certificate
-in date here.
+place. Trusts: the settings. Keeps: nothing (the house keeps it). Refuses: a relying party that never had an access
+certificate here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import structlog
 from starlette.routing import BaseRoute
 
 from . import __version__
@@ -54,7 +55,7 @@ async def verifier(house: House) -> None:
     `rounds`, and builds it in a function of its own below."""
     f = house.foundation
     trust, vault = f.trust_reader(), f.keys("verifier").vault("file:verifier")
-    access = _access(house)
+    access = access_of(house.foundation)
     basement, refresh = await living(house, trust, access.keys(), vault)
     house.access = access
     asking = house.verifier = Verifier(
@@ -203,17 +204,23 @@ async def _family(house: House) -> list[BaseRoute]:
     return gateway_routes(house.gateway, house.api.key, f.settings.base_url)
 
 
-def _access(house: House) -> dict[str, Access]:
-    """The relying parties this process asks for, each with its key and certificate."""
-    f, access = house.foundation, {}
+def access_of(f: Foundation) -> dict[str, Access]:
+    """The relying parties this process asks for, each with its key and certificate. One whose certificate is over is
+    left out, and said: it must not keep all others from being asked for."""
+    access = {}
     for shop in f.settings.relying_parties:
         key = f.signer("verifier", f"access-{shop}")
         x5c = f.certificates.usable(f"access-{shop}", key)
-        if x5c is None:
+        if x5c is not None:
+            access[shop] = Access(key, x5c)
+        elif f.certificates.over(f"access-{shop}"):
+            structlog.get_logger("mapae.verifier").error(
+                "an access certificate is over: it is not asked for", party=shop
+            )
+        else:
             raise Refused(
                 Code.BAD_CONFIG,
                 f"relying_parties: {shop} has no access certificate in date here; start the trust role first, or leave"
                 " it out",
             )
-        access[shop] = Access(key, x5c)
     return access

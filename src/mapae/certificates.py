@@ -86,6 +86,14 @@ class Certificates:
         now = self._clock.now()
         return raw if certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc else None
 
+    def over(self, name: str) -> bool:
+        """Whether there was one, and it has ended."""
+        try:
+            certificate = x509.load_der_x509_certificate((self._folder / f"{name}.der").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return False
+        return certificate.not_valid_after_utc <= self._clock.now()
+
     def given_renewal(self, name: str, key: Signer) -> Renewal:
         """The same as `renewal` for whoever waits for an authority elsewhere: `give` keeps what came from there."""
         return Renewal(self._kept(name, key, part=1.0), self._kept(f"{name}{NEXT}", key, part=1.0))

@@ -303,6 +303,20 @@ def test_a_hosted_party_is_asked_for_again_after_a_restart(town: Town) -> None:
 
 
 @sqlite
+def test_party_and_governors_are_reminded_before_a_registration_ends(town: Town) -> None:
+    shop = approved(town)
+    path = path_of(shop)
+    for days, light, words in (
+        (300, "yellow", "Two governors can renew it now"),
+        (60, "red", "all you have here ends"),
+    ):
+        town.clock.advance(days=days)
+        page = shop.go(path)
+        assert page.find(data_light=light) is not None and words in page.text
+    assert "mapae rp renew" in Visitor(town, "en").go("/rp/governors").text
+
+
+@sqlite
 def test_an_application_is_withdrawn_after_it_was_asked_once_more(town: Town) -> None:
     shop = applied(town)
     path = path_of(shop)
