@@ -287,9 +287,10 @@ export function purposeOf(party: RelyingParty, named: unknown, names: readonly s
   return fitting[0] ?? raise(over(party, party.purposes.flatMap((item) => item.items), names));
 }
 
-function isOf({ document }: Registered, { format, type }: Query["credentials"][number]): boolean {
+function isOf({ document }: Registered, { format, type, claims }: Query["credentials"][number]): boolean {
   if (!document || (format !== "mso_mdoc" && format !== "dc+sd-jwt")) return true;
-  return type.every((one) => one === (format === "mso_mdoc" ? document.doctype : document.vct));
+  if (format === "dc+sd-jwt") return type.every((one) => one === document.vct);
+  return type.every((one) => one === document.doctype) && (claims ?? []).every(({ path }) => path[0] === document.namespace);
 }
 
 function over(party: RelyingParty, allowed: readonly string[], names: readonly string[]): Problem {

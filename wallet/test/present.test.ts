@@ -152,6 +152,15 @@ test.each<[string, Record<string, unknown>]>([
   await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["name"] } });
 });
 
+test("so is another namespace of a registered doctype", async () => {
+  land.more.push({ ...OWN, document: { doctype: DOCTYPE, namespace: "org.other" } }, { ...OWN, id: "own_guest_house_mdoc", document: { doctype: DOCTYPE, namespace: DOCTYPE } });
+  clock += 61_000;
+  land.requestClaims = { dcql_query: query(["name"], ["mdoc"]), mapae_purpose: OWN.id };
+  await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["name"] } });
+  land.requestClaims = { dcql_query: query(["name"], ["mdoc"]), mapae_purpose: "own_guest_house_mdoc" };
+  expect((await ask()).asked.own).toBe(true);
+});
+
 test("over-asking is stopped and remembered", async () => {
   land.requestClaims = { dcql_query: query(["name", "resident_number"]) };
   await expect(ask()).rejects.toMatchObject({ code: "over_asking", facts: { items: ["resident_number"] } });

@@ -293,6 +293,6 @@ def _purpose(id: Any, party: Party, query: Dcql) -> Purpose | None:
     for asked in query.queries:
         if not all(name in allowed for name in asked.names):
             raise Refused(Code.OVER_ASKING, "more is asked than this purpose allows")
-        if asked.format in _OURS and not purpose.covers(asked.format, asked.kinds):
+        if asked.format in _OURS and not purpose.covers(asked):
             raise Refused(Code.OVER_ASKING, "another document is asked for than this purpose is about")
     return purpose

@@ -87,7 +87,7 @@ def beyond(evidence: str, listed: TrustList, now: datetime) -> tuple[str, str, t
         if named.replace("_", "").isalnum():
             return party.id, named, ()
         return party.id, "", _over(asked, _all(party))
-    others = [one for one in query.queries if not registered.covers(one.format, one.kinds)]
+    others = [one for one in query.queries if not registered.covers(one)]
     # Without a claim it asks whether there is such a card at all (OpenID4VP 1.0 6.4.1), which may say much.
     elsewhere = _names(others) | ({"*"} if any(not one.names for one in others) else set())
     return party.id, registered.id, _over(asked | elsewhere, set(registered.items) - elsewhere)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final, Literal, assert_never
 
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.formats.dcql import MDOC
+from mapae.formats.dcql import MDOC, Query
 from mapae.formats.jose import decode_json, unb64u
 from mapae.formats.x509 import Anchors
 from mapae.rules import Words
@@ -97,11 +97,14 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     document: AskedOf | None = None
     risk: Literal["", "low", "medium", "high"] = ""
 
-    def covers(self, format: str, kinds: Collection[str]) -> bool:
-        """Whether documents of these types, in this format of the query language, are what it may be asked of."""
-        if self.document is None:
+    def covers(self, query: Query) -> bool:
+        """Whether a query in a format of ours is about the document it may be asked of."""
+        of = self.document
+        if of is None:
             return True
-        return set(kinds) <= {self.document.doctype if format == MDOC else self.document.vct} - {""}
+        if query.format == MDOC:
+            return query.kinds <= {of.doctype} - {""} and all(one.path[0] == of.namespace for one in query.claims)
+        return query.kinds <= {of.vct} - {""}
 
 
 class RelyingParty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

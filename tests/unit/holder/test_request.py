@@ -155,6 +155,18 @@ def test_the_same_items_of_another_document_are_over_asking(of: AskedOf) -> None
     assert refusal(lambda: shop.opened(shop.signed(), shop.trusted(of=of))) == (Code.OVER_ASKING, "purpose")
 
 
+@pytest.mark.parametrize(("namespace", "taken"), [("urn:card", True), ("urn:other", False)])
+def test_an_item_of_another_namespace_is_over_asking(namespace: str, taken: bool) -> None:
+    shop, of = Shop(), AskedOf(doctype="urn:card", namespace="urn:card")
+    query = {"id": "one", "format": "mso_mdoc", "meta": {"doctype_value": "urn:card"},
+             "claims": [{"path": [namespace, "adult_by_year"]}]}  # fmt: skip
+    asked = shop.signed(dcql_query={"credentials": [query]})
+    if taken:
+        assert shop.opened(asked, shop.trusted(of=of)).purpose is not None
+    else:
+        assert refusal(lambda: shop.opened(asked, shop.trusted(of=of))) == (Code.OVER_ASKING, "purpose")
+
+
 def test_over_asking_in_any_query_counts_even_when_the_set_would_not_need_it() -> None:
     shop = Shop()
     mdoc = {
