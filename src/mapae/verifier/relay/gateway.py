@@ -177,6 +177,8 @@ class Gateway:
         document = self._questions.country.documents[purpose.document]
         if any(document.claim(name).kind != "yes_no" for name in purpose.items):
             raise refuse("sequence", "the values have been read")
+        if trx.result != "Y" and len(purpose.items) > 1:  # at least one is: of nobody is more said than is known
+            raise refuse("sequence", "the answer is no; to which of the questions, nobody has kept")
         return dict.fromkeys(purpose.items, trx.result == "Y")
 
     # --- the phone ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from mapae.audit import first_broken_link
 from mapae.clock import SeededDice
@@ -17,6 +18,7 @@ from mapae.verifier.relay.gateway_store import State
 from mapae.verifier.relay.mailboxes import Relay
 from unit.verifier.asking.test_faults import Faulty, PowerCut
 from unit.verifier.shop import Shop
+from unit.verifier.world import CLAIMS, Card
 
 TILL = {"mode": "direct", "svcCode": "old.1", "branchName": "Sejong", "deviceId": "1"}
 SERVICES = {"old.1": "alcohol_tobacco"}
@@ -186,6 +188,32 @@ async def test_a_transaction_that_has_ended_takes_nothing_more(shop: Shop, gatew
             await late
         assert raised.value.step == "sequence"
     assert await gateway.status("mart", trxcode) == before
+
+
+async def test_of_a_no_to_several_questions_nobody_is_told_which(shop: Shop, gateway: Gateway) -> None:
+    """Of age by birthday, but not yet by year: to call both a no would be a false word about a person."""
+    both = ("adult_by_year", "age_over_19")
+    known = shop.trust[0]
+    purposes = tuple(replace(one, items=both) for one in known.relying_parties[0].purposes)
+    parties = tuple(replace(party, purposes=purposes) for party in known.relying_parties)
+    shop.trust[:] = [replace(known, relying_parties=parties)]
+    for claims, result, said in (
+        ({"adult_by_year": True, "age_over_19": True}, "Y", dict.fromkeys(both, True)),
+        ({"adult_by_year": False, "age_over_19": True}, "N", None),
+    ):  # fmt: skip
+        trxcode = await begun(gateway)
+        await gateway.profile(trxcode)
+        row = await shop.db.one("SELECT question, nonce FROM mip_transaction WHERE trxcode = $1", trxcode)
+        assert row is not None
+        shown = await shop.reply(row["question"], Card(claims={**CLAIMS, **claims}))
+        await gateway.present(trxcode, Vp(row["nonce"], shown["response"].encode(), frozenset({"pin"})))
+        assert await state(gateway, trxcode) == ("0004", result)
+        if said is not None:
+            assert await gateway.values("mart", trxcode) == said
+            continue
+        with pytest.raises(Refused) as raised:
+            await gateway.values("mart", trxcode)
+        assert raised.value.step == "sequence"
 
 
 async def test_a_push_that_does_not_go_out_ends_its_transaction(shop: Shop, gateway: Gateway) -> None:
