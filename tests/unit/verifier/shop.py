@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -159,7 +159,7 @@ def trust_list(*, purposes: tuple[str, ...] = ("alcohol_tobacco", "adult_contrac
 @asynccontextmanager
 async def opened(
     db: Db, clock: MovableClock, *, own_queries: bool = True, keeper: Keeper | None = None,
-    packs: httpx.AsyncClient | None = None, seed: str = "",
+    packs: httpx.AsyncClient | None = None, seed: str = "", access: Mapping[str, Access] = ACCESS,
 ) -> AsyncIterator[Shop]:  # fmt: skip
     """`keeper`: the shop's counter lives on an offline pack, which `packs` answers for."""
     lists, trust = Lists(clock), [trust_list()]
@@ -182,7 +182,7 @@ async def opened(
     async with httpx.AsyncClient(transport=httpx.MockTransport(lists.answer)) as http:
         verifier = Verifier(
             db=db, vault=vault, clock=clock, dice=SeededDice(f"till{seed}"), http=http,
-            base=BASE, trust=current, country=country(), access=ACCESS,
+            base=BASE, trust=current, country=country(), access=access,
             own_queries=own_queries, basement=basement,
         )  # fmt: skip
         yield Shop(verifier, clock, lists, db, trust)

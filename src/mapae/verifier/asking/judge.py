@@ -100,7 +100,11 @@ class Judge:
         return tuple(self._access)
 
     def access(self, party: str) -> Access:
-        return self._access[party]
+        """Raises Refused(UNKNOWN_RELYING_PARTY): a hosted one may have been let go while its question was open."""
+        found = self._access.get(party)
+        if found is None:
+            raise Refused(Code.UNKNOWN_RELYING_PARTY, "this process does not ask for that relying party")
+        return found
 
     def party(self, trusted: TrustList, id: str) -> RelyingParty:
         """The relying party as the trust list has it, with the very certificate we sign with."""

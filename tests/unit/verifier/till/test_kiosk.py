@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import msgspec
@@ -17,7 +18,7 @@ from mapae.verifier.asking.ask import Form
 from mapae.verifier.asking.store import Outcome, Till, Verdict
 from mapae.verifier.checking.check import Format
 from mapae.verifier.till.kiosk import LIFE, REMEMBER, SEEN, UNSEEN, Ended, Waiting
-from unit.verifier.shop import NAMES, Shop, asked_in, opened, request_id, sealed, trust_list
+from unit.verifier.shop import ACCESS, NAMES, Shop, asked_in, opened, request_id, sealed, trust_list
 from unit.verifier.world import CLAIMS, FORMATS, NOW, STRANGER, TODAY, Card
 
 
@@ -404,6 +405,21 @@ async def test_a_shop_struck_off_the_trust_list_asks_no_more(shop: Shop) -> None
     shop.trust.append(struck)
     with pytest.raises(Refused) as refused:
         await shop.verifier.request_object(id)
+    assert refused.value.code is Code.UNKNOWN_RELYING_PARTY
+
+
+@pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)
+async def test_a_shop_that_is_let_go_while_its_question_is_open_is_refused_and_no_fault_of_ours(
+    migrated: Callable[[str], Awaitable[Db]],
+) -> None:
+    """Its key is destroyed before the list is read again: a till that looks meanwhile hears whose end it is."""
+    access = dict(ACCESS)
+    async with opened(await migrated("verifier"), MovableClock(TODAY), access=access) as shop:
+        till = await shop.till()
+        id = await shop.verifier.open(till, "alcohol_tobacco")
+        del access["mart"]
+        with pytest.raises(Refused) as refused:
+            await shop.verifier.look(till, id)
     assert refused.value.code is Code.UNKNOWN_RELYING_PARTY
 
 
