@@ -6,6 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
+import msgspec
 import pytest
 
 from issuing import MDOC, SD_JWT, Hall, Phone
@@ -151,6 +153,34 @@ async def test_a_new_batch_retires_the_old_one_when_it_is_accepted(hall: Hall) -
         assert (await phone.tell(second.json()["notification_id"])).status_code == 204
     assert await status_of(hall, texts(first)[0]) == INVALID
     assert await status_of(hall, texts(second)[0]) == VALID
+
+
+async def test_a_guardians_card_is_signed_only_while_the_ward_it_is_about_is_hers(hall: Hall) -> None:
+    """The ward dies, moves to another guardian or comes of age between the application and the card, or its renewal:
+    the other ward's card stays what it was, and never becomes that one's."""
+
+    def guards(*marks: str) -> None:
+        records = {f"ward:{mark}": {"name": mark, "birth_date": "2018-01-31"} for mark in marks}
+        hall.register.people["jisoo"] = msgspec.structs.replace(hall.register.people["jisoo"], records=records)
+
+    async def got(phone: Phone, about: str, case: str) -> httpx.Response:
+        order = Order(case, "jisoo", "guardian_card", "office-1", "officer-1", hall.evidence(), about)
+        assert (await phone.redeem(await phone.scan(await hall.issuer.open_offer(order)))).status_code == 200
+        return await phone.fetch("guardian_card_sd_jwt")
+
+    guards("onyu", "onbyeol")
+    one, other = Phone(hall, "jisoo"), Phone(hall, "jisoo")
+    first, second = await got(one, "onyu", "case-a"), await got(other, "onbyeol", "case-b")
+    assert (await one.tell(first.json()["notification_id"])).status_code == 204
+    assert (await other.tell(second.json()["notification_id"])).status_code == 204
+    guards("onbyeol")
+    assert (await one.renew()).status_code == 200
+    assert (await one.fetch("guardian_card_sd_jwt")).json()["error"] == "credential_request_denied"
+    assert (await got(Phone(hall, "jisoo"), "onyu", "case-c")).json()["error"] == "credential_request_denied"
+    again = await got(Phone(hall, "jisoo"), "onbyeol", "case-d")
+    assert await status_of(hall, texts(first)[0]) == VALID, "until its copies are over"
+    assert await status_of(hall, texts(second)[0]) == INVALID, "one card about one ward"
+    assert await status_of(hall, texts(again)[0]) == VALID
 
 
 async def test_a_notification_about_a_replaced_or_foreign_batch_is_refused(hall: Hall) -> None:
