@@ -174,8 +174,9 @@ class Gateway:
         if shown:
             return shown
         purpose = await self._questions.about(session)
-        document = self._questions.country.documents[purpose.document]
-        if any(document.claim(name).kind != "yes_no" for name in purpose.items):
+        documents = self._questions.country.documents
+        # One that ended, and whose items nobody here knows any more, has none to be told again.
+        if not purpose.items or any(documents[purpose.document].claim(name).kind != "yes_no" for name in purpose.items):
             raise refuse("sequence", "the values have been read")
         if trx.result != "Y" and len(purpose.items) > 1:  # at least one is: of nobody is more said than is known
             raise refuse("sequence", "the answer is no; to which of the questions, nobody has kept")
