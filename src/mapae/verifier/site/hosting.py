@@ -65,6 +65,7 @@ class Hosting:
         self._trust, self._keyring, self._shops, self.holdings = trust, keyring, shops, holdings
         self._look_again = look_again
         self._taken: dict[str, tuple[str, str]] = {}  # party -> hash of its certificate, and name of its key
+        self._unfit: set[tuple[str, str]] = set()  # names of keys, and hashes of certificates that are of others
 
     async def key(self, party: str, case: str) -> dict[str, str]:
         """Made on the first call for this application, the same ever after."""
@@ -100,7 +101,9 @@ class Hosting:
         named = {party.id: party.x509_hash for party in trusted.relying_parties}
         for one in waiting:
             wanted = named.get(one.party)
-            if wanted is not None and self._taken.get(one.party, ("", ""))[0] != wanted:
+            if wanted is None or (one.name, wanted) in self._unfit:  # it has come to ask with a key of its own
+                continue
+            if self._taken.get(one.party, ("", ""))[0] != wanted:
                 await self._take_up(one, wanted)
         over = await self.holdings.notice(trusted, self._shops.keys())
         for one in waiting:
@@ -117,7 +120,10 @@ class Hosting:
         """A key of another application of this party stays as it is."""
         try:
             signer, der = self._keyring.signer(one.name), await self._fetched(wanted)
-            if der is None or x509_hash(der) != wanted or leaf_key(der).thumbprint != signer.kid:
+            if der is None or x509_hash(der) != wanted:
+                return
+            if leaf_key(der).thumbprint != signer.kid:
+                self._unfit.add((one.name, wanted))
                 return
             self._keyring.keep(one.name, der)
         except Refused as refused:

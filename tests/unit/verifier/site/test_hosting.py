@@ -189,6 +189,8 @@ async def test_a_certificate_of_another_key_or_one_that_cannot_be_had_takes_nobo
     right = await checker.certified()
     country.names["bakery"] = certificate(OTHER, 3)
     await checker.hosting.round()
+    await checker.hosting.round()
+    assert country.asked == 1, "whoever came to ask with a key of its own is not fetched for every five seconds"
     country.names["bakery"], country.away = right, True
     await checker.hosting.round()
     assert checker.asks == {} and checker.ring.certificates == {}
