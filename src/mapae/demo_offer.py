@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .demo_knock import HEADERS, answering, heard
+from .entitlements import WARD, wards
 from .errors import Code, Refused
 from .formats.jose import b64u
 from .formats.x509 import Profile, Subject
@@ -135,7 +136,9 @@ class DemoOffer:
             SecondOfficer(f"{OFFICER}-2", "demo", now, Why.OTHER),
         )
         case = f"demo-{house.foundation.dice.token(12)}"
-        return Order(case, person.person, kind, office.id, OFFICER, evidence)
+        # Of several wards the eldest: an officer would ask.
+        about = next(iter(wards(person.records)), "") if country.documents[kind].record == WARD else ""
+        return Order(case, person.person, kind, office.id, OFFICER, evidence, about)
 
     async def _provider(self, request: Request) -> Response:
         name = (await json_body(request, Provided)).name

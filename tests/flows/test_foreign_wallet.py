@@ -58,6 +58,15 @@ def test_with_authorization_details_it_asks_by_identifier(town: Town) -> None:
     assert town.call(phone.fetch_identified, identifier).status_code == 200
 
 
+@pytest.mark.parametrize("town", ["sqlite"], indirect=True)
+def test_a_mother_of_two_is_offered_a_card_about_one_of_them(town: Town) -> None:
+    phone = wallet(town)
+    offer = knock(town, "/demo/offers", person="parent", document="guardian_card")
+    assert town.call(redeem, phone, offer["offer"]).status_code == 200
+    answer = town.call(phone.fetch, "guardian_card_sd_jwt", 1)
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_transaction_code_is_needed_where_the_offer_says_so(town: Town) -> None:
     phone = wallet(town)
     offer = knock(town, "/demo/offers", person=town.first, tx_code=True)
