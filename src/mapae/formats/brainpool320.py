@@ -1,4 +1,4 @@
-"""Signatures under keys on brainpoolP320r1, which `cryptography` does not have (RFC 5639 3.5; decision 22).
+"""Signatures under keys on brainpoolP320r1, which `cryptography` does not have (RFC 5639 3.5; decision 23).
 
     Point(x, y).verify(signature, message)          # ECDSA with SHA-384 (RFC 9864 2.1, ESB320), 80 bytes
 

@@ -270,7 +270,7 @@ class AnySign1(cose.Sign1, frozen=True):
         key.verify(self.signature, cose.to_be_signed(self._content(payload), self.protected))
 
 
-# What every browser's WebCrypto has as well, so that a till decides the same with and without a server (decision 22).
+# What every browser's WebCrypto has as well, so that a till decides the same with and without a server (decision 23).
 _OF_NIST: Final = tuple(curve for curve in CURVES if curve.crv in ("P-384", "P-521"))
 
 

@@ -144,7 +144,7 @@ async def test_a_mac_by_a_key_on_another_curve_than_the_session_is_no_proof() ->
 
 
 async def test_on_brainpool_p320_a_session_and_a_mac_are_refused_by_name() -> None:
-    """Signatures are read there; a secret of ours would be told by the time it takes (decision 22)."""
+    """Signatures are read there; a secret of ours would be told by the time it takes (decision 23)."""
     phone = Writer(P320, "phone")
     code = proximity.uri(cbor.dumps({0: "1.0", 1: [1, cbor.Tag(24, cbor.dumps(phone.cose))]}))
     with refuses(Code.UNSUPPORTED, "no session or MAC"):
