@@ -4,7 +4,7 @@ Promises: whoever holds the token a request came with, and nobody else, sees how
 country's days, answered, refused with a reason, or asked to show the same again. The same request twice is one. Trusts:
 the vault, the clock, the till's enrolment for whose requests it may read. Keeps: what the citizen wrote, sealed; no
 name, number or address unless the words hold one; all of it for `KEEP` after the answer. Refuses: unknown parties and
-purposes, items the purpose does not have, a second and different request under one token, a till of another shop, and
+purposes, items nobody may be asked for, a second and different request under one token, a till of another shop, and
 more than `MOST` open requests of one party, so that a flood fills nothing.
 
 Who asks is not proven here, on purpose: by default a relying party keeps nothing, so there is nobody to match, and a
@@ -129,7 +129,7 @@ class Privacy:
         now, id = self._clock.now(), _id(token)
         purpose = (await self._purposes(party)).get(wish.purpose)
         # What was asked for a purpose of the party's own may have to be erased after that has ended.
-        must_be_sound(wish, purpose, now, ended=wish.purpose.startswith(f"own_{party}_"))
+        must_be_sound(wish, purpose, now, self._once(purpose), ended=wish.purpose.startswith(f"own_{party}_"))
         at, context = int(now.timestamp()), b"privacy_request.words " + id.encode()
         row = store.Row(
             id=id, party=party, number=self._dice.digits(8), kind=wish.kind, purpose=wish.purpose, items=wish.items,
@@ -212,6 +212,11 @@ class Privacy:
         except Refused:
             return self._country.purposes
 
+    def _once(self, purpose: Purpose | None) -> Collection[str]:
+        """What a party may have registered besides, and asked, before its registration ended or changed."""
+        document = self._country.documents.get(purpose.document) if purpose is not None else None
+        return document.may_be_asked if document is not None else ()
+
     def _line(self, row: store.Row, purposes: Mapping[str, Purpose], now: datetime) -> Line:
         """A purpose may have left the pack since, or ended, or an item the purpose: then it has its bare name."""
         wish, purpose = self._wish(row), purposes.get(row.purpose)
@@ -224,10 +229,13 @@ class Privacy:
         )  # fmt: skip
 
 
-def must_be_sound(wish: Wish, purpose: Purpose | None, now: datetime, *, ended: bool = False) -> None:
-    """`ended`: without a purpose, the shape of the names is all there is to look at."""
+def must_be_sound(
+    wish: Wish, purpose: Purpose | None, now: datetime, more: Collection[str] = (), *, ended: bool = False
+) -> None:
+    """`more`: items of its document that the purpose may have had. `ended`: without a purpose, the shape of the names
+    is all there is to look at."""
     if purpose is not None:
-        known = set(wish.items) <= set(purpose.items)
+        known = set(wish.items) <= {*purpose.items, *more}
     else:
         known = ended and len(wish.items) <= MOST_ITEMS and all(map(_NAME.fullmatch, (wish.purpose, *wish.items)))
     if not known or len(set(wish.items)) != len(wish.items):

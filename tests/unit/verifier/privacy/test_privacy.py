@@ -50,6 +50,14 @@ async def test_a_request_about_a_purpose_the_country_no_longer_has_is_still_read
     assert (line.purpose.en, [label.en for label in line.items]) == (WISH.purpose, list(WISH.items))
 
 
+async def test_what_was_registered_besides_a_ready_purpose_may_be_erased_after_that_has_ended(office: Office) -> None:
+    """A hospital that had registered the address as well keeps it when that is over, or narrower."""
+    privacy, _, _ = office
+    await privacy.take("hospital", TOKEN, msgspec.structs.replace(WISH, items=(*WISH.items, "address")))
+    [line] = await privacy.of(HOSPITAL)
+    assert [label.en for label in line.items] == ["Name", "Birth date", "Address"]
+
+
 async def test_a_request_is_answered_and_only_the_tokens_holder_reads_it(office: Office) -> None:
     privacy, _, db = office
     taken = await privacy.take("hospital", TOKEN, WISH)
@@ -106,7 +114,7 @@ BENT: dict[str, tuple[str, str, Wish, Code]] = {
     "one token, another request": ("hospital", TOKEN, _bent(words="other"), Code.CONFLICT),
     "one token, another party": ("bank", TOKEN, WISH, Code.CONFLICT),
     "an unknown purpose": ("hospital", OTHER, _bent(purpose="curiosity"), Code.MALFORMED),
-    "an item the purpose has not": ("hospital", OTHER, _bent(items=("address",)), Code.MALFORMED),
+    "an item nobody is asked for": ("hospital", OTHER, _bent(items=("shoe_size",)), Code.MALFORMED),
     "an item twice": ("hospital", OTHER, _bent(items=("name", "name")), Code.MALFORMED),
     "tomorrow": ("hospital", OTHER, _bent(shown_at=AT + 86400), Code.MALFORMED),
     "before there were phones": ("hospital", OTHER, _bent(shown_at=0), Code.MALFORMED),
