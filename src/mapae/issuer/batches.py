@@ -140,9 +140,13 @@ class Batches:
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register does not allow this card any more")
         document, today = configuration.document, self._country.today(now)
         resident = structs.replace(resident, records=of_one(resident.records, card.about))
-        if not holds(document.record, resident.records, self._country.ages, today):
+        # As of the day it was ordered: a child's guardian has no court's word to go on with once that has come of age.
+        ages, record, since = self._country.ages, document.record, card.issued_on
+        if not holds(record, resident.records, ages, since) or (
+            last_day(record, resident.records, date.max, ages, since) < today
+        ):
             raise Refused(Code.CREDENTIAL_REQUEST_DENIED, "the register this card rests on does not say so any more")
-        expires = last_day(document.record, resident.records, card.expires_on, self._country.ages, today)
+        expires = last_day(record, resident.records, card.expires_on, ages, since)
         login_id = b64u(self._vault.index(card.person, b"login_id")[:24])  # 32 characters, the same on every card
         facts = CardFacts(card.document_number, card.issued_on, expires, login_id)
         return _Facts(resident.birth_date, expires, claim_values(self._country, document, resident, facts, today))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -181,6 +181,29 @@ async def test_a_guardians_card_is_signed_only_while_the_ward_it_is_about_is_her
     assert await status_of(hall, texts(first)[0]) == VALID, "until its copies are over"
     assert await status_of(hall, texts(second)[0]) == INVALID, "one card about one ward"
     assert await status_of(hall, texts(again)[0]) == VALID
+
+
+async def test_a_parents_card_is_not_renewed_once_the_child_has_come_of_age(hall: Hall) -> None:
+    """Civil Act articles 4 and 911: it acted for a child. Who is of age and has a guardian has one by a court, and
+    a card of its own, applied for anew; the register names the parent of before all the same."""
+    today = hall.country.today(hall.clock.now())
+    birthday = today + timedelta(days=10)
+    record = {"name": "지온유", "birth_date": birthday.replace(year=birthday.year - 19).isoformat()}
+    known = hall.register.people["jisoo"]
+    hall.register.people["jisoo"] = msgspec.structs.replace(known, records={"ward:onyu": record})
+    phone = Phone(hall, "jisoo")
+    order = Order("case-a", "jisoo", "guardian_card", "office-1", "officer-1", hall.evidence(), "onyu")
+    assert (await phone.redeem(await phone.scan(await hall.issuer.open_offer(order)))).status_code == 200
+    first = await phone.fetch("guardian_card_sd_jwt")
+    assert (
+        sd_jwt.SdJwt.parse(texts(first)[0]).peek()["exp"]
+        <= datetime.combine(birthday, time(), ZoneInfo(hall.country.timezone)).timestamp()
+    )
+    assert (await phone.tell(first.json()["notification_id"])).status_code == 204
+    hall.clock.advance(days=11)
+    await phone.c_nonce()
+    assert (await phone.renew()).status_code == 200
+    assert (await phone.fetch("guardian_card_sd_jwt")).json()["error"] == "credential_request_denied"
 
 
 async def test_a_notification_about_a_replaced_or_foreign_batch_is_refused(hall: Hall) -> None:
