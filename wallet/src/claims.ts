@@ -46,6 +46,16 @@ export function expiryOf(claims: Readonly<Record<string, unknown>>): string | nu
 }
 
 /**
+ * Whether the holder may throw it away: one of an issuer on no list, and one that is over: revoked, expired, or without a copy that lives
+ * (a ward may be somebody else's by now). One that lives belongs to the country's register as well.
+ */
+export function removable(order: Order, now: number): boolean {
+  const expiry = expiryOf(claimsOf(order));
+  const over = order.standing === "revoked" || (expiry !== null && Date.parse(`${expiry}T23:59:59`) < now);
+  return order.stranger !== null || over || order.parts.every(({ copiesUntil }) => copiesUntil * 1000 <= now);
+}
+
+/**
  * What tells this card from the holder's others of the same issuer and configuration: its first item, in the issuer's order, that says
  * something else there. Numbers and dates of the paper itself tell nobody anything.
  */

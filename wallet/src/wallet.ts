@@ -380,7 +380,7 @@ export class Wallet extends EventTarget {
     return times.length > 0 ? Math.min(...times) : 0;
   }
 
-  /** A card of an issuer on no list can be thrown away; one of the country's belongs to its register as well. */
+  /** One that is `removable`: it goes with its copies and keys. */
   async removeCard(order: Order): Promise<void> {
     await this.store.write((tx) => dropOrder(tx, order));
     await this.read();

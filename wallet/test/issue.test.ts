@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Pending } from "../src/records.ts";
 import { Wallet } from "../src/wallet.ts";
-import { apart } from "../src/claims.ts";
+import { apart, removable } from "../src/claims.ts";
 import { BASE, CLAIMS, Country, type Cut, DOCTYPE, METADATA, NOW, OFFER } from "./country.ts";
 
 const PIN = "274913";
@@ -196,6 +196,20 @@ test("of a document that speaks for one child a mother of two holds two, and a n
   expect(wallet.orders.some(({ id }) => id === before)).toBe(false);
   expect(await wallet.store.rows("copy")).toHaveLength(12);
   for (const order of wallet.orders) expect(order.parts).toHaveLength(2);
+});
+
+test("a card that is over can be thrown away, one that lives cannot", async () => {
+  const land = await country();
+  const wallet = await withPin(land);
+  await receive(wallet);
+  const [card] = wallet.orders;
+  if (!card) throw new Error("no card");
+  expect(removable(card, NOW)).toBe(false);
+  expect(removable({ ...card, standing: "suspended" }, NOW)).toBe(false);
+  expect(removable({ ...card, standing: "revoked" }, NOW)).toBe(true);
+  expect(removable(card, NOW + 86_400_000 * 40)).toBe(true); // its last copies are over, and nobody makes new ones
+  await wallet.removeCard(card);
+  expect([wallet.orders.length, (await wallet.store.rows("copy")).length]).toEqual([0, 0]);
 });
 
 test("a status of renew is a renewal, quietly; the card shows as valid all the while", async () => {

@@ -4,7 +4,7 @@ import "../parts/card_face.ts";
 import { faceOf } from "../parts/card_face.ts";
 import { officer, reader } from "../parts/face_parts.ts";
 import { noticeWords } from "../notices.ts";
-import { apart, claimsOf, isPicture, linesOf } from "../claims.ts";
+import { apart, claimsOf, isPicture, linesOf, removable } from "../claims.ts";
 import { deferredUntil, waitsFor } from "../offer.ts";
 import { shownAgain } from "../present.ts";
 import { asProblem } from "../problem.ts";
@@ -231,7 +231,7 @@ class Card extends Screen {
         ${this.copies === null ? nothing : html`<div><dt>${t("card.copies")}</dt><dd data-testid="copies" data-count=${this.copies}>${t("card.copies.n", { n: this.copies })}</dd></div>`}
         ${shownAgain(order) ? html`<div><dt>${t("card.again")}</dt></div>` : nothing}
       </dl>
-      ${order.stranger ? this.removal(order) : nothing}
+      ${removable(order, this.wallet.now()) ? this.removal(order) : nothing}
       ${usable && order.refreshToken !== null ? html`<button class="button quiet small" id="refresh" data-testid="refresh" ?disabled=${this.busy} @click=${this.refresh}>${t(this.fresh ? "card.refreshed" : "card.refresh")}</button>` : nothing}`;
   }
 
