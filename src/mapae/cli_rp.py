@@ -59,11 +59,10 @@ def rp_show(id: Case, config: Config = None, data: Data = "", country: Country =
     """One application: what is asked on which legal basis, what the linter says, whom the name could be taken for."""
 
     async def work(house: House, onboarding: Onboarding) -> None:
-        from .trust.application import document_of, items_of, ready_of
+        from .trust.application import document_of, items_of, risk_of
 
-        seen = await onboarding.look(id)
-        found = [(one, document_of(one, onboarding.country), ready_of(one, onboarding.country))
-                 for one in seen.made.purposes]  # fmt: skip
+        seen, pack = await onboarding.look(id), onboarding.country
+        found = [(one, document_of(one, pack)) for one in seen.made.purposes]
         printed(
             {
                 "case": seen.reading,
@@ -75,10 +74,10 @@ def rp_show(id: Case, config: Config = None, data: Data = "", country: Country =
                     {
                         "purpose": one.ready or one.id,
                         "document": document.id if document is not None else None,
-                        "items": items_of(one, onboarding.country),
-                        "risk": ready.risk if ready is not None else one.risk,
+                        "items": items_of(one, pack),
+                        "risk": risk_of(one, pack),
                     }
-                    for one, document, ready in found
+                    for one, document in found
                 ],
             }
         )

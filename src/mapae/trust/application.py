@@ -191,6 +191,14 @@ def items_of(asking: Asking, country: Country) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(ready.items if ready is not None else ()), *asking.items)))
 
 
+def risk_of(asking: Asking, country: Country) -> Risk:
+    """As it is asked (`verifier.asking.purposes`): with items added a ready purpose is not what the pack speaks of."""
+    ready = ready_of(asking, country)
+    if ready is None:
+        return asking.risk
+    return ready.risk if set(asking.items) <= set(ready.items) else "high"
+
+
 def entry(made: Application, x509_hash: str, country: Country) -> RelyingParty:
     """The registration governors sign for."""
     found = RelyingParty(

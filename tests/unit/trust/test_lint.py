@@ -15,7 +15,7 @@ from mapae.formats.jose import PublicKey
 from mapae.keys import Signer
 from mapae.rules import Words
 from mapae.trust import lint
-from mapae.trust.application import Application, check, entry
+from mapae.trust.application import Application, Asking, check, entry, risk_of
 from mapae.ui.words import words
 
 KR = parse_country(country_tree("kr"))
@@ -99,6 +99,13 @@ def test_what_to_do_about_an_undeclared_risk_is_said_as_the_form_says_it() -> No
     made = shop(own(items=["portrait"], legal_basis="Photo Act"))
     [found] = [one for one in lint.lint(made, KR, RULES) if one.rule == "risk_undeclared"]
     assert "‘높음’(high)" in found.do.ko and "“High” (high)" in found.do.en
+
+
+def test_the_risk_that_governors_read_is_the_one_it_is_asked_by() -> None:
+    plain = Asking(ready="alcohol_tobacco")
+    more = Asking(ready="alcohol_tobacco", items=("name",), basis={"name": "law 1"})
+    own = Asking(id="bread", document="resident_card", name=Words(ko="빵", en="bread"), items=("name",), risk="medium")
+    assert [risk_of(one, KR) for one in (plain, more, own)] == ["low", "high", "medium"]
 
 
 def test_what_nothing_objects_to_is_let_through() -> None:
