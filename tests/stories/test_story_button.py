@@ -47,6 +47,8 @@ class Gate:
             said = STARTED
         elif url.endswith("/code"):
             status, said = next(self.codes)
+            if said.get("tries_left") == 0:
+                self.state = "accepted"
         elif url.endswith("/cancel"):
             self.cancelled += 1
         else:
@@ -89,7 +91,6 @@ def test_a_button_shows_text_tells_each_thing_once_and_leaves_nothing_open(page:
         field.press("Enter")
         expect(error).to_contain_text(words)
         expect(field).to_be_focused()
-    gate.state = "accepted"
     field.press("Enter")
     expect(page.locator(".mapae-verdict")).to_have_text("<i>Confirmed</i>")
     expect(page.get_by_role("button", name="Close")).to_be_focused()
