@@ -17,13 +17,15 @@ from hypothesis import HealthCheck, settings
 import postgres
 import tokens
 from mapae.db import Db, connect, migrate
+from soak import SOAK
 from town import Town
 
 _slow_is_fine = [HealthCheck.too_slow]
 # The quick profile draws the same examples every time, so that a red run is somebody's change; `make soak` draws anew.
 settings.register_profile(
-    "quick", deadline=None, max_examples=60, derandomize=True, database=None, suppress_health_check=_slow_is_fine
-)
+    "quick", deadline=None, max_examples=60 if SOAK else 40, derandomize=True, database=None,
+    suppress_health_check=_slow_is_fine,
+)  # fmt: skip
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=_slow_is_fine)
 settings.load_profile(os.environ.get("MAPAE_HYPOTHESIS", "quick"))
 
