@@ -47,6 +47,7 @@ def made(new: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@long
 def test_the_hooks_print_what_somebody_elses_wallet_needs(made: Path) -> None:
     """stdout is the result alone: an offer to paste, keys to load."""
     running = Running(made).wait()
@@ -66,6 +67,7 @@ def test_the_hooks_print_what_somebody_elses_wallet_needs(made: Path) -> None:
     assert gone.returncode == 1 and "mapae demo up" in gone.stderr
 
 
+@long
 def test_a_checker_fetches_checks_and_reads_the_offline_pack_by_itself(made: Path) -> None:
     """The policy comes with the first pack and is said to be trusted on first use; after that only changes travel."""
     running = Running(made).wait()

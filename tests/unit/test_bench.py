@@ -113,6 +113,7 @@ def test_importing_the_formats_is_measured() -> None:
     positive([starts.formats(ONCE)])
 
 
+@long
 def test_stories_over_http_are_measured_against_a_server_of_its_own() -> None:
     """One visit at the counter and one check of each format, and the server's profile is read."""
     positive(country.figures(Raw(), ONCE))
@@ -187,6 +188,7 @@ def test_a_burst_fails_when_a_request_is_refused() -> None:
         server.shutdown()
 
 
+@long
 def test_requests_are_measured_alone_beside_a_peer() -> None:
     """The two POSTs of a visit and the answers in both formats, ours and oid4vc-ts's, each by its process's clock."""
     figures = requests.figures(Raw(), ONCE)
