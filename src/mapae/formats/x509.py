@@ -312,7 +312,7 @@ def _public_key(read: x509.Certificate, algorithms: Algorithms) -> object:
     try:
         return read.public_key()
     except UnsupportedAlgorithm:
-        if algorithms is ES256_ONLY:
+        if algorithms is ES256_ONLY or read.version is not x509.Version.v3:  # `_p320` counts the fields of a v3
             raise
         return _p320(read.tbs_certificate_bytes)
 

@@ -6,9 +6,15 @@ import hashlib
 
 import ecdsa
 import pytest
+from asn1crypto import x509 as asn1
 
-from elsewhere import P320, Writer
+from elsewhere import P320, Elsewhere, Writer
+from hands import refuses
+from mapae.errors import Code
 from mapae.formats.brainpool320 import A, B, G, N, P, Point, _both
+from mapae.formats.cose import Algorithms
+from mapae.formats.curves import ISO, NIST
+from mapae.formats.x509 import by_authority
 
 KEY = Writer(P320, "w")
 X, Y = KEY.cose[-2], KEY.cose[-3]
@@ -80,3 +86,13 @@ def test_what_is_no_point_is_none() -> None:
         with pytest.raises(ValueError):
             Point(x, y)
     assert [Point(X, odd).y.to_bytes(40, "big") == Y for odd in (bool(Y[-1] & 1), not Y[-1] & 1)] == [True, False]
+
+
+@pytest.mark.parametrize("algorithms", [NIST, ISO])
+def test_a_certificate_of_version_one_with_such_a_key_is_refused_like_any_other(algorithms: Algorithms) -> None:
+    """RFC 5280 4.1: without a version the key is a field earlier, and the certificate ends where it is looked for."""
+    old = asn1.Certificate.load(Elsewhere(P320).leaf)
+    for name in ("version", "extensions"):
+        del old["tbs_certificate"][name]
+    with refuses(Code.BAD_CERTIFICATE):
+        by_authority([old.dump(force=True)], algorithms)
