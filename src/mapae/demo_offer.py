@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .demo_knock import HEADERS, answering, heard
-from .entitlements import WARD, wards
+from .entitlements import marks
 from .errors import Code, Refused
 from .formats.jose import b64u
 from .formats.x509 import Profile, Subject
@@ -137,7 +137,7 @@ class DemoOffer:
         )
         case = f"demo-{house.foundation.dice.token(12)}"
         # Of several wards the eldest: an officer would ask.
-        about = next(iter(wards(person.records)), "") if country.documents[kind].record == WARD else ""
+        about = next(iter(marks(country.documents[kind].record, person.records)), "")
         return Order(case, person.person, kind, office.id, OFFICER, evidence, about)
 
     async def _provider(self, request: Request) -> Response:

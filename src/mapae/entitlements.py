@@ -25,6 +25,11 @@ def wards(records: Mapping[str, Record]) -> dict[str, Record]:
     return {kind.partition(":")[2]: record for kind, record in records.items() if kind.startswith(f"{WARD}:")}
 
 
+def marks(kind: str, records: Mapping[str, Record]) -> list[str]:
+    """Of the wards a document with this record may speak for; none where it speaks for its holder alone."""
+    return list(wards(records)) if kind == WARD else []
+
+
 def of_one(records: Mapping[str, Record], about: str) -> dict[str, Record]:
     """As a document about this ward sees them: that one is its `ward`, or the only one where none is named."""
     every = wards(records)

@@ -18,7 +18,7 @@ from msgspec import structs
 from mapae.audit import Event, record
 from mapae.catalog import Document
 from mapae.db import Duplicate, Tx
-from mapae.entitlements import WARD, of_one, wards
+from mapae.entitlements import marks, of_one
 from mapae.errors import Code, Refused
 from mapae.registers.values import Hits, Person
 
@@ -92,7 +92,7 @@ class Desk(Proofs):
             Possible(document, self._answer(officer.office, document, about, person, phone, "", holdings), about)
             for document in self.country.documents.values()
             if document.issued_here
-            for about in _wards(document, person) or [""]
+            for about in marks(document.record, person.records) or [""]
         )
         cases = await store.cases_of_person(self._db, person_id, officer.office)
         return PersonView(look, reason, person, phone, tuple(holdings), possible, tuple(cases))
@@ -175,12 +175,12 @@ class Desk(Proofs):
         """The ward the document will speak for; nobody where it speaks for its holder alone."""
         if document is None or not document.issued_here:
             raise Refused(Code.MALFORMED, "this document is not issued here")
-        every = _wards(document, person)
+        every = marks(document.record, person.records)
         if about and about not in every:
             raise Refused(Code.MALFORMED, "the register does not name this person as a ward")
         if not about and len(every) > 1:
             raise Refused(Code.MALFORMED, "choose which child or ward the document is for")
-        return about or next(iter(every), "")
+        return about or (every[0] if every else "")
 
     async def _cleared(self, case: Case) -> bool:
         """Whether an open case is over in truth: its card has arrived, or nobody touched it for half a day."""
@@ -401,10 +401,6 @@ class Desk(Proofs):
             held_until=max(held, default=None),
         )
         return eligibility(document.id, facts, self.country.today(self._clock.now()), self.country)
-
-
-def _wards(document: Document, person: Person) -> list[str]:
-    return list(wards(person.records)) if document.record == WARD else []
 
 
 def _applicant_of(case_id: str) -> bytes:

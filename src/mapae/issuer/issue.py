@@ -17,7 +17,7 @@ from mapae import audit, outbox
 from mapae.catalog import Country, Document
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
-from mapae.entitlements import WARD, wards
+from mapae.entitlements import marks
 from mapae.errors import Code, Refused
 from mapae.issuer import store
 from mapae.issuer import ticket_store as tickets
@@ -25,7 +25,7 @@ from mapae.issuer.authorization import Attesters, Knock, nonce_spend
 from mapae.issuer.batches import Batches, Wanted, end_card, stop_unissued
 from mapae.issuer.deferred import Deferred
 from mapae.issuer.documents import listed
-from mapae.issuer.eligibility import Eligible, Facts, Ineligible, eligibility
+from mapae.issuer.eligibility import Facts, eligibility
 from mapae.issuer.encryption import RequestKeys
 from mapae.issuer.evidence import Evidence, Purpose, must_suffice
 from mapae.issuer.face.checks import Subject
@@ -283,19 +283,15 @@ class Issuer:
         }  # fmt: skip
         chip = self.country.chip is not None
 
-        def each(document: Document) -> list[str]:
-            return list(wards(person.records)) if document.record == WARD else []
-
-        def answer(document: Document) -> Eligible | Ineligible:
-            """Whoever has several wards has this document when there is one for each."""
-            ends = [held.get((document.id, about)) or held.get((document.id, "")) for about in each(document) or [""]]
+        def entry(document: Document) -> dict[str, Any]:
+            """Whoever has several wards has this document when there is one for each, and an officer says which."""
+            each = marks(document.record, person.records)
+            ends = [held.get((document.id, about)) or held.get((document.id, "")) for about in each or [""]]
             until = None if None in ends else min(end for end in ends if end is not None)
-            return eligibility(document.id, Facts(person, held_until=until), today, self.country)
+            answer = eligibility(document.id, Facts(person, held_until=until), today, self.country)
+            return listed(document, answer, chip=chip and len(each) < 2)
 
-        return [  # of several wards an officer says which
-            listed(document, answer(document), chip=chip and len(each(document)) < 2)
-            for document in self.country.documents.values()
-        ]
+        return [entry(document) for document in self.country.documents.values()]
 
     # --- housekeeping ---
 

@@ -19,7 +19,7 @@ from mapae.audit import Event, events_about, record
 from mapae.catalog import Country, Document
 from mapae.clock import Clock, Dice
 from mapae.db import Db, Duplicate, Tx
-from mapae.entitlements import WARD, wards
+from mapae.entitlements import marks
 from mapae.errors import Code, Refused, step
 from mapae.issuer import store as issued
 from mapae.issuer.authorization import Client, Knock, Standing, digest
@@ -430,14 +430,13 @@ class Taps:
 
     async def _about(self, session: Session) -> str:
         """The one ward a document speaks for: as at a counter, so that the two ways end each other's card."""
-        if self._country.documents[session.kind].record != WARD:
-            return ""
-        every = list(wards((await self._register.get(session.person)).records))
+        record = self._country.documents[session.kind].record
+        every = marks(record, (await self._register.get(session.person)).records) if record else []
         return every[0] if len(every) == 1 else ""
 
     async def _must_be_eligible(self, person: str, document: Document, standing: Standing) -> None:
         known = await self._register.get(person)
-        every = list(wards(known.records)) if document.record == WARD else []
+        every = marks(document.record, known.records)
         if len(every) > 1:  # before a phone has moved for a card that nobody could sign
             raise Refused(Code.NOT_ALLOWED, "which child or ward it is for is said at a counter")
         held = None
