@@ -17,7 +17,7 @@ import msgspec
 import typer
 
 from .errors import Code, Refused
-from .terminal import talk
+from .terminal import must_stop, talk
 
 if TYPE_CHECKING:
     from .trust.application import Application
@@ -310,12 +310,6 @@ def _knock(
     step = said.get("step")
     detail = str(said.get("detail", ""))
     raise Refused(code, f"{detail} ({step})" if step else detail, step=step)
-
-
-def must_stop(apply: bool) -> bool:
-    if not apply:
-        talk.print("Nothing was changed. With --apply it is done.")
-    return not apply
 
 
 def printed(said: Any) -> None:

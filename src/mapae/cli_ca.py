@@ -18,7 +18,7 @@ import typer
 from .cli_files import read_certificate, read_text
 from .cli_ledger import looked_at, settings_of
 from .errors import Code, Refused
-from .terminal import run, talk
+from .terminal import must_stop, run, talk
 
 if TYPE_CHECKING:
     from .house import Foundation
@@ -50,7 +50,7 @@ def ca_make(
     from .formats.x509 import Subject, root, serial_number
 
     typer.echo(f"plan: make the authority {name} ({country}) with the key {key} in {keys}, for ten years")
-    if _must_stop(apply):
+    if must_stop(apply):
         return
     signer, start = _authority(keys, key, make=True), SystemClock().now().replace(microsecond=0) - timedelta(days=1)
     der = root(
@@ -99,7 +99,7 @@ def ca_sign(
     typer.echo(f"plan: certify as {said.profile.name.lower()} for {said.days} days")
     typer.echo(f"  subject     {subject.common_name}, {subject.organization}, {subject.country}")
     typer.echo(f"  public key  {public.thumbprint} (compare it with what the issuer reads out)")
-    if _must_stop(apply):
+    if must_stop(apply):
         return
     dice, now = SystemDice(), SystemClock().now()
     der = request.certify(said, public, _authority(keys, key), read_certificate(ca), serial_number(dice.bytes(16)), now)
@@ -122,7 +122,7 @@ def ca_import(
     if is_authority(der):
         Anchors([der])
         typer.echo("plan: keep the issuing authority's certificate; its issuer's entry must name it too")
-        if not _must_stop(apply):
+        if not must_stop(apply):
             f.certificates.keep("issuing-ca", der)
             typer.echo("kept")
         return
@@ -135,7 +135,7 @@ def ca_import(
     [name] = names
     check_chain([der], Anchors([held]), f.clock.now(), PROFILES[name])
     typer.echo(f"plan: keep the {name}'s certificate and enter it in the trust log")
-    if _must_stop(apply):
+    if must_stop(apply):
         return
     f.certificates.give(name, der)
     typer.echo("in use from the next start" if _enter(name, der, config, data) else "kept; entered at the next start")
@@ -200,9 +200,3 @@ def _write(text: str, out: Path | None) -> None:
         return
     out.write_text(text, encoding="ascii")
     talk.print(f"written to {out}", highlight=False)
-
-
-def _must_stop(apply: bool) -> bool:
-    if not apply:
-        talk.print("Nothing was changed. With --apply it is done.")
-    return not apply

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from .cli_apply import Apply, Config, Country, lines_of, must_stop, printed, rp_app
+from .cli_apply import Apply, Config, Country, lines_of, printed, rp_app
 from .cli_ledger import governor_of, on_registry
 from .errors import Code, Refused
-from .terminal import talk
+from .terminal import must_stop, talk
 
 __all__ = ["rp_app"]
 

@@ -19,7 +19,7 @@ from .cli_files import ENTRY_HELP, read_entry, read_key
 from .cli_ledger import governor_of, on_registry
 from .errors import Code, Refused
 from .formats.jose import unb64u
-from .terminal import talk
+from .terminal import must_stop, talk
 
 if TYPE_CHECKING:
     from .house import House
@@ -142,7 +142,7 @@ def trust_propose(
         if not there and await ever_held(await house.foundation.database("trust"), *registry_id(entry).split(":", 1)):
             plan += "; the id was registered before, and what citizens wrote to it lies there: is it the same one?"
         _plan(plan)
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         _next(await registry.propose(entry, governor_of(house, by, key)))
 
@@ -167,7 +167,7 @@ def trust_propose_governor(
         public = read_key(public_key)
         verb = "govern no longer" if retire else "govern"
         _plan(f"let {name} ({public.thumbprint}) {verb}, proposed by {by}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         governor = governor_of(house, by, key)
         try:
@@ -203,7 +203,7 @@ def trust_propose_policy(
         state = await house.ledger.state()
         agree, wait = threshold or state.threshold, state.delay if delay < 0 else delay
         _plan(f"another policy of the log, {agree} governors must agree, {wait} s of delay, proposed by {by}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         _next(await registry.propose_policy(policy, agree, wait, governor_of(house, by, key)))
 
@@ -226,7 +226,7 @@ def trust_approve(
         _plan(f"agree, as {by}, with {', '.join(vote.governor for vote in votes)}: {_deed(proposed)}")
         for line in _asked(votes[0].signed):
             typer.echo(line)
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         typer.echo(_said(await registry.approve(id, governor_of(house, by, key))))
 
@@ -247,7 +247,7 @@ def trust_reject(
     async def work(house: House, registry: Registry) -> None:
         proposed, _ = await registry.proposal(id)
         _plan(f"turn down, as {by}: {_deed(proposed)}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         await registry.reject(id, governor_of(house, by, key))
         typer.echo("turned down")
@@ -273,7 +273,7 @@ def trust_revoke_party(
         kind, _, id = name.partition(":")
         final = "" if kind == "relying_party" else "; for ever: it can only come back under another id"
         _plan(f"strike off {name} ({reason}), proposed by {by}{final}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         governor = governor_of(house, by, key)
         _next(await registry.propose_removal(kind, id, governor, _reason(reason), _since(since, reason)))
@@ -306,7 +306,7 @@ def trust_revoke_key(
             )
         at = _since(since, reason)
         _plan(f"revoke the {signer.purpose.value} {thumbprint} of {signer.issuer} ({reason}), as {by}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         if by != "party":
             governor = governor_of(house, by, key)
@@ -344,7 +344,7 @@ def trust_certify(
 
         public = read_key(public_key)
         _plan(f"certify the key {public.thumbprint} for {id}, by {by}")
-        if _must_stop(apply):
+        if must_stop(apply):
             return
         subject = Subject(name or id, organization=name or id, country=house.country.code)
         der = await registry.certify(id, public, subject, governor_of(house, by, key), dns=tuple(dns or ()))
@@ -405,12 +405,6 @@ def _print(said: dict[str, Any]) -> None:
 
 def _plan(text: str) -> None:
     typer.echo(f"plan: {text}")
-
-
-def _must_stop(apply: bool) -> bool:
-    if not apply:
-        talk.print("Nothing was changed. With --apply it is done.")
-    return not apply
 
 
 def _said(agreed: Agreed) -> str:

@@ -19,10 +19,11 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -35,6 +36,28 @@ Value = str | int | bytes | None
 BATCH = 64  # bodies committed together at the most
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 _WORD = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+@overload
+def epoch(moment: datetime) -> int: ...
+@overload
+def epoch(moment: None) -> None: ...
+@overload
+def epoch(moment: datetime | None) -> int | None: ...
+def epoch(moment: datetime | None) -> int | None:
+    """As a column has it."""
+    return None if moment is None else int(moment.timestamp())
+
+
+@overload
+def moment(epoch: int) -> datetime: ...
+@overload
+def moment(epoch: None) -> None: ...
+@overload
+def moment(epoch: int | None) -> datetime | None: ...
+def moment(epoch: int | None) -> datetime | None:
+    """As a column had it."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
 
 
 class Row(Protocol):

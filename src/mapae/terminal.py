@@ -13,6 +13,13 @@ T = TypeVar("T")
 talk = Console(stderr=True)
 
 
+def must_stop(apply: bool) -> bool:
+    """Where what changes something prints its plan first: whether the plan is all that was wanted."""
+    if not apply:
+        talk.print("Nothing was changed. With --apply it is done.")
+    return not apply
+
+
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run to the end; Ctrl-C ends it quietly."""
     import uvloop

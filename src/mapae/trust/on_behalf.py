@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mapae.errors import Code, Refused
-from mapae.trust.onboarding import Seen
 from mapae.trust.onboarding_store import Stage
+
+if TYPE_CHECKING:
+    from mapae.trust.onboarding import Seen
 
 Call = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """A peer door of the verifier by its name."""
 
 
-class Has(msgspec.Struct, frozen=True):
+class Holding(msgspec.Struct, frozen=True):
     """One thing a party has: a till, a key of the HTTP interface, a client that logs people in. Never its secret.
     `used_at`: to the day, None: never; `until`: it ends by itself then."""
 
@@ -68,7 +70,7 @@ class OnBehalf:
         """A new key, which is shown this once."""
         return str((await self._call("api-key", {"party": _hosted(seen), "label": label or "server"}))["key"])
 
-    async def holdings(self, seen: Seen) -> list[Has] | None:
+    async def holdings(self, seen: Seen) -> list[Holding] | None:
         """None: it cannot be said now, or there is no party (yet)."""
         if seen.case.stage is not Stage.APPROVED:
             return None
@@ -78,7 +80,7 @@ class OnBehalf:
             if refused.code is not Code.UNAVAILABLE:
                 raise
             return None
-        return msgspec.convert(said["holdings"], list[Has])
+        return msgspec.convert(said["holdings"], list[Holding])
 
     async def end(self, seen: Seen, kind: str, id: str) -> None:
         """Raises Refused(NOT_FOUND) for what has ended already, or is not this party's."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
 from mapae.audit import Event, record
-from mapae.db import Db, Row, Tx
+from mapae.db import Db, Row, Tx, epoch, moment
 from mapae.verifier.asking import doubt_store
 from mapae.verifier.asking.doubt import Accepted
 from mapae.verifier.checking.offline import Offline
@@ -101,7 +101,7 @@ async def add_invitation(db: Db, code: bytes, relying_party: str, now: datetime,
     async def body(tx: Tx) -> None:
         await tx.run(
             "INSERT INTO till_invitation (code, relying_party, expires_at) VALUES ($1, $2, $3)",
-            code, relying_party, _epoch(expires_at),
+            code, relying_party, epoch(expires_at),
         )  # fmt: skip
         await record(tx, Event(relying_party, "till", "invited", "operator"), now)
 
@@ -117,23 +117,23 @@ async def enrol(db: Db, code: bytes, till: Till, token: bytes, now: datetime) ->
     async def body(tx: Tx) -> Till | None:
         row = await tx.one(
             "DELETE FROM till_invitation WHERE code = $1 AND expires_at > $2 RETURNING relying_party",
-            code, _epoch(now),
+            code, epoch(now),
         )  # fmt: skip
         if row is None:
             return None
         party = row["relying_party"]
         await tx.run(
             "INSERT INTO till (id, token, relying_party, enrolled_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-            till.id, token, party, _epoch(now), _epoch(till.expires_at),
+            till.id, token, party, epoch(now), epoch(till.expires_at),
         )  # fmt: skip
         await record(tx, Event(till.id, "till", "enrolled", "till", {"relying_party": party}), now)
-        return Till(till.id, party, till.expires_at, _moment(_epoch(now)))
+        return Till(till.id, party, till.expires_at, moment(epoch(now)))
 
     return await db.write(body)
 
 
 async def till_of(db: Db, token: bytes, now: datetime) -> Till | None:
-    row, at = await db.one("SELECT * FROM till WHERE token = $1 AND expires_at > $2", token, _epoch(now)), _epoch(now)
+    row, at = await db.one("SELECT * FROM till WHERE token = $1 AND expires_at > $2", token, epoch(now)), epoch(now)
     if row is None:
         return None
     if not 0 <= at - (row["used_at"] or 0) < DAY:  # to the day: a look must not cost a durable write
@@ -144,7 +144,7 @@ async def till_of(db: Db, token: bytes, now: datetime) -> Till | None:
 async def tills_of(on: Db | Tx, party: str, now: datetime) -> list[Till]:
     """The live tills of a relying party, the oldest first."""
     rows = await on.all(
-        "SELECT * FROM till WHERE relying_party = $1 AND expires_at > $2 ORDER BY enrolled_at, id", party, _epoch(now)
+        "SELECT * FROM till WHERE relying_party = $1 AND expires_at > $2 ORDER BY enrolled_at, id", party, epoch(now)
     )
     return [_till(row) for row in rows]
 
@@ -169,7 +169,7 @@ async def end_party(tx: Tx, party: str, now: datetime) -> list[str]:
     for row in await tx.all("DELETE FROM till WHERE relying_party = $1 RETURNING id", party):
         await record(tx, Event(row["id"], "till", "ended", "registry"), now)
     rows = await tx.all(
-        f"{_CANCELLED} WHERE relying_party = $2 AND state IN ('open', 'returning') RETURNING id", _epoch(now), party
+        f"{_CANCELLED} WHERE relying_party = $2 AND state IN ('open', 'returning') RETURNING id", epoch(now), party
     )
     return [row["id"] for row in rows]
 
@@ -186,7 +186,7 @@ async def open_session(db: Db, session: Session) -> None:
             "INSERT INTO check_session (id, till, relying_party, purpose, form, nonce, echo, secret, state, opened_at,"
             " expires_at, manner) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, $10, $11)",
             session.id, session.till, session.relying_party, session.purpose, session.form, session.nonce,
-            session.echo, session.secret, _epoch(session.opened_at), _epoch(session.expires_at), session.manner,
+            session.echo, session.secret, epoch(session.opened_at), epoch(session.expires_at), session.manner,
         )  # fmt: skip
         facts = {"purpose": session.purpose, "relying_party": session.relying_party}
         await record(tx, Event(session.id, "check", "opened", session.till, facts), session.opened_at)
@@ -201,7 +201,7 @@ async def session(db: Db, id: str) -> Session | None:
 
 async def mark_fetched(db: Db, id: str, now: datetime) -> None:
     """A wallet has read the question: the page says so. The first time counts."""
-    await db.run("UPDATE check_session SET fetched_at = $2 WHERE id = $1 AND fetched_at IS NULL", id, _epoch(now))
+    await db.run("UPDATE check_session SET fetched_at = $2 WHERE id = $1 AND fetched_at IS NULL", id, epoch(now))
 
 
 async def end(
@@ -215,8 +215,8 @@ async def end(
             "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $2, outcome = $3, step = $4,"
             " code = $5, note = $6, format = $7, shown = $8, erase_at = $9, offline = $10"
             " WHERE id = $1 AND state = 'open'",
-            id, _epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
-            _epoch(erase_at), _grounds(verdict),
+            id, epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
+            epoch(erase_at), _grounds(verdict),
         )  # fmt: skip
         if ended == 0:
             return False
@@ -238,7 +238,7 @@ async def hold(
             " note = $5, format = $6, shown = $7, erase_at = $8, return_code = $9, return_by = $8, offline = $10,"
             " typed_code = $11 WHERE id = $1 AND state = 'open'",
             id, verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format, shown,
-            _epoch(away.until), away.code, _grounds(verdict), away.typed,
+            epoch(away.until), away.code, _grounds(verdict), away.typed,
         )  # fmt: skip
         if held == 0:
             return False
@@ -256,7 +256,7 @@ async def come_back(db: Db, id: str, till: str, code: bytes, now: datetime, eras
         row = await tx.one(
             f"{_BACK} WHERE id = $3 AND till = $4 AND return_code = $5 AND state = 'returning' AND return_by > $1"
             " RETURNING *",
-            _epoch(now), _epoch(erase_at), id, till, code,
+            epoch(now), epoch(erase_at), id, till, code,
         )  # fmt: skip
         if row is None:
             return False
@@ -271,7 +271,7 @@ async def waits_for(db: Db, id: str, code: bytes, now: datetime) -> bool:
     row = await db.one(
         "SELECT 1 AS waits FROM check_session WHERE id = $1 AND return_code = $2 AND state = 'returning'"
         " AND return_by > $3",
-        id, code, _epoch(now),
+        id, code, epoch(now),
     )  # fmt: skip
     return row is not None
 
@@ -287,17 +287,17 @@ async def type_back(
         row = await tx.one(
             "UPDATE check_session SET typed_wrong = typed_wrong + 1 WHERE id = $1 AND till = $2"
             " AND typed_code IS NOT NULL AND state = 'returning' AND return_by > $3 RETURNING *",
-            id, till, _epoch(now),
+            id, till, epoch(now),
         )  # fmt: skip
         if row is None:
             return None
         if hmac.compare_digest(bytes(row["typed_code"]), code):
-            await tx.run(f"{_BACK} WHERE id = $3", _epoch(now), _epoch(erase_at), id)
+            await tx.run(f"{_BACK} WHERE id = $3", epoch(now), epoch(erase_at), id)
             await record(tx, Event(id, "check", "ended", "verifier", _facts(_verdict(row))), now)
             return 0
         if row["typed_wrong"] < TRIES:
             return int(TRIES - row["typed_wrong"])
-        await tx.run(f"{_TURNED_AWAY} WHERE id = $4", _epoch(now), mistyped.step, mistyped.code, id)
+        await tx.run(f"{_TURNED_AWAY} WHERE id = $4", epoch(now), mistyped.step, mistyped.code, id)
         await record(tx, Event(id, "check", "ended", "verifier", _facts(mistyped)), now)
         return 0
 
@@ -310,7 +310,7 @@ async def turn_away(db: Db, id: str, code: bytes, verdict: Verdict, now: datetim
     async def body(tx: Tx) -> bool:
         row = await tx.one(
             f"{_TURNED_AWAY} WHERE id = $4 AND return_code = $5 AND state = 'returning' RETURNING id",
-            _epoch(now), verdict.step, verdict.code, id, code,
+            epoch(now), verdict.step, verdict.code, id, code,
         )  # fmt: skip
         if row is None:
             return False
@@ -337,7 +337,7 @@ def _facts(verdict: Verdict) -> dict[str, str | int]:
 
 async def hasten_erasure(db: Db, id: str, erase_at: datetime) -> None:
     """The page has shown the values: bring their end forward (never back)."""
-    at = _epoch(erase_at)
+    at = epoch(erase_at)
     await db.run("UPDATE check_session SET erase_at = $2 WHERE id = $1 AND shown IS NOT NULL AND erase_at > $2", id, at)
 
 
@@ -350,7 +350,7 @@ async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -
     ended questions and dead tills."""
 
     async def body(tx: Tx) -> None:
-        at = _epoch(now)
+        at = epoch(now)
         await tx.run("UPDATE check_session SET shown = NULL WHERE shown IS NOT NULL AND erase_at <= $1", at)
         rows = await tx.all(
             "UPDATE check_session SET state = 'ended', secret = NULL, ended_at = $1, outcome = 'expired'"
@@ -360,7 +360,7 @@ async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -
         lost_rows = await tx.all(
             f"{_TURNED_AWAY} WHERE state = 'returning' AND return_by <= $1 RETURNING id", at, lost.step, lost.code
         )
-        await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", _epoch(forget_before))
+        await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", epoch(forget_before))
         await tx.run("DELETE FROM till_invitation WHERE expires_at <= $1", at)
         await tx.run("DELETE FROM till WHERE expires_at <= $1", at)
         for row in rows:
@@ -374,20 +374,20 @@ async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -
 
 async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
     """A poll each second must not cost a durable write each second."""
-    at = _epoch(now)
+    at = epoch(now)
     row = await db.one(
         "SELECT 1 AS due FROM check_session WHERE (shown IS NOT NULL AND erase_at <= $1)"
         " OR (state = 'open' AND expires_at <= $1) OR (state = 'ended' AND ended_at <= $2)"
         " OR (state = 'returning' AND return_by <= $1)"
         " UNION ALL SELECT 1 FROM till_invitation WHERE expires_at <= $1"
         " UNION ALL SELECT 1 FROM till WHERE expires_at <= $1 LIMIT 1",
-        at, _epoch(forget_before),
+        at, epoch(forget_before),
     )  # fmt: skip
     return row is not None
 
 
 async def _end_open(tx: Tx, till: str, now: datetime) -> None:
-    await tx.run(f"{_CANCELLED} WHERE till = $2 AND state IN ('open', 'returning')", _epoch(now), till)
+    await tx.run(f"{_CANCELLED} WHERE till = $2 AND state IN ('open', 'returning')", epoch(now), till)
 
 
 _CANCELLED = (
@@ -399,8 +399,8 @@ _CANCELLED = (
 def _till(row: Row) -> Till:
     used = row["used_at"]
     return Till(
-        row["id"], row["relying_party"], _moment(row["expires_at"]), _moment(row["enrolled_at"]),
-        None if used is None else _moment(used),
+        row["id"], row["relying_party"], moment(row["expires_at"]), moment(row["enrolled_at"]),
+        moment(used),
     )  # fmt: skip
 
 
@@ -408,8 +408,8 @@ def _session(row: Row) -> Session:
     verdict = _verdict(row) if row["state"] == "ended" else None
     return Session(
         row["id"], row["till"], row["relying_party"], row["purpose"], row["form"], row["nonce"], row["echo"],
-        _bytes(row["secret"]), _moment(row["opened_at"]), _moment(row["expires_at"]), row["fetched_at"] is not None,
-        verdict, _bytes(row["shown"]), _moment(row["erase_at"]) if row["erase_at"] is not None else None,
+        _bytes(row["secret"]), moment(row["opened_at"]), moment(row["expires_at"]), row["fetched_at"] is not None,
+        verdict, _bytes(row["shown"]), moment(row["erase_at"]),
         row["manner"], row["state"] == "returning",
     )  # fmt: skip
 
@@ -425,11 +425,3 @@ def _grounds(verdict: Verdict) -> str | None:
 
 def _bytes(value: bytes | None) -> bytes | None:
     return bytes(value) if value is not None else None
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _moment(epoch: int) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from mapae.db import Db
+from mapae.db import Db, epoch
+from mapae.trust.on_behalf import Holding
 from mapae.verifier.login import store
-from mapae.verifier.site.holdings import Holding, Kind
+from mapae.verifier.site.holdings import Kind
 
 
 def clients() -> Kind:
     async def of(db: Db, party: str, now: datetime) -> list[Holding]:
         return [
             Holding(
-                "client", one.id, one.redirect_uris[0], int(one.made_at.timestamp()),
-                None if one.used_at is None else int(one.used_at.timestamp()),
+                "client", one.id, one.redirect_uris[0], epoch(one.made_at),
+                epoch(one.used_at),
             )
             for one in await store.clients_of(db, party)
         ]  # fmt: skip

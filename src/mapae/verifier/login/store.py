@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
 
 from mapae.audit import Event, record
-from mapae.db import Db, Duplicate, Row, Tx
+from mapae.db import Db, Duplicate, Row, Tx, epoch, moment
 from mapae.verifier.asking.store import DAY
 from mapae.verifier.login.openid import Asked, Client
 
@@ -86,7 +86,7 @@ async def add_client(db: Db, client: Client, now: datetime) -> bool:
             " alg, created_at, pkce_optional) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             client.id, client.relying_party, client.method, client.secret, client.keys,
             msgspec.json.encode(client.redirect_uris).decode(), msgspec.json.encode(client.logout_uris).decode(),
-            client.sector, client.alg, _epoch(now), int(client.pkce_optional),
+            client.sector, client.alg, epoch(now), int(client.pkce_optional),
         )  # fmt: skip
         facts = {"relying_party": client.relying_party, "method": client.method}
         await record(tx, Event(client.id, "login_client", "added", "operator", facts), now)
@@ -109,7 +109,7 @@ async def clients(db: Db) -> list[Client]:
 
 async def used(db: Db, client: str, now: datetime) -> None:
     """Somebody is sent by it, to the day: a log-in must not cost another durable write each time."""
-    at = _epoch(now)
+    at = epoch(now)
     row = await db.one("SELECT used_at FROM login_client WHERE id = $1", client)
     if row is not None and not 0 <= at - (row["used_at"] or 0) < DAY:
         await db.run("UPDATE login_client SET used_at = $2 WHERE id = $1", client, at)
@@ -123,8 +123,8 @@ async def clients_of(on: Db | Tx, party: str) -> list[Registered]:
     )  # fmt: skip
     return [
         Registered(
-            row["id"], msgspec.json.decode(row["redirect_uris"], type=tuple[str, ...]), _moment(row["created_at"]),
-            None if row["used_at"] is None else _moment(row["used_at"]),
+            row["id"], msgspec.json.decode(row["redirect_uris"], type=tuple[str, ...]), moment(row["created_at"]),
+            moment(row["used_at"]),
         )
         for row in rows
     ]  # fmt: skip
@@ -137,7 +137,7 @@ async def end_client(db: Db, id: str, now: datetime, party: str = "") -> bool:
         ended = await tx.run(
             "UPDATE login_client SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL"
             " AND ($3 = '' OR relying_party = $3)",
-            id, _epoch(now), party,
+            id, epoch(now), party,
         )  # fmt: skip
         if not ended:
             return False
@@ -151,7 +151,7 @@ async def end_party(tx: Tx, party: str, now: datetime) -> int:
     """Every client of a relying party; how many."""
     rows = await tx.all(
         "UPDATE login_client SET ended_at = $2 WHERE relying_party = $1 AND ended_at IS NULL RETURNING id",
-        party, _epoch(now),
+        party, epoch(now),
     )  # fmt: skip
     for row in rows:
         await _end_with(tx, row["id"], "registry", now)
@@ -173,17 +173,17 @@ async def open_login(db: Db, login: Login) -> None:
         "INSERT INTO login_request (id, client, browser, request, check_id, state, expires_at)"
         " VALUES ($1, $2, $3, $4, $5, 'open', $6)",
         login.id, login.client, login.browser, msgspec.json.encode(login.asked).decode(), login.check,
-        _epoch(login.expires_at),
+        epoch(login.expires_at),
     )  # fmt: skip
 
 
 async def login(db: Db, id: str, now: datetime) -> Login | None:
-    row = await db.one("SELECT * FROM login_request WHERE id = $1 AND expires_at > $2", id, _epoch(now))
+    row = await db.one("SELECT * FROM login_request WHERE id = $1 AND expires_at > $2", id, epoch(now))
     return _login(row) if row is not None else None
 
 
 async def login_of_check(db: Db, check: str, now: datetime) -> Login | None:
-    row = await db.one("SELECT * FROM login_request WHERE check_id = $1 AND expires_at > $2", check, _epoch(now))
+    row = await db.one("SELECT * FROM login_request WHERE check_id = $1 AND expires_at > $2", check, epoch(now))
     return _login(row) if row is not None else None
 
 
@@ -207,7 +207,7 @@ async def finish(db: Db, id: str, grant: Grant | None, now: datetime) -> bool:
                 "INSERT INTO login_grant (id, client, code, redirect_uri, challenge, nonce, scope, claims, state,"
                 " expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'code', $9)",
                 grant.id, grant.client, grant.code, grant.redirect_uri, grant.challenge, grant.nonce, grant.scope,
-                grant.claims, _epoch(grant.expires_at),
+                grant.claims, epoch(grant.expires_at),
             )  # fmt: skip
         event = Event(id, "login", "refused" if grant is None else "granted", "verifier")
         await record(tx, event, now)
@@ -222,7 +222,7 @@ async def finish(db: Db, id: str, grant: Grant | None, now: datetime) -> bool:
 async def push(db: Db, reference: bytes, client: str, parameters: Mapping[str, str], until: datetime) -> None:
     await db.run(
         "INSERT INTO login_pushed (reference, client, request, expires_at) VALUES ($1, $2, $3, $4)",
-        reference, client, msgspec.json.encode(dict(parameters)).decode(), _epoch(until),
+        reference, client, msgspec.json.encode(dict(parameters)).decode(), epoch(until),
     )  # fmt: skip
 
 
@@ -232,7 +232,7 @@ async def pull(db: Db, reference: bytes, client: str, now: datetime) -> dict[str
     async def body(tx: Tx) -> dict[str, str] | None:
         row = await tx.one(
             "SELECT request FROM login_pushed WHERE reference = $1 AND client = $2 AND expires_at > $3",
-            reference, client, _epoch(now),
+            reference, client, epoch(now),
         )  # fmt: skip
         if row is None or not await tx.run("DELETE FROM login_pushed WHERE reference = $1", reference):
             return None
@@ -254,7 +254,7 @@ async def redeem(db: Db, id: str, token: bytes, now: datetime, until: datetime) 
     redeemed = await db.run(
         "UPDATE login_grant SET state = 'token', token = $2, expires_at = $4"
         " WHERE id = $1 AND state = 'code' AND expires_at > $3",
-        id, token, _epoch(now), _epoch(until),
+        id, token, epoch(now), epoch(until),
     )  # fmt: skip
     return bool(redeemed)
 
@@ -276,7 +276,7 @@ async def revoke(db: Db, id: str, now: datetime) -> None:
 
 async def grant_of_token(db: Db, token: bytes, now: datetime) -> Grant | None:
     row = await db.one(
-        "SELECT * FROM login_grant WHERE token = $1 AND state = 'token' AND expires_at > $2", token, _epoch(now)
+        "SELECT * FROM login_grant WHERE token = $1 AND state = 'token' AND expires_at > $2", token, epoch(now)
     )
     return _grant(row) if row is not None else None
 
@@ -285,14 +285,14 @@ async def first_use(db: Db, assertion: bytes, until: datetime) -> bool:
     """Whether this assertion is new."""
     added = await db.run(
         "INSERT INTO login_assertion (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        assertion, _epoch(until),
+        assertion, epoch(until),
     )  # fmt: skip
     return bool(added)
 
 
 async def sweep(db: Db, now: datetime) -> None:
     """Forget what is over. A spent code is remembered a while, with nothing of the person."""
-    at = _epoch(now)
+    at = epoch(now)
     due = await db.one(
         "SELECT 1 AS due FROM login_request WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_assertion"
         " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $1 UNION ALL SELECT 1"
@@ -317,7 +317,7 @@ async def sweep(db: Db, now: datetime) -> None:
 async def keys(db: Db) -> list[Key]:
     """The newest last."""
     rows = await db.all("SELECT * FROM login_key ORDER BY signs_from, name")
-    return [Key(row["name"], row["alg"], _moment(row["signs_from"])) for row in rows]
+    return [Key(row["name"], row["alg"], moment(row["signs_from"])) for row in rows]
 
 
 async def add_key(db: Db, key: Key, now: datetime) -> None:
@@ -326,7 +326,7 @@ async def add_key(db: Db, key: Key, now: datetime) -> None:
     async def body(tx: Tx) -> None:
         added = await tx.run(
             "INSERT INTO login_key (name, alg, signs_from) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            key.name, key.alg, _epoch(key.signs_from),
+            key.name, key.alg, epoch(key.signs_from),
         )  # fmt: skip
         if added:
             await record(tx, Event(key.name, "login_key", "added", "verifier", {"alg": key.alg}), now)
@@ -345,24 +345,16 @@ def _client(row: Row) -> Client:
 def _login(row: Row) -> Login:
     asked = msgspec.json.decode(row["request"], type=Asked)
     return Login(
-        row["id"], row["client"], row["browser"], asked, row["check_id"], row["state"], _moment(row["expires_at"])
+        row["id"], row["client"], row["browser"], asked, row["check_id"], row["state"], moment(row["expires_at"])
     )  # fmt: skip
 
 
 def _grant(row: Row) -> Grant:
     return Grant(
         row["id"], row["client"], bytes(row["code"]), row["redirect_uri"], row["challenge"], row["nonce"], row["scope"],
-        _bytes(row["claims"]), row["state"], _moment(row["expires_at"]),
+        _bytes(row["claims"]), row["state"], moment(row["expires_at"]),
     )  # fmt: skip
 
 
 def _bytes(value: bytes | None) -> bytes | None:
     return bytes(value) if value is not None else None
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _moment(epoch: int) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)

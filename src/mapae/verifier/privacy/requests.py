@@ -18,7 +18,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -27,7 +27,7 @@ import msgspec
 from mapae.audit import Event, record
 from mapae.catalog import Country, Purpose
 from mapae.clock import Clock, Dice
-from mapae.db import Db, Tx
+from mapae.db import Db, Tx, moment
 from mapae.errors import Code, Refused
 from mapae.formats.jose import b64u, unb64u
 from mapae.keys import Vault
@@ -224,8 +224,8 @@ class Privacy:
         labels = {claim.name: claim.label for claim in claims}
         return Line(
             row.id, wish.kind, purpose.name if purpose is not None else Words(ko=row.purpose, en=row.purpose),
-            tuple([labels.get(item, Words(ko=item, en=item)) for item in row.items]), _moment(row.shown_at),
-            _moment(row.received_at), _moment(row.due_at), wish.words, self._standing(row, now),
+            tuple([labels.get(item, Words(ko=item, en=item)) for item in row.items]), moment(row.shown_at),
+            moment(row.received_at), moment(row.due_at), wish.words, self._standing(row, now),
         )  # fmt: skip
 
 
@@ -268,7 +268,3 @@ def _id(token: str) -> str:
     if not 16 <= len(unb64u(token)) <= 64:
         raise Refused(Code.MALFORMED, "the token is too short or too long")
     return b64u(hashlib.sha256(b"mapae privacy request " + token.encode()).digest())
-
-
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at, UTC)

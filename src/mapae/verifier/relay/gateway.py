@@ -18,7 +18,7 @@ from typing import Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from mapae.clock import Clock, Dice
-from mapae.db import Db
+from mapae.db import Db, epoch
 from mapae.errors import Code, Refused
 from mapae.formats import mip
 from mapae.formats.jose import Jws, encode_json
@@ -136,7 +136,7 @@ class Gateway:
         now = self._clock.now()
         # Claimed before anything is asked: whoever comes second must not touch the question of the first.
         won = trx.state is State.OFFERED and await store.claim(
-            self._db, shown.trxcode, party=party, svc_code=service or "", now=_epoch(now),
+            self._db, shown.trxcode, party=party, svc_code=service or "", now=epoch(now),
             branch_name=_text(said, "branchName", needed=False), device_id=_text(said, "deviceId", needed=False),
         )  # fmt: skip
         if not won:
@@ -148,7 +148,7 @@ class Gateway:
             await store.end(self._db, shown.trxcode, State.FAILED, self._clock, error=error)
             raise
         await store.ask(
-            self._db, shown.trxcode, question=asked.id, nonce=asked.nonce, now=_epoch(now), ends_at=_epoch(now + LIFE)
+            self._db, shown.trxcode, question=asked.id, nonce=asked.nonce, now=epoch(now), ends_at=epoch(now + LIFE)
         )
         return shown.trxcode
 
@@ -200,7 +200,7 @@ class Gateway:
             if refused.code is Code.SESSION_SPENT:
                 raise refuse("timeout") from None
             raise refuse("profile") from None
-        now = _epoch(self._clock.now())
+        now = epoch(self._clock.now())
         if not await store.move(self._db, trxcode, (State.ASKED, State.PROFILE), State.PROFILE, now):
             raise refuse("sequence")
         return {"trxcode": trxcode, "profile": mip.encode(profile)}
@@ -208,7 +208,7 @@ class Gateway:
     async def image(self, trxcode: str) -> dict[str, Any]:
         """M320: there is no picture; the trust list names who asks."""
         await self._live(trxcode)
-        if not await store.picture(self._db, trxcode, _epoch(self._clock.now())):
+        if not await store.picture(self._db, trxcode, epoch(self._clock.now())):
             raise refuse("sequence")
         return {"trxcode": trxcode}
 
@@ -219,14 +219,14 @@ class Gateway:
             raise refuse("nonce")
         if trx.state not in (State.PROFILE, State.CHECKING) or trx.question is None:
             raise refuse("sequence")
-        await store.move(self._db, trxcode, (State.PROFILE,), State.CHECKING, _epoch(self._clock.now()))
+        await store.move(self._db, trxcode, (State.PROFILE,), State.CHECKING, epoch(self._clock.now()))
         try:
             await self._questions.answer(trx.question, {"response": vp.data.decode("ascii", "replace")})
         except Refused as refused:
             if refused.code is Code.SESSION_SPENT:
                 await self._settled(trx)
                 raise refuse("sequence") from None
-            await store.back_to_profile(self._db, trxcode, _epoch(self._clock.now()))
+            await store.back_to_profile(self._db, trxcode, epoch(self._clock.now()))
             if refused.code in _OURS:
                 raise
             raise refuse("data", "vp.data") from None
@@ -249,7 +249,7 @@ class Gateway:
         return State.FAILED if trx is None or self._over(trx) else trx.state
 
     async def sweep(self) -> None:
-        now = _epoch(self._clock.now())
+        now = epoch(self._clock.now())
         for trx in await store.open_ones(self._db, now):
             await self._settled(trx)
         await store.forget(self._db, now - int(REMEMBER.total_seconds()))
@@ -273,7 +273,7 @@ class Gateway:
         trx = Trx(
             trxcode, party, service, interface, mode, _text(said, "branchName", needed=False),
             _text(said, "deviceId", needed=False), asked.id if asked else None, asked.nonce if asked else None, state,
-            None, None, None, None, None, _epoch(now), _epoch(now), _epoch(now + LIFE),
+            None, None, None, None, None, epoch(now), epoch(now), epoch(now + LIFE),
         )  # fmt: skip
         if not await store.add(self._db, trx, self._clock):
             raise refuse("unknown", "the transaction code is taken")
@@ -382,7 +382,7 @@ class Gateway:
         await store.end(self._db, trx.trxcode, State.FAILED, self._clock, error=_told(*mip.ERRORS[why]))
 
     def _over(self, trx: Trx) -> bool:
-        return _epoch(self._clock.now()) >= trx.ends_at
+        return epoch(self._clock.now()) >= trx.ends_at
 
     def _said_at(self, epoch: int | None) -> str | None:
         if epoch is None:
@@ -417,7 +417,3 @@ def _text(said: Mapping[str, Any], name: str, *, needed: bool = True) -> str | N
 def _told(number: int, words: str) -> str:
     """What a stranger's app says is shown to clerks: no more than a line of it."""
     return f"{number} {''.join(c for c in words[:MOST_TEXT] if c.isprintable())}"
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())

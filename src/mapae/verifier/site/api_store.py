@@ -8,10 +8,10 @@ hashes of keys and of sessions, opaque ids, times, outcomes; nothing about a per
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from mapae.audit import Event, record
-from mapae.db import Db, Row, Tx
+from mapae.db import Db, Row, Tx, epoch, moment
 from mapae.verifier.asking.anyone import Pending
 from mapae.verifier.asking.store import DAY, Outcome, Verdict
 
@@ -50,7 +50,7 @@ async def add_key(db: Db, key: Key, digest: bytes) -> None:
     async def body(tx: Tx) -> None:
         await tx.run(
             "INSERT INTO api_key (id, relying_party, digest, label, made_at) VALUES ($1, $2, $3, $4, $5)",
-            key.id, key.relying_party, digest, key.label, _epoch(key.made_at),
+            key.id, key.relying_party, digest, key.label, epoch(key.made_at),
         )  # fmt: skip
         await record(
             tx, Event(key.id, "api_key", "made", "operator", {"relying_party": key.relying_party}), key.made_at
@@ -64,7 +64,7 @@ async def keys(db: Db) -> list[Key]:
 
 
 async def key_of(db: Db, digest: bytes, now: datetime) -> Key | None:
-    row, at = await db.one("SELECT * FROM api_key WHERE digest = $1 AND ended_at IS NULL", digest), _epoch(now)
+    row, at = await db.one("SELECT * FROM api_key WHERE digest = $1 AND ended_at IS NULL", digest), epoch(now)
     if row is not None and not 0 <= at - (row["used_at"] or 0) < DAY:  # a call must not cost a durable write each time
         await db.run("UPDATE api_key SET used_at = $2 WHERE id = $1", row["id"], at)
     return _key(row) if row is not None else None
@@ -84,7 +84,7 @@ async def end_key(db: Db, id: str, now: datetime, party: str = "") -> bool:
     async def body(tx: Tx) -> bool:
         ended = await tx.run(
             "UPDATE api_key SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL AND ($3 = '' OR relying_party = $3)",
-            id, _epoch(now), party,
+            id, epoch(now), party,
         )  # fmt: skip
         if ended:
             await record(tx, Event(id, "api_key", "ended", f"party:{party}" if party else "operator", {}), now)
@@ -97,7 +97,7 @@ async def end_party(tx: Tx, party: str, now: datetime) -> int:
     """Every key of a relying party; how many."""
     rows = await tx.all(
         "UPDATE api_key SET ended_at = $2 WHERE relying_party = $1 AND ended_at IS NULL RETURNING id",
-        party, _epoch(now),
+        party, epoch(now),
     )  # fmt: skip
     for row in rows:
         await record(tx, Event(row["id"], "api_key", "ended", "registry", {}), now)
@@ -115,14 +115,14 @@ async def add(db: Db, check: Check, pending: Pending | None = None, secret: byte
             "INSERT INTO api_check (id, relying_party, asker, session, return_to, retry, said, expires_at)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             check.id, check.relying_party, check.asker, check.session, check.return_to, check.retry, check.said,
-            _epoch(check.expires_at),
+            epoch(check.expires_at),
         )  # fmt: skip
         if pending is not None:
             await tx.run(
                 "INSERT INTO anyone_check (id, purpose, form, nonce, echo, secret, opened_at, expires_at)"
                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
                 pending.id, pending.purpose, pending.form, pending.nonce, pending.state, secret,
-                _epoch(pending.opened_at), _epoch(pending.expires_at),
+                epoch(pending.opened_at), epoch(pending.expires_at),
             )  # fmt: skip
             facts = {"purpose": pending.purpose}
             await record(tx, Event(pending.id, "anyone_check", "opened", "anyone", facts), pending.opened_at)
@@ -142,7 +142,7 @@ async def check_again(db: Db, relying_party: str, retry: bytes) -> Check | None:
 
 async def read_once(db: Db, id: str, now: datetime) -> bool:
     """Whether the answer is this caller's to read. False: it has been read."""
-    return await db.run("UPDATE api_check SET read_at = $2 WHERE id = $1 AND read_at IS NULL", id, _epoch(now)) == 1
+    return await db.run("UPDATE api_check SET read_at = $2 WHERE id = $1 AND read_at IS NULL", id, epoch(now)) == 1
 
 
 # --- questions for anyone ---------------------------------------------------------------------------------------------
@@ -162,8 +162,8 @@ async def anyone(db: Db, id: str) -> Put | None:
     if row is None:
         return None
     pending = Pending(
-        row["id"], row["purpose"], row["form"], row["nonce"], row["echo"], {}, _moment(row["opened_at"]),
-        _moment(row["expires_at"]),
+        row["id"], row["purpose"], row["form"], row["nonce"], row["echo"], {}, moment(row["opened_at"]),
+        moment(row["expires_at"]),
     )  # fmt: skip
     verdict = None
     if row["outcome"] is not None:
@@ -178,7 +178,7 @@ async def end_anyone(db: Db, id: str, verdict: Verdict, now: datetime) -> bool:
         ended = await tx.run(
             "UPDATE anyone_check SET secret = NULL, ended_at = $2, outcome = $3, step = $4, code = $5, note = $6,"
             " format = $7 WHERE id = $1 AND outcome IS NULL",
-            id, _epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format,
+            id, epoch(now), verdict.outcome.value, verdict.step, verdict.code, verdict.note, verdict.format,
         )  # fmt: skip
         if ended:
             facts = {"outcome": verdict.outcome.value}
@@ -193,7 +193,7 @@ async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
     """Forget what was over before `forget_before`; the keys of questions nobody answered go at once."""
 
     async def body(tx: Tx) -> None:
-        at, long_ago = _epoch(now), _epoch(forget_before)
+        at, long_ago = epoch(now), epoch(forget_before)
         await tx.run(
             "UPDATE anyone_check SET secret = NULL, ended_at = $1, outcome = 'expired'"
             " WHERE outcome IS NULL AND expires_at <= $1",
@@ -205,7 +205,7 @@ async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
     due = await db.one(
         "SELECT 1 AS due FROM anyone_check WHERE (outcome IS NULL AND expires_at <= $1) OR expires_at <= $2"
         " UNION ALL SELECT 1 FROM api_check WHERE expires_at <= $2 LIMIT 1",
-        _epoch(now), _epoch(forget_before),
+        epoch(now), epoch(forget_before),
     )  # fmt: skip
     if due is not None:
         await db.write(body)
@@ -214,25 +214,17 @@ async def sweep(db: Db, now: datetime, forget_before: datetime) -> None:
 def _key(row: Row) -> Key:
     ended, used = row["ended_at"], row["used_at"]
     return Key(
-        row["id"], row["relying_party"], row["label"], _moment(row["made_at"]),
-        None if ended is None else _moment(ended), None if used is None else _moment(used),
+        row["id"], row["relying_party"], row["label"], moment(row["made_at"]),
+        moment(ended), moment(used),
     )  # fmt: skip
 
 
 def _check(row: Row) -> Check:
     return Check(
         row["id"], row["relying_party"], row["asker"], _bytes(row["session"]), row["return_to"], _bytes(row["retry"]),
-        bytes(row["said"]), _moment(row["expires_at"]), row["read_at"] is not None,
+        bytes(row["said"]), moment(row["expires_at"]), row["read_at"] is not None,
     )  # fmt: skip
 
 
 def _bytes(value: bytes | None) -> bytes | None:
     return bytes(value) if value is not None else None
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _moment(epoch: int) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
 import structlog
 
 from mapae.audit import Event, record
 from mapae.clock import Clock
-from mapae.db import Db, Tx
+from mapae.db import Db, Tx, epoch
 from mapae.errors import Code, Refused
+from mapae.trust.on_behalf import Holding
 from mapae.trust.publish import TrustList
 from mapae.trust.signers import Reason
 from mapae.verifier.asking import store
@@ -31,17 +31,6 @@ from mapae.verifier.site.hosting_store import Known
 AWAY: Final = timedelta(days=7)  # a list that does not name a party, and does not say that it was taken back
 AGAIN: Final = timedelta(minutes=20)  # for what was being given at the very moment it ended
 MOST: Final[Mapping[str, int]] = {"till": 200, "key": 20}  # of a party, by its link
-
-
-class Holding(msgspec.Struct, frozen=True):
-    """One thing a party has. Times are epoch seconds; `used_at` to the day; `until`: it ends by itself then."""
-
-    kind: str
-    id: str
-    label: str
-    made_at: int
-    used_at: int | None = None
-    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +120,7 @@ Besides = Callable[[Tx, list[str]], Awaitable[None]]  # for these questions, whi
 def tills(besides: Besides) -> Kind:
     async def of(db: Db, party: str, now: datetime) -> list[Holding]:
         return [
-            Holding("till", one.id, "", _epoch(one.enrolled_at) or 0, _epoch(one.used_at), _epoch(one.expires_at))
+            Holding("till", one.id, "", epoch(one.enrolled_at) or 0, epoch(one.used_at), epoch(one.expires_at))
             for one in await store.tills_of(db, party, now)
         ]
 
@@ -149,7 +138,7 @@ def tills(besides: Besides) -> Kind:
 def keys() -> Kind:
     async def of(db: Db, party: str, now: datetime) -> list[Holding]:
         return [
-            Holding("key", one.id, one.label, _epoch(one.made_at) or 0, _epoch(one.used_at))
+            Holding("key", one.id, one.label, epoch(one.made_at) or 0, epoch(one.used_at))
             for one in await api_store.keys_of(db, party)
         ]
 
@@ -157,7 +146,3 @@ def keys() -> Kind:
         return await api_store.end_key(db, id, now, party)
 
     return Kind("key", of, end, api_store.end_party)
-
-
-def _epoch(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())

@@ -7,9 +7,9 @@ from it. Trusts: `hosting.py` and `holdings.py` for every rule. Keeps: hosted_ke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from mapae.db import Db, Row, Tx
+from mapae.db import Db, Row, Tx, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,4 @@ async def ended(tx: Tx, party: str, now: datetime) -> bool:
 
 
 def _known(row: Row) -> Known:
-    return Known(row["party"], row["x509_hash"], _moment(row["away_since"]), _moment(row["ended_at"]))
-
-
-def _moment(epoch: int | None) -> datetime | None:
-    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
+    return Known(row["party"], row["x509_hash"], moment(row["away_since"]), moment(row["ended_at"]))
