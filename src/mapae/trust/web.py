@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mapae.catalog import Country, Document
 from mapae.rules import Words
+from mapae.trust.application import asked_of
 from mapae.trust.entries import Purpose
 from mapae.trust.registry import Published, Registry
 from mapae.ui.http import Answer, Caller, Door, door, json_answer
@@ -44,9 +45,14 @@ def routes(registry: Registry, country: Country) -> list[Door]:
 
 def labels_of(purpose: Purpose, country: Country) -> list[Words]:
     """What its items are called. Two documents may each have a `name`, of another person: an item is called what the
-    purpose's own document calls it, and for a purpose that is not the pack's, the first that has all of its items."""
-    ready = country.purposes.get(purpose.id)
-    owned = [country.documents[ready.document]] if ready is not None else list(country.documents.values())
+    purpose's own document calls it; where neither the pack nor the registration says which, the first that has all of
+    its items."""
+    ready, documents = country.purposes.get(purpose.id), list(country.documents.values())
+    if ready is not None:
+        owned = [country.documents[ready.document]]
+    else:
+        named = [one for one in documents if one.formats is not None and asked_of(one) == purpose.document]
+        owned = named or documents
     for document in owned:
         labels = {claim.name: claim.label for claim in document.claims}
         if labels.keys() >= set(purpose.items):

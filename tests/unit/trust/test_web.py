@@ -17,6 +17,7 @@ from mapae.formats.jose import b64u
 from mapae.formats.x509 import Subject, root
 from mapae.keys import Signer
 from mapae.rules import Words
+from mapae.trust.application import asked_of
 from mapae.trust.publish import AccessAuthority, Issuer, Purpose, RelyingParty, TrustList, WalletProvider
 from mapae.trust.reader import TrustReader
 from mapae.trust.registry import Registry
@@ -100,6 +101,14 @@ def test_an_item_of_a_purpose_of_ones_own_is_called_by_the_first_document_that_h
     assert [label.en for label in labels_of(own, KR)] == ["Name", "Address"]
     unknown = Purpose(id="own", name=BOTH, why=BOTH, legal_basis=BOTH, items=("shoe_size",), retention=BOTH)
     assert labels_of(unknown, KR) == [Words(ko="shoe_size", en="shoe_size")]
+
+
+def test_an_item_of_a_purpose_of_ones_own_is_called_by_the_document_it_is_registered_for() -> None:
+    """Of the guardian's certificate a name is the guardian's, although the resident's card has one as well."""
+    document = KR.documents["guardian_card"]
+    own = Purpose(id="own", name=BOTH, why=BOTH, legal_basis=BOTH, items=("name",), retention=BOTH,
+                  document=asked_of(document))  # fmt: skip
+    assert labels_of(own, KR) == [document.claim("name").label] != [KR.documents["resident_card"].claim("name").label]
 
 
 async def test_nobody_writes_here(web: httpx.AsyncClient) -> None:
