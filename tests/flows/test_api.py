@@ -74,20 +74,6 @@ def town(shared_town: Town) -> Town:
 
 
 @pytest.fixture(scope="module")
-def holder(town: Town) -> Citizen:
-    citizen = town.citizen()
-    citizen.obtain()
-    return citizen
-
-
-@pytest.fixture
-def jisoo(town: Town, holder: Citizen) -> Citizen:
-    """With copies left to show."""
-    town.call(holder.wallet.renew_if_needed)
-    return holder
-
-
-@pytest.fixture(scope="module")
 def shop(town: Town) -> Server:
     return Server(town, "guest_house")
 

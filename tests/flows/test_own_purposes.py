@@ -51,20 +51,6 @@ def town(shared_town: Town) -> Iterator[Town]:
     yield shared_town
 
 
-@pytest.fixture(scope="module")
-def holder(town: Town) -> Citizen:
-    citizen = town.citizen()
-    citizen.obtain()
-    return citizen
-
-
-@pytest.fixture
-def jisoo(town: Town, holder: Citizen) -> Citizen:
-    """With copies left to show."""
-    town.call(holder.wallet.renew_if_needed)
-    return holder
-
-
 def registered(town: Town, id: str, *own: dict[str, Any]) -> None:
     """By the doors for scripts, and the page on which governors agree."""
     http = town.house.foundation.http

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, Playwright, expect, sync_playwright
 
+from stories.blackout import Blackout
 from stories.counter import Desk, Till, tab
 from stories.country import Country
 from stories.indoors import Indoors
@@ -34,6 +35,21 @@ def country(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
     running = Country(tmp_path_factory.mktemp("country"))
     yield running
     running.close()
+
+
+@pytest.fixture
+def blackout(tmp_path: Path) -> Iterator[Blackout]:
+    """A country of the test's own, which can be cut off, on a clock of its own."""
+    running = Blackout(tmp_path)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def playwright() -> Iterator[Playwright]:
+    # A driver for each test, not for the session: its event loop must not be running when an async test's turn comes.
+    with sync_playwright() as running:
+        yield running
 
 
 @dataclass
@@ -91,21 +107,18 @@ def album(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Album]]:
 
 
 @pytest.fixture
-def stage(country: Country, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
-    # A driver for each test, not for the session: its event loop must not be running when an async test's turn comes.
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, country, tmp_path, album)
-        yield stage
-        stage.close()
+def stage(country: Country, playwright: Playwright, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
+    stage = Stage(playwright.chromium, country, tmp_path, album)
+    yield stage
+    stage.close()
 
 
 @pytest.fixture
-def scene(indoors: Indoors, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
+def scene(indoors: Indoors, playwright: Playwright, tmp_path: Path, album: Callable[[str], Album]) -> Iterator[Stage]:
     """A stage in the house that the story's own file opens, with its clock."""
-    with sync_playwright() as playwright:
-        stage = Stage(playwright.chromium, indoors, tmp_path, album)
-        yield stage
-        stage.close()
+    stage = Stage(playwright.chromium, indoors, tmp_path, album)
+    yield stage
+    stage.close()
 
 
 @pytest.fixture

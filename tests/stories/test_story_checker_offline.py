@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import segno
-from playwright.sync_api import Playwright, Route, expect, sync_playwright
+from playwright.sync_api import Playwright, Route, expect
 
 from mapae.formats.dcql import MDOC
 from soak import long
@@ -23,16 +23,8 @@ BOTH = ("phone", "desktop")
 
 
 @pytest.fixture
-def country(tmp_path: Path) -> Iterator[Blackout]:
-    running = Blackout(tmp_path)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
+def country(blackout: Blackout) -> Blackout:
+    return blackout
 
 
 def opened(country: Blackout, who: str = "jisoo") -> Customer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Playwright, expect, sync_playwright
+from playwright.sync_api import Playwright, expect
 
 from soak import long
 from stories.basement import BAR, Customer, Tablet
@@ -24,16 +23,8 @@ _FULL = """() => {
 
 
 @pytest.fixture
-def country(tmp_path: Path) -> Iterator[Blackout]:
-    running = Blackout(tmp_path)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
+def country(blackout: Blackout) -> Blackout:
+    return blackout
 
 
 @long

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -21,10 +19,8 @@ ASKED = "alcohol_tobacco"
 
 
 @pytest.fixture
-def country(tmp_path: Path) -> Iterator[Blackout]:
-    running = Blackout(tmp_path)
-    yield running
-    running.close()
+def country(blackout: Blackout) -> Blackout:
+    return blackout
 
 
 @long

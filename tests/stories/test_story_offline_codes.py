@@ -7,7 +7,6 @@ would.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,10 +35,8 @@ TINY = {"width": 320, "height": 568}
 
 
 @pytest.fixture
-def country(tmp_path: Path) -> Iterator[Blackout]:
-    running = Blackout(tmp_path)
-    yield running
-    running.close()
+def country(blackout: Blackout) -> Blackout:
+    return blackout
 
 
 class Shop:

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from cutting import Cut, Over
 from mapae.audit import first_broken_link
-from mapae.db import Body, Db, Row, T, Value
+from mapae.db import Body, Db, T
 from mapae.errors import Code, Refused
 from mapae.verifier.asking.ask import Manner
 from mapae.verifier.asking.questions import RETURN, asker_of
@@ -18,34 +19,21 @@ from unit.verifier.shop import Shop
 from unit.verifier.world import CLAIMS, NOW
 
 
-class PowerCut(Exception):
-    pass
-
-
-class Faulty(Db):
+class Faulty(Over):
     """A database whose next write fails, before or after it is kept."""
 
     def __init__(self, real: Db) -> None:
-        self.real, self.engine = real, real.engine
+        super().__init__(real)
         self.fail: str | None = None
 
     async def write(self, body: Body[T]) -> T:
         fail, self.fail = self.fail, None
         if fail == "before":
-            raise PowerCut
+            raise Cut
         result = await self.real.write(body)
         if fail == "after":
-            raise PowerCut
+            raise Cut
         return result
-
-    async def all(self, sql: str, *args: Value) -> list[Row]:
-        return await self.real.all(sql, *args)
-
-    async def one(self, sql: str, *args: Value) -> Row | None:
-        return await self.real.one(sql, *args)
-
-    async def close(self) -> None:
-        await self.real.close()
 
 
 @pytest.fixture
@@ -61,7 +49,7 @@ async def test_an_answer_whose_verdict_was_not_written_can_be_sent_again(shop: S
     id = await shop.verifier.open(till, "alcohol_tobacco")
     reply = await shop.reply(id)
     faulty.fail = "before"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.answer(id, reply)
     assert isinstance(await shop.verifier.look(till, id), Waiting)
     await shop.verifier.answer(id, reply)
@@ -75,7 +63,7 @@ async def test_an_answer_whose_verdict_was_written_but_not_confirmed_stands_once
     id = await shop.verifier.open(till, "name_birth_date")
     reply = await shop.reply(id)
     faulty.fail = "after"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.answer(id, reply)
     look = await shop.verifier.look(till, id)
     assert isinstance(look, Ended) and look.verdict.outcome is Outcome.ACCEPTED
@@ -91,7 +79,7 @@ async def test_an_enrolment_that_failed_leaves_no_second_till(shop: Shop, faulty
     """Kept but not confirmed, the code is spent and the browser asks for another: a till nobody holds the token of."""
     code = (await shop.verifier.invite("mart")).code
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.enrol(code)
     if when == "before":
         await shop.verifier.enrol(code)
@@ -105,7 +93,7 @@ async def test_an_enrolment_that_failed_leaves_no_second_till(shop: Shop, faulty
 async def test_a_question_that_failed_to_open_can_be_opened_again(shop: Shop, faulty: Faulty, when: str) -> None:
     till = await shop.till()
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.open(till, "alcohol_tobacco")
     id = await shop.verifier.open(till, "alcohol_tobacco")
     rows = await shop.db.all("SELECT id FROM check_session WHERE state = 'open'")
@@ -118,11 +106,11 @@ async def test_values_whose_erasing_failed_are_erased_by_the_next_look(shop: Sho
     await shop.verifier.answer(id, await shop.reply(id))
     assert isinstance(await shop.verifier.look(till, id), Ended)
     faulty.fail = "before"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.done(till, id)
     shop.clock.advance(seconds=20)
     faulty.fail = "before"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.sweep()
     look = await shop.verifier.look(till, id)
     assert isinstance(look, Ended) and not look.shown
@@ -136,7 +124,7 @@ async def test_values_are_not_handed_out_when_their_erasure_cannot_be_set(shop: 
     id = await shop.verifier.open(till, "name_birth_date")
     await shop.verifier.answer(id, await shop.reply(id))
     faulty.fail = "before"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.look(till, id)
     look = await shop.verifier.look(till, id)
     assert isinstance(look, Ended)
@@ -167,7 +155,7 @@ async def state(shop: Shop, id: str) -> tuple[str, str | None, bool]:
 async def test_an_answer_that_could_not_be_held_can_be_sent_again(shop: Shop, faulty: Faulty) -> None:
     id, reply = await held(shop)
     faulty.fail = "before"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.answer(id, reply)
     assert await state(shop, id) == ("open", None, False)
     code = code_of(await shop.verifier.answer(id, reply))
@@ -180,7 +168,7 @@ async def test_an_answer_held_but_not_confirmed_is_lost_with_its_code(shop: Shop
     """Nobody has the code: the wallet hears that the question was answered, and the verdict never counts."""
     id, reply = await held(shop)
     faulty.fail = "after"
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.answer(id, reply)
     with pytest.raises(Refused) as refused:
         await shop.verifier.answer(id, reply)
@@ -196,7 +184,7 @@ async def test_a_browser_whose_return_failed_comes_again(shop: Shop, faulty: Fau
     id, reply = await held(shop)
     code = code_of(await shop.verifier.answer(id, reply))
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await shop.verifier.questions.come_back(VISITOR.id, id, code)
     await shop.verifier.questions.come_back(VISITOR.id, id, code)
     assert await state(shop, id) == ("ended", "accepted", True)
@@ -207,7 +195,7 @@ async def test_a_stranger_whose_turning_away_failed_still_gets_nothing(shop: Sho
     id, reply = await held(shop)
     code = code_of(await shop.verifier.answer(id, reply))
     faulty.fail = when
-    with pytest.raises(PowerCut):  # the first write is the try to come back, which finds another visitor
+    with pytest.raises(Cut):  # the first write is the try to come back, which finds another visitor
         await shop.verifier.questions.come_back(asker_of("a stranger"), id, code)
     with pytest.raises(Refused):
         await shop.verifier.questions.come_back(asker_of("a stranger"), id, code)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from cutting import Cut
 from mapae.audit import first_broken_link
 from mapae.clock import SeededDice
 from mapae.db import Body, Db, T
@@ -16,7 +17,7 @@ from mapae.formats.mip import M120, M200, Vp
 from mapae.verifier.relay.gateway import LIFE, Gateway
 from mapae.verifier.relay.gateway_store import State
 from mapae.verifier.relay.mailboxes import Relay
-from unit.verifier.asking.test_faults import Faulty, PowerCut
+from unit.verifier.asking.test_faults import Faulty
 from unit.verifier.shop import Shop
 from unit.verifier.world import CLAIMS, Card
 
@@ -72,7 +73,7 @@ async def test_a_transaction_that_was_not_begun_can_be_begun(
     shop: Shop, gateway: Gateway, faulty: Faulty, when: str
 ) -> None:
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await begun(gateway)
     assert await state(gateway, await begun(gateway)) == ("0001", "N")
 
@@ -83,7 +84,7 @@ async def test_a_profile_that_was_not_given_is_given_again(
 ) -> None:
     trxcode = await begun(gateway)
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await gateway.profile(trxcode)
     assert (await gateway.profile(trxcode))["trxcode"] == trxcode
     assert await state(gateway, trxcode) == ("0002", "N")
@@ -100,7 +101,7 @@ async def test_a_vp_whose_outcome_was_not_written(
     shown = await vp(shop, trxcode)
     real = faulty.real
     gateway._db = shop.verifier.questions._db = Nth(real, write, when)
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await gateway.present(trxcode, shown)
     gateway._db = shop.verifier.questions._db = real
     try:
@@ -118,7 +119,7 @@ async def test_a_no_that_was_not_written_ends_at_the_latest_with_the_time(
 ) -> None:
     trxcode = await begun(gateway)
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await gateway.failed(trxcode, 20901, "cancel by user")
     shop.clock.advance(LIFE)
     await gateway.sweep()
@@ -252,7 +253,7 @@ async def test_a_phones_code_whose_reading_was_cut_off(
     trxcode = await gateway.offer()
     said = {"svcCode": "old.1", "m120Base64": M120(trxcode, gateway.proxy).encode()}
     gateway._db = gateway._questions._db = Nth(faulty.real, write, when)
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await gateway.read_code("mart", said)
     gateway._db = gateway._questions._db = faulty
     if (write, when) == (1, "before"):
@@ -286,7 +287,7 @@ async def test_a_message_whose_filling_failed(shop: Shop, faulty: Faulty, when: 
     relay, box = Relay(faulty, shop.clock), channel_of(READER)
     await relay.open(box, READER)
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await relay.put(box, b"sealed")
     if when == "before":
         await relay.put(box, b"sealed")
@@ -303,7 +304,7 @@ async def test_a_message_whose_reading_failed(shop: Shop, faulty: Faulty, when: 
     await relay.open(box, READER)
     await relay.put(box, b"sealed")
     faulty.fail = when
-    with pytest.raises(PowerCut):
+    with pytest.raises(Cut):
         await relay.take(box, READER)
     if when == "before":
         assert await relay.take(box, READER) == b"sealed"
