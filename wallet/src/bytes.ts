@@ -58,6 +58,8 @@ export function unb45(raw: string): Bytes {
   return bytes;
 }
 
+export const hex = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export const random = (length: number): Bytes => crypto.getRandomValues(new Uint8Array(length));
 export const token = (): string => b64u(random(16));
 

@@ -3,7 +3,7 @@
  * Promises: a signature counts only under the algorithm of its key's curve: nothing that came with it chooses. Trusts: WebCrypto.
  * Keeps: nothing. Refuses: Brainpool and Edwards curves, which not every browser has (mapae.formats.curves.NIST has the same three).
  */
-import { type Bytes, unb64u } from "./bytes.ts";
+import { type Bytes, hex, unb64u } from "./bytes.ts";
 import { Problem } from "./problem.ts";
 
 export interface Curve {
@@ -61,7 +61,6 @@ export function lifted({ p, b, size }: Curve, x: Bytes, odd: boolean): Bytes {
   return unhex(y.toString(16).padStart(2 * size, "0"));
 }
 
-const hex = (bytes: Bytes): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const unhex = (digits: string): Bytes => Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 
 /** RFC 7518 6.2.1. Throws unsupported (another curve, or for another algorithm), malformed. */

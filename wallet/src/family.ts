@@ -4,7 +4,7 @@
  * other and goes to the host of the code. Trusts nothing. Keeps nothing. Refuses: other modes than direct (a browser has no line to a
  * proxy, and no app to hand to), a CI, a profile whose nonce or client is not its proof's.
  */
-import { b64u, text, unb64u, utf8 } from "./bytes.ts";
+import { b64u, hex, text, unb64u, utf8 } from "./bytes.ts";
 import { strictJson } from "./json.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
@@ -69,8 +69,7 @@ export async function familyRequest(net: Net, of: Family): Promise<{ request: st
 
 /** M400: the encrypted answer, in hex, with the nonce as it was. */
 export async function giveVp(net: Net, way: FamilyWay, nonce: string, jwe: string): Promise<void> {
-  const data = [...utf8(jwe)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const vp = { presentType: 1, encryptType: 2, keyType: 1, authType: ["pin"], nonce, type: "VERIFY", data };
+  const vp = { presentType: 1, encryptType: 2, keyType: 1, authType: ["pin"], nonce, type: "VERIFY", data: hex(utf8(jwe)) };
   await say(net, way, "vp", outer(way, "400", { request: "presentation", vp }));
 }
 

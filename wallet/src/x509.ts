@@ -5,7 +5,7 @@
  * Refuses: authorities off P-256, P-384 and P-521, leaves off P-256 unless the caller names their curves, hashes but SHA-2, BER, unknown
  * critical extensions, self-signed leaves.
  */
-import { b64u, type Bytes, same } from "./bytes.ts";
+import { b64u, type Bytes, hex, same } from "./bytes.ts";
 import { type Curve, CURVES, type CurveKey, USUAL } from "./curves.ts";
 import { Problem } from "./problem.ts";
 
@@ -93,7 +93,6 @@ function need(nodes: Node[], at: number, tag: number): Node {
   return node && node.tag === tag ? node : bad(`unexpected structure at ${at}`);
 }
 
-const hex = (bytes: Bytes): string => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const ECDSA_WITH: Readonly<Record<string, Curve["hash"]>> = { "2a8648ce3d040302": "SHA-256", "2a8648ce3d040303": "SHA-384", "2a8648ce3d040304": "SHA-512" };
 const EC_KEY = "2a8648ce3d0201";
 const BASIC_CONSTRAINTS = "551d13";

@@ -4,7 +4,7 @@
  * nothing else; a line that hangs is let go. Trusts: the page's own origin. Keeps: through `TillStore`. Refuses: a list that is not what
  * the pack says, a pack of another version, answers that are not what was asked for (a hotel's sign-in page, a proxy's error).
  */
-import { b64u, type Bytes, sha256, text, unb64u } from "../bytes.ts";
+import { b64u, type Bytes, hex, sha256, text, unb64u } from "../bytes.ts";
 import { inflated } from "../inflate.ts";
 import { asProblem, Problem } from "../problem.ts";
 import { arePurposes, readPack } from "./pack.ts";
@@ -140,8 +140,7 @@ export class Sync {
   }
 
   private async list(digest: string): Promise<Bytes> {
-    const hex = [...unb64u(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    const { body } = await this.ask(`lists/${hex}`, {}, LIST_PATIENCE_MS);
+    const { body } = await this.ask(`lists/${hex(unb64u(digest))}`, {}, LIST_PATIENCE_MS);
     const whole = await unpack(body).catch(() => null);
     if (whole === null || b64u(await sha256(whole)) !== digest) throw new Problem("bad_pack", "a list is not what the pack says");
     return body;
