@@ -17,7 +17,7 @@ from cryptography import x509
 
 from .clock import Clock, Dice
 from .formats.jose import PublicKey
-from .formats.x509 import Profile, Subject, leaf, root, serial_number
+from .formats.x509 import UNREADABLE, Profile, Subject, leaf, root, serial_number
 from .keys import Signer
 
 ANCHOR_LIFE = timedelta(days=3652)
@@ -69,7 +69,7 @@ class Certificates:
         for path in sorted(self._folder.glob("[!.]*.der")):
             try:
                 certificate = x509.load_der_x509_certificate(path.read_bytes())
-            except ValueError:
+            except UNREADABLE:
                 found.append(path.stem)
                 continue
             if now >= _until(certificate, RENEW_AT):
@@ -81,7 +81,7 @@ class Certificates:
         try:
             raw = (self._folder / f"{name}.der").read_bytes()
             certificate = x509.load_der_x509_certificate(raw)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, *UNREADABLE):
             return None
         now = self._clock.now()
         return raw if certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc else None
@@ -90,7 +90,7 @@ class Certificates:
         """Whether there was one, and it has ended."""
         try:
             certificate = x509.load_der_x509_certificate((self._folder / f"{name}.der").read_bytes())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, *UNREADABLE):
             return False
         return certificate.not_valid_after_utc <= self._clock.now()
 
@@ -153,7 +153,7 @@ class Certificates:
         try:
             raw = path.read_bytes()
             certificate = x509.load_der_x509_certificate(raw)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, *UNREADABLE):
             return None
         if certificate.public_key() != key.public_key:
             return None

@@ -91,8 +91,10 @@ def read_anchors(path: Path) -> tuple[bytes, ...]:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
+    from .formats.x509 import UNREADABLE
+
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         raise Refused(Code.BAD_CONFIG, f"{path} holds no certificate in PEM") from None
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in found)

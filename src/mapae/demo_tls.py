@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from .formats.x509 import serial_number
+from .formats.x509 import UNREADABLE, serial_number
 from .house import Foundation
 from .keys import Signer
 
@@ -58,7 +58,7 @@ def _authority(foundation: Foundation, ca: Signer, names: tuple[str, ...]) -> x5
     path, now = authority_file(foundation.settings.data), foundation.clock.now().replace(microsecond=0)
     try:
         kept = x509.load_pem_x509_certificate(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, *UNREADABLE):
         kept = None
     constraints = x509.NameConstraints(_general(names), excluded_subtrees=None)
     if (

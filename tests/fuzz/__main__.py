@@ -45,7 +45,7 @@ def fuzz(name: str, seconds: int, seed: int, broken: Path) -> bool:
     ended = _atheris(
         name, str(place), f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={corpus.LARGEST}",
         f"-timeout={SLOW}", f"-rss_limit_mb={HEAVY}", f"-artifact_prefix={broken}/{name}-", "-print_final_stats=1",
-        "-verbosity=0",
+        "-verbosity=0", hashes=seed,
     )  # fmt: skip
     runs = [line for line in ended.stderr.splitlines() if "number_of_executed_units" in line]
     said = f"{runs[-1].split()[-1]} runs" if runs else "no runs"
@@ -67,9 +67,10 @@ def merge(name: str) -> None:
     corpus.keep(name, [*seeds.SEEDS.get(name, list)(), *few[: corpus.MOST]])
 
 
-def _atheris(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _atheris(name: str, *arguments: str, hashes: int = 0) -> subprocess.CompletedProcess[str]:
     paths = [str(ROOT / "src"), str(ROOT / "tests")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    # The order of sets is a part of the walk.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": str(hashes or "random")}
     return subprocess.run(
         [sys.executable, "-m", "fuzz.one", name, *arguments], cwd=ROOT, env=environment, capture_output=True,
         text=True, errors="replace", check=False,

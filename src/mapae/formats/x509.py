@@ -33,6 +33,15 @@ from mapae.formats.jose import MAX_CHAIN, PublicKey, b64u
 
 MAX_CERTIFICATE: Final = 8_192
 MAX_CHECKED: Final = 1_024  # chains remembered; only chains that passed get in
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises of a certificate or a revocation list it cannot read; half of them are no ValueErrors."""
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # for CA keys (ISO/IEC 18013-5 B.1.1); `Algorithms` for leaves
 _ECDSA = frozenset({
     SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384,
@@ -234,14 +243,7 @@ class _Certificate:
             self.key = _public_key(self.x509, algorithms)
             hash_ = self.x509.signature_hash_algorithm
             by_eddsa = self.x509.signature_algorithm_oid in _EDDSA and "EdDSA" in algorithms.jws
-        except (
-            ValueError,
-            TypeError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-            x509.InvalidVersion,
-            x509.UnsupportedGeneralNameType,
-        ):
+        except UNREADABLE:
             raise Refused(Code.BAD_CERTIFICATE, "not a certificate we can read") from None
         # Serial numbers that are not positive exist in the field; RFC 5280 4.1.2.2 asks us to bear them.
         if self.x509.version is not x509.Version.v3 or not (isinstance(hash_, _HASHES) or by_eddsa):

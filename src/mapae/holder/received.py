@@ -21,7 +21,7 @@ from mapae.formats.jose import PublicKey, b64u, check_times, unb64u
 from mapae.formats.mdoc import IssuerSigned
 from mapae.formats.sd_jwt import SdJwt, holder_key
 from mapae.formats.status import StatusRef
-from mapae.formats.x509 import Profile
+from mapae.formats.x509 import UNREADABLE, Profile
 
 from .choose import Candidate
 from .store import Card, Copy, Standing
@@ -193,7 +193,7 @@ def _aki(der: bytes) -> str | None:
     """OpenID4VP 1.0 section 6.1.1.1: the key identifier inside the certificate's AuthorityKeyIdentifier."""
     try:
         found = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except (ValueError, x509.ExtensionNotFound):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         return None
     identifier = found.value.key_identifier
     return None if identifier is None else b64u(identifier)

@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
+from mapae.formats.x509 import UNREADABLE
 from mapae.issuer.ic_card import der, lds, tlv
 from mapae.issuer.ic_card.mrz import Mrz
 from mapae.issuer.ic_card.pki import DOCUMENT_TYPES
@@ -67,8 +67,7 @@ class _Certificate:
             self.serial = self.x509.serial_number
             self.issuer, self.subject = self.x509.issuer.public_bytes(), self.x509.subject.public_bytes()
             self.not_before, self.not_after = self.x509.not_valid_before_utc, self.x509.not_valid_after_utc
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
-                x509.UnsupportedGeneralNameType):  # fmt: skip
+        except UNREADABLE:
             raise Refused(Code.BAD_CERTIFICATE, "not a certificate we can read") from None
         if any(one.critical and oid not in _UNDERSTOOD for oid, one in self.extensions.items()):
             raise Refused(Code.BAD_CERTIFICATE, "a certificate has a critical extension we do not know")
@@ -134,7 +133,7 @@ class _Authority:
             ours = found.issuer.public_bytes() == self.certificate.subject and self._signed(outside)
             if ours and found.next_update_utc is None:
                 raise ValueError
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except UNREADABLE:
             raise Refused(Code.BAD_CERTIFICATE, "not a revocation list we can read") from None
         return found if ours else None
 
