@@ -335,7 +335,9 @@ async def _issuer(house: House) -> None:
     house.desk = Desk(db, f.clock, f.dice, keys.vault("file:desk"), f.country, register, peers, house.issuer, register)
     identity_url = f"{f.settings.url_of('registers')}/identity"
     identity = Identity(clock=f.clock, keys=_identity_keys(f), peers=peers, http=f.http, url=identity_url)
-    house.portal = Portal(db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer, identity)
+    house.portal = Portal(
+        db, f.clock, f.dice, keys.vault("file:portal"), f.country, house.issuer, identity, register
+    )  # fmt: skip
     house.authorize = Authorize(
         db=db, clock=f.clock, dice=f.dice, vault=keys.vault("file:authorize"), country=f.country,
         grants=house.issuer.grants, identity=identity,

@@ -2,13 +2,15 @@
 
 Promises: nobody comes in without a fresh identity check meant for this role; an assertion opens one session; a session
 lives ten minutes; the report of a lost phone locks every document at once and says since when. Trusts: the registers
-role's key for who somebody is. Keeps: hashes of session tokens, the name sealed, both for minutes. Refuses: assertions
-for another role, used twice or too old; to release a lock, which takes a visit to the counter.
+role's key for who somebody is, the population register for whom a guardian acts for. Keeps: hashes of session tokens,
+the name sealed, both for minutes. Refuses: assertions for another role, used twice or too old; to release a lock,
+which takes a visit to the counter.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -19,6 +21,7 @@ from mapae.clock import Clock, Dice
 from mapae.db import Db, Tx
 from mapae.errors import Code, Refused
 from mapae.keys import Vault
+from mapae.registers.values import Person, PopulationRegister
 
 from . import portal_store as store
 from .desk_values import Issuing
@@ -43,6 +46,8 @@ class Overview:
 
     holdings: tuple[Holding, ...]
     locked_since: int | None
+    person: Person | None
+    """Looked up only to name the wards of a guardian's documents; none while the register cannot be reached."""
 
 
 class Portal:
@@ -57,6 +62,7 @@ class Portal:
         country: Country,
         issuer: Issuing,
         identity: Identity,
+        register: PopulationRegister,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -65,6 +71,7 @@ class Portal:
         self.country = country
         self._issuer = issuer
         self.identity = identity
+        self._register = register
 
     # --- who is it -------------------------------------------------------------------------------------------------
 
@@ -105,7 +112,12 @@ class Portal:
     # --- what can be done ------------------------------------------------------------------------------------------
 
     async def overview(self, citizen: Citizen) -> Overview:
-        return Overview(tuple(await self._issuer.holdings(citizen.person)), await self._locked_since(citizen.person))
+        holdings = tuple(await self._issuer.holdings(citizen.person))
+        person = None
+        if any(one.about for one in holdings):
+            with suppress(Refused):  # a lost phone can be reported all the same
+                person = await self._register.get(citizen.person)
+        return Overview(holdings, await self._locked_since(citizen.person), person)
 
     async def report_lost(self, citizen: Citizen) -> None:
         """Lock everything now. Always asked of the issuer, whatever we believe: a lock twice is a lock."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from mapae.clock import SeededDice
 from mapae.db import Db
@@ -16,6 +19,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import sign_jws
 from mapae.issuer import portal_web
 from mapae.issuer.identity import Identity
+from mapae.issuer.order import Holding
 from mapae.issuer.portal import Portal
 from mapae.keys import Signer, Vault
 from mapae.ui.site import application
@@ -39,7 +43,8 @@ class Town:
             peers=self, http=http, url=ORIGIN + "/identity",
         )  # fmt: skip
         self.portal = Portal(
-            world.db, world.clock, SeededDice("portal"), Vault(b"p" * 32), world.country, world.issuer, identity
+            world.db, world.clock, SeededDice("portal"), Vault(b"p" * 32), world.country, world.issuer, identity,
+            world.register,
         )  # fmt: skip
         self.app = application(portal_web.routes(self.portal), clock=world.clock)
 
@@ -96,6 +101,27 @@ async def enter(browser: httpx.AsyncClient) -> httpx.Response:
     page = await check(browser)
     await browser.post("/portal/code", data={"csrf": token(page), "check": "check-1", "code": "123456"})
     return await browser.get("/portal/")
+
+
+async def test_a_guardian_reads_for_whom_each_document_is(town: Town) -> None:
+    """And with the register away, which alone knows the names, the page is there all the same."""
+    register, issuer = town.world.register, town.world.issuer
+    wards = {"onyu": ("한온유", "2018-01-31"), "gaon": ("한가온", "2020-05-05")}
+    records = {f"ward:{mark}": {"name": name, "birth_date": birth} for mark, (name, birth) in wards.items()}
+    register.people["p-jisoo"] = structs.replace(register.people["p-jisoo"], records=records)
+    card = Holding("guardian_certificate", "valid", date(2025, 3, 3), date(2026, 3, 2), "order-1")
+    issuer.held["p-jisoo"] = [replace(card, about=mark) for mark in (*wards, "grown")] + [card]
+    browser = town.browser("ko")
+    home = await enter(browser)
+    assert re.findall("<strong>(.*보호자로서)</strong>", home.text) == [
+        "한온유님(2018년 1월 31일)의 보호자로서", "한가온님(2020년 5월 5일)의 보호자로서",
+        "등록부에 더는 피보호자로 없는 사람의 보호자로서"]  # fmt: skip
+    await issuer.lock("p-jisoo", "lost", "citizen")
+    assert "한온유님(2018년 1월 31일)의 보호자로서:" in (await browser.get("/portal/")).text
+    register.people.clear()
+    away = await browser.get("/portal/")
+    assert away.status_code == 200 and "보호자로서" not in away.text
+    assert away.text.count('data-holding-state="suspended"') == 4
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
