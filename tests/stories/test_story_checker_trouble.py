@@ -36,7 +36,12 @@ def test_a_tablet_says_that_nobody_holds_a_card_yet_and_whose_fault_a_failure_is
         country.live(minutes=6)
     tablet = Tablet(playwright.chromium, tmp_path, country, "en")
     page = tablet.page
+    # The server's first seconds: it has no pack yet.
+    page.route("**/checker/offline/pack", lambda route: route.fulfill(status=503, json={"error": "unavailable"}))
     tablet.open()
+    expect(tablet["ready-light"]).to_contain_text("has just started")
+    expect(tablet["trouble"]).to_be_hidden()
+    page.unroute("**/checker/offline/pack")  # it looks again by itself
     expect(tablet["ready"]).to_have_attribute("data-state", "nobody", timeout=30_000)
     expect(tablet["ready-title"]).to_contain_text("nobody holds a card")
     customer = Customer(country, country.resident("jisoo"))

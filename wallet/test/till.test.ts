@@ -238,17 +238,19 @@ describe("the minute on the network", () => {
   let receipts: (ids: readonly string[]) => unknown;
   let etag: string | null;
   let said: unknown;
+  let none: number | null; // in place of a pack
   let asked: string[];
   const serve = async (path: string, init: RequestInit): Promise<Response> => {
     asked.push(path);
     if (path === "/x/till") return said instanceof Response ? said.clone() : Response.json(said);
+    if (path === "/x/pack" && none) return Response.json({ error: "unavailable" }, { status: none });
     if (path === "/x/pack") return new Headers(init.headers).get("If-None-Match") === '"abc"' ? new Response(null, { status: 304 }) : Response.json(pack(), etag ? { headers: { ETag: etag } } : {});
     if (path.startsWith("/x/lists/")) return new Response(LIST);
     const body = JSON.parse(String(init.body)) as { purpose: string; receipts: { id: string }[] };
     return path === "/x/asks" ? purposes(body.purpose) : Response.json({ receipts: receipts(body.receipts.map(({ id }) => id)) });
   };
   const begin = async (): Promise<[TillStore, Sync]> => {
-    [etag, said, asked] = ['"abc"', { now: NOW, csrf: "t", till: SHOP }, []];
+    [etag, said, asked, none] = ['"abc"', { now: NOW, csrf: "t", till: SHOP }, [], null];
     purposes = (purpose) => Response.json({ asks: [`${purpose} 1`, `${purpose} 2`], until: NOW + 2 * DAY });
     receipts = (ids) => ids.map((id) => `signed ${id}`);
     vi.stubGlobal("fetch", serve);
@@ -279,6 +281,21 @@ describe("the minute on the network", () => {
     etag = tag;
     await sync.run();
     expect((await store.pack())?.id).toBe(id);
+  });
+
+  test("a server that has no pack yet has just begun, for a device that has none; any other error is one", async () => {
+    const [, sync] = await begin();
+    none = 503;
+    await expect(sync.run()).rejects.toMatchObject({ code: "beginning" });
+    none = 500;
+    await expect(sync.run()).rejects.toMatchObject({ code: "unavailable" });
+    none = null;
+    await sync.run();
+    none = 503;
+    await expect(sync.run()).rejects.toMatchObject({ code: "unavailable" });
+    const [, elsewhere] = await begin();
+    said = new Response(null, { status: 503 });
+    await expect(elsewhere.run()).rejects.toMatchObject({ code: "unavailable" });
   });
 
   test("a pack that a page of another version kept is fetched anew, and does not stand in the way", async () => {

@@ -125,6 +125,8 @@ class Checker {
   private due = 0;
   private wants: Wants = "pack";
   private looks = 0;
+  /** The server is there, and has no data yet: not for long, or it is its operator's matter. */
+  private beginning = false;
 
   private async refresh(): Promise<void> {
     if (this.syncing) return;
@@ -142,7 +144,8 @@ class Checker {
     }
     this.syncing = false;
     await this.reload().catch((thrown: unknown) => ({ code } = asProblem(thrown)));
-    this.trouble(code);
+    this.beginning = code === "beginning" && this.looks <= PATIENT;
+    this.trouble(code === "beginning" && !this.beginning ? "unavailable" : code);
     if (code !== "offline") void this.shelf.seek(code === "unsupported");
     this.showReady();
     this.showPurposes();
@@ -161,10 +164,11 @@ class Checker {
     // A server that has just begun has a pack without status lists: on that every card would be red.
     const begun = this.known?.begun ?? "collecting";
     const shelf = this.shelf.state === "ready" ? (begun === "collecting" ? "getting" : begun) : this.shelf.state;
-    ready.className = `pack ready pack-${this.known && begun !== "ready" ? "days" : lit}`;
+    const soon = this.known ? begun !== "ready" : this.beginning;
+    ready.className = `pack ready pack-${soon ? "days" : lit}`;
     Object.assign(ready.dataset, { state: shelf, light: lit });
     part("ready-title").textContent = say(`basement.state.${shelf}`);
-    part("ready-light").textContent = say(`basement.light.${!this.known ? "none" : begun === "ready" ? lit : begun === "nobody" ? "nobody" : this.looks > PATIENT ? "silent" : "waiting"}`);
+    part("ready-light").textContent = say(`basement.light.${!this.known ? (this.beginning ? "beginning" : "none") : begun === "ready" ? lit : begun === "nobody" ? "nobody" : this.looks > PATIENT ? "silent" : "waiting"}`);
     part("ready-ages").textContent = ages && begun === "ready" ? agesOf(ages.trust, ages.status, "pack") + (ages.late > 0 ? ` ${say("checker.pack.late", { count: ages.late })}` : "") : "";
     part("line").textContent = say(this.syncing ? "basement.line.syncing" : navigator.onLine ? "basement.line.on" : "basement.line.off");
     part("update").hidden = !this.shelf.waiting;

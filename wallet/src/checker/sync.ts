@@ -92,7 +92,7 @@ export class Sync {
     } catch {
       throw new Problem("offline");
     }
-    if (answer.status !== 200 && answer.status !== 304) throw new Problem("unavailable", `${path}: ${answer.status}`);
+    if (answer.status !== 200 && answer.status !== 304) throw new Problem("unavailable", `${path}: ${answer.status}`, { status: answer.status });
     return answer;
   }
 
@@ -101,7 +101,8 @@ export class Sync {
     return json((await this.ask(path, { method: "POST", headers, body: JSON.stringify(body) })).body);
   }
 
-  /** Throws offline, unavailable, malformed, storage and what a pack is refused for; what came before and after that stays. */
+  /** Throws offline, unavailable, malformed, storage, what a pack is refused for, and beginning: the server has no pack yet, nor has this
+   * device. What came before and after that stays. */
   async run(): Promise<Synced> {
     const began = Date.now();
     const said = saidOf(json((await this.ask("till")).body));
@@ -127,7 +128,11 @@ export class Sync {
 
   private async takePack(): Promise<boolean> {
     const before = await this.store.pack();
-    const answer = await this.ask("pack", before ? { headers: { "If-None-Match": `"${before.id}"` } } : {});
+    const answer = await this.ask("pack", before ? { headers: { "If-None-Match": `"${before.id}"` } } : {}).catch((thrown: unknown) => {
+      const problem = asProblem(thrown);
+      // It has just told us of the till, so it is there.
+      throw !before && problem.facts["status"] === 503 ? new Problem("beginning") : problem;
+    });
     if (answer.status === 304) return false;
     // A proxy that compresses makes the tag a weak one, or leaves it out.
     const id = /^(?:W\/)?"([^"]+)"$/.exec(answer.headers.get("ETag") ?? "")?.[1] ?? b64u(await sha256(answer.body));
