@@ -49,6 +49,8 @@ from .verifier.till.kiosk import Access, Verifier
 from .verifier.till.paper_web import routes as paper_routes
 from .verifier.till.web import routes as verifier_routes
 
+_log = structlog.get_logger("mapae.verifier")
+
 
 async def verifier(house: House) -> None:
     """`house.verifier`, and the verifier's role. Whoever adds a way to ask adds a line to `doors`, `promises` or
@@ -214,9 +216,7 @@ def access_of(f: Foundation) -> dict[str, Access]:
         if x5c is not None:
             access[shop] = Access(key, x5c)
         elif f.certificates.over(f"access-{shop}"):
-            structlog.get_logger("mapae.verifier").error(
-                "an access certificate is over: it is not asked for", party=shop
-            )
+            _log.error("an access certificate is over: it is not asked for", party=shop)
         else:
             raise Refused(
                 Code.BAD_CONFIG,

@@ -41,6 +41,8 @@ from .trust.signers import Purpose, Reason
 from .ui.http import Answer, Caller, Csrf, Door, Rate, door, form, json_answer, json_body
 from .ui.pages import page
 
+_log = structlog.get_logger("mapae.demo")
+
 PATH: Final = "/sandbox/"
 STAY: Final = ("locked", "expired")  # what is odd about them would be mended by a renewal, or cannot be
 ROLES: Final = frozenset({"registers", "issuer", "verifier", "wallet_provider", "trust"})
@@ -166,7 +168,7 @@ class Sandbox:
         try:
             await self._send(wallet, text, Fault.NONE)
         except Refused as refused:  # whoever asked went away meanwhile: nobody is there to be told
-            structlog.get_logger("mapae.demo").info("a slow answer came too late", code=refused.code.value)
+            _log.info("a slow answer came too late", code=refused.code.value)
 
     def _ours(self, link: str) -> str:
         """The text of a question this very country puts: neither its request nor its answer goes anywhere else."""
@@ -211,7 +213,7 @@ class Sandbox:
         try:
             await visit(self._house, named.resident, fresh)
         except Refused as refused:  # too young, a foreigner, no physical card: then this wallet is empty
-            structlog.get_logger("mapae.demo").info("no card for somebody of the sandbox", code=refused.code.value)
+            _log.info("no card for somebody of the sandbox", code=refused.code.value)
         if wallet.cards and _has_changed(named):
             hits = await self._house.population.search(resident_number=named.resident.number.written)
             await self._house.issuer.renew(hits.hits[0].person, "address", "sandbox")

@@ -25,6 +25,8 @@ from .trust.publish import TrustList
 from .ui.http import Door
 from .verifier.asking.dark import Basement
 
+_log = structlog.get_logger("mapae.verifier")
+
 LOOK = 5  # seconds between looks whether a pack is due
 FOLDER = "counter-pack"
 _POLICY = "trust-policy"
@@ -55,9 +57,7 @@ async def living(
     )  # fmt: skip
     basement.reopen()
     if keeper.policy is None:
-        structlog.get_logger("mapae.verifier").warning(
-            "the policy of the first offline pack will be trusted on first use"
-        )
+        _log.warning("the policy of the first offline pack will be trusted on first use")
     return basement, (LOOK, partial(basement.refresh_when_due, min(f.settings.epoch, 60), f.settings.epoch))
 
 

@@ -162,12 +162,13 @@ _GONE = (
     "(state IN ('draft', 'linted') AND changed_at < $1) OR (state = 'withdrawn' AND changed_at < $2)"
     " OR (state = 'refused' AND changed_at < $3)"
 )
-_UNCOUNTED = "source <> '' AND state NOT IN ('draft', 'linted', 'waiting', 'returned') AND changed_at < $4"
+_UNCOUNTED = "source <> '' AND state NOT IN ('draft', 'linted', 'waiting', 'returned') AND changed_at"
 
 
 async def anything_old(db: Db, old: Old) -> bool:
     """A look every few seconds must not cost a durable write each time."""
-    row = await db.one(f"SELECT 1 AS due FROM rp_application WHERE {_GONE} OR ({_UNCOUNTED}) LIMIT 1", *_moments(old))  # noqa: S608
+    due = f"{_GONE} OR ({_UNCOUNTED} < $4)"
+    row = await db.one(f"SELECT 1 AS due FROM rp_application WHERE {due} LIMIT 1", *_moments(old))  # noqa: S608
     return row is not None
 
 
@@ -175,7 +176,7 @@ async def forget(tx: Tx, old: Old) -> list[str]:
     """Those that are gone and had a key of the hosted checker."""
     moments = _moments(old)
     rows = await tx.all(f"DELETE FROM rp_application WHERE {_GONE} RETURNING id, hosted", *moments[:3])  # noqa: S608
-    await tx.run(f"UPDATE rp_application SET source = '' WHERE {_UNCOUNTED.replace('$4', '$1')}", moments[3])  # noqa: S608
+    await tx.run(f"UPDATE rp_application SET source = '' WHERE {_UNCOUNTED} < $1", moments[3])  # noqa: S608
     return [row["id"] for row in rows if row["hosted"]]
 
 

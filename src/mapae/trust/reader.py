@@ -22,6 +22,8 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.trust.publish import LIMIT, TrustList
 
+_log = structlog.get_logger("mapae.trust")
+
 
 class TrustReader:
     """`await reader()` is today's list. One per process; share it."""
@@ -89,7 +91,7 @@ class TrustReader:
             got = await self._fetch()
         except (httpx.HTTPError, Refused) as failed:
             # The copy we hold stays good until its own end; without one the caller is refused.
-            structlog.get_logger("mapae.trust").warning("trust list not refreshed", kind=type(failed).__name__)
+            _log.warning("trust list not refreshed", kind=type(failed).__name__)
             self._asked = self._clock.now() if self._held() is not None else None
             self._silent = not isinstance(failed, Refused) or failed.code is Code.UNAVAILABLE
             return

@@ -50,6 +50,8 @@ from mapae.trust.log.state import Tables
 from mapae.trust.publish import TrustList
 from mapae.trust.store import Proposal, Vote
 
+_log = structlog.get_logger("mapae.trust")
+
 __all__ = [
     "AccessAuthority", "AccessCa", "Agreed", "Entry", "Governor", "Issuer", "Proposal", "Published", "Purpose",
     "Registry", "RelyingParty", "TrustList", "WalletProvider",
@@ -288,7 +290,7 @@ class Registry:
                     if refused.code is Code.UNAVAILABLE:
                         raise
                     rule = refused.detail or refused.code.value  # it will never hold; what comes after need not wait
-                    structlog.get_logger("mapae.trust").error("the log refused a change", kind=proposed.kind, rule=rule)
+                    _log.error("the log refused a change", kind=proposed.kind, rule=rule)
                     break
             await self._settle(proposed, rule)
 

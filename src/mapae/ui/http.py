@@ -28,6 +28,8 @@ from mapae.ui.body import form, form_with_files, json_body, json_message, media_
 from mapae.ui.pages import refused_page, remember_language
 from mapae.ui.rate import Buckets, Rate
 
+_log = structlog.get_logger("mapae.ui")
+
 __all__ = [
     "PROTOCOL", "Answer", "Caller", "Csrf", "Door", "Rate", "answer_header", "door", "doors", "form", "form_with_files",
     "json_answer", "json_body", "json_message", "media_type", "not_modified", "preferred", "raw_body", "see_other",
@@ -332,7 +334,7 @@ def report(method: str, path: str, bug: Exception) -> str:
     """Log where our code broke, without the message or any value (either may hold somebody's name), and number it."""
     incident = SystemDice().token(6)
     code = {"code": bug.code.value} if isinstance(bug, Refused) else {}
-    structlog.get_logger("mapae.ui").error(
+    _log.error(
         "incident",
         incident=incident,
         method=method,

@@ -16,6 +16,8 @@ from mapae.clock import Clock
 from mapae.formats.x509 import life_of
 from mapae.verifier.asking.judge import Access
 
+_log = structlog.get_logger("mapae.verifier")
+
 WARN: Final = timedelta(days=30)
 
 
@@ -35,7 +37,7 @@ class Ending:
             if until - now > WARN or self._said.get(party) == now.date():
                 continue
             self._said[party] = now.date()
-            structlog.get_logger("mapae.verifier").warning(
+            _log.warning(
                 "an access certificate ends: ask two governors for `mapae rp renew`, then start with the new one",
                 party=party, days=max(0, (until - now).days),
             )  # fmt: skip

@@ -28,6 +28,8 @@ from mapae.verifier.asking import store
 from mapae.verifier.site import api_store, hosting_store
 from mapae.verifier.site.hosting_store import Known
 
+_log = structlog.get_logger("mapae.verifier")
+
 AWAY: Final = timedelta(days=7)  # a list that does not name a party, and does not say that it was taken back
 AGAIN: Final = timedelta(minutes=20)  # for what was being given at the very moment it ended
 MOST: Final[Mapping[str, int]] = {"till": 200, "key": 20}  # of a party, by its link
@@ -103,7 +105,7 @@ class Holdings:
             await record(tx, Event(party, "holdings", "ended", "registry", ended), now)
 
         await self._db.write(body)
-        structlog.get_logger("mapae.verifier").info("what a relying party had here has ended", party=party)
+        _log.info("what a relying party had here has ended", party=party)
 
 
 def _taken_back(known: Known, trusted: TrustList) -> bool:

@@ -34,6 +34,8 @@ from mapae.verifier.site import hosting_store
 from mapae.verifier.site.holdings import Holdings
 from mapae.verifier.site.hosting_store import Hosted
 
+_log = structlog.get_logger("mapae.verifier")
+
 PATH: Final = "/verifier/hosted"
 ROUND: Final = 5.0  # seconds
 LIMIT: Final = 8192
@@ -155,8 +157,7 @@ class Hosting:
 
 def _damaged(one: Hosted, refused: Refused) -> None:
     """One key that does not open must not keep all others out."""
-    log = structlog.get_logger("mapae.verifier")
-    log.error("the key of a hosted party cannot be used", party=one.party, code=refused.code.value)
+    _log.error("the key of a hosted party cannot be used", party=one.party, code=refused.code.value)
 
 
 def _name(case: str) -> str:
