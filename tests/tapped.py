@@ -132,6 +132,13 @@ class Phones:
             return self._move(message)
         return await self.hall.provider.call(role, path, message)
 
+    def suspend(self, message: Mapping[str, Any]) -> None:
+        for one in self.of(message["person"]):
+            if one["state"] == "active":
+                one["state"] = "suspended"
+            elif one["state"] == "waiting" and message.get("waiting"):
+                one["state"] = "ended"
+
     def of(self, person: str) -> list[dict[str, Any]]:
         known = {one["device_id"]: one for one in self.hall.provider.phones.values() if one["person"] == person}
         return list(known.values())

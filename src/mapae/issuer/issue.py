@@ -186,8 +186,9 @@ class Issuer:
 
     # --- afterwards ---
 
-    async def lock(self, person: str, reason: str, actor: str) -> int:
-        """A lost phone: every document, copy, session and token of the person, in one transaction. How many copies."""
+    async def lock(self, person: str, reason: str, actor: str, *, waiting: bool = False) -> int:
+        """A lost phone: every document, copy, session and token of the person, in one transaction. How many copies.
+        `waiting`: the phones that wait to be the person's end as well."""
         now, key = self._clock.now(), self._dice.token(12)
 
         async def body(tx: Tx) -> int:
@@ -200,7 +201,8 @@ class Issuer:
                     await store.set_sessions(tx, card.id, ("live",), "suspended")
                 elif await store.set_order(tx, card.id, ("open",), "ended", now):
                     await stop_unissued(tx, card, now)
-            message = {"person": person, "reason": reason, "actor": actor}
+            message: dict[str, Any] = {"person": person, "reason": reason, "actor": actor}
+            message |= {"waiting": True} if waiting else {}
             await self._promise_provider(tx, "suspend", key, message, now)
             facts: dict[str, str | int] = {"reason": reason, "copies": count}
             await audit.record(tx, audit.Event(person, "documents", "locked", actor, facts), now)
@@ -329,8 +331,9 @@ class Issuer:
         }
 
     async def _promise_provider(self, tx: Tx, verb: str, key: str, message: Mapping[str, Any], now: datetime) -> None:
-        """The last word counts: a release the provider did not hear in time must not undo the lock that came after."""
-        for earlier in ("suspend", "release"):
+        """The last word counts: a release the provider did not hear in time must not undo the lock that came after.
+        A lock does not take back a lock, which may have said more."""
+        for earlier in ("release",) if verb == "suspend" else ("suspend", "release"):
             await outbox.withdraw(tx, f"wallet.{earlier}", f"{message['person']}:")
         await outbox.promise(tx, f"wallet.{verb}", f"{message['person']}:{key}", message, now)
 

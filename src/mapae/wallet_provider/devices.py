@@ -197,12 +197,20 @@ class WalletProvider:
         waiting = tuple(device for device in devices if device.state is DeviceState.WAITING)
         return Binding(live[0] if live else None, waiting)
 
-    async def suspend(self, person: str, reason: str, actor: str) -> Device | None:
-        """Stop the person's live phone; None when there is none. Saying it twice is the same as once."""
+    async def suspend(self, person: str, reason: str, actor: str, *, waiting: bool = False) -> Device | None:
+        """Stop the person's live phone; None when there is none. Saying it twice is the same as once.
+
+        `waiting`: also end the phones that wait to be the person's, so that a move under way finds none.
+        """
         now = self._clock.now()
         at, word, by = int(now.timestamp()), _word(reason, "reason"), _word(actor, "actor")
 
         async def body(tx: Tx) -> Device | None:
+            for one in await store.of_person(tx, person) if waiting else ():
+                if one.state is DeviceState.WAITING:
+                    if not await store.change(tx, one.device_id, one.state, DeviceState.ENDED, word, at):
+                        raise Duplicate("changed meanwhile")
+                    await record(tx, Event(one.device_id, "device", "ended", by, {"reason": word}), now)
             live = await _live(tx, person)
             if live is None or (live.state is DeviceState.SUSPENDED and live.reason in (word, "lost")):
                 return live  # a lost phone stays lost, whatever is reported next

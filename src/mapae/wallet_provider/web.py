@@ -66,6 +66,10 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actor: str = "issuer"
 
 
+class Suspension(Decision, frozen=True, forbid_unknown_fields=True):
+    waiting: bool = False
+
+
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     person: str
     actor: str = "issuer"
@@ -172,8 +176,9 @@ def _peer_doors(provider: WalletProvider) -> list[Door]:
         return json_answer({**_live(binding.live), "waiting": waiting})
 
     async def suspend(request: Request) -> Response:
-        asked = await _from_issuer(request, Decision)
-        return json_answer(_live(await provider.suspend(asked.person, asked.reason, asked.actor)))
+        asked = await _from_issuer(request, Suspension)
+        stopped = await provider.suspend(asked.person, asked.reason, asked.actor, waiting=asked.waiting)
+        return json_answer(_live(stopped))
 
     async def release(request: Request) -> Response:
         asked = await _from_issuer(request, Release)

@@ -164,6 +164,20 @@ async def test_a_lost_phone_stays_lost_whatever_is_reported_next(house: Any) -> 
     assert (await house.provider.suspend("person-1", "carrier", "issuer")).reason == "lost"
 
 
+async def test_what_stops_everything_ends_the_phones_that_wait_as_well(house: Any) -> None:
+    """Somebody may be moving to one of them at this very moment, and then finds none."""
+    live, waits = [await house.register(house.phone(), "person-1") for _ in range(2)]
+    other = await house.register(house.phone(), "person-2")
+    for _ in range(2):
+        assert (await house.provider.suspend("person-1", "lost", "citizen", waiting=True)).device_id == live.device_id
+    with pytest.raises(Refused) as refused:
+        await house.provider.move("person-1", waits.device_id, "tap", live.device_id)
+    assert refused.value.code is Code.NOT_FOUND
+    actions = [entry.event.action for entry in await events_about(house.db, waits.device_id)]
+    assert actions == ["registered", "ended"]
+    assert (await house.provider.active("person-2")).live.device_id == other.device_id
+
+
 async def test_a_suspended_phone_still_holds_the_place(house: Any) -> None:
     """A finder who can answer an SMS cannot bind another phone behind the report of loss."""
     await house.register(house.phone(), "person-1")

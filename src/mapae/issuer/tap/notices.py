@@ -8,10 +8,10 @@ and not in the outbox. Refuses: links that are wrong or older than a week.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mapae import outbox
 from mapae.audit import Event, record
@@ -27,8 +27,12 @@ from mapae.keys import Vault
 
 LIFE: Final = timedelta(days=7)
 TELL, LOCK = "notice.tell", "notice.lock"
-Locking = Callable[[str, str, str], Awaitable[int]]
-"""`Issuer.lock`: person, reason, actor."""
+
+
+class Locking(Protocol):
+    """`Issuer.lock`."""
+
+    async def __call__(self, person: str, reason: str, actor: str, *, waiting: bool) -> int: ...
 
 
 class Kind(StrEnum):
@@ -74,7 +78,11 @@ class Notices:
                 raise
 
     async def _do_lock(self, message: dict[str, Any]) -> None:
-        await self._lock(message["person"], "lost", "citizen")
+        await self._stop(message["person"])
+
+    async def _stop(self, person: str) -> None:
+        """With the phones that wait: to one of them somebody may be moving at this very moment."""
+        await self._lock(person, "lost", "citizen", waiting=True)
 
     def _secret(self, id: str) -> str:
         return b64u(self._vault.index(id, b"stop link")[:24])
@@ -102,7 +110,7 @@ class Notices:
             await record(tx, Event(link.person, "tap", "stopped", "citizen", {"notice": link.notice}), now)
 
         await self._db.write(body)
-        await self._lock(link.person, "lost", "citizen")
+        await self._stop(link.person)
         # Done here and now, and not once more later, when an officer may have released it already.
         await self._db.write(lambda tx: outbox.withdraw(tx, LOCK, link.notice))
         return link

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -595,6 +595,38 @@ async def test_a_stop_in_the_middle_of_the_issuing_leaves_no_offer(hall: TapHall
     await hall.notices.stop(link.rpartition("/")[2])
     assert (await phone.confirm()).status_code == 403
     assert await failed(phone) == ("not_allowed", "stopped")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the provider knows", "the provider hears later"])
+async def test_a_stop_while_the_phone_moves_leaves_no_phone_that_works(
+    hall: TapHall, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The move is on its way to the wallet provider when the owner says stop: whichever arrives first."""
+    old = await hall.carded("jisoo", "case-1")
+    phone = TapPhone(hall)
+    await tapped(hall, phone)
+    ask = hall.phones.call
+
+    async def heard() -> None:
+        for path, message in await _after(hall):
+            if path.endswith("/suspend"):
+                hall.phones.suspend(message)
+
+    async def call(role: str, path: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        if path.endswith("/move"):
+            (link,) = await hall.stop_links()
+            await hall.notices.stop(link.rpartition("/")[2])
+            if told:
+                await heard()
+        return await ask(role, path, message)
+
+    monkeypatch.setattr(hall.phones, "call", call)
+    assert (await phone.confirm()).status_code == 403
+    await heard()
+    assert await failed(phone) == ("not_allowed", "stopped")
+    states = (old.standing["state"], phone.standing["state"])
+    assert states == (("suspended", "ended") if told else ("ended", "suspended"))
+    assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["suspended" if told else "ended"]
 
 
 async def test_a_stop_link_is_good_for_a_week_and_only_as_a_whole(hall: TapHall) -> None:
