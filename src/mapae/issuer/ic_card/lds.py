@@ -121,6 +121,8 @@ class Details:
     def parse(cls, raw: bytes) -> Self:
         _, name, birth, address = tlv.exactly(tlv.only(raw, 0x6B), 0x5C, _NAME, _BIRTH, _ADDRESS)
         try:
+            if len(birth) != 8:
+                raise ValueError
             day = date(int(birth[:4]), int(birth[4:6]), int(birth[6:]))
             made = cls(name.decode(), day, address.decode())
         except ValueError:  # of date and of UTF-8

@@ -29,6 +29,7 @@ from mapae.issuer.ic_card.profile import MRZ, PROFILE_A, CardProfile
 from mapae.issuer.ic_card.sod import Sod, card_id
 
 SKEW: Final = timedelta(minutes=5)  # of the clock that signed
+_OF_A_PART: Final = frozenset({ExtensionOID.DELTA_CRL_INDICATOR, ExtensionOID.ISSUING_DISTRIBUTION_POINT})
 _UNDERSTOOD: Final = frozenset({ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE})
 
 
@@ -133,21 +134,32 @@ class _Authority:
             ours = found.issuer.public_bytes() == self.certificate.subject and self._signed(outside)
             if ours and found.next_update_utc is None:
                 raise ValueError
+            # RFC 5280 5.2: what it changes or holds for a part only is not to be taken for the whole.
+            if ours and any(one.critical or one.oid in _OF_A_PART for one in found.extensions):
+                raise Refused(Code.BAD_CERTIFICATE, "a revocation list is not a whole one")
         except UNREADABLE:
             raise Refused(Code.BAD_CERTIFICATE, "not a revocation list we can read") from None
         return found if ours else None
 
     def keep(self, found: x509.CertificateRevocationList) -> None:
-        """The newest."""
-        if self.list is None or found.last_update_utc > self.list.last_update_utc:
+        """The newest. Raises Refused(BAD_CERTIFICATE) for two different ones of the same age."""
+        if self.list is None or _age(found) > _age(self.list):
             self.list = found
+        elif _age(found) == _age(self.list) and found.tbs_certlist_bytes != self.list.tbs_certlist_bytes:
+            raise Refused(Code.BAD_CERTIFICATE, "there are two revocation lists of one moment and number")
 
     def must_not_have_revoked(self, serials: Iterable[int], now: datetime) -> None:
         listed = self.list
-        if listed is None or not listed.last_update_utc - SKEW <= now <= (listed.next_update_utc or now):
+        if listed is None or listed.last_update_utc > now + SKEW or now > (listed.next_update_utc or now):
             raise Refused(Code.BAD_CERTIFICATE, "there is no revocation list of today for this country's authority")
         if any(listed.get_revoked_certificate_by_serial_number(serial) is not None for serial in serials):
             raise Refused(Code.BAD_CERTIFICATE, "the document signer or its authority was revoked")
+
+
+def _age(found: x509.CertificateRevocationList) -> tuple[datetime, int]:
+    """RFC 5280 5.2.3: of two lists of one moment the higher number is the newer one."""
+    numbers = [one.value.crl_number for one in found.extensions if isinstance(one.value, x509.CRLNumber)]
+    return found.last_update_utc, numbers[0] if numbers else -1
 
 
 class Anchors:
@@ -156,14 +168,16 @@ class Anchors:
     def __init__(self, certificates: Iterable[bytes], lists: Iterable[bytes]) -> None:
         self._authorities = [_Authority(raw) for raw in certificates]
         for raw in lists:
+            read = ((authority.certificate, authority.signed_list(raw)) for authority in self._authorities)
             # An empty list is false to Python, and a list all the same.
-            read = (authority.signed_list(raw) for authority in self._authorities)
-            found = next((one for one in read if one is not None), None)
-            if found is None:
+            by, found = next(((by, one) for by, one in read if one is not None), (None, None))
+            if by is None or found is None:
                 raise Refused(Code.BAD_CERTIFICATE, "a revocation list is of no authority we trust")
-            # Doc 9303-12 4.1.5: signed with the newest key, it is the list for that authority's older keys as well.
+            # Doc 9303-12 4.1.5: signed with the newest key, it is the list for that authority's older keys as well;
+            # an older key says nothing of what a newer one has certified.
             for authority in self._authorities:
-                if authority.certificate.subject == found.issuer.public_bytes():
+                certificate = authority.certificate
+                if certificate.subject == by.subject and certificate.not_before <= by.not_before:
                     authority.keep(found)
 
     def above(self, certificate: bytes) -> _Authority:
@@ -225,9 +239,9 @@ def _must_be_its_document(mrz: Mrz, signer: _Certificate) -> None:
 def _must_be_in_date(signed_at: datetime, signer: _Certificate, above: _Certificate, now: datetime) -> None:
     """Today, and when it was signed: a key kept past its time signs nothing (Doc 9303-11 5.1.1, best practice 3)."""
     for certificate in (signer, above):
-        if not certificate.not_before - SKEW <= now <= certificate.not_after:
+        if certificate.not_before > now + SKEW or now > certificate.not_after:
             raise Refused(Code.EXPIRED, "a certificate is not valid today")
-    if not signer.not_before - SKEW <= signed_at <= min(signer.signs_until(), now + SKEW):
+    if signer.not_before - signed_at > SKEW or signed_at > min(signer.signs_until(), now + SKEW):
         raise Refused(Code.EXPIRED, "the document signer's key was not in use when this was signed")
     if not above.not_before <= signer.not_before <= above.signs_until():
         raise Refused(Code.EXPIRED, "the authority's key was not in use when it certified the document signer")

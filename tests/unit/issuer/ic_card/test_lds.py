@@ -241,7 +241,9 @@ def test_a_text_in_another_spelling_is_refused(name):
 def test_bent_details_are_refused():
     good = chips.DETAILS.encode()
     hangul = "한".encode()
+    long = tlv.join(((0x5F0E, b"a"), (0x5F2B, b"200101" + b"9" * 30), (0x5F42, b"x")))
     for bent in (good[:-1], good + b"\0", good.replace(b"20010309", b"20011309"), good.replace(b"2001", b"+201"),
+                 tlv.encode(0x6B, lds._LIST + long),
                  good.replace(hangul, b"\xff\xff\xff"), good.replace(hangul, b"<<<")):  # fmt: skip
         assert bent != good
         with pytest.raises(Refused):

@@ -17,7 +17,7 @@ from hands import Hand
 from mapae.errors import Code, Refused
 from mapae.formats import p256
 from mapae.formats.x509 import Subject
-from mapae.issuer.ic_card import cms, infos, lds, passive, pki, tlv
+from mapae.issuer.ic_card import cms, der, infos, lds, passive, pki, tlv
 from mapae.issuer.ic_card.passive import Anchors
 from mapae.issuer.ic_card.pki import Periods
 from mapae.issuer.ic_card.sod import Sod, card_id, hashes, make_sod, sod_to_sign
@@ -284,6 +284,47 @@ def test_the_newest_of_several_lists_counts():
             check(anchors=Anchors([STATE.csca], lists))
 
 
+def list_of(at: bytes, *extensions: bytes) -> bytes:
+    """A list of nobody, signed by our authority."""
+    name = x509.load_der_x509_certificate(STATE.csca).subject.public_bytes()
+    extras = der.explicit(0, der.sequence(der.sequence(der.oid("2.5.29.20"), der.octets(der.integer(9))), *extensions))
+    signed = der.sequence(der.integer(1), der.ECDSA_SHA256, name, at, der.time(NOW + DAY), extras)
+    return der.Outside(signed, STATE.authority.sign(signed), ()).encode()
+
+
+def critical(oid: str, value: bytes) -> bytes:
+    return der.sequence(der.oid(oid), tlv.encode(0x01, b"\xff"), der.octets(value))
+
+
+def test_a_list_that_is_not_whole_takes_nobody_off_the_whole_one():
+    """RFC 5280 5.2: deltas, lists of a part only, and what is critical and unknown to us."""
+    later = der.time(START + 2 * DAY)
+    with refused("revocation"):
+        check(anchors=Anchors([STATE.csca], [STATE.list(2), STATE.list(at=START - DAY)]))
+    assert check(anchors=Anchors([STATE.csca], [STATE.list(2), list_of(later)]))
+    delta, part = der.integer(8), der.sequence(tlv.encode(0x82, b"\xff"))
+    for oid, value in (("2.5.29.27", delta), ("2.5.29.28", part), ("1.2.3.4", b"\x05\x00")):
+        with pytest.raises(Refused, match="not a whole one"):
+            Anchors([STATE.csca], [STATE.list(2), list_of(later, critical(oid, value))])
+    bare = der.sequence(der.oid("2.5.29.27"), der.octets(delta))
+    with pytest.raises(Refused, match="not a whole one"):
+        Anchors([STATE.csca], [list_of(later, bare)])
+
+
+def test_of_two_lists_of_one_moment_the_higher_number_counts():
+    """RFC 5280 5.2.3. With one number there can be one list only."""
+    for lists in ([STATE.list(2), list_of(der.time(START))], [list_of(der.time(START)), STATE.list(2)]):
+        assert check(anchors=Anchors([STATE.csca], lists))
+    with pytest.raises(Refused, match="of one moment"):
+        Anchors([STATE.csca], [STATE.list(2), STATE.list()])
+    assert check(anchors=Anchors([STATE.csca], [STATE.list(), STATE.list()]))
+
+
+def test_a_list_from_the_beginning_of_time_is_merely_old():
+    year_one = tlv.encode(0x18, b"00010101000000Z")
+    assert check(anchors=Anchors([STATE.csca], [list_of(year_one)]))  # and good until tomorrow
+
+
 def test_a_list_of_somebody_else_or_bent_is_no_list():
     theirs, ours = State("elsewhere").list(), STATE.list(5)
     for raw in (theirs, ours[:-1] + bytes([ours[-1] ^ 1]), ours[:40], b"", STATE.csca):
@@ -410,6 +451,16 @@ def test_the_list_of_the_newer_key_holds_for_the_older_one():
         else:
             with refused("revocation"):
                 check(anchors=anchors)
+
+
+def test_the_list_of_an_older_key_says_nothing_of_the_newer_one():
+    """Stolen and long out of use, it would clear everybody."""
+    older = Hand("csca 0")
+    csca = pki.authority(Subject("CSCA", "State", "KR"), older, chips.PLACES, serial=7, start=START - 300 * DAY)
+    later = pki.revocation_list(older, csca, [], number=9, at=START + 2 * DAY)
+    for lists in ([STATE.list(2), later], [later, STATE.list(2)]):
+        with refused("revocation"):
+            check(anchors=Anchors([STATE.csca, csca], lists))
 
 
 # --- the certificates ---------------------------------------------------------------------------------------------
