@@ -1,9 +1,11 @@
 """The helper between a card reader and the issuer: it opens a line outward, asks the PIN itself, and carries commands.
 
 Promises: it listens on no port; the PIN goes to the card and nowhere else; what it shows before it asks for the PIN is
-what the issuer said of the session: who asks, what for, four digits to compare. Trusts: the address in the link as far
-as TLS does (a link without TLS must point at this very machine). Keeps: nothing. Refuses: links of another shape,
-messages out of their order, answers of the issuer that are larger than the protocol's.
+what the issuer said of the session: who asks, what for, four digits to compare; whoever the link leads to cannot spend
+a try of the PIN, for only reading through the channel is carried; it ends in time. Trusts: the address in the link as
+far as TLS does (a link without TLS must point at this very machine). Keeps: nothing. Refuses: links of another shape,
+messages out of their order, words that would move about on a screen, answers of the issuer that are larger than the
+protocol's.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+import unicodedata
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
@@ -34,8 +37,12 @@ T = TypeVar("T", bound=msgspec.Struct)
 VERSION: Final = 1
 PATH: Final = "/issuer/tap/helper"
 LONGEST: Final = 65536
+LONGEST_WORDS: Final = 200  # letters that say who asks
 MOST: Final = 400  # commands the issuer may have carried
 ANSWER_WITHIN: Final = 30.0  # seconds the issuer may take for one message
+CARRY_WITHIN: Final = 300.0  # seconds for all that is carried; the issuer gives a chip far less
+_PROTECTED, _CARRIED = 0x0C, (0xA4, 0xB0)  # ISO/IEC 7816-4: SELECT and READ BINARY
+_MOVES_ABOUT: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})  # Unicode categories
 _LINK: Final = re.compile(
     r"(?P<base>(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]{1,253}|\[[0-9a-f:]{2,45}\])(?::[0-9]{1,5})?)"
     r"/tap#(?P<secret>[A-Za-z0-9_-]{16,128})"
@@ -94,7 +101,7 @@ class Network:
     @classmethod
     async def open(cls, link: Link, tls: ssl.SSLContext | None = None) -> Network:
         from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake
+        from websockets.exceptions import WebSocketException
 
         # A kiosk may stand behind a proxy; this very machine never does.
         proxy: Literal[True] | None = None if link.host in _HERE else True
@@ -106,7 +113,8 @@ class Network:
         except ssl.SSLCertVerificationError:
             why = f"nobody this machine trusts says that this is {link.base}: stop, or name its authority with --cacert"
             raise Refused(Code.BAD_CERTIFICATE, why, step="line") from None
-        except (OSError, TimeoutError, InvalidHandshake) as error:
+        # ValueError: a port, a host or a redirection that there cannot be.
+        except (OSError, TimeoutError, WebSocketException, ValueError) as error:
             why = f"{link.base} does not answer ({type(error).__name__}); look at the network and try again"
             raise Refused(Code.UNAVAILABLE, why, step="line") from None
         return cls(connection)
@@ -140,14 +148,16 @@ App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], A
 class Inside:
     """To an application of this very process, by the interface a server would use (ASGI 3.0, WebSocket)."""
 
-    def __init__(self, app: App, path: str = PATH, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def __init__(
+        self, app: App, path: str = PATH, headers: tuple[tuple[bytes, bytes], ...] = (), client: str = "127.0.0.1"
+    ) -> None:
         self._to: asyncio.Queue[Message] = asyncio.Queue()
         self._from: asyncio.Queue[Message] = asyncio.Queue()
         self.ended: Message | None = None
         scope = {
             "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "ws", "path": path,
             "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": list(headers),
-            "client": ("127.0.0.1", 0), "server": ("localhost", 0), "subprotocols": [], "state": {},
+            "client": (client, 0), "server": ("localhost", 0), "subprotocols": [], "state": {},
             "extensions": {"websocket.http.response": {}},
         }  # fmt: skip
         self._to.put_nowait({"type": "websocket.connect"})
@@ -160,8 +170,10 @@ class Inside:
             await self._from.put({"type": "websocket.close", "code": 1006})
 
     @classmethod
-    async def open(cls, app: App, path: str = PATH, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Inside:
-        wire = cls(app, path, headers)
+    async def open(
+        cls, app: App, path: str = PATH, headers: tuple[tuple[bytes, bytes], ...] = (), client: str = "127.0.0.1"
+    ) -> Inside:
+        wire = cls(app, path, headers, client)
         answer = await wire._from.get()
         if answer["type"] != "websocket.accept":
             wire.ended = answer
@@ -310,6 +322,7 @@ async def tap(wire: Wire, secret: str, card: Transport, holder: Holder, dice: Di
     issuer's key to the chip  5 from here on only carrying. Raises Refused, the issuer's or the card's."""
     await wire.say({"type": "hello", "version": VERSION, "secret": secret})
     ready = await hear(wire, Ready, "ready")
+    _must_be_plain(ready)
     await holder.shown(ready)  # 1
     try:
         access, channel = await open_channel(card, holder, dice)  # 2
@@ -325,7 +338,20 @@ async def tap(wire: Wire, secret: str, card: Transport, holder: Holder, dice: Di
     point = unb64u((await hear(wire, _Authenticate, "authenticate")).point)
     await ask_card(card, terminal.chip_auth_commands(channel, point))  # 4
     await wire.say({"type": "authenticated"})
-    return await _carry(wire, card)  # 5
+    try:
+        async with asyncio.timeout(CARRY_WITHIN):
+            return await _carry(wire, card)  # 5
+    except TimeoutError:
+        raise Refused(Code.UNAVAILABLE, "the issuer took too long; begin again in the wallet", step="line") from None
+
+
+def _must_be_plain(ready: Ready) -> None:
+    """What is compared before a PIN is typed: nothing in it may erase, overwrite or turn what is beside it."""
+    words = (ready.asks.ko, ready.asks.en)
+    if not re.fullmatch("[0-9]{4}", ready.code) or any(
+        len(one) > LONGEST_WORDS or any(unicodedata.category(letter) in _MOVES_ABOUT for letter in one) for one in words
+    ):
+        raise Refused(Code.MALFORMED, "the issuer's words are not what a screen may show", step="line")
 
 
 async def _carry(wire: Wire, card: Transport) -> int:
@@ -336,7 +362,11 @@ async def _carry(wire: Wire, card: Transport) -> int:
             return carried
         if said.type != "apdu" or said.n != carried + 1 or carried >= MOST:
             raise Refused(Code.MALFORMED, "the issuer's commands are out of their order", step="order")
-        answer = await asyncio.to_thread(card.transmit, unb64u(said.apdu))
+        raw = unb64u(said.apdu)
+        command = Command.parse(raw)
+        if command.cla != _PROTECTED or command.ins not in _CARRIED:
+            raise Refused(Code.MALFORMED, "the issuer may read through its channel, and nothing else", step="order")
+        answer = await asyncio.to_thread(card.transmit, raw)
         carried += 1
         await wire.say({"type": "answer", "n": carried, "apdu": b64u(answer)})
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -106,6 +109,29 @@ def test_nobody_answers_where_the_link_leads(card: Path) -> None:
     assert "tries left 3" in mapae(card, "info")[1]
 
 
-def test_a_kiosk_goes_on_to_the_next_whatever_the_one_before_was(card: Path) -> None:
-    code, said, _ = mapae(card, "issue", "--kiosk", typed="nonsense\nhttp://localhost:1/tap#" + "x" * 32 + "\n")
-    assert code == 0 and said.count("Next please") == 2 and "x" * 32 not in said
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """A server that sends whoever comes to addresses there cannot be."""
+
+    class Sending(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "https://elsewhere.example/" if self.server.server_port % 2 else "ws://[")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sending) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_kiosk_goes_on_to_the_next_whatever_the_one_before_was(card: Path, elsewhere: str) -> None:
+    """Whoever can show a code to its scanner could end it else."""
+    hosts = ["http://localhost:1", "https://a.example:99999", "https://a..b", "https://[ab]", f"https://{'a' * 64}.b",
+             elsewhere]  # fmt: skip
+    lines = "".join(f"{line}\n" for line in ("nonsense", *(f"{host}/tap#{'x' * 32}" for host in hosts)))
+    code, said, _ = mapae(card, "issue", "--kiosk", typed=lines)
+    assert code == 0 and said.count("Next please") == len(hosts) + 1 and "x" * 32 not in said

@@ -5,12 +5,13 @@ type, read one way only; whoever says nothing for the line's `patience` is let g
 the other side as a last message and is never shown twice; anything else that is raised becomes an incident number.
 Trusts: the ASGI server for the client address and for the framing (RFC 6455). Keeps: token buckets, a count of open
 lines. Refuses: a page of another site (Origin, RFC 6455 10.2), more knocks per address than the rate, more open lines
-than `OPEN`, binary messages.
+than `OPEN`, or than `EACH` from one address, binary messages.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -22,11 +23,12 @@ from mapae.clock import SystemClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import decode_json_value
 from mapae.ui.http import Caller, report
-from mapae.ui.rate import Buckets, Rate
+from mapae.ui.rate import Buckets, Rate, network
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-OPEN: Final = 256  # lines of one door at once, in one process
+OPEN: Final = 1024  # lines of one door at once, in one process
+EACH: Final = 16  # of them from one address: a hall of kiosks, and not everybody's share
 NORMAL, POLICY, TOO_BIG, BROKEN = 1000, 1008, 1009, 1011  # RFC 6455 7.4.1
 
 
@@ -102,7 +104,7 @@ class Line(BaseRoute):
         self.path, self.handler, self.caller, self.origin = path, handler, caller, origin
         self.limit, self.rate, self.patience = limit, rate, patience
         self._buckets = Buckets(rate)
-        self.open = 0
+        self._open: Counter[str] = Counter()  # by network
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """1 rate  2 origin  3 room  4 the handler."""
@@ -112,25 +114,29 @@ class Line(BaseRoute):
         if status:
             await _no(scope, send, status)
             return
-        self.open += 1
+        whose = network(_address(scope))
+        self._open[whose] += 1
         try:
             await send({"type": "websocket.accept", "headers": [], "subprotocol": None})
             await self._serve(Wire(receive, send, self.limit, self.patience))
         finally:
-            self.open -= 1
+            self._open[whose] -= 1
+            if not self._open[whose]:
+                del self._open[whose]
 
     def _turned_away(self, scope: Scope) -> int:
-        state = scope["app"].state
-        if getattr(state, "rates", True):
+        state, address = scope["app"].state, _address(scope)
+        limited = getattr(state, "rates", True)
+        if limited:
             clock = getattr(state, "clock", None) or SystemClock()
-            client = scope.get("client") or ("", 0)
-            if self._buckets.take(client[0], clock.now().timestamp()):
+            if self._buckets.take(address, clock.now().timestamp()):
                 return 429
         # A helper is no browser and sends none; a browser always does, and only our own pages may connect.
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"origin"]
         if origins and origins != [self.origin]:
             return 403
-        return 503 if self.open >= OPEN else 0
+        too_many = limited and self._open[network(address)] >= EACH
+        return 503 if too_many or self._open.total() >= OPEN else 0
 
     async def _serve(self, wire: Wire) -> None:
         try:
@@ -145,6 +151,10 @@ class Line(BaseRoute):
             incident = report("WEBSOCKET", self.path, bug)
             await _last(wire, {"type": "refused", "code": "incident", "step": "", "incident": incident})
             await _quietly(wire, BROKEN)
+
+
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("", 0))[0])
 
 
 async def _last(wire: Wire, message: dict[str, str]) -> None:

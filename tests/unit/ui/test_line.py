@@ -16,7 +16,7 @@ from mapae.errors import Code, Refused
 from mapae.serving import MESSAGE, _server, bind
 from mapae.tapping import Inside
 from mapae.ui.http import Caller, Rate
-from mapae.ui.line import HungUp, Wire, line, read_message
+from mapae.ui.line import EACH, HungUp, Wire, line, read_message
 from mapae.ui.site import application
 
 ORIGIN = "http://mapae.test"
@@ -93,6 +93,21 @@ async def test_one_address_knocks_only_so_often() -> None:
     wire = Inside(app, "/line")
     await asyncio.wait([wire._task])
     assert (await wire._from.get())["status"] == 429
+
+
+async def test_one_address_holds_only_its_share_of_the_lines() -> None:
+    """IPv6: a /64 is one address. Whoever hangs up makes room."""
+    app, held = site(), []
+    for at in range(EACH):
+        held.append(await Inside.open(app, "/line", client=f"2001:db8::{at:x}"))
+    wire = Inside(app, "/line", client="2001:db8::ffff")
+    await asyncio.wait([wire._task])
+    assert (await wire._from.get())["status"] == 503
+    await (await Inside.open(app, "/line", client="2001:db8:0:1::1")).close()
+    await held[0].close()
+    await (await Inside.open(app, "/line", client="2001:db8::ffff")).close()
+    for one in held[1:]:
+        await one.close()
 
 
 @pytest.mark.parametrize(
