@@ -40,6 +40,13 @@ def test_a_module_says_what_it_promises(path: Path) -> None:
             assert word in (doc or ""), f"{_name(path)} does not say what it {word[:-1].lower()}"
 
 
+def test_cookies_are_read_by_one_reader() -> None:
+    """`mapae.ui.cookies`: that of the standard library, and Starlette's with it, can be held up for seconds."""
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert "request.cookies" not in text and "http.cookies" not in text, _name(path)
+
+
 def test_there_is_no_drawer_for_odds_and_ends() -> None:
     named = {part for path in MODULES for part in path.relative_to(SOURCE).with_suffix("").parts}
     assert not named & FORBIDDEN_NAMES

@@ -18,6 +18,7 @@ from mapae.clock import SystemDice
 from mapae.errors import Code, Refused
 from mapae.ui import multipart
 from mapae.ui.body import form_pairs
+from mapae.ui.cookies import cookie
 
 COOKIES = {"officer": "mapae_desk", "citizen": "mapae_portal"}  # by the value of `Caller`
 FORM_COOKIE = "mapae_form"  # before anybody signed in: a random value that only ties a form to a browser
@@ -33,7 +34,7 @@ def cookie_name(request: Request, name: str) -> str:
 
 
 def read_cookie(request: Request, name: str) -> str | None:
-    return request.cookies.get(cookie_name(request, name)) or None
+    return cookie(request.headers.getlist("cookie"), cookie_name(request, name)) or None
 
 
 def set_cookie(request: Request, response: Response, name: str, value: str, seconds: int | None) -> None:

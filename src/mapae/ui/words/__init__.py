@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mapae.ui.cookies import cookie
+
 if TYPE_CHECKING:  # a till without a server has these words as well
     from starlette.requests import Request
 
@@ -88,7 +90,8 @@ def _flat(prefix: str, tree: Mapping[str, Any]) -> dict[str, str]:
 
 def language(request: Request) -> Language:
     """?lang= first, then the cookie, then Accept-Language; Korean when nothing fits."""
-    for choice in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+    chosen = cookie(request.headers.getlist("cookie"), LANGUAGE_COOKIE)
+    for choice in (request.query_params.get("lang"), chosen):
         for known in LANGUAGES:
             if choice == known:
                 return known

@@ -22,7 +22,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -32,6 +31,7 @@ import msgspec
 from mapae.clock import Clock, Dice, SystemClock, SystemDice
 from mapae.errors import Code, Refused
 from mapae.ui.codes import drawn
+from mapae.ui.cookies import cookie
 from mapae.ui.words import LANGUAGES, knows, say
 from mapae.verifier.asking import anyone, oid4vp
 from mapae.verifier.asking.ask import Form, Question, written
@@ -185,11 +185,8 @@ class Gate:
         return f"__Host-{COOKIE}" if self.url.startswith("https:") else COOKIE
 
     def _cookie(self, header: str) -> str:
-        try:
-            found = SimpleCookie(header).get(self._name)
-        except CookieError:
-            return ""
-        return found.value if found is not None and 20 <= len(found.value) <= 64 else ""
+        found = cookie((header,), self._name)
+        return found if found is not None and 20 <= len(found) <= 64 else ""
 
     def _set_cookie(self, value: str) -> str:
         secure = "; Secure" if self.url.startswith("https:") else ""
@@ -200,8 +197,8 @@ class Gate:
         # Copied first: a WSGI server calls this from several threads.
         for id in [id for id, one in list(self._open.items()) if now >= one.pending.expires_at + anyone.LIFE]:
             self._open.pop(id, None)
-        for cookie in [cookie for cookie, until in list(self._passed.items()) if now >= until]:
-            self._passed.pop(cookie, None)
+        for value in [value for value, until in list(self._passed.items()) if now >= until]:
+            self._passed.pop(value, None)
 
     # --- in front of an application -----------------------------------------------------------------------------------
 
