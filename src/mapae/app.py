@@ -61,7 +61,7 @@ from .trust.complaints_web import routes as complaints_routes
 from .trust.explorer_web import Explorer
 from .trust.lint import rules_of
 from .trust.on_behalf import OnBehalf
-from .trust.onboarding import Onboarding
+from .trust.onboarding import Onboarding, Vouched
 from .trust.onboarding_web import routes as onboarding_routes
 from .trust.publish import Entry, TrustList
 from .trust.purposes import Purposes
@@ -161,7 +161,7 @@ async def _trust(house: House) -> None:
         *Explorer(await f.database("trust"), house.ledger, house.checkpoints, f.clock).doors(),
     ]
     packs, due = await publishing(house, signer)
-    house.onboarding = await onboarding_of(house)
+    house.onboarding = await onboarding_of(house, house.checkpoints.vouched)
     registrations = Registrations(house.registry, signer, f.settings.base_url, f.clock)
     doors += [*registrations.routes(), *_applying(house)]
     certified = await _certified(house, "trust", ACCESS_CA)
@@ -194,7 +194,7 @@ async def registry_of(house: House) -> Registry:
     )  # fmt: skip
 
 
-async def onboarding_of(house: House) -> Onboarding:
+async def onboarding_of(house: House, vouched: Vouched | None = None) -> Onboarding:
     """How organisations come to be relying parties, on the house's registry."""
     f = house.foundation
     host = urlsplit(f.settings.base_url).hostname or ""
@@ -203,6 +203,7 @@ async def onboarding_of(house: House) -> Onboarding:
         db=await f.database("trust"), clock=f.clock, dice=f.dice, country=f.country,
         rules=rules_of(country_tree(f.settings.country, "lint")), registry=house.registry,
         hosted=checker.key, let_go=checker.let_go, hosts=(host,) if host.strip("0123456789.:[]") else (),
+        vouched=vouched,
     )  # fmt: skip
 
 

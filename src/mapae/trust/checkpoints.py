@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import httpx
@@ -26,7 +27,7 @@ from mapae.trust.engine import Ledger
 from mapae.trust.ledger_store import SignedHead
 from mapae.trust.log.entry import Entry, Log, PolicySet
 from mapae.trust.log.note import Checkpoint, Note, NoteSigning, cosigned_at, sign_checkpoint
-from mapae.trust.log.policy import Cosigned, Policy, Witness
+from mapae.trust.log.policy import NONE, Cosigned, Policy, Witness
 from mapae.trust.log.tree import Head, Tree, leaf_hash
 from mapae.trust.witness import Asked
 
@@ -108,6 +109,14 @@ class Checkpoints:
             return (await self.policy()).met(Note.parse(kept.note.encode()))
         except Refused:
             return None  # signed under a policy that does not hold any more
+
+    async def vouched(self) -> datetime | None:
+        """The newest moment for which a quorum of witnesses stands behind the registry: a time that is not ours alone.
+        None where the policy asks for no witness, and the beginning of time where none is met."""
+        if (await self.policy()).quorum == NONE:
+            return None
+        found = await self.cosigned(Log.REGISTRY)
+        return datetime.fromtimestamp(found.age_from if found is not None else 0, UTC)
 
     async def history(self, log: Log, limit: int = 50) -> list[SignedHead]:
         return await store.published_history(self._db, log, limit)

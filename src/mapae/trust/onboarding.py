@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -57,6 +58,8 @@ HostedKey = Callable[[str, str], Awaitable[Mapping[str, str]]]
 """The verifier's key for a party it is to ask for, made on the first call for this case (ids of both): a public JWK."""
 LetGo = Callable[[str], Awaitable[None]]
 """Destroy the key of a case."""
+Vouched = Callable[[], Awaitable[datetime | None]]
+"""A moment that others stand for; None where nobody is asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,15 @@ class Onboarding:
     def __init__(
         self, *, db: Db, clock: Clock, dice: Dice, country: Country, rules: Rules, registry: Registry,
         hosted: HostedKey | None = None, let_go: LetGo | None = None, hosts: tuple[str, ...] = (),
+        vouched: Vouched | None = None,
     ) -> None:  # fmt: skip
-        """`hosts`: the names that certificates of the hosted checker are also for."""
+        """`hosts`: the names that certificates of the hosted checker are also for. `vouched`: a moment that others
+        stand for (`Checkpoints.vouched`); what cannot be undone waits for it, too."""
         self._db, self._clock, self._dice = db, clock, dice
         self.country, self.rules = country, rules
         self._registry, self._hosted, self._let_go = registry, hosted, let_go
         self._pins = Pins(registry, clock, country, hosts)
+        self._vouched = vouched
         self._looked_at: tuple[Entry, ...] | None = None
 
     def promises(self) -> dict[str, outbox.Handler]:
@@ -286,18 +292,23 @@ class Onboarding:
     async def round(self) -> None:
         """Now and then: besides, who was struck off is ended, and what came to nothing is forgotten."""
         await self.catch_up()
-        entries = await self._registry.entries()
+        entries, now = await self._registry.entries(), await self._surely()
         if entries != self._looked_at:  # else there is nothing to look for
             held = {entry.id for entry in entries if isinstance(entry, RelyingParty)}
-            self._looked_at = entries if await self._end_those_over(held) else None
-        now = self._clock.now()
+            self._looked_at = entries if await self._end_those_over(held, now) else None
         for case in await onboarding_store.in_stage(self._db, Stage.RETURNED):
             if case.changed_at < now - UNANSWERED:
                 await self._try(replace(case, stage=moved("withdraw", case.stage)), "withdrawn", "registry")
         if await onboarding_store.anything_old(self._db, old(now)):
             await self._db.write(partial(self._forget, old(now)))
 
-    async def _end_those_over(self, held: set[str]) -> bool:
+    async def _surely(self) -> datetime:
+        """A moment that has passed by more than our own clock, which may be ahead for an hour: a key that is destroyed
+        and an application that is forgotten do not come back with the right time."""
+        now, vouched = self._clock.now(), None if self._vouched is None else await self._vouched()
+        return now if vouched is None else min(now, vouched)
+
+    async def _end_those_over(self, held: set[str], now: datetime) -> bool:
         """Taken back, or their certificate over. One that is just not held stays, for its key is destroyed with it: the
         authority above all of them may be out for a day, and nobody can ask meanwhile. False: there are such."""
         back = {one.x509_hash for one in (await self._registry.published()).list.revoked_readers}
@@ -310,7 +321,7 @@ class Onboarding:
                 all_held = False
                 continue
             der = await self._registry.certificate(case.x509_hash or "")
-            if case.x509_hash in back or der is None or left_of(der, self._clock.now()).over:
+            if case.x509_hash in back or der is None or left_of(der, now).over:
                 ended = replace(case, stage=moved("ended", case.stage), proposal=None)
                 await self._try(ended, "ended", "registry")
             else:

@@ -50,8 +50,6 @@ from mapae.trust.log.state import Tables
 from mapae.trust.publish import TrustList
 from mapae.trust.store import Proposal, Vote
 
-_log = structlog.get_logger("mapae.trust")
-
 __all__ = [
     "AccessAuthority", "AccessCa", "Agreed", "Entry", "Governor", "Issuer", "Proposal", "Published", "Purpose",
     "Registry", "RelyingParty", "TrustList", "WalletProvider",
@@ -63,6 +61,7 @@ TRIES: Final = 20  # of setting up one entry while other processes do the same, 
 PAUSE: Final = 0.5  # seconds between them where it is the log
 TWO: Final = 2  # people behind a change, also where the log is content with one
 _ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,63}")
+_log = structlog.get_logger("mapae.trust")
 
 
 @dataclass(frozen=True, slots=True)

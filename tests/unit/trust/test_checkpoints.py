@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -67,6 +68,16 @@ async def test_cosignatures_are_refreshed_before_they_grow_old(country: Country)
     country.clock.advance(seconds=31)
     await country.checkpoints.tick()
     assert country.policy.met(await country.checkpoint()).age_from == AT + 61
+
+
+async def test_the_time_others_vouch_for_is_theirs_and_stands_while_they_are_away(country: Country) -> None:
+    assert await country.checkpoints.vouched() == datetime.fromtimestamp(0, UTC)  # nothing published yet
+    await country.checkpoints.tick()
+    assert await country.checkpoints.vouched() == datetime.fromtimestamp(AT, UTC)
+    country.down.update({"w1", "w2", "w3"})
+    country.clock.advance(days=400)
+    await country.checkpoints.tick()
+    assert await country.checkpoints.vouched() == datetime.fromtimestamp(AT, UTC)
 
 
 async def test_a_witness_that_is_down_holds_nobody_up(country: Country) -> None:

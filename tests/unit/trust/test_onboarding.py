@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -55,6 +56,7 @@ class World:
         self.db, self.registry, self.clock, self.dice = db, registry, clock, SeededDice(7)
         self.asked: list[str] = []
         self.let_go: list[str] = []
+        self.vouched: datetime | None = None
         self.onboarding = self.at(db)
         self.access_ca = access_ca
 
@@ -68,8 +70,11 @@ class World:
 
         return Onboarding(
             db=db, clock=self.clock, dice=self.dice, country=KR, rules=RULES, registry=self.registry, hosted=hosted,
-            let_go=let_go, hosts=("id.example",),
+            let_go=let_go, hosts=("id.example",), vouched=self._vouched,
         )  # fmt: skip
+
+    async def _vouched(self) -> datetime | None:
+        return self.vouched
 
     async def kept(self) -> list[str]:
         """Keep every promise that is due; the cases whose keys were destroyed so far."""
@@ -412,6 +417,27 @@ async def test_an_authority_that_is_out_does_not_cost_every_party_its_key(lone: 
     assert await lone.kept() == []
     lone.clock.advance(days=366)
     await lone.onboarding.round()
+    assert (await lone.onboarding.of(token)).case.stage is Stage.ENDED
+
+
+async def test_a_clock_far_ahead_ends_nobody_and_forgets_nothing(lone: World) -> None:
+    """Keys that are destroyed do not come back with the right time: what others vouch for is waited for."""
+    lone.vouched = START
+    id, token = await lone.registered()
+    _, draft = await lone.onboarding.begin(shop(id="other"), "192.0.2.8")
+    lone.clock.advance(days=400)
+    for _ in range(3):
+        await lone.onboarding.round()
+        assert await lone.kept() == []
+    lone.clock.advance(days=-400)
+    assert (await lone.onboarding.of(token)).case.stage is Stage.APPROVED
+    assert (await lone.onboarding.of(draft)).case.stage is not Stage.ENDED
+    lone.clock.advance(days=300)
+    assert await lone.onboarding.renew(id, ONE) == Agreed(1)
+    lone.clock.advance(days=100)
+    lone.vouched = lone.clock.now()
+    for _ in range(2):
+        await lone.onboarding.round()
     assert (await lone.onboarding.of(token)).case.stage is Stage.ENDED
 
 

@@ -30,7 +30,8 @@ LAST: Final = timedelta(hours=1)  # before its end it is not sent any more
 class _Held:
     token: str | None
     until: datetime | None
-    again: datetime
+    asked: datetime
+    pause: timedelta
 
 
 class Registrations:
@@ -40,7 +41,8 @@ class Registrations:
 
     async def of(self, party: str) -> str | None:
         now, held = self._clock.now(), self._held.get(party)
-        if held is None or now >= held.again:
+        # Also where the clock was ahead when it was asked for last.
+        if held is None or not timedelta(0) <= now - held.asked < held.pause:
             held = await self._ask(party, now, held)
         if held.token is None or held.until is None or now >= held.until - LAST:
             return None
@@ -48,8 +50,8 @@ class Registrations:
 
     async def _ask(self, party: str, now: datetime, before: _Held | None) -> _Held:
         path = f"{self._url}/trust/relying-parties/{quote(party, safe='')}/certificate"
-        held = before or _Held(None, None, now)
-        held.again = now + PAUSE
+        held = before or _Held(None, None, now, PAUSE)
+        held.asked, held.pause = now, PAUSE
         self._held[party] = held
         try:
             async with self._http.stream("GET", path, timeout=PATIENCE) as answer:
@@ -57,7 +59,7 @@ class Registrations:
                     token = (await body_within(answer, LIMIT)).decode("ascii")
                     end = Jws.parse(token, typ=TYPE, limit=LIMIT).claims()["exp"]
                     held.token, held.until = token, datetime.fromtimestamp(end, now.tzinfo)
-                    held.again = now + FRESH
+                    held.pause = FRESH
         except (httpx.HTTPError, Refused, ValueError, KeyError, TypeError, OverflowError, OSError):
             pass  # the question goes out with the one of before, or without
         return held

@@ -1,8 +1,9 @@
 """With which key an ID token is signed, and which keys are published for it.
 
 Promises: a key is published a day before it signs and a day after it has stopped, so a site that reads the key set once
-a day never meets a signature it cannot check; each signs for 90 days. Trusts: the key store. Keeps: the names and times
-in `login_store`, opened keys in memory. Refuses: nothing.
+a day never meets a signature it cannot check; each signs for 90 days; a clock that was ahead for a while changes none
+of that afterwards. Trusts: the key store. Keeps: the names and times in `login_store`, opened keys in memory. Refuses:
+nothing.
 """
 
 from __future__ import annotations
@@ -39,23 +40,29 @@ Opened = Callable[[str, str], IdTokenSigner]
 
 
 def signing(keys: Sequence[Key], now: datetime) -> Key | None:
-    """Of one algorithm, the newest last."""
-    return next((key for key in reversed(keys) if key.signs_from <= now), None)
+    """Of one algorithm, the newest last. Where the clock has gone back behind all of them, the first."""
+    return next((key for key in reversed(keys) if key.signs_from <= now), keys[0] if keys else None)
+
+
+def believable(keys: Sequence[Key], now: datetime) -> list[Key]:
+    """Without those that a clock far ahead once made, for a time that nobody plans for today."""
+    return [key for key in keys if key.signs_from <= now + SIGNS + AHEAD]
 
 
 def next_key(keys: Sequence[Key], alg: str, now: datetime) -> Key | None:
     """The key to add now, if one is due."""
-    name = f"login-{alg.lower()}-{len(keys) + 1}"
-    if not keys:
+    name, known = f"login-{alg.lower()}-{len(keys) + 1}", believable(keys, now)
+    if not known:
         return Key(name, alg, now)
-    turn = keys[-1].signs_from + SIGNS
+    turn = known[-1].signs_from + SIGNS
     return Key(name, alg, max(turn, now + AHEAD)) if now >= turn - AHEAD else None
 
 
 def published(keys: Sequence[Key], now: datetime) -> list[Key]:
     """Of one algorithm: the one that signs, the one before it for a day, the one after it."""
-    ended = [later.signs_from for later in keys[1:]]
-    return [key for key, end in zip(keys, [*ended, None], strict=True) if end is None or now < end + AFTER]
+    known = believable(keys, now)
+    ended = [later.signs_from for later in known[1:]]
+    return [key for key, end in zip(known, [*ended, None], strict=False) if end is None or now < end + AFTER]
 
 
 class Keys:

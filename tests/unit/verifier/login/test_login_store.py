@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from mapae.db import Db
+from mapae.formats.jose import sign_jws
+from mapae.keys import Signer
 from mapae.verifier.login import store as login_store
+from mapae.verifier.login.client import JWT_BEARER
 from mapae.verifier.login.keys import AFTER, AHEAD, SIGNS, Keys, next_key, published, signing
 from mapae.verifier.login.store import Key
 from unit.verifier.login.login_world import Club, club_on, landed, open_keys
+
+NUL_ISSUER = sign_jws(Signer.ephemeral(), {"typ": "JWT"}, {"iss": "a\0b", "sub": "a\0b"})
 
 
 @pytest.fixture
@@ -113,6 +120,45 @@ def test_a_key_left_lying_for_years_still_signs_and_its_successor_is_shown_first
 def test_the_first_key_signs_at_once() -> None:
     assert next_key([], "RS256", DAY) == Key("login-rs256-1", "RS256", DAY)
     assert next_key([Key("login-rs256-1", "RS256", DAY)], "RS256", DAY + SIGNS - AHEAD - timedelta(seconds=1)) is None
+
+
+def test_a_clock_that_was_ahead_for_a_moment_changes_no_turn() -> None:
+    """A key that it made for a time years from now is neither waited for nor shown."""
+    first = Key("login-es256-1", "ES256", DAY)
+    odd = next_key([first], "ES256", DAY + timedelta(days=4000))
+    assert odd is not None
+    after = next_key([first, odd], "ES256", DAY + SIGNS - AHEAD)
+    assert after == Key("login-es256-3", "ES256", DAY + SIGNS)
+    every = [first, after, odd]
+    assert published(every, DAY + SIGNS) == [first, after] and signing(every, DAY + SIGNS) == after
+    assert next_key([odd], "ES256", DAY) == Key("login-es256-2", "ES256", DAY)
+
+
+async def test_a_clock_put_back_behind_the_first_key_loses_nobody_a_log_in(club: Club) -> None:
+    keys = club.bridge.keys
+    await keys.sign("ES256", {"aud": "club"})
+    club.clock.advance(timedelta(seconds=-90))
+    token = await keys.sign("ES256", {"aud": "club"})
+    assert await keys.read(token) == {"aud": "club"} and len((await keys.set())["keys"]) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"headers": {"Authorization": "Basic " + b64encode(b"a%00b:x").decode()}},
+        {"headers": {"Authorization": "Basic " + b64encode(b"a\0b:x").decode()}},
+        {"headers": {"Authorization": "Basic " + b64encode("ab\ud83d".encode("utf-8", "surrogatepass")).decode()}},
+        {"data": {"client_assertion_type": JWT_BEARER, "client_assertion": NUL_ISSUER}},
+    ],
+    ids=["coded", "raw", "half a letter", "in an assertion"],
+)  # fmt: skip
+async def test_letters_that_no_database_takes_are_of_no_client(club: Club, said: dict[str, Any]) -> None:
+    """They come in base64 inside a header or a token, where no door looks at letters. PostgreSQL refuses NUL."""
+    async with club.browser() as browser:
+        for path in ("/login/token", "/login/par"):
+            sent = {"data": {"grant_type": "authorization_code"}} | said
+            answer = await browser.post(path, **sent)
+            assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), answer.text
 
 
 _OPENED = open_keys()

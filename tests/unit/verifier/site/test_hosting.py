@@ -442,3 +442,12 @@ async def test_a_registration_goes_along_and_its_lack_holds_no_question_up() -> 
     assert await carried.of("bakery") == token  # the one of before, while it is good
     clock.advance(days=1)
     assert await carried.of("bakery") is None
+
+
+async def test_a_registration_is_asked_for_again_when_the_clock_was_ahead() -> None:
+    country, clock = Country(), MovableClock(START + timedelta(days=365))
+    carried = Registrations(country.http, "http://trust", clock)
+    assert await carried.of("bakery") is None
+    country.names["bakery"] = certificate(KEY, 1)
+    clock.advance(days=-365)
+    assert await carried.of("bakery") is not None
