@@ -66,6 +66,28 @@ async def test_a_body_too_large_cut_or_coded_twice_is_refused(whole: bytes, codi
 
 
 @pytest.mark.parametrize(
+    ("begin", "then", "code"),
+    [(gzip.compress(b"ok"), bytes(65536), Code.MALFORMED), (b"\x78\x01", b"\0\0\0\xff\xff" * 13107, Code.TOO_LARGE)],
+    ids=["behind the end", "empty blocks"],
+)
+async def test_a_body_that_goes_on_without_growing_is_refused_soon(begin: bytes, then: bytes, code: Code) -> None:
+    """Nothing of it counts towards the limit, and it would be read for ever."""
+    read: list[int] = []
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield begin
+            for _ in range(100):
+                read.append(len(then))
+                yield then
+
+    folded = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Endless())
+    with pytest.raises(Refused) as refused:
+        await body_within(folded, 100)
+    assert refused.value.code is code and len(read) <= 2
+
+
+@pytest.mark.parametrize(
     ("whole", "coding"), [(zeros(128), "gzip"), (gzip.compress(zeros(128)), "gzip, gzip")], ids=["once", "twice"]
 )
 async def test_a_few_bytes_do_not_fill_the_memory(whole: bytes, coding: str) -> None:

@@ -42,6 +42,13 @@ class Credentials:
 
 def credentials(authorization: str | None, form: Mapping[str, str]) -> Credentials:
     """RFC 6749 2.3: not more than one way in a request. Raises Refused(INVALID_CLIENT, INVALID_REQUEST)."""
+    said = _said(authorization, form)
+    if not _ID.fullmatch(said.client_id):  # it may come folded twice, where no door has looked at its letters
+        raise Refused(Code.INVALID_CLIENT, "no client is called that")
+    return said
+
+
+def _said(authorization: str | None, form: Mapping[str, str]) -> Credentials:
     basic = _basic(authorization)
     ways = [basic is not None, "client_secret" in form, "client_assertion" in form]
     if sum(ways) > 1:
