@@ -1,9 +1,9 @@
-"""The server's HTTP parser, with a bound on what comes before the body.
+"""The server's HTTP parser, with a bound on what is not the body.
 
-Promises: request line and headers together hold at most `HEAD` bytes, or the connection ends with 431 (RFC 6585 5)
-while they still arrive. Trusts: uvicorn and httptools, which know no such bound (the option is for another parser)
-and would keep, and copy again with each packet, all that a stranger sends. Keeps: a count a connection. Refuses: the
-rest.
+Promises: request line and headers together hold at most `HEAD` bytes, and so does what stands between and behind the
+pieces of a chunked body (RFC 9112 7.1: extensions, trailers), or the connection ends with 431 (RFC 6585 5) while it
+still arrives. Trusts: uvicorn and httptools, which know no such bound (the option is for another parser) and would
+keep, and copy again with each packet, all that a stranger sends. Keeps: a count a connection. Refuses: the rest.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ class BoundedHead(HttpToolsProtocol):
     """One connection."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        self._in_head, self._seen = True, 0
+        self._seen = 0  # since the last byte of a body
         super().__init__(*args, **more)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._in_head:
-            self._seen += len(data)
+        self._seen += len(data)
         super().data_received(data)
-        if self._in_head and self._seen > HEAD and not self.transport.is_closing():
+        if self._seen > HEAD and not self.transport.is_closing():
             self.transport.write(_ANSWER)
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._seen = False, 0
+        self._seen = 0
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        self._in_head = True
-        super().on_message_complete()
+    def on_body(self, body: bytes) -> None:
+        self._seen = 0
+        super().on_body(body)

@@ -1,4 +1,4 @@
-"""A real connection to a real server: what comes before the body is bounded."""
+"""A real connection to a real server: what is not the body is bounded."""
 
 from __future__ import annotations
 
@@ -65,6 +65,30 @@ async def test_an_endless_header_is_refused_while_it_arrives(port: int) -> None:
 async def test_an_endless_address_is_refused(port: int) -> None:
     answer = await say(port, b"POST /", *[b"a" * 16384] * 200)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer[:100]
+
+
+CHUNKED = b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+async def test_endless_trailers_are_refused_while_they_arrive(port: int) -> None:
+    """RFC 9112 7.1.2. The server would keep them all, and copy one that goes on with each packet."""
+    start = CHUNKED + b"2\r\n{}\r\n0\r\n"
+    for parts in ([start, *[b"t: " + b"a" * 1000 + b"\r\n"] * 2000], [start, b"t: ", *[b"a" * 16384] * 200]):
+        answer = await say(port, *parts, b"\r\n\r\n")
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431 "), answer[:100]
+
+
+async def test_an_endless_chunk_extension_is_refused_while_it_arrives(port: int) -> None:
+    answer = await say(port, CHUNKED, b"2;", *[b"a" * 16384] * 200, b"\r\n{}\r\n0\r\n\r\n")
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 "), answer[:100]
+
+
+async def test_a_large_body_in_chunks_passes(port: int) -> None:
+    """Whatever the size of its pieces; a few trailers are no harm."""
+    for size, times in ((100_000, 5), (100, 5000)):
+        chunk = b"%x\r\n%s\r\n" % (size, b"b" * size)
+        answer = await say(port, CHUNKED, *[chunk] * times, b"0\r\nt: a\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK") and b'{"size":500000,' in answer, answer[:100]
 
 
 async def test_headers_within_the_bound_and_large_bodies_pass(port: int) -> None:
