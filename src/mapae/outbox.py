@@ -1,8 +1,9 @@
 """Work promised inside a transaction, done at least once, felt once.
 
 Promises: what `promise` wrote is handed to its handler until one call returns; a failing item waits longer each time
-and never blocks the others. Trusts: handlers to be idempotent (the item's key is theirs to use). Keeps: table
-outbox_item in each role's own database; finished items for a week. Refuses: an item of a kind without a handler.
+and never blocks the others. One that seems to wait longer than any may was written while the clock was ahead: it is
+due. Trusts: handlers to be idempotent (the item's key is theirs to use). Keeps: table outbox_item in each role's own
+database; finished items for a week. Refuses: an item of a kind without a handler.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .errors import where
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
 
 KEEP_DONE = 7 * 86400
+LONGEST_WAIT = 300  # seconds
 _log = structlog.get_logger("mapae.outbox")
 
 
@@ -56,8 +58,8 @@ class Outbox:
         """Try everything that is due; how many items were finished."""
         now = int(self._clock.now().timestamp())
         due = await self._db.all(
-            "SELECT id, kind, payload, tries FROM outbox_item WHERE done_at IS NULL AND next_at <= $1"
-            " ORDER BY next_at LIMIT 100", now,
+            "SELECT id, kind, payload, tries FROM outbox_item WHERE done_at IS NULL"
+            " AND (next_at <= $1 OR next_at > $2) ORDER BY next_at LIMIT 100", now, now + LONGEST_WAIT,
         )  # fmt: skip
         finished = 0
         for item in due:
@@ -91,7 +93,7 @@ class Outbox:
             await self._handlers[kind](msgspec.json.decode(payload))
         except Exception as error:  # noqa: BLE001 must not escape: the item stays promised and is tried again later
             _log.warning("outbox item failed", kind=kind, tries=tries + 1, error=type(error).__name__)
-            wait = min(2**tries, 300)
+            wait = min(2**tries, LONGEST_WAIT)
             await self._db.run("UPDATE outbox_item SET tries = tries + 1, next_at = $2 WHERE id = $1", id, now + wait)
             return False
         await self._db.run("UPDATE outbox_item SET done_at = $2 WHERE id = $1", id, now)

@@ -120,6 +120,45 @@ async def test_a_promise_that_was_taken_back_is_not_kept(role_db: Db) -> None:
     assert await outbox.waiting() == 0
 
 
+async def test_a_promise_made_while_the_clock_was_ahead_is_kept_once_it_is_put_right(role_db: Db) -> None:
+    """A lock would otherwise wait for a day a year away."""
+    well = False
+
+    async def tell(payload: dict[str, Any]) -> None:
+        if not well:
+            raise ConnectionError
+
+    clock = MovableClock(NOW + timedelta(days=365))
+    outbox = Outbox(role_db, clock, {"tell": tell})
+    await role_db.write(lambda tx: promise(tx, "tell", "tried", {}, clock.now()))
+    assert await outbox.run_once() == 0
+    await role_db.write(lambda tx: promise(tx, "tell", "untried", {}, clock.now()))
+
+    clock.advance(days=-365)
+    well = True
+    assert await outbox.run_once() == 2
+
+
+async def test_a_promise_that_failed_still_waits_its_turn(role_db: Db) -> None:
+    """However often it failed: a wait of ours is no sign of a wrong clock."""
+    tries: list[int] = []
+
+    async def tell(payload: dict[str, Any]) -> None:
+        tries.append(1)
+        raise ConnectionError
+
+    clock = MovableClock(NOW)
+    outbox = Outbox(role_db, clock, {"tell": tell})
+    await role_db.write(lambda tx: promise(tx, "tell", "k", {}, NOW))
+    for _ in range(12):
+        await outbox.run_once()
+        before = len(tries)
+        await outbox.run_once()
+        assert len(tries) == before
+        clock.advance(minutes=5)
+    assert len(tries) == 12
+
+
 async def test_a_round_that_breaks_is_logged_without_a_value(role_db: Db) -> None:
     """A traceback with its locals would write names and tokens into the log."""
     secret = "somebody's name"
