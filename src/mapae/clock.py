@@ -1,15 +1,18 @@
 """The only sources of time and chance.
 
-Promises: `now()` is an aware UTC datetime; `Dice` is the one place random values come from, so a test can seed it.
-Trusts: the operating system's clock and entropy. Keeps: nothing (the movable clock keeps its offset). Refuses: naive
-datetimes.
+Promises: `now()` is an aware UTC datetime; `surely()` is one that a clock far ahead for a moment does not touch; `Dice`
+is the one place random values come from, so a test can seed it. Trusts: the operating system's clock and entropy, and
+of the clock that one that has been wrong for an hour has an operator who knows. Keeps: how far the clock was from the
+time since the machine started (the movable clock: its offset). Refuses: naive datetimes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -19,10 +22,50 @@ class Clock(Protocol):
         """Aware UTC time."""
         ...
 
+    def surely(self) -> datetime:
+        """A moment that has passed by all this machine knows: for what is done for good."""
+        ...
+
+
+LEAP = 600.0  # seconds: further ahead at once a clock does not go
+LASTS = 3600.0  # seconds after which a leap is believed
+
+
+class Steady:
+    """A wall clock beside one that only counts: where the first has leapt ahead, the second goes on."""
+
+    def __init__(self, wall: Callable[[], float], counted: Callable[[], float]) -> None:
+        self._wall, self._counted = wall, counted
+        self._apart = wall() - counted()
+        self._leapt: float | None = None  # when, as counted
+
+    def surely(self) -> float:
+        """Epoch seconds. A clock put back is followed at once, one ahead after an hour."""
+        counted = self._counted()
+        apart = self._wall() - counted
+        if apart > self._apart + LEAP:
+            if self._leapt is None:
+                self._leapt = counted
+            if counted - self._leapt < LASTS:
+                return counted + self._apart
+        self._apart, self._leapt = apart, None
+        return counted + apart
+
+
+def _since_start() -> float:
+    """Seconds, also those the machine slept, where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+_STEADY = Steady(time.time, _since_start)
+
 
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def surely(self) -> datetime:
+        return datetime.fromtimestamp(_STEADY.surely(), UTC)
 
 
 class MovableClock:
@@ -35,9 +78,19 @@ class MovableClock:
         self._running = running
         self._at = start if start is not None else real
         self._offset = self._at - real
+        self._leapt = timedelta(0)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._offset if self._running else self._at
+
+    def surely(self) -> datetime:
+        return self.now() - self._leapt
+
+    def leap(self, **parts: float) -> None:
+        """Move `now()` alone, as a clock that is wrong for a moment: `leap(days=365)`, and back `leap(days=-365)`."""
+        by = timedelta(**parts)
+        self._leapt += by
+        self.advance(by)
 
     def advance(self, delta: timedelta | None = None, **parts: float) -> None:
         """Move on by `delta`, or by timedelta keywords: `advance(days=3)`."""

@@ -40,6 +40,9 @@ class Ahead:
     def now(self) -> datetime:
         return self._clock.now() + timedelta(days=self._days)
 
+    def surely(self) -> datetime:
+        return self._clock.surely() + timedelta(days=self._days)
+
     def advance(self, days: int) -> None:
         """Raises Refused(MALFORMED)."""
         if not 1 <= days <= MOST or self._days + days > FARTHEST:

@@ -168,7 +168,7 @@ class Checkpoints:
                 await self._round(log)
 
     async def _due(self, log: Log) -> bool:
-        now = self._clock.now().timestamp()
+        now = self._clock.surely().timestamp()
         try:
             size = (await self._ledger.head(log)).size
         except Refused as refused:
@@ -189,7 +189,7 @@ class Checkpoints:
             await self._vouch(log, head, tree)
             signer = self._signers[log]
             note = sign_checkpoint(Checkpoint(signer.vkey.name, head.size, head.root), signer)
-            self._tried[log] = head.size, self._clock.now().timestamp()
+            self._tried[log] = head.size, self._clock.surely().timestamp()
             await self._collect(log, note, head, tree)
         except Refused as refused:
             if refused.code is Code.FORKED:
@@ -221,7 +221,7 @@ class Checkpoints:
                 return
 
         async def body(tx: Tx) -> None:
-            await store.add_head(tx, log, head.size, head.root, int(self._clock.now().timestamp()))
+            await store.add_head(tx, log, head.size, head.root, int(self._clock.surely().timestamp()))
 
         try:
             await self._db.write(body)
@@ -277,7 +277,7 @@ class Checkpoints:
             raise Refused(Code.FORKED, contradicted)
 
     async def _publish(self, log: Log, head: Head, note: Note) -> None:
-        now, text = int(self._clock.now().timestamp()), note.encode().decode()
+        now, text = int(self._clock.surely().timestamp()), note.encode().decode()
         await self._db.write(lambda tx: store.publish(tx, log, head.size, text, now))
 
     async def _ask(self, witness: Witness, log: Log, own: Note, head: Head, tree: Tree) -> str | None:
@@ -289,7 +289,7 @@ class Checkpoints:
                 answer = await self._add_checkpoint(seen, log, own, head, tree)
             signed = own.with_(answer).only([witness.vkey])  # C2SP tlog-witness: lines of unknown keys are ignored
             at = cosigned_at(signed, witness.vkey)
-            if abs(at - self._clock.now().timestamp()) > SKEW:
+            if abs(at - self._clock.surely().timestamp()) > SKEW:
                 raise Refused(Code.UNWITNESSED, "its clock is off by minutes")
         except Exception as error:
             seen.trouble = error.detail if isinstance(error, Refused) else f"no answer ({type(error).__name__})"

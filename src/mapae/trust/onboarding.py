@@ -305,7 +305,7 @@ class Onboarding:
     async def _surely(self) -> datetime:
         """A moment that has passed by more than our own clock, which may be ahead for an hour: a key that is destroyed
         and an application that is forgotten do not come back with the right time."""
-        now, vouched = self._clock.now(), None if self._vouched is None else await self._vouched()
+        now, vouched = self._clock.surely(), None if self._vouched is None else await self._vouched()
         return now if vouched is None else min(now, vouched)
 
     async def _end_those_over(self, held: set[str], now: datetime) -> bool:

@@ -120,7 +120,7 @@ class Witness:
         with step("size"):
             if asked.old > head.size:
                 raise Refused(Code.MALFORMED, "the old size is larger than the new one")
-        pen, now = await self._pen_in_hand(), int(self._clock.now().timestamp())
+        pen, now = await self._pen_in_hand(), int(self._clock.surely().timestamp())
 
         async def body(tx: Tx) -> str | Elsewhere | Refused:
             await tx.serial(f"witness {self.name}")  # what we compare with must still hold when it is replaced

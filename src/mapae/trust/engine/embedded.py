@@ -96,7 +96,8 @@ class EmbeddedLedger:
     async def submit(self, act: Act, signed: str) -> Receipt:
         """1 who says so, and just this (NOT_ALLOWED)  2 taken before: the same receipt  3 the rules (LEDGER_RULE)
         4 statement, vote and entry in one transaction  5 acknowledged."""
-        said, now = heard(act, signed, self.origin), int(self._clock.now().timestamp())
+        # The log's time never goes back: what a clock far ahead for a moment put there would stand for good.
+        said, now = heard(act, signed, self.origin), int(self._clock.surely().timestamp())
         async with self._turn:
             for _ in range(TRIES):
                 with _database():
@@ -136,7 +137,7 @@ class EmbeddedLedger:
         await tx.serial("ledger")
         if await store.size(tx, Log.REGISTRY):
             return  # a process that started at the same moment was faster
-        now = int(self._clock.now().timestamp())
+        now = int(self._clock.surely().timestamp())
         document, digest = await keep_papers(tx, founding, now)
         _, entries = State.genesis(
             founding.governors, founding.threshold, founding.delay, document, digest, now
