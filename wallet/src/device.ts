@@ -1,13 +1,15 @@
 /**
  * This phone, before the wallet provider and before the register.
- * Promises: the phone is the same phone through one instance key; every call is signed over its body and address.
+ * Promises: the phone is the same phone through one instance key; every call is signed over its body and address. An answer counts only
+ * for the registration it was asked for, and never over one that was asked for later.
  * Trusts: the wallet provider of our own base address. Keeps: the device id and the last state heard.
- * Refuses: nothing; refusals come from the other side.
+ * Refuses: an answer that came too late; other refusals come from the other side.
  */
 import { b64u, sha256, token, utf8 } from "./bytes.ts";
 import { type IdentityForm, parseForm } from "./identity_form.ts";
 import { keepKey, signJwt } from "./keys.ts";
 import type { Net } from "./net.ts";
+import { Problem } from "./problem.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
 
 export type DeviceState = "active" | "waiting" | "suspended" | "ended";
@@ -33,6 +35,10 @@ export interface Identified {
 export class Phone {
   private attested = new Map<string, { jwt: string; until: number }>();
   private asked: Promise<IdentityForm> | null = null;
+  private asks = 0;
+  /** The newest ask whose answer counts; one to an older ask is dropped. */
+  private answered = 0;
+  private kept: Device | undefined;
 
   constructor(
     private readonly store: Store,
@@ -88,18 +94,29 @@ export class Phone {
     return this.keep({ id: answer.device_id, state: answer.state, heard: this.now() });
   }
 
-  /** Asks how this phone stands. Heard states are kept, so a suspended phone stays suspended offline. */
+  /**
+   * Asks how this phone stands. Heard states are kept, so a suspended phone stays suspended offline. Throws `conflict` where the phone
+   * was forgotten, registered anew or heard of since.
+   */
   async standing(): Promise<Device> {
-    const answer = await this.call<{ state: DeviceState; reason?: string; since?: number }>("GET", "/devices/me");
+    const ask = ++this.asks;
     const known = await this.device();
-    const { state, reason, since } = answer;
-    return this.keep({
-      id: known?.id ?? "",
-      state,
-      ...(reason ? { reason } : {}),
-      ...(since ? { since } : {}),
-      heard: this.now(),
+    if (!known) throw tooLate();
+    const { state, reason, since } = await this.call<{ state: DeviceState; reason?: string; since?: number }>("GET", "/devices/me").catch(async (thrown: unknown) => {
+      throw this.counts(ask, known, await this.device()) ? thrown : tooLate();
     });
+    const device: Device = { id: known.id, state, ...(reason ? { reason } : {}), ...(since ? { since } : {}), heard: this.now() };
+    await this.store.write(async (tx) => {
+      if (!this.counts(ask, known, (await tx.objectStore("meta").get("device")) as Device | undefined)) throw tooLate();
+      await tx.objectStore("meta").put(device, "device");
+      [this.answered, this.kept] = [ask, device];
+    });
+    return device;
+  }
+
+  /** Whether what is stored now is what there was before the ask, or what an older ask of ours has left. */
+  private counts(ask: number, known: Device, stored: Device | undefined): boolean {
+    return ask > this.answered && stored !== undefined && [known, this.kept].some((one) => one && JSON.stringify(one) === JSON.stringify(stored));
   }
 
   /** A wallet attestation for one authorization server's client key; kept in memory until shortly before it ends. */
@@ -126,12 +143,17 @@ export class Phone {
     await this.call<unknown>("POST", "/devices/me/end", {});
   }
 
+  /** No answer that is on its way counts any more. */
   forget(): void {
     this.attested.clear();
+    this.answered = this.asks;
+    this.kept = undefined;
   }
 
   private async keep(device: Device): Promise<Device> {
     await this.store.setMeta("device", device);
+    this.answered = this.asks;
+    this.kept = undefined;
     return device;
   }
 
@@ -163,3 +185,5 @@ export class Phone {
     return Math.floor(this.now() / 1000);
   }
 }
+
+const tooLate = (): Problem => new Problem("conflict", "the phone stands otherwise by now");

@@ -125,6 +125,7 @@ export class Wallet extends EventTarget {
       if (problem.code === "unknown_device" || problem.code === "device_ended") {
         await this.eraseAll(problem.code === "device_ended" ? "ended" : "unknown");
       }
+      if (problem.code === "conflict") this.device = await this.phone.device();
       return this.device;
     }
     if (this.device.state === "ended") await this.eraseAll(this.device.reason === "moved" ? "moved" : "ended");
