@@ -258,15 +258,18 @@ class Applications:
             await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", paid_at=int(now.timestamp()))
 
     async def _old_card(self, tx: Tx, card: Card, actor: Actor, now: datetime) -> None:
-        """A card that is lost or handed in counts no more from this moment, here and in the register."""
+        """A card that is lost or handed in counts no more from this moment, here and in the register. The register may
+        not have heard yet of the chip that is the one lost."""
         if card.old_fate not in ("lost", "handed_in"):
             return
         lost = card.old_fate == "lost"
         state = "lost" if lost else "returned"
         await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": state})
         chip = await store.active_card(tx, card.person)
-        if chip is not None and chip.number == card.old_number:
+        if chip is not None:
             await go(tx, chip, Act.LOSE if lost else Act.REPLACE, actor if lost else THE_HOUSE, now, detail=card.id)
+            if chip.number != card.old_number:
+                await tell_register(tx, chip, {"do": "mark", "number": chip.number, "state": state})
         elif not lost:
             await store.take_in(tx, HandedIn(card.id, card.office, card.old_number, int(now.timestamp())))
 

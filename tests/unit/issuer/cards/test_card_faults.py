@@ -280,6 +280,20 @@ async def test_a_card_lost_before_the_register_heard_of_it_is_lost_there_too(wor
     assert held is not None and (held.number, held.state) == ((await world.card(card)).number, "lost")
 
 
+async def test_a_chip_reported_lost_with_an_application_is_lost_before_the_register_knows_it(world: CardWorld) -> None:
+    first = await world.waiting()
+    await world.handing.compare(KIM, first)
+    await world.handing.hand_over(KIM, first, same_person=True, old_card=True)
+    await world.handing.activate(KIM, first, pin_set=True)
+    second = await world.apply(why=Why.LOST)
+    assert await world.state(first) is State.LOST
+    world.clock.advance(minutes=10)
+    await world.outbox.run_once()
+    held = world.register.people[JISOO].card
+    assert held is not None and (held.number, held.state) == ((await world.card(first)).number, "lost")
+    assert (await world.card(second)).old_fate == "lost"
+
+
 async def test_a_clock_that_goes_back_brings_nothing_back(world: CardWorld) -> None:
     card = await world.waiting()
     world.clock.advance(days=-10)
