@@ -229,7 +229,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 class _Certificate:
     """One parsed certificate; nothing about it is trusted yet."""
 
-    __slots__ = ("algorithms", "der", "extensions", "issuer", "key", "subject", "x509")
+    __slots__ = ("algorithms", "der", "extensions", "issuer", "key", "life", "subject", "x509")
 
     def __init__(self, der: bytes, algorithms: Algorithms = ES256_ONLY) -> None:
         if len(der) > MAX_CERTIFICATE:
@@ -241,6 +241,7 @@ class _Certificate:
             }
             self.issuer, self.subject = self.x509.issuer.public_bytes(), self.x509.subject.public_bytes()
             self.key = _public_key(self.x509, algorithms)
+            self.life = self.x509.not_valid_before_utc, self.x509.not_valid_after_utc  # it may be of the year 0
             hash_ = self.x509.signature_hash_algorithm
             by_eddsa = self.x509.signature_algorithm_oid in _EDDSA and "EdDSA" in algorithms.jws
         except UNREADABLE:
@@ -424,15 +425,15 @@ def _path(
 
 
 def _checked(path: list[_Certificate], key: Key, anchor: _Certificate | None) -> Checked:
-    every = [one.x509 for one in (path if anchor is None else [*path, anchor])]
+    every = [one.life for one in (path if anchor is None else [*path, anchor])]
     return Checked(
         signer=key,
         leaf=path[0].der,
         anchor=b"" if anchor is None else anchor.der,
         subject=_named(path[0].x509, NameOID.COMMON_NAME),
         dns=_dns(path[0]),
-        not_before=max(one.not_valid_before_utc for one in every),
-        not_after=min(one.not_valid_after_utc for one in every),
+        not_before=max(begin for begin, _ in every),
+        not_after=min(end for _, end in every),
         country=_named(path[0].x509, NameOID.COUNTRY_NAME),
         state=_named(path[0].x509, NameOID.STATE_OR_PROVINCE_NAME),
     )
@@ -471,8 +472,7 @@ def is_authority(der: bytes) -> bool:
 
 def life_of(der: bytes) -> tuple[datetime, datetime]:
     """From when until when a certificate says it is valid."""
-    read = _Certificate(der).x509
-    return read.not_valid_before_utc, read.not_valid_after_utc
+    return _Certificate(der).life
 
 
 def is_for(der: bytes, subject: Subject, dns: Sequence[str]) -> bool:

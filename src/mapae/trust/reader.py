@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import httpx
 import structlog
@@ -22,6 +23,7 @@ from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
 from mapae.trust.publish import LIMIT, TrustList
 
+AHEAD: Final = 60  # seconds the registry's clock may be ahead of ours
 _log = structlog.get_logger("mapae.trust")
 
 
@@ -111,8 +113,14 @@ class TrustReader:
                 raise Refused(Code.UNAVAILABLE, "the registry did not give its list")
             raw = await body_within(answer, LIMIT)
         read = TrustList.parse(raw, self._key, self._clock.now())
-        if self._list is not None and (read.seq, read.iat) < (self._list.seq, self._list.iat):
+        if self._list is not None and _is_older(read, self._list, self._clock.now().timestamp()):
             raise Refused(Code.CONFLICT, "the list is older than the one we have")
         if self._keep is not None and read != self._list:
             self._keep(raw, int(self._clock.now().timestamp()))
         return read, answer.headers.get("etag")
+
+
+def _is_older(read: TrustList, held: TrustList, now: float) -> bool:
+    """Of one state of the log the later one, unless ours is of a time to come: a clock that was ahead made it, and what
+    is over by that clock is missing in it."""
+    return read.seq < held.seq or (read.seq == held.seq and read.iat < held.iat <= now + AHEAD)

@@ -121,7 +121,7 @@ def _made(
     issuer_name=ROOT_NAME,
     key=DS.public_key,
     extensions=(),
-    hash_=None,
+    until=LATE,
 ):
     builder = (
         c.CertificateBuilder()
@@ -130,7 +130,7 @@ def _made(
         .public_key(key)
         .serial_number(5)
         .not_valid_before(EARLY)
-        .not_valid_after(LATE)
+        .not_valid_after(until)
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
@@ -339,5 +339,9 @@ def test_a_chain_that_leads_to_nobody_is_held_to_everything_else():
         x509.unvouched([LEAF, leaf()], NOW)
     with refuses(Code.EXPIRED):
         x509.unvouched([LEAF], LATE + timedelta(days=1))
+    far = _made(until=datetime(2055, 1, 1, tzinfo=UTC), extensions=[SIGNS])
+    assert x509.unvouched([far], NOW).not_after.year == 2055
+    with refuses(Code.BAD_CERTIFICATE, "can read"):  # the library reads it, and objects when it is looked at
+        x509.unvouched([far.replace(b"20550101", b"00000101")], NOW)
     with refuses(Code.NOT_YET_VALID):
         x509.unvouched([LEAF], EARLY - timedelta(days=1))

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ledgers import AT, Country, note_key
+from ledgers import AT, Country, digest, note_key
 from mapae.cli_ledger import status_lines
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
@@ -78,6 +78,25 @@ async def test_the_time_others_vouch_for_is_theirs_and_stands_while_they_are_awa
     country.clock.advance(days=400)
     await country.checkpoints.tick()
     assert await country.checkpoints.vouched() == datetime.fromtimestamp(AT, UTC)
+
+
+async def test_a_clock_far_ahead_for_a_moment_costs_no_witness_and_no_act(country: Country) -> None:
+    """Times of a witness and of the log never go back: whatever they took from such a clock would stand for good."""
+    await country.cast.admit(country.ledger)
+    await country.checkpoints.tick()
+    country.clock.leap(days=365)
+    await country.ledger.submit(*country.cast.anchor(1))
+    await country.checkpoints.round()
+    assert (await country.ledger.state()).time == AT
+    assert await country.checkpoints.vouched() == datetime.fromtimestamp(AT, UTC)
+    country.clock.leap(days=-365)
+    country.clock.advance(seconds=30)
+    await country.ledger.submit(*country.cast.key("signer", AT + 30))
+    assert (await country.ledger.state()).keys[digest("signer")].valid_from == AT + 30
+    await country.checkpoints.tick()
+    published = await country.checkpoints.published(Log.REGISTRY)
+    assert published is not None and published.size == (await country.ledger.head(Log.REGISTRY)).size
+    assert await names(country) == {"w1", "w2", "w3"}
 
 
 async def test_a_witness_that_is_down_holds_nobody_up(country: Country) -> None:

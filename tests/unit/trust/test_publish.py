@@ -210,6 +210,23 @@ async def test_where_a_list_is_to_be_had_nothing_late_is_used(
     assert (await reader.late(GRACE)).seq == 2
 
 
+async def test_a_list_made_while_the_clock_was_ahead_does_not_stay(
+    reader: TrustReader, registry: Registry, clock: MovableClock
+) -> None:
+    """What is over by then is missing in it, and the log, by which lists are numbered, has not changed."""
+    clock.advance(days=400)
+    registry.token = a_list(now=clock.now()).sign(KEY)
+    assert (await reader()).relying_parties == ()
+    clock.advance(days=-400)
+    registry.token = a_list(shop(), now=clock.now()).sign(KEY)
+    assert [one.id for one in (await reader()).relying_parties] == ["shop"]
+    clock.advance(minutes=2)
+    held = await reader()
+    registry.token = a_list(now=START - timedelta(minutes=1)).sign(KEY)  # older: refused as ever
+    clock.advance(minutes=2)
+    assert await reader() is held
+
+
 async def test_a_reader_recovers(reader: TrustReader, registry: Registry) -> None:
     registry.token = None
     with pytest.raises(Refused):

@@ -12,6 +12,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ from mapae.trust.pack.verify import (
 )
 
 NEWS: Final = 30  # seconds before news makes another pack
-MOST_DELTAS: Final = 32  # kept ready, of those asked for last
+MOST_DELTAS: Final = 64  # kept ready, of those asked for last: more than there are packs
 _log = structlog.get_logger("mapae.pack")
 
 
@@ -142,6 +143,7 @@ class Packs:
         self._newest: Pack | None = None
         self._raw = b""
         self._deltas: OrderedDict[bytes, bytes] = OrderedDict()
+        self._making = asyncio.Lock()
 
     # --- publishing ---------------------------------------------------------------------------------------------------
 
@@ -278,14 +280,18 @@ class Packs:
         pack, raw = await self.newest()
         if id == pack.id:
             return None
-        if id not in self._deltas:
+        async with self._making:  # the same one is made once, however many ask for it
+            if self._newest is pack and id in self._deltas:
+                return self._deltas[id]
             base = await store.by_id(self._db, id)
             if base is None:
                 return raw
-            self._deltas[id] = format.delta(base, pack, pairs(base, pack))
-            if len(self._deltas) > MOST_DELTAS:
-                self._deltas.popitem(last=False)
-        return self._deltas[id]
+            made = await asyncio.to_thread(lambda: format.delta(base, pack, pairs(base, pack)))
+            if self._newest is pack:
+                self._deltas[id] = made
+                if len(self._deltas) > MOST_DELTAS:
+                    self._deltas.popitem(last=False)
+            return made
 
     async def _last(self) -> Pack | None:
         """The newest one kept, whichever process made it."""

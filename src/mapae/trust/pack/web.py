@@ -7,14 +7,14 @@ Keeps: nothing. Refuses: an id that is none; before the first pack is made, with
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mapae.errors import Code, Refused
 from mapae.trust.pack.build import Packs
-from mapae.ui.http import Answer, Caller, Door, door
+from mapae.ui.http import Answer, Caller, Door, Rate, door
 
 TYPE: Final = "application/octet-stream"
 _ID: Final = re.compile(r"[0-9a-f]{64}")
@@ -37,7 +37,8 @@ def routes(packs: Packs) -> list[Door]:
         headers = {"Cache-Control": "public, max-age=5"}
         return Response(status_code=204, headers=headers) if step is None else Response(step, 200, headers, TYPE)
 
+    anyone: dict[str, Any] = {"caller": Caller.ANYONE, "answer": Answer.JSON, "cors": True, "rate": Rate(300, 60)}
     return [
-        door("GET", "/trust/pack", newest, caller=Caller.ANYONE, answer=Answer.JSON, cors=True),
-        door("GET", "/trust/pack/since/{id}", since, caller=Caller.ANYONE, answer=Answer.JSON, cors=True),
+        door("GET", "/trust/pack", newest, **anyone),
+        door("GET", "/trust/pack/since/{id}", since, **anyone),
     ]

@@ -30,6 +30,7 @@ FRESH: Final = timedelta(seconds=2)  # ask again after this long
 PATIENCE: Final = 3.0  # seconds to wait for the issuer; the customer is standing at the till
 LIMIT: Final = 24 * 1024 * 1024  # bytes of one token: 50 million two-bit entries take about 13 MB
 MOST: Final = 64
+AHEAD: Final = 60  # seconds an issuer's clock may be ahead of ours
 _ACCEPT: Final = "application/statuslist+jwt"
 _ACCEPT_EITHER: Final = f"{_ACCEPT}, application/statuslist+cwt"  # of elsewhere: an mdoc's issuer may have the CWT only
 LONGEST: Final = 366 * 86400  # seconds we rely on any list; keeps sums with what an issuer wrote inside the calendar
@@ -86,6 +87,8 @@ class StatusLists:
             now = self._clock.now()
             if place.held is not None and place.held.anchors != tuple(issuer.anchors.ders):
                 place.held = None  # the trust list has changed: what checked yesterday is asked for anew
+            if place.held is not None and place.held.token.issued_at > now.timestamp() + AHEAD:
+                place.held = None  # our clock was ahead then: the true ones would look older, and be passed over
             if place.held is not None and not _signer_stands(place.held, issuer, now):
                 place.held = place.missed_at = None
             if place.must_ask(now):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +70,33 @@ async def test_the_second_pack_is_numbered_takes_over_and_goes_out_as_a_delta(tr
         assert format.is_delta(step) and format.apply(first, step).id == second.id
         whole = (await http.get(f"/trust/pack/since/{'0' * 64}")).content
         assert format.read(whole).id == second.id
+
+
+async def test_a_delta_is_made_once_however_many_ask(trust: Db, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And beside the loop that serves everybody: a nation's list takes a third of a second."""
+    nation = small()
+    publisher = packs(nation, trust)
+    first = await publisher.publish()
+    nation.later(minutes=5)
+    nation.set("list-1", 8)
+    nation.anchor()
+    second = await publisher.publish()
+    made: list[int] = []
+    by_id, delta = store.by_id, format.delta
+
+    async def slow(*args: Any) -> Any:
+        await asyncio.sleep(0)
+        return await by_id(*args)
+
+    def counted(*args: Any) -> bytes:
+        made.append(threading.get_ident())
+        return delta(*args)
+
+    monkeypatch.setattr(store, "by_id", slow)
+    monkeypatch.setattr(format, "delta", counted)
+    steps = await asyncio.gather(*(publisher.since(first.id) for _ in range(20)))
+    assert len(made) == 1 and made[0] != threading.get_ident() and len(set(steps)) == 1
+    assert steps[0] is not None and format.apply(first, steps[0]).id == second.id
 
 
 async def test_a_kill_loses_nothing_and_another_process_goes_on(trust: Db) -> None:

@@ -56,6 +56,18 @@ async def test_a_lock_is_seen_after_two_seconds(lists: StatusLists, server: List
     assert await read(lists) == status.SUSPENDED
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(days=20)], ids=["minutes", "weeks"])
+async def test_a_list_fetched_while_the_clock_was_ahead_does_not_outlive_that(
+    lists: StatusLists, server: Lists, ahead: timedelta
+) -> None:
+    """Every true list would look older than it, and a locked card be accepted for as long as the clock was ahead."""
+    server.clock.advance(ahead)
+    assert await read(lists) == status.VALID
+    server.clock.advance(-ahead + timedelta(seconds=10))
+    server.standing = status.SUSPENDED
+    assert await read(lists) == status.SUSPENDED
+
+
 async def test_an_unchanged_list_is_confirmed_without_sending_it_again(lists: StatusLists, server: Lists) -> None:
     await read(lists)
     server.clock.advance(FRESH)
