@@ -108,6 +108,10 @@ class Applications:
     def today(self) -> date:
         return self.country.today(self._clock.now())
 
+    def _passed(self) -> int:
+        """From when the waits of a card count."""
+        return int(self._clock.surely().timestamp())
+
     # --- before applying ----------------------------------------------------------------------------------------------
 
     async def asking(self, person_id: str, channel: Channel, office: str = "") -> Asking:
@@ -227,7 +231,7 @@ class Applications:
         return photo
 
     def _draft(self, person: Person, wish: Wish, channel: Channel, office: str, fee: Due, photo: Photo | None) -> Card:
-        id, now = self._dice.token(12), int(self._clock.now().timestamp())
+        id, now, passed = self._dice.token(12), int(self._clock.now().timestamp()), self._passed()
         applicant = json.dumps([person.name, person.birth_date.isoformat()]).encode()
         standing = "record" if photo is None else "judged" if photo.verdict == GOOD else "overridden"
         if photo is not None and channel is Channel.PORTAL:
@@ -239,8 +243,8 @@ class Applications:
             old_number=person.card.number if person.card is not None else "", old_fate=fate, amount=fee.fee.amount,
             currency=fee.fee.currency, free=fee.free, payment_try=0, payment_id="", payment_url="", payment_state="",
             paid_at=0, refund="", order_try=0, placed=0, data_digest=None, number="", issued="", expires="", sod=None,
-            sod_digest=None, chip_key_hash=None, sending=0, tracking="", fingerprint="", trouble="", look_at=now,
-            since=now, opened=now,
+            sod_digest=None, chip_key_hash=None, sending=0, tracking="", fingerprint="", trouble="", look_at=passed,
+            since=passed, opened=now,
         )  # fmt: skip
 
     async def _begin(self, tx: Tx, card: Card, actor: Actor, photo: Photo | None) -> None:
@@ -255,7 +259,8 @@ class Applications:
             await tell_register(tx, card, {"do": "photo"})
         await self._old_card(tx, card, actor, now)
         if card.amount == 0:
-            await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", paid_at=int(now.timestamp()))
+            known = {"paid_at": int(now.timestamp()), "since": card.since, "look_at": card.look_at}
+            await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", **known)
 
     async def _old_card(self, tx: Tx, card: Card, actor: Actor, now: datetime) -> None:
         """A card that is lost or handed in counts no more from this moment, here and in the register. The register may

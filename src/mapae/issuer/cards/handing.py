@@ -69,7 +69,7 @@ class HandOver:
     def finger(self, card: Card) -> Fingerprint | None:
         """What the reader said on this visit."""
         said, _, at = card.fingerprint.partition("@")
-        if not said or self._clock.now().timestamp() - int(at) > FRESH.total_seconds():
+        if not said or not 0 <= self._clock.now().timestamp() - int(at) <= FRESH.total_seconds():
             return None
         return Fingerprint(said)
 

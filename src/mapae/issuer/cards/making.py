@@ -2,9 +2,10 @@
 followed, waits and lives that end.
 
 Promises: every step may be cut off anywhere and is taken up again at the next round, with nothing paid, ordered or
-signed twice; a signature is kept before it leaves, and is only ever over hashes computed here. Trusts: the register for
-facts; of factory, post and payment provider only what is checked. Keeps: through `store`. Refuses: hashes that are not
-those of the register's facts; they wait, in sight, for somebody to look.
+signed twice; a signature is kept before it leaves, and is only ever over hashes computed here; what ends a card or is
+printed on one goes by a time that has surely passed. Trusts: the register for facts; of factory, post and payment
+provider only what is checked. Keeps: through `store`. Refuses: hashes that are not those of the register's facts; they
+wait, in sight, for somebody to look.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _PAUSE: Final = {
     State.APPLIED: 3, State.PAID: 60, State.ORDERED: 300, State.MADE: 30, State.POSTED: 1800, State.AT_OFFICE: 21600,
     State.RETURNED: 21600, State.DELIVERED: 21600, State.ACTIVE: 86400,
 }  # fmt: skip
+_FARTHEST: Final = max(_PAUSE.values())  # whatever is to be looked at later still was put off by a wrong clock
 _SILENT: Final = 30
 _log = structlog.get_logger("mapae.cards")
 
@@ -63,7 +65,7 @@ class Making:
         for card in await store.refunds(self._db, _BATCH):
             await self._guarded(card, self._refund(card))
         for _ in range(_TURNS):  # a clock that was moved far lets a card take several steps at once
-            due = await store.due(self._db, self._now(), _BATCH)
+            due = await store.due(self._db, self._now(), self._now() + _FARTHEST, _BATCH)
             if not sum([await self.look(card.id) for card in due]):
                 return
 
@@ -155,7 +157,7 @@ class Making:
         if card.photo_waits or await store.photo_of(self._db, card.id) is not None:  # the register comes first
             return False
         paid_on = self._country.today(datetime.fromtimestamp(card.since, self._clock.now().tzinfo))
-        if self._today() <= paid_on:
+        if self._today() == paid_on:  # paid tomorrow, that was a wrong clock
             return False
         if (await self._register.get(card.person)).deceased_on is not None:
             return await self._go(card, Act.REFUSE, detail="deceased", refund=_owed(card))
@@ -303,19 +305,19 @@ class Making:
     # --- small things -------------------------------------------------------------------------------------------------
 
     def _now(self) -> int:
-        return int(self._clock.now().timestamp())
+        return int(self._clock.surely().timestamp())
 
     def _today(self) -> date:
-        return self._country.today(self._clock.now())
+        return self._country.today(self._clock.surely())
 
     def _older(self, card: Card, than: timedelta) -> bool:
         return self._now() - card.since > than.total_seconds()
 
     async def _go(self, card: Card, act: Act, *, detail: str = "", **changes: Any) -> bool:
-        now = self._clock.now()
+        now, passed = self._clock.now(), self._now()
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, act, THE_HOUSE, now, detail=detail, **changes)
+            await go(tx, card, act, THE_HOUSE, now, detail=detail, since=passed, look_at=passed, **changes)
             if act in (Act.REFUSE, Act.LAPSE):
                 await store.drop_photo(tx, card.id)
 

@@ -185,12 +185,12 @@ async def cards_of_office(db: Db, office: str, states: tuple[State, ...]) -> lis
     return [_card(row) for row in rows]
 
 
-async def due(db: Db, now: int, limit: int) -> list[Card]:
-    """Cards to look after now, the longest waiting first."""
+async def due(db: Db, now: int, farthest: int, limit: int) -> list[Card]:
+    """Cards to look after now, the longest waiting first; those put off beyond what anybody puts off last."""
     rows = await db.all(
-        f"SELECT * FROM card_life WHERE look_at <= $1 AND state IN ({_MOVING})"  # noqa: S608 our own words
-        " ORDER BY look_at, card_id LIMIT $2",
-        now, limit,
+        f"SELECT * FROM card_life WHERE (look_at <= $1 OR look_at > $2) AND state IN ({_MOVING})"  # noqa: S608 our own
+        " ORDER BY look_at, card_id LIMIT $3",
+        now, farthest, limit,
     )  # fmt: skip
     return [_card(row) for row in rows]
 
@@ -235,7 +235,7 @@ async def _update(tx: Tx, seen: Card, changes: dict[str, Value]) -> bool:
 
 
 async def look_later(db: Db, card_id: str, at: int) -> None:
-    await db.run("UPDATE card_life SET look_at = $2 WHERE card_id = $1 AND look_at < $2", card_id, at)
+    await db.run("UPDATE card_life SET look_at = $2 WHERE card_id = $1", card_id, at)
 
 
 async def add_step(tx: Tx, card_id: str, step: Step, office: str) -> None:
