@@ -70,7 +70,7 @@ class ChipAuthority:
     async def sign(self, hashes: Mapping[int, bytes]) -> bytes:
         """EF.SOD over these hashes, by the document signer of these months."""
         signer = await self._current(SIGNER)
-        now = self._clock.now().replace(microsecond=0)
+        now = self._clock.surely().replace(microsecond=0)
         return make_sod(hashes, now, self._keys(signer.name).sign, signer.der)
 
     # --- whose signatures count ---------------------------------------------------------------------------------------
@@ -124,10 +124,12 @@ class ChipAuthority:
     # --- generations --------------------------------------------------------------------------------------------------
 
     async def _current(self, kind: str) -> ChipSigner:
-        """The newest generation, or a new one when that has signed long enough or was revoked."""
+        """The newest generation, or a new one when that has signed long enough or was revoked. One that a clock too far
+        ahead has begun counts from its day on: what it signed today would be not valid yet."""
         known = await store.chip_signers(self._db, kind)
-        if known and known[-1].revoked_at is None and self._now() < known[-1].signs_until - 1:
-            return known[-1]
+        begun = [one for one in known if one.begun <= self._now() + _EARLIER.total_seconds()]
+        if begun and begun[-1].revoked_at is None and self._now() < begun[-1].signs_until - 1:
+            return begun[-1]
         name = kind if not known else f"{kind}-{len(known) + 1}"
         new = await self._authority(name) if kind == CSCA else await self._signer(name)
         now = self._clock.now()
@@ -169,10 +171,11 @@ class ChipAuthority:
         return Places(self._country.state, base, f"{base}/issuer/chips/{authority}.crl")
 
     def _start(self) -> datetime:
-        return self._clock.now().replace(microsecond=0) - _EARLIER
+        return self._clock.surely().replace(microsecond=0) - _EARLIER
 
     def _serial(self) -> int:
         return serial_number(self._dice.bytes(16))
 
     def _now(self) -> int:
-        return int(self._clock.now().timestamp())
+        """Generations are begun by a time that has surely passed."""
+        return int(self._clock.surely().timestamp())

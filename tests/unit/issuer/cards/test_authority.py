@@ -12,7 +12,8 @@ import pytest
 from mapae.clock import MovableClock, SeededDice
 from mapae.db import Db
 from mapae.errors import Code, Refused
-from mapae.issuer.cards.authority import Called, ChipAuthority
+from mapae.issuer.cards import store
+from mapae.issuer.cards.authority import CSCA, SIGNER, Called, ChipAuthority
 from mapae.issuer.cards.partners import CardData
 from mapae.issuer.cards.sealing import LARGEST_PORTRAIT, portrait
 from mapae.issuer.ic_card import infos, passive
@@ -110,6 +111,27 @@ async def test_the_authority_itself_is_renewed_in_time_and_the_old_one_still_cou
     assert "csca-2" in world.keys and len(await world.authority.authorities()) == 2
     for sod in (first, second):
         await world.genuine(sod, blank.groups)
+
+
+@pytest.mark.parametrize("believed", [False, True], ids=["leapt", "believed"])
+@pytest.mark.parametrize("asked", ["lists", "sign"])
+async def test_a_generation_asked_for_while_the_clock_was_ahead_spoils_no_chip(
+    world: World, asked: str, believed: bool
+) -> None:
+    """Every chip signed afterwards would be not valid yet, for as long as the clock was ahead."""
+    blank = _blank()
+    before = await world.authority.sign(blank.hashes)
+    move = world.clock.advance if believed else world.clock.leap
+    move(days=5 * 365)
+    await (world.authority.lists() if asked == "lists" else world.authority.sign(blank.hashes))
+    move(days=-5 * 365)
+    world.authority = world.anew()
+    for days in (0, 100):
+        world.clock.advance(days=days)
+        for sod in (before, await world.authority.sign(blank.hashes)):
+            await world.genuine(sod, blank.groups)
+    known = {one.name for kind in (CSCA, SIGNER) for one in await store.chip_signers(world.db, kind)}
+    assert known == set(world.keys)  # no generation under another one's key
 
 
 async def test_a_revoked_signer_counts_no_more_and_the_next_one_signs(world: World) -> None:
