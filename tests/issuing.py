@@ -132,7 +132,8 @@ class Provider:
                 raise Refused(Code.NOT_FOUND, "no such phone")
             return self.phones[message["jkt"]]
         if path.endswith("/ended"):
-            return {"devices": [one for one in self.ended if one["since"] >= message["since"]]}
+            numbered = [{**one, "number": number} for number, one in enumerate(self.ended, 1)]
+            return {"devices": [one for one in numbered if one["number"] > message["after"]][: message["limit"]]}
         return {"state": "done"}
 
     def attest(self, client: Signer, **changed: Any) -> str:

@@ -192,5 +192,21 @@ async def test_what_happens_to_a_card_is_all_or_nothing(house: Db, verb: str, ke
     await must_be_whole(hall, house)
 
 
+@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("kept", [False, True], ids=["lost", "kept"])
+async def test_an_end_that_was_being_followed_is_followed_to_its_end(house: Db, nth: int, kept: bool) -> None:
+    """Its sessions, its cards, its number: whichever write fails, the next round does what is missing."""
+    flaky = Flaky(house)
+    hall = Hall(flaky)
+    await hall.carded()
+    hall.provider.ended = [{"device_id": "device-jisoo", "state": "ended"}]
+    flaky.fail_at, flaky.kept = flaky.writes + nth, kept
+    assert await cut(lambda: _ignore(hall.issuer.follow_devices()))
+    await hall.issuer.follow_devices()
+    assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["ended"]
+    assert (await house.one("SELECT seen FROM follower WHERE name = 'devices'") or {"seen": 0})["seen"] == 1
+    await must_be_whole(hall, house)
+
+
 async def _ignore(work: Coroutine[Any, Any, int]) -> None:
     await work

@@ -42,8 +42,8 @@ from mapae.registers.values import PopulationRegister
 __all__ = ["Card", "Holding", "Issuer", "Offer", "OfferEvent", "Order", "Seal"]
 
 KEEP_OFFERS = timedelta(days=30)
-OVERLAP = 120  # seconds we look back: a phone's end may be committed later than one that began after it
 ENDED_AT_ONCE = 1000
+ENDED_AGAIN = 200  # the last ends, asked again: a wallet that was let in just before has its session just after
 AT_THE_COUNTER: Final = Terms()  # the person's registered phone, here and now
 
 
@@ -348,27 +348,29 @@ class Issuer:
         return tell
 
     async def follow_devices(self) -> int:
-        """Ask the wallet provider which phones ended since last time, and end the cards and sessions on them."""
+        """Ask the wallet provider which phones ended since last time, and end the cards and sessions on them. Ends are
+        numbered in the order they were committed; nobody's clock says where we are."""
         seen = await store.seen_until(self._db, "devices")
-        since, count = max(0, seen - OVERLAP), 0
+        after, count = max(0, seen - ENDED_AGAIN), 0
         while True:
-            asked = {"since": since, "limit": ENDED_AT_ONCE}
+            asked = {"after": after, "limit": ENDED_AT_ONCE}
             answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
             for device in answer["devices"]:
                 count += await self._end_on(str(device["device_id"]))
-            until = max((int(device["since"]) for device in answer["devices"]), default=since)
+            until = max((int(device["number"]) for device in answer["devices"]), default=after)
             if until > seen:
                 await self._db.write(lambda tx, until=until: store.saw(tx, "devices", until))  # type: ignore[misc]
-            if len(answer["devices"]) < ENDED_AT_ONCE or until == since:
+            if len(answer["devices"]) < ENDED_AT_ONCE or until <= after:
                 return count
-            since = until
+            after = until
 
     async def _end_on(self, device: str) -> int:
         # Sessions first: a batch that is being signed for this phone is then either on record, and its card ends
         # below, or it loses to us.
         if await store.has_session_on(self._db, device):
             await self._db.write(lambda tx: store.end_sessions_on(tx, device))
-        return sum([await self._end_with_device(card) for card in await store.cards_on(self._db, device)])
+        cards = [card for card in await store.cards_on(self._db, device) if card.state != "ended"]
+        return sum([await self._end_with_device(card) for card in cards])
 
     async def _end_with_device(self, card: Card) -> int:
         now = self._clock.now()

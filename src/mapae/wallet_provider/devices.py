@@ -287,9 +287,10 @@ class WalletProvider:
 
         return await self._db.write(body)
 
-    async def ended(self, since: int, limit: int = 100) -> list[Device]:
-        """Phones that ended at `since` (epoch seconds) or later, the oldest first."""
-        return await store.ended_since(self._db, since, max(1, min(limit, 1000)))
+    async def ended(self, after: int, limit: int = 100) -> list[tuple[int, Device]]:
+        """Phones that ended after the end of this number, each with its own, in their order. No clock is asked: an end
+        that is told late, or while a clock was wrong, still has the next number."""
+        return await store.ended_after(self._db, after, max(1, min(limit, 1000)))
 
     async def prune(self) -> int:
         """Forget what can no longer be replayed; how many rows."""

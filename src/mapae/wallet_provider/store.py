@@ -1,9 +1,10 @@
 """The wallet provider's tables.
 
 Promises: each function is one step of a transaction its caller owns; at most one phone a person is active or
-suspended, because the index `device_one_live` says so and not because anybody looked first. Trusts: `devices.py` for
-order and audit. Keeps: phones, the client keys they had attested, spent assertions, and requests seen within the clock
-window. Refuses: nothing by itself; it reports what the database did.
+suspended, because the index `device_one_live` says so and not because anybody looked first; ends are numbered in the
+order they are committed. Trusts: `devices.py` for order and audit. Keeps: phones, the client keys they had attested,
+spent assertions, and requests seen within the clock window. Refuses: nothing by itself; it reports what the database
+did.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mapae.db import Db, Row, Tx, Value
+
+ENDS = "device-ends"  # one transaction at a time ends phones
 
 
 class DeviceState(StrEnum):
@@ -103,13 +106,15 @@ def _values(device: Device) -> tuple[Value, ...]:
 
 async def change(tx: Tx, device_id: str, before: DeviceState, after: DeviceState, reason: str, now: int) -> bool:
     """Compare and swap; whether it was in `before`. Raises Duplicate when the person has another live phone."""
-    return (
-        await tx.run(
-            "UPDATE device SET state = $3, reason = $4, since = $5 WHERE device_id = $1 AND state = $2",
-            device_id, before.value, after.value, reason, now,
-        )
-        == 1
-    )  # fmt: skip
+    if after is DeviceState.ENDED:
+        await tx.serial(ENDS)
+    changed = await tx.run(
+        "UPDATE device SET state = $3, reason = $4, since = $5 WHERE device_id = $1 AND state = $2",
+        device_id, before.value, after.value, reason, now,
+    ) == 1  # fmt: skip
+    if changed and after is DeviceState.ENDED:
+        await _number(tx, device_id)
+    return changed
 
 
 async def promote(tx: Tx, device_id: str, person: str, now: int) -> bool:
@@ -126,29 +131,42 @@ async def promote(tx: Tx, device_id: str, person: str, now: int) -> bool:
 
 async def end_live_except(tx: Tx, person: str, device_id: str, reason: str, now: int) -> str | None:
     """End the person's live phone unless it is `device_id`; the id of what ended."""
+    await tx.serial(ENDS)
     row = await tx.one(
         "UPDATE device SET state = 'ended', reason = $3, since = $4"
         " WHERE person = $1 AND state IN ('active', 'suspended') AND device_id <> $2 RETURNING device_id",
         person, device_id, reason, now,
     )  # fmt: skip
-    return None if row is None else str(row["device_id"])
+    if row is None:
+        return None
+    await _number(tx, row["device_id"])
+    return str(row["device_id"])
 
 
 async def end_all(tx: Tx, person: str, reason: str, now: int) -> list[str]:
+    await tx.serial(ENDS)
     rows = await tx.all(
         "UPDATE device SET state = 'ended', reason = $2, since = $3 WHERE person = $1 AND state <> 'ended'"
         " RETURNING device_id",
         person, reason, now,
     )  # fmt: skip
-    return sorted(str(row["device_id"]) for row in rows)
+    ended = sorted(str(row["device_id"]) for row in rows)
+    for device_id in ended:
+        await _number(tx, device_id)
+    return ended
 
 
-async def ended_since(db: Db, since: int, limit: int) -> list[Device]:
-    rows = await db.all(
-        "SELECT * FROM device WHERE state = 'ended' AND since >= $1 ORDER BY since, device_id LIMIT $2",
-        since, limit,
-    )  # fmt: skip
-    return [_device(row) for row in rows]
+async def _number(tx: Tx, device_id: str) -> None:
+    """Behind `serial(ENDS)`: whoever sees this number sees all before it."""
+    await tx.run(
+        "UPDATE device SET ended_seq = (SELECT COALESCE(MAX(ended_seq), 0) + 1 FROM device) WHERE device_id = $1",
+        device_id,
+    )
+
+
+async def ended_after(db: Db, number: int, limit: int) -> list[tuple[int, Device]]:
+    rows = await db.all("SELECT * FROM device WHERE ended_seq > $1 ORDER BY ended_seq LIMIT $2", number, limit)
+    return [(row["ended_seq"], _device(row)) for row in rows]
 
 
 async def spend_assertion(tx: Tx, jti: str, jkt: str, expires: int) -> str | None:

@@ -82,8 +82,8 @@ class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actor: str = "issuer"
 
 
-class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    since: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+class After(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     limit: int = 100
 
 
@@ -194,8 +194,9 @@ def _peer_doors(provider: WalletProvider) -> list[Door]:
         return json_answer({"ended": await provider.end(asked.person, asked.reason, asked.actor)})
 
     async def ended(request: Request) -> Response:
-        asked = await _from_issuer(request, Since)
-        return json_answer({"devices": [_full(device) for device in await provider.ended(asked.since, asked.limit)]})
+        asked = await _from_issuer(request, After)
+        found = await provider.ended(asked.after, asked.limit)
+        return json_answer({"devices": [{**_full(device), "number": number} for number, device in found]})
 
     handlers = (standing, active, suspend, release, move, end, ended)
     return [

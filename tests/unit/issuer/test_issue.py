@@ -17,6 +17,7 @@ from mapae.errors import Code, Refused
 from mapae.formats import mdoc, sd_jwt
 from mapae.formats.jose import PublicKey, unb64u
 from mapae.formats.status import INVALID, RENEW, SUSPENDED, VALID, StatusRef, StatusToken
+from mapae.issuer.issue import ENDED_AGAIN
 from mapae.issuer.order import Order
 from mapae.keys import Signer
 from mapae.outbox import Handler, Outbox
@@ -337,15 +338,40 @@ async def test_a_phone_that_ended_before_it_fetched_gets_nothing(hall: Hall) -> 
     assert await hall.issuer.holdings("jisoo") == []
 
 
-async def test_a_phone_whose_end_is_told_late_is_not_missed(hall: Hall) -> None:
-    """Two ends can be committed in another order than they began; the later one must not hide the earlier."""
+@pytest.mark.parametrize("before", [timedelta(seconds=3), timedelta(minutes=5), timedelta(days=365)])
+async def test_a_phone_whose_end_is_told_late_is_not_missed(hall: Hall, before: timedelta) -> None:
+    """Two ends can be committed in another order than they began, and the provider's clock can have been ahead, or be
+    put back between the two; the one told first must not hide the other."""
     await hall.carded()
-    now = int(hall.clock.now().timestamp())
-    hall.provider.ended = [{"device_id": "device-somebody", "since": now, "state": "ended"}]
+    now = hall.clock.now()
+    hall.provider.ended = [{"device_id": "device-somebody", "since": int((now + before).timestamp()), "state": "ended"}]
     await hall.issuer.follow_devices()
-    hall.provider.ended.append({"device_id": "device-jisoo", "since": now - 3, "state": "ended"})
+    hall.provider.ended.append({"device_id": "device-jisoo", "since": int(now.timestamp()), "state": "ended"})
     assert await hall.issuer.follow_devices() == 2
     assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["ended"]
+
+
+async def test_a_wallet_let_in_just_before_its_phone_ended_gets_nothing(hall: Hall) -> None:
+    """Its session is recorded just after we were told of the end: the last ends are asked for again."""
+    phone = Phone(hall, "jisoo")
+    scanned = await phone.scan(await hall.offer())
+    hall.provider.ended = [{"device_id": phone.standing["device_id"], "state": "ended"}]
+    await hall.issuer.follow_devices()
+    await phone.redeem(scanned)
+    await hall.issuer.follow_devices()
+    answer = await phone.fetch()
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+
+
+async def test_all_ends_are_followed_however_many_there_are(hall: Hall) -> None:
+    """More than are given at once, and from the place where we were."""
+    await hall.carded()
+    hall.provider.ended = [{"device_id": f"device-{n}", "state": "ended"} for n in range(2500)]
+    assert await hall.issuer.follow_devices() == 0
+    hall.provider.asked.clear()
+    hall.provider.ended.append({"device_id": "device-jisoo", "state": "ended"})
+    assert await hall.issuer.follow_devices() == 2
+    assert [message["after"] for _, message in hall.provider.asked] == [2500 - ENDED_AGAIN]
 
 
 async def test_a_stranger_with_the_picture_of_a_qr_cannot_hide_the_card_that_arrives(hall: Hall) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import resources
 from typing import Any
 
 import pytest
 
 from mapae.audit import events_about, first_broken_link
+from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.wallet_provider.devices import REGISTRATIONS_PER_DAY, REQUESTS_PER_WINDOW
-from mapae.wallet_provider.store import DeviceState
+from mapae.wallet_provider.store import DeviceState, ended_after
 
 WAITING, ACTIVE, SUSPENDED, ENDED = DeviceState
 
@@ -199,7 +201,58 @@ async def test_moving_ends_the_old_phone_and_wakes_the_new_one(house: Any) -> No
     assert (moved.device_id, moved.ended) == (new.device_id, old.device_id)
     assert await states(house) == ["active", "ended"]
     assert (await house.provider.move("person-1", new.device_id, "officer-7", old.device_id)).ended is None
-    assert [device.device_id for device in await house.provider.ended(0)] == [old.device_id]
+    assert [device.device_id for _, device in await house.provider.ended(0)] == [old.device_id]
+
+
+async def test_an_end_told_while_the_clock_was_ahead_hides_none_after_it(house: Any) -> None:
+    """Whatever the way it ended, an end has the next number."""
+    phones = [house.phone() for _ in range(4)]
+    first, second, third = [await house.register(phone, f"person-{n}") for n, phone in enumerate(phones[:3])]
+    waiting = await house.register(phones[3], "person-2")
+    house.clock.advance(days=365)
+    await house.provider.end("person-0", "deceased", "issuer")
+    house.clock.advance(days=-365)
+    await house.provider.give_up(phones[1].request("POST", "/wallet-provider/devices/me/end", b"{}"))
+    await house.provider.suspend("person-2", "lost", "issuer", waiting=True)
+    later = await house.register(house.phone(), "person-2")
+    await house.provider.move("person-2", later.device_id, "officer-7", third.device_id)
+
+    ended = [first, second, waiting, third]
+    found = await house.provider.ended(0)
+    assert [(number, device.device_id) for number, device in found] == [
+        (number, device.device_id) for number, device in enumerate(ended, 1)
+    ]
+    assert await house.provider.ended(1) == found[1:]
+    assert await house.provider.ended(1, 2) == found[1:3]
+
+
+async def test_phones_that_end_at_the_same_second_are_numbered_one_by_one(house: Any) -> None:
+    for n in range(12):
+        await house.register(house.phone(), f"person-{n // 2}")
+    await asyncio.gather(
+        *(house.provider.end(f"person-{n}", "deceased", "issuer") for n in range(3)),
+        *(house.provider.suspend(f"person-{n}", "lost", "issuer", waiting=True) for n in range(3, 6)),
+    )
+    assert [number for number, _ in await house.provider.ended(0)] == list(range(1, 10))
+    assert await first_broken_link(house.db) is None
+
+
+async def test_phones_that_ended_before_ends_were_numbered_are_numbered_by_their_time(db: Db) -> None:
+    """A provider that ran before: its issuer asks for all of them once."""
+    root = resources.files("mapae") / "migrations" / "wallet_provider"
+    for name in ("0001_devices.sql", "0003_ended_seq.sql"):
+        for statement in (root / name).read_text(encoding="utf-8").split(";\n"):
+            if statement.strip():
+                await db.run(statement)
+        for n, state in enumerate(("ended", "active", "ended", "ended") if name < "0003" else ()):
+            await db.run(
+                "INSERT INTO device (device_id, person, jkt, platform, state, reason, since, registered)"
+                " VALUES ($1, $1, $1, 'web', $2, '', $3, 0)",
+                f"d{n}", state, 9 - n,
+            )  # fmt: skip
+    assert [(number, device.device_id) for number, device in await ended_after(db, 0, 9)] == [
+        (1, "d3"), (2, "d2"), (3, "d0"),
+    ]  # fmt: skip
 
 
 async def test_two_desks_move_at_the_same_second(house: Any) -> None:

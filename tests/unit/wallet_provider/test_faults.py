@@ -121,6 +121,7 @@ async def test_ending(faulty: Any, fault: str) -> None:
     await faulty.register(faulty.phone(), "person-2")
     await twice(faulty, fault, lambda: faulty.provider.end("person-2", "deceased", "issuer"))
     assert ("person-2", "ended", "deceased") in await rows(faulty)
+    assert [number for number, _ in await faulty.provider.ended(0)] == [1, 2]
 
 
 @faults

@@ -175,8 +175,10 @@ async def test_a_lost_phone_is_moved_to_a_new_one_by_peer_calls(house: Any) -> N
     assert moved == {"device_id": target, "ended": seen["device_id"]}
     assert (await house.send(old, ME)).json()["state"] == "ended"
     assert (await house.send(new, ME)).json()["state"] == "active"
-    ended = await call("ended", since=0)
-    assert [(device["device_id"], device["reason"]) for device in ended["devices"]] == [(seen["device_id"], "moved")]
+    ended = await call("ended", after=0)
+    told = [(device["device_id"], device["reason"], device["number"]) for device in ended["devices"]]
+    assert told == [(seen["device_id"], "moved", 1)]
+    assert await call("ended", after=1) == {"devices": []}
     assert (await call("end", person="person-1", reason="deceased"))["ended"] == [target]
 
 
@@ -186,10 +188,10 @@ async def test_an_unknown_client_key_is_nobodys(house: Any) -> None:
     assert refused.value.code is Code.NOT_FOUND
 
 
-@pytest.mark.parametrize("since", [-1, 10**30, "0", 1.5, None])
-async def test_a_time_that_is_none_is_malformed(house: Any, since: Any) -> None:
+@pytest.mark.parametrize("after", [-1, 10**30, "0", 1.5, None])
+async def test_a_number_that_is_none_is_malformed(house: Any, after: Any) -> None:
     with pytest.raises(Refused) as refused:
-        await house.issuer.call("wallet_provider", "/wallet-provider/peer/ended", {"since": since})
+        await house.issuer.call("wallet_provider", "/wallet-provider/peer/ended", {"after": after})
     assert refused.value.code is Code.MALFORMED
 
 
