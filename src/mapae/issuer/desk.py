@@ -70,7 +70,7 @@ class Desk(Proofs):
         found = tuple(FoundPerson(self._dice.token(16), hit) for hit in hits.hits)
 
         async def body(tx: Tx) -> None:
-            await store.forget_looks(tx, int((now - ABANDONED).timestamp()))
+            await store.forget_looks(tx, int((self._clock.surely() - ABANDONED).timestamp()))
             for each in found:
                 await store.put_look(tx, each.look, officer.id, each.hit.person, reason, int(now.timestamp()))
             facts = {"office": officer.office, "reason": reason.value, "by": by}

@@ -48,7 +48,7 @@ class Complaints:
 
         async def body(tx: Tx) -> None:
             await tx.serial(f"complaint:{party}")
-            await store.forget_evidence(tx, int((now - 2 * OLD).timestamp()))
+            await store.forget_evidence(tx, int((self._clock.surely() - 2 * OLD).timestamp()))
             if not await store.add_evidence(tx, digest, at):
                 return
             if await store.count_again(tx, party, purpose, items, at):

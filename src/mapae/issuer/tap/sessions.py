@@ -233,7 +233,7 @@ class Taps:
             raise Refused(Code.CHIP_REFUSED, "the chip has another key than the card we made", step="key")
         now = self._clock.now()
         at = int(now.timestamp())
-        if await store.used_since(self._db, chip, at - self._hours() + 1):
+        if await store.used_since(self._db, chip, self._surely() - self._hours() + 1):
             raise Refused(Code.CHIP_USED, f"one issuance a card in {self._rules.issue_hours} hours", step="use")
         until = at + self._rules.tap_seconds
         if not await self._db.write(lambda tx: store.show(tx, session.id, chip, until, at)):
@@ -331,7 +331,8 @@ class Taps:
             await tx.serial(f"person:{session.person}")
             if not await store.begin_issuing(tx, session.id, old, at):
                 return True  # cancelled, too late, or somebody else was faster: the state says which
-            if not await store.take_use(tx, session.chip, session.id, at - self._hours() + 1, at):
+            sure = self._surely()
+            if not await store.take_use(tx, session.chip, session.id, sure - self._hours() + 1, sure):
                 raise _Used
             await self._notices.promise(tx, session.id, session.person, kind, session.language, now)
             facts: dict[str, str | int] = {"session": session.id, "new_phone": int(waits)}
@@ -458,6 +459,10 @@ class Taps:
         with step("stopped"):
             raise Refused(Code.NOT_ALLOWED, "everything was stopped by its owner: only a counter can undo that")
 
+    def _surely(self) -> int:
+        """A use forgotten early would be a second card a day, one of a day to come no card for as long."""
+        return int(self._clock.surely().timestamp())
+
     def _hours(self) -> int:
         return self._rules.issue_hours * 3600
 
@@ -480,7 +485,8 @@ class Taps:
                 await self._finish(session)
             except Refused as refused:  # the others are not to wait for it
                 refusals.append(refused)
-        await self._db.write(lambda tx: store.forget(tx, at - self._hours() - 86400, at))
+        sure = self._surely()
+        await self._db.write(lambda tx: store.forget(tx, sure - self._hours() - 86400, sure))
         if refusals:
             raise refusals[0]
         return len(late) + len(left)

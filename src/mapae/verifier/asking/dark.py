@@ -113,7 +113,7 @@ class Basement:
         """Now. None: nobody answered; what we have stays in force."""
         self._heard = None
         self._keeper.note_time(int(self._clock.now().timestamp()))
-        await doubt_store.sweep(self._db, self.now())
+        await doubt_store.sweep(self._db, self._clock.surely())
         await self._look_at_heard()
         try:
             fetched = await self._keeper.fetch(self._http, self._base)

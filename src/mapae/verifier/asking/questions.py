@@ -288,8 +288,7 @@ class Questions:
 
     async def sweep(self) -> None:
         """End, erase and forget what is due. The house calls it every few seconds, and each look at a page does."""
-        now = self._clock.now()
-        await store.sweep(self._db, now, now - REMEMBER, LOST)
+        await store.sweep(self._db, self._clock.now(), self._clock.surely() - REMEMBER, LOST)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -347,7 +347,7 @@ async def erase(db: Db, id: str) -> None:
 
 async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -> None:
     """End what nobody answered, and with `lost` what nobody came back for; erase shown values that are due, forget
-    ended questions and dead tills."""
+    what ended `forget_before`: questions and tills."""
 
     async def body(tx: Tx) -> None:
         at = epoch(now)
@@ -360,9 +360,10 @@ async def sweep(db: Db, now: datetime, forget_before: datetime, lost: Verdict) -
         lost_rows = await tx.all(
             f"{_TURNED_AWAY} WHERE state = 'returning' AND return_by <= $1 RETURNING id", at, lost.step, lost.code
         )
-        await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", epoch(forget_before))
-        await tx.run("DELETE FROM till_invitation WHERE expires_at <= $1", at)
-        await tx.run("DELETE FROM till WHERE expires_at <= $1", at)
+        before = epoch(forget_before)
+        await tx.run("DELETE FROM check_session WHERE state = 'ended' AND ended_at <= $1", before)
+        await tx.run("DELETE FROM till_invitation WHERE expires_at <= $1", before)
+        await tx.run("DELETE FROM till WHERE expires_at <= $1", before)
         for row in rows:
             await record(tx, Event(row["id"], "check", "ended", "verifier", {"outcome": "expired"}), now)
         for row in lost_rows:

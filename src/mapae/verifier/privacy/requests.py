@@ -187,7 +187,7 @@ class Privacy:
 
     async def sweep(self) -> int:
         """Forget what was answered long ago, and what nobody ever answered for twice as long."""
-        now = self._clock.now()
+        now = self._clock.surely()
         return await self._db.write(
             lambda tx: store.forget(tx, int((now - KEEP).timestamp()), int((now - 2 * KEEP).timestamp()))
         )

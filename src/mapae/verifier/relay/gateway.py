@@ -252,7 +252,7 @@ class Gateway:
         now = epoch(self._clock.now())
         for trx in await store.open_ones(self._db, now):
             await self._settled(trx)
-        await store.forget(self._db, now - int(REMEMBER.total_seconds()))
+        await store.forget(self._db, epoch(self._clock.surely() - REMEMBER))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -241,8 +241,7 @@ class Api:
             await self._questions.cancel(check.asker, check.id)
 
     async def sweep(self) -> None:
-        now = self._clock.now()
-        await api_store.sweep(self._db, now, now - REMEMBER)
+        await api_store.sweep(self._db, self._clock.now(), self._clock.surely() - REMEMBER)
 
     # --- the wallet's side of a question for anyone -------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Holdings:
     async def notice(self, trusted: TrustList, ours: Collection[str]) -> set[str]:
         """Look at the list, and end whatever a party had whose registration has ended. `ours`: whom this process asks
         for. Every party the list once had, and that has ended."""
-        known, now = await hosting_store.known(self._db), self._clock.now()
+        known, now = await hosting_store.known(self._db), self._clock.surely()
         named = {party.id: party.x509_hash for party in trusted.relying_parties}
         for party in sorted(named.keys() & set(ours)):
             before = known.get(party)

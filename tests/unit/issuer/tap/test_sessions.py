@@ -310,6 +310,24 @@ async def test_a_card_leads_to_one_issuance_a_day(hall: TapHall) -> None:
     assert (await tapped(hall, again)) == {"type": "done"}
 
 
+async def test_a_clock_ahead_for_a_moment_gives_no_second_card_and_parks_none(hall: TapHall) -> None:
+    phone = TapPhone(hall, state="active")
+    await tapped(hall, phone)
+    await fetched(phone)
+    hall.clock.leap(days=400)
+    await hall.taps.tidy()
+    hall.clock.leap(days=-400)
+    again = TapPhone(hall)
+    assert (await tapped(hall, again))["code"] == "chip_used"
+    hall.clock.advance(days=1)
+    hall.clock.leap(days=400)
+    await tapped(hall, again)
+    await fetched(again)
+    hall.clock.leap(days=-400)
+    hall.clock.advance(days=1, minutes=1)
+    assert (await tapped(hall, TapPhone(hall))) == {"type": "done"}
+
+
 async def test_two_sessions_that_race_with_one_card_end_with_one(hall: TapHall) -> None:
     """Both proved the chip before either confirmed: the first to confirm wins, the other learns why not."""
     phones = [TapPhone(hall, device="a"), TapPhone(hall, device="b")]

@@ -316,6 +316,20 @@ async def test_next_customer_erases_at_once(shop: Shop) -> None:
     assert not (await ended(shop, till, id)).shown
 
 
+async def test_a_clock_ahead_for_a_moment_signs_no_till_off(shop: Shop) -> None:
+    """It would have to be enrolled again, by somebody who comes to the shop."""
+    till = await shop.till()
+    id = await shop.verifier.open(till, "alcohol_tobacco")
+    await shop.verifier.answer(id, await shop.reply(id))
+    shop.clock.leap(days=400)
+    await shop.verifier.sweep()
+    shop.clock.leap(days=-400)
+    assert (
+        len(await shop.db.all("SELECT id FROM till")) == 1
+        and len(await shop.db.all("SELECT id FROM check_session")) == 1
+    )
+
+
 async def test_ended_questions_are_forgotten(shop: Shop) -> None:
     till = await shop.till()
     id = await shop.verifier.open(till, "alcohol_tobacco")
