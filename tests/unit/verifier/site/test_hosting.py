@@ -336,6 +336,24 @@ async def test_a_party_that_is_just_not_named_any_more_is_given_time(lone: Db) -
     assert await checker.holdings.of("bakery") == []
 
 
+async def test_a_clock_ahead_for_a_moment_ends_nothing(lone: Db) -> None:
+    """By that clock the list no longer names a party whose certificate is good for months."""
+    country = Country()
+    checker = Checker(lone, country)
+    country.names["bakery"] = name = await checker.certified()
+    await checker.hosting.round()
+    await checker.given()
+    del country.names["bakery"]
+    await checker.hosting.round()
+    checker.clock.leap(days=400)
+    for _ in range(2):
+        await checker.hosting.round()
+    checker.clock.leap(days=-400)
+    country.names["bakery"] = name
+    await checker.hosting.round()
+    assert len(await checker.holdings.of("bakery")) == 3
+
+
 async def test_whom_the_list_never_had_keeps_what_was_prepared(lone: Db) -> None:
     checker = Checker(lone, Country())
     await checker.given()
