@@ -29,6 +29,7 @@ from .store import Device, DeviceState
 T = TypeVar("T")
 
 REQUESTS_PER_WINDOW: Final = 300  # a phone's signed requests inside the clock window: bounds the replay table
+LONGEST_SEEN: Final = proofs.WINDOW + 3 * proofs.SKEW  # seconds; what is kept for longer, a clock ahead has kept
 REGISTRATIONS_PER_DAY: Final = 10  # a person's
 CLIENT_KEYS: Final = 64  # a phone's: one per issuer it has met
 CLIENT_KEY_LIFE: Final = 90 * 86400
@@ -97,7 +98,7 @@ class WalletProvider:
 
     async def _add(self, tx: Tx, new: Device, now: datetime) -> Device:
         # Two at the same moment may both pass this count; it bounds the table, it protects no one.
-        if await store.registered_since(tx, new.person, new.since - 86400) >= REGISTRATIONS_PER_DAY:
+        if await store.registered(tx, new.person, new.since - 86400, new.since + proofs.SKEW) >= REGISTRATIONS_PER_DAY:
             raise Refused(Code.TOO_OFTEN, "too many phones were registered today; try again tomorrow")
         device = new
         if not await store.add(tx, new):
@@ -304,6 +305,7 @@ class WalletProvider:
         """Run `body` for the phone that signed `request`, once, in the transaction that remembers the request. Also for
         what else a phone asks of this role (`push.py`)."""
         now = self._clock.now()
+        at = int(now.timestamp())
         proven = proofs.open_request(request, self.urls.provider, now)
         keep = proven.issued_at + proofs.WINDOW + 2 * proofs.SKEW
 
@@ -313,11 +315,11 @@ class WalletProvider:
                 raise Refused(Code.UNKNOWN_DEVICE, "this phone is not registered")
             if await store.seen(tx, device.device_id, proven.jti, keep):
                 raise Refused(Code.INVALID_PROOF, "this request was made before; sign a new one")
-            if await store.seen_count(tx, device.device_id) > REQUESTS_PER_WINDOW:
+            if await store.seen_count(tx, device.device_id, at, at + LONGEST_SEEN) > REQUESTS_PER_WINDOW:
                 raise Refused(Code.TOO_OFTEN, "too many requests from this phone; try again in five minutes")
             return await body(tx, device, now)
 
-        if int(now.timestamp()) - self._pruned >= PRUNE_EVERY:
+        if not 0 <= at - self._pruned < PRUNE_EVERY:  # below 0: the clock was ahead then
             await self.prune()
         return await self._db.write(admit)
 

@@ -35,7 +35,7 @@ from mapae.keys import Vault
 from . import push_store as store
 from . import webpush
 from .devices import WalletProvider, must_be
-from .proofs import SignedRequest
+from .proofs import SKEW, SignedRequest
 from .push_store import Mail
 from .store import Device, DeviceState, by_id, of_person
 from .webpush import Subscription
@@ -217,8 +217,9 @@ class Pushes:
         if not active or await store.known(tx, posted.id):
             return
         device = active[0].device_id
-        asked = await store.since(tx, device, at - ALL_IN)
-        lately = (await store.since(tx, device, at - EACH_IN)).count(posted.party)
+        until = at + SKEW  # what was asked later than that was asked while the clock was ahead
+        asked = await store.between(tx, device, at - ALL_IN, until)
+        lately = (await store.between(tx, device, at - EACH_IN, until)).count(posted.party)
         if len(asked) >= ALL or lately >= EACH:
             return
         muted = await store.muted(tx, device)

@@ -82,9 +82,11 @@ async def known(tx: Tx, id: str) -> bool:
     return await tx.one("SELECT 1 AS found FROM push_mail WHERE id = $1", id) is not None
 
 
-async def since(tx: Tx, device_id: str, at: int) -> list[str]:
-    """The parties that asked this phone since then, one for each time."""
-    rows = await tx.all("SELECT party FROM push_mail WHERE device_id = $1 AND at > $2", device_id, at)
+async def between(tx: Tx, device_id: str, since: int, until: int) -> list[str]:
+    """The parties that asked this phone then, one for each time."""
+    rows = await tx.all(
+        "SELECT party FROM push_mail WHERE device_id = $1 AND at > $2 AND at <= $3", device_id, since, until
+    )
     return [row["party"] for row in rows]
 
 

@@ -76,8 +76,11 @@ async def of_person(db: Db | Tx, person: str) -> list[Device]:
     return [_device(row) for row in rows]
 
 
-async def registered_since(tx: Tx, person: str, at: int) -> int:
-    row = await tx.one("SELECT count(*) AS n FROM device WHERE person = $1 AND registered >= $2", person, at)
+async def registered(tx: Tx, person: str, since: int, until: int) -> int:
+    row = await tx.one(
+        "SELECT count(*) AS n FROM device WHERE person = $1 AND registered >= $2 AND registered <= $3",
+        person, since, until,
+    )  # fmt: skip
     return 0 if row is None else int(row["n"])
 
 
@@ -190,8 +193,12 @@ async def seen(tx: Tx, device_id: str, jti: str, expires: int) -> bool:
     return added == 0
 
 
-async def seen_count(tx: Tx, device_id: str) -> int:
-    row = await tx.one("SELECT count(*) AS n FROM seen_request WHERE device_id = $1", device_id)
+async def seen_count(tx: Tx, device_id: str, now: int, until: int) -> int:
+    """The requests that are kept for this window, and not for one that is over or a year away."""
+    row = await tx.one(
+        "SELECT count(*) AS n FROM seen_request WHERE device_id = $1 AND expires >= $2 AND expires <= $3",
+        device_id, now, until,
+    )  # fmt: skip
     return 0 if row is None else int(row["n"])
 
 

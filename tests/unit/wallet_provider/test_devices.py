@@ -145,6 +145,14 @@ async def test_a_person_cannot_register_phones_all_day(house: Any) -> None:
     assert (await house.register(house.phone(), "person-1")).state is WAITING
 
 
+async def test_phones_registered_while_the_clock_was_ahead_do_not_count_for_today(house: Any) -> None:
+    house.clock.advance(days=365)
+    for _ in range(REGISTRATIONS_PER_DAY):
+        await house.register(house.phone(), "person-1")
+    house.clock.advance(days=-365)
+    assert (await house.register(house.phone(), "person-1")).state is WAITING
+
+
 async def test_suspend_and_release_are_idempotent_and_leave_a_trail(house: Any) -> None:
     device = await house.register(house.phone(), "person-1")
     house.clock.advance(minutes=5)
@@ -376,3 +384,38 @@ async def test_the_replay_table_is_bounded_and_forgets(house: Any) -> None:
     assert (await house.provider.me(phone.request())).state is ACTIVE
     rows = await house.db.one("SELECT count(*) AS n FROM seen_request")
     assert rows["n"] == 1
+
+
+async def test_requests_while_the_clock_was_ahead_lock_no_phone_out(house: Any) -> None:
+    """One of them, after which nothing would be forgotten for a year; or as many as a window takes."""
+    phone = house.phone()
+    device = await house.register(phone, "person-1")
+    house.clock.advance(days=365)
+    keep = int(house.clock.now().timestamp()) + 300
+    await house.db.write(
+        lambda tx: tx.many(
+            "INSERT INTO seen_request (device_id, jti, expires) VALUES ($1, $2, $3)",
+            [(device.device_id, f"filler-{n}", keep) for n in range(REQUESTS_PER_WINDOW - 1)],
+        )
+    )
+    await house.provider.me(phone.request())
+    house.clock.advance(days=-365)
+    for _ in range(5):
+        for _ in range(REQUESTS_PER_WINDOW // 3):
+            assert (await house.provider.me(phone.request())).state is ACTIVE
+        house.clock.advance(minutes=4)
+
+
+async def test_what_can_no_longer_be_replayed_does_not_count(house: Any) -> None:
+    """Also before it is forgotten."""
+    phone = house.phone()
+    device = await house.register(phone, "person-1")
+    await house.provider.me(phone.request())  # has just cleared up
+    over = int(house.clock.now().timestamp()) - 1
+    await house.db.write(
+        lambda tx: tx.many(
+            "INSERT INTO seen_request (device_id, jti, expires) VALUES ($1, $2, $3)",
+            [(device.device_id, f"filler-{n}", over) for n in range(REQUESTS_PER_WINDOW)],
+        )
+    )
+    assert (await house.provider.me(phone.request())).state is ACTIVE

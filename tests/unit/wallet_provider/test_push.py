@@ -292,6 +292,16 @@ async def test_a_flood_reaches_nobody(world: World) -> None:
     assert [one["id"] for one in (await world.look(phone))["requests"]] == ["later"]
 
 
+async def test_a_flood_while_the_clock_was_ahead_closes_no_mailbox(world: World) -> None:
+    phone = await world.phone()
+    world.house.clock.advance(days=365)
+    for place in range(ALL):
+        await world.post(f"ahead-{place}", party=f"shop-{place}")
+    world.house.clock.advance(days=-365)
+    await world.post("now")
+    assert "now" in [one["id"] for one in (await world.look(phone))["requests"]]
+
+
 async def test_a_request_waits_minutes_whatever_its_asker_wants(world: World) -> None:
     phone = await world.phone()
     await world.post(expires=2**40)
