@@ -1,7 +1,8 @@
 """Officers, their passkeys, challenges and sessions in the issuer's database: plain SQL, one function a sentence.
 
-Promises: a challenge is taken once; a passkey's counter only moves forward; tokens are kept as hashes. Trusts: its only
-caller, `officers.py`. Keeps: tables officer, passkey, officer_challenge, officer_session. Refuses: nothing; it answers.
+Promises: a challenge is taken once; a passkey's counter only moves forward; tokens are kept as hashes; a session or a
+failure of a time still to come was written while the clock was ahead, and does not count. Trusts: its only caller,
+`officers.py`. Keeps: tables officer, passkey, officer_challenge, officer_session. Refuses: nothing; it answers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mapae.db import Db, Row, Tx
+
+SKEW = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +87,21 @@ async def officers(db: Db) -> list[Officer]:
     return [_officer(row) for row in await db.all("SELECT * FROM officer WHERE active = 1 ORDER BY office, officer_id")]
 
 
-async def failures(db: Db, officer_id: str, since: int) -> int:
+async def failures(db: Db, officer_id: str, now: int, since: int) -> int:
     """How many failed sign-ins there are in the running window, if it began after `since`."""
     row = await db.one("SELECT failures, failed_since FROM officer WHERE officer_id = $1", officer_id)
-    return row["failures"] if row and row["failed_since"] > since else 0
+    return row["failures"] if row and since < row["failed_since"] <= now + SKEW else 0
 
 
 async def count_failure(tx: Tx, officer_id: str, now: int, since: int) -> None:
     await tx.run(
-        "UPDATE officer SET failures = CASE WHEN failed_since > $3 THEN failures + 1 ELSE 1 END,"
-        " failed_since = CASE WHEN failed_since > $3 THEN failed_since ELSE $2 END WHERE officer_id = $1",
+        "UPDATE officer SET failures = CASE WHEN failed_since > $3 AND failed_since <= $4 THEN failures + 1 ELSE 1 END,"
+        " failed_since = CASE WHEN failed_since > $3 AND failed_since <= $4 THEN failed_since ELSE $2 END"
+        " WHERE officer_id = $1",
         officer_id,
         now,
         since,
+        now + SKEW,
     )
 
 
@@ -178,15 +183,19 @@ async def put_session(tx: Tx, token_hash: bytes, officer_id: str, now: int) -> N
     )
 
 
-async def session_officer(db: Db, token_hash: bytes, idle_since: int, begun_since: int) -> tuple[Officer, int] | None:
+async def session_officer(
+    db: Db, token_hash: bytes, now: int, idle_since: int, begun_since: int
+) -> tuple[Officer, int] | None:
     """The officer of a session that is neither idle too long nor too old, and when it was last seen."""
     row = await db.one(
         "SELECT o.officer_id, o.name, o.office, s.seen FROM officer_session s"
         " JOIN officer o ON o.officer_id = s.officer_id"
-        " WHERE s.token_hash = $1 AND s.seen > $2 AND s.created > $3 AND o.active = 1",
+        " WHERE s.token_hash = $1 AND s.seen > $2 AND s.created > $3 AND o.active = 1"
+        " AND s.seen <= $4 AND s.created <= $4",
         token_hash,
         idle_since,
         begun_since,
+        now + SKEW,
     )
     return (_officer(row), row["seen"]) if row else None
 
@@ -200,5 +209,10 @@ async def end_session(tx: Tx, token_hash: bytes) -> str | None:
     return row["officer_id"] if row else None
 
 
-async def sweep_sessions(tx: Tx, idle_since: int, begun_since: int) -> None:
-    await tx.run("DELETE FROM officer_session WHERE seen <= $1 OR created <= $2", idle_since, begun_since)
+async def sweep_sessions(tx: Tx, now: int, idle_since: int, begun_since: int) -> None:
+    await tx.run(
+        "DELETE FROM officer_session WHERE seen <= $1 OR created <= $2 OR seen > $3 OR created > $3",
+        idle_since,
+        begun_since,
+        now + SKEW,
+    )

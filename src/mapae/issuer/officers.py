@@ -189,7 +189,7 @@ class Officers:
 
         async def body(tx: Tx) -> None:
             await self._use(tx, passkey, proved, officer, at)
-            await store.sweep_sessions(tx, at - int(IDLE.total_seconds()), at - int(WORKING_DAY.total_seconds()))
+            await store.sweep_sessions(tx, at, at - int(IDLE.total_seconds()), at - int(WORKING_DAY.total_seconds()))
             await store.put_session(tx, _hash(token), officer.id, at)
             await record(tx, Event(officer.id, "officer", "signed_in", officer.id, {"office": officer.office}), now)
 
@@ -240,7 +240,7 @@ class Officers:
         """The officer of a live session. A page that asks again by itself is no sign of life: `active=False`."""
         at = int(self._clock.now().timestamp())
         found = await store.session_officer(
-            self._db, _hash(token), at - int(IDLE.total_seconds()), at - int(WORKING_DAY.total_seconds())
+            self._db, _hash(token), at, at - int(IDLE.total_seconds()), at - int(WORKING_DAY.total_seconds())
         )
         if not token or found is None:
             raise Refused(Code.NOT_SIGNED_IN, "sign in with your passkey")
@@ -288,7 +288,7 @@ class Officers:
         """The assertion; or one more failure of this officer on record."""
         now = self._clock.now()
         at, window = int(now.timestamp()), int((now - FAILURE_WINDOW).timestamp())
-        if await store.failures(self._db, officer.id, window) >= FAILURES:
+        if await store.failures(self._db, officer.id, at, window) >= FAILURES:
             raise Refused(Code.TOO_OFTEN, "too many failed sign-ins: wait 15 minutes")
         try:
             return self._proved(answer, challenge, passkey)

@@ -100,7 +100,7 @@ class Portal:
     async def citizen(self, token: str) -> Citizen:
         """Whoever this session belongs to. Ten minutes, however busy: the page is for one errand."""
         at, life = int(self._clock.now().timestamp()), int(SESSION_LIFE.total_seconds())
-        found = await store.session(self._db, _hash(token), at - life) if token else None
+        found = await store.session(self._db, _hash(token), at, at - life) if token else None
         if found is None:
             raise Refused(Code.NOT_SIGNED_IN, "the session is over: check your identity again")
         person, who, created = found

@@ -154,6 +154,30 @@ async def test_a_session_ends_after_a_working_day(counter: Counter) -> None:
     assert await refusal(counter.officers.signed_in(token)) == Code.NOT_SIGNED_IN
 
 
+async def test_a_session_begun_while_the_clock_was_ahead_is_none(counter: Counter) -> None:
+    """It would last a year, however idle; and be one again when that year is over."""
+    counter.clock.advance(days=365)
+    token, _ = await counter.officers.sign_in(*await counter.answer())
+    counter.clock.advance(days=-365)
+    assert await refusal(counter.officers.signed_in(token)) == Code.NOT_SIGNED_IN
+    await counter.officers.sign_in(*await counter.answer())
+    counter.clock.advance(days=365)
+    assert await refusal(counter.officers.signed_in(token)) == Code.NOT_SIGNED_IN
+
+
+async def test_failures_while_the_clock_was_ahead_close_no_desk(counter: Counter) -> None:
+    """Nor is one of today added to them."""
+    counter.clock.advance(days=365)
+    for _ in range(5):
+        knock, answer = await counter.answer(origin="http://localhost:9999")
+        assert await refusal(counter.officers.sign_in(knock, answer)) == Code.BAD_PASSKEY
+    counter.clock.advance(days=-365)
+    knock, answer = await counter.answer(origin="http://localhost:9999")
+    assert await refusal(counter.officers.sign_in(knock, answer)) == Code.BAD_PASSKEY
+    _, officer = await counter.officers.sign_in(*await counter.answer())
+    assert officer == KIM
+
+
 async def test_sign_out_and_dismissal_end_the_session(counter: Counter) -> None:
     first, _ = await counter.officers.sign_in(*await counter.answer())
     second, _ = await counter.officers.sign_in(*await counter.answer())

@@ -204,6 +204,16 @@ async def test_the_session_lasts_ten_minutes_and_ends_on_leaving(town: Town) -> 
     assert "한지수" not in (await browser.get("/portal/")).text
 
 
+async def test_a_session_begun_while_the_clock_was_ahead_is_none(town: Town) -> None:
+    town.world.clock.advance(days=365)
+    ahead = await town.portal.enter_with(town.assertion(), "한지수")
+    town.world.clock.advance(days=-365)
+    assert await refusal(town.portal.citizen(ahead)) == (Code.NOT_SIGNED_IN, None)
+    await town.portal.enter_with(town.assertion(), "한지수")
+    town.world.clock.advance(days=365)
+    assert await refusal(town.portal.citizen(ahead)) == (Code.NOT_SIGNED_IN, None)
+
+
 async def test_a_report_without_a_session_is_refused(town: Town) -> None:
     browser = town.browser()
     assert (await browser.get("/portal/lost")).headers["location"] == "/portal/check"
