@@ -37,6 +37,8 @@ export async function checkAll(
     if (one.validUntil * 1000 <= now) throw new Problem("expired", "a copy arrived expired");
     held.push(one);
   }
+  const open = held.map((one) => JSON.stringify(one.open));
+  if (open.some((one) => one !== open[0])) throw new Problem("not_what_was_asked", "copies that leave different things open");
   return held;
 }
 
@@ -60,6 +62,7 @@ export async function cardWith(
     claims: held.claims,
     ...(held.spaces ? { spaces: held.spaces } : {}),
     authorities: [...new Set([...anchored.map(b64u), ...held.signer.authorities])],
+    ...(held.open ? { open: held.open } : {}),
     signer: held.signer,
     copies,
     copiesUntil: held.validUntil,

@@ -108,7 +108,7 @@ export class Codes {
         return { ...order, parts: parts.length > 0 ? parts : order.parts };
       }),
     );
-    const choices = choicesFor({ query, transactions: [] }, this.presenter.holdings(stocked));
+    const choices = choicesFor({ ...asked, query, transactions: [] }, this.presenter.holdings(stocked));
     return { asked, choices, picks: picksOf(choices, firstChoice(choices)) };
   }
 

@@ -1,6 +1,7 @@
 /**
  * DCQL (OpenID4VP 1.0 section 6): which of our credentials answer a query, and what the holder may choose between.
- * Promises: an answer discloses what was asked and nothing else; optional sets stay unanswered until the holder says otherwise.
+ * Promises: an answer discloses what was asked and nothing else, but for what its issuer left open for everybody, which is listed with
+ * it; optional sets stay unanswered until the holder says otherwise.
  * Trusts nothing in the query. Keeps nothing. Refuses: malformed queries, and what we do not hold.
  */
 import type { Format } from "./formats/held.ts";
@@ -8,6 +9,12 @@ import { Problem } from "./problem.ts";
 
 /** A claims path pointer (section 7): a member, an index, or null for every element. */
 export type Path = readonly (string | number | null)[];
+
+/** A claim its issuer left open where it stands: whoever is shown the first `under` steps of its path is shown it as well. */
+export interface Open {
+  readonly path: Path;
+  readonly under: number;
+}
 
 export interface Holding {
   readonly order: string;
@@ -18,6 +25,7 @@ export interface Holding {
   readonly claims: Readonly<Record<string, unknown>>;
   /** base64url key identifiers of the authorities in its chain */
   readonly authorities: readonly string[];
+  readonly open?: readonly Open[];
 }
 /** One card as the answer to one query. */
 export interface Pick {
@@ -186,12 +194,21 @@ export function itemName(path: Path, format: string): string {
   return path.slice(format === "mso_mdoc" ? 1 : 0).filter((step) => typeof step === "string").join(".");
 }
 
-/** The items of one pick, each once, with what would be shown. */
+/** The items of one pick, each once, with what would be shown: what was asked, and what goes along because it is open. */
 export function itemsOf(pick: Pick): { name: string; value: unknown }[] {
-  return pick.paths.map((path) => {
+  return [...pick.paths, ...along(pick)].map((path) => {
     const found = select(pick.holding.claims, path);
     return { name: itemName(path, pick.holding.format), value: path.includes(null) ? found : found[0] };
   });
+}
+
+/** What goes along unasked, unless it is a part of what was asked. */
+function along({ paths, holding: { open = [] } }: Pick): readonly Path[] {
+  const agree = (asked: Path, path: Path, steps: number): boolean =>
+    path.slice(0, steps).every((step, at) => asked[at] === step || (asked[at] === null && typeof step === "number"));
+  const shown = ({ path, under }: Open): boolean => under === 0 || paths.some((asked) => asked.length >= under && agree(asked, path, under));
+  const asked = ({ path }: Open): boolean => paths.some((one) => one.length <= path.length && agree(one, path, one.length));
+  return open.filter((one) => shown(one) && !asked(one)).map(({ path }) => path);
 }
 
 /** Every item the query could make us disclose, for the over-asking check; "*" for a credential asked for without naming any. */
@@ -199,9 +216,9 @@ export function everyName(query: Query): string[] {
   return [...new Set(query.credentials.flatMap((one) => one.claims?.map((claim) => itemName(claim.path, one.format)) ?? ["*"]))];
 }
 
-/** `among`: for each, one of these queries has to be part of the answer (a transaction's credential_ids). */
-export function choices(query: Query, holdings: readonly Holding[], among: readonly (readonly string[])[] = []): Choices {
-  const fitting = new Map(query.credentials.map((one) => [one.id, holdings.flatMap((holding) => answer(one, holding) ?? [])]));
+/** `among`: for each, one of these queries has to be part of the answer (a transaction's credential_ids). `may`: no other pick fits. */
+export function choices(query: Query, holdings: readonly Holding[], among: readonly (readonly string[])[] = [], may: (pick: Pick) => boolean = () => true): Choices {
+  const fitting = new Map(query.credentials.map((one) => [one.id, holdings.flatMap((holding) => answer(one, holding) ?? []).filter(may)]));
   const sets = query.sets.map((set): CredentialSet => {
     const held = set.options.filter((ids) => ids.every((id) => fitting.get(id)?.length));
     const bound = among.filter((ids) => set.options.some((option) => option.some((id) => ids.includes(id))));

@@ -51,11 +51,23 @@ export class Presenter {
 
   holdings(orders: readonly Order[]): Holding[] {
     return orders.flatMap((order) =>
-      order.parts.map(({ format, type, namespace, authorities, ...part }) => {
+      order.parts.map(({ format, type, namespace, authorities, open = [], ...part }) => {
         const claims = format === "dc+sd-jwt" ? { vct: type, ...part.claims } : (part.spaces ?? { [namespace]: part.claims });
-        return { order: order.id, format, type, authorities, claims };
+        return { order: order.id, format, type, authorities, claims, open };
       }),
     );
+  }
+
+  /** With what its copies leave open, for cards kept before that was written down. */
+  async completed(order: Order): Promise<Order> {
+    const parts = order.parts.map(async (part) => {
+      if (part.format !== "dc+sd-jwt" || part.open) return part;
+      const row = (await this.store.rowsUnder(`${order.id}/${part.configuration}`)).find(({ kind }) => kind === "copy");
+      if (!row) return part;
+      const { openIn } = await import("./formats/sd_jwt.ts");
+      return { ...part, open: await openIn((await this.vault.unseal<Copy>(row)).raw) };
+    });
+    return { ...order, parts: await Promise.all(parts) };
   }
 
   /** How many unused, unexpired copies each part of a card has. */
@@ -150,7 +162,9 @@ export class Presenter {
     const spending: Spending[] = [];
     for (const pick of picks) {
       const taken = new Set(spending.map(({ copy }) => copy.row.id));
-      spending.push({ pick, copy: await this.take(pick, orders, taken) });
+      const copy = await this.take(pick, orders, taken);
+      await mustBeAsListed(pick, copy.copy);
+      spending.push({ pick, copy });
     }
     return spending;
   }
@@ -319,6 +333,13 @@ const REFUSALS = new Set(["over_asking", "unknown_relying_party", "registration_
 const none = (): never => {
   throw new Problem("not_held");
 };
+
+/** Fresh copies may have come since the holder was told what goes along. */
+async function mustBeAsListed({ holding: { format, open = [] } }: Pick, { raw }: Copy): Promise<void> {
+  if (format !== "dc+sd-jwt") return;
+  const { openIn } = await import("./formats/sd_jwt.ts");
+  if (JSON.stringify(await openIn(raw)) !== JSON.stringify(open)) throw new Problem("conflict", "the copies leave other things open than before");
+}
 
 /** What is shown of an mdoc: namespace -> elements. */
 function elementsOf(pick: Pick): Map<string, string[]> {

@@ -2,6 +2,7 @@
  * The sealed records of the wallet, as values, and reading them back.
  * Promises: one type a kind. Keeps nothing. Refuses nothing.
  */
+import type { Open } from "./dcql.ts";
 import type { Format } from "./formats/held.ts";
 import type { Logo } from "./look.ts";
 import type { CredentialOffer } from "./offer.ts";
@@ -23,6 +24,8 @@ export interface Part {
   /** Of an mdoc: what is in which namespace. */
   readonly spaces?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly authorities: readonly string[];
+  /** Of an SD-JWT: what everybody who is shown it is told. Missing: kept before it was written down. */
+  readonly open?: readonly Open[];
   /** Whose certificate signed it. */
   readonly signer?: Signer;
   /** How many copies the newest batch had. */

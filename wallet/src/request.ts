@@ -7,7 +7,7 @@
  */
 import { CompactEncrypt, importJWK } from "jose";
 import { b64u, type Bytes, random, sha256, utf8 } from "./bytes.ts";
-import { choices, type Choices, everyName, type Holding, parseQuery, type Query } from "./dcql.ts";
+import { choices, type Choices, everyName, type Holding, itemsOf, parseQuery, type Pick as Picked, type Query } from "./dcql.ts";
 import { type Family, familyRequest, type FamilyWay, sayNo } from "./family.ts";
 import { type Claims, openByChain, type OpenedByChain, openByStranger } from "./jws.ts";
 import { allowedUrl, type Link } from "./links.ts";
@@ -310,8 +310,22 @@ function raise(problem: Problem): never {
 }
 
 /** What the holder may choose between; `card_not_valid` and the like are the caller's to say. */
-export function choicesFor(asked: Pick<Asked, "query" | "transactions">, holdings: readonly Holding[]): Choices {
-  return choices(asked.query, holdings, asked.transactions.map(({ credentialIds }) => credentialIds));
+export function choicesFor(asked: Pick<Asked, "query" | "transactions" | "party" | "purpose">, holdings: readonly Holding[]): Choices {
+  const { query, party, purpose } = asked;
+  const among = asked.transactions.map(({ credentialIds }) => credentialIds);
+  const more = new Set<string>();
+  /** A card that says more to everybody than the purpose covers is not for it. */
+  const may = (pick: Picked): boolean => {
+    const beyond = purpose ? itemsOf(pick).filter(({ name }) => !covered(name, purpose.items)) : [];
+    for (const { name } of beyond) more.add(name);
+    return beyond.length === 0;
+  };
+  try {
+    return choices(query, holdings, among, may);
+  } catch (thrown) {
+    if (more.size === 0 || asProblem(thrown).code !== "not_held") throw thrown;
+    throw new Problem("over_asking", "what a card says in the open", { party: party.name, purpose: purpose?.name, items: [...more] });
+  }
 }
 
 export async function encryptionThumbprint(encryptTo: EncryptTo): Promise<Bytes> {

@@ -162,7 +162,8 @@ export class Wallet extends EventTarget {
   }
 
   async read(): Promise<void> {
-    this.orders = (await readAll<Order>(this.store, this.vault, "order")).toSorted((a, b) => a.received - b.received);
+    const orders = (await readAll<Order>(this.store, this.vault, "order")).toSorted((a, b) => a.received - b.received);
+    this.orders = await Promise.all(orders.map((order) => this.presenter.completed(order)));
     this.pending = await this.issuance.pending();
     this.changed();
   }
@@ -325,6 +326,7 @@ export class Wallet extends EventTarget {
       return { asked, choices, picks };
     } catch (thrown) {
       // Section 8.5. A stranger does not learn from a link alone what is not in this wallet.
+      if (asProblem(thrown).code === "over_asking") throw await this.presenter.recordRefusal(asProblem(thrown));
       if (asProblem(thrown).code === "not_held" && !asked.stranger && !asked.anyone) {
         await sendError(this.net, asked, asked.transactions.length > 0 ? "invalid_transaction_data" : "access_denied");
       }

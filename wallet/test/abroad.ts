@@ -33,6 +33,8 @@ const MDL_SPACES: Record<string, Record<string, unknown>> = {
 export class Abroad {
   vct = PID;
   claims: Record<string, unknown> = PERSON;
+  /** Claims it does not hide. */
+  leftOpen: readonly string[] = [];
   signedMetadata = false;
   refreshes = false;
   standing = 0;
@@ -139,7 +141,7 @@ export class Abroad {
       saltGenerator: (length) => b64u(random(length)), signAlg: "ES256", signer: async (data) => b64u(await signBytes(this.ds.key, utf8(data))),
     });
     const envelope = { vct, iss: HOST, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 30, cnf: { jwk: { ...jwk } }, status: { status_list: { uri: `${HOST}/status`, idx: 1 } } };
-    const frame = { _sd: Object.keys(this.claims), address: { _sd: ["street_address", "locality"] }, nationalities: { _sd: [0, 1] } };
+    const frame = { _sd: Object.keys(this.claims).filter((name) => !this.leftOpen.includes(name)), address: { _sd: ["street_address", "locality"] }, nationalities: { _sd: [0, 1] } };
     return vc.issue({ ...envelope, ...this.claims } as never, frame as never, { header: { x5c: [b64(this.dsDer)] } });
   }
 

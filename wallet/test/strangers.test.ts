@@ -3,12 +3,14 @@ import { decodeJwt } from "jose";
 import { beforeEach, expect, test } from "vitest";
 import { b64u, sha256, utf8 } from "../src/bytes.ts";
 import { linesOf } from "../src/claims.ts";
+import { itemsOf } from "../src/dcql.ts";
+import { writeOne } from "../src/records.ts";
 import { PAYMENT } from "../src/transaction.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
 import { DeviceResponse, Verifier } from "@owf/mdoc";
 import { mdocContext, transcript } from "../src/formats/mdoc.ts";
 import { encryptionThumbprint } from "../src/request.ts";
-import { Abroad, MDL, pidQuery, SHOP } from "./abroad.ts";
+import { Abroad, MDL, PID, pidQuery, SHOP } from "./abroad.ts";
 import { authority, b64, BASE, certify, Country, NOW, OFFER, pair, VCT } from "./country.ts";
 
 const PIN = "274913";
@@ -128,7 +130,64 @@ test("a verifier on no list is a stranger: its certificate, where the answer goe
   expect(presentation.asked).toMatchObject({ purpose: null, stranger: { subject: "Corner Shop, Corner Shop Ltd, GB", certifiedBy: "Abroad CA, Abroad Trust, GB", host: "shop.abroad.test" } });
   await wallet.present(presentation, PIN);
   expect(disclosed(abroad.answers[0]).map(([name]) => name).toSorted()).toEqual(["address", "given_name", "locality"]);
-  expect((await wallet.presenter.history())[0]).toMatchObject({ stranger: true, result: "sent", items: [{ name: "given_name", value: "Ada" }, { name: "address.locality", value: "London" }] });
+  expect((await wallet.presenter.history())[0]).toMatchObject({ stranger: true, result: "sent", items: [{ name: "given_name", value: "Ada" }, { name: "address.locality", value: "London" }, { name: "address.country", value: "GB" }] });
+});
+
+/** All that a verifier can read in the first answer, by the names the screen has for it. */
+function told(answer: unknown): string[] {
+  const [jwt = "", ...rest] = ((answer as { vp_token: Record<string, string[]> }).vp_token["pid"]?.[0] ?? "").split("~");
+  const { vct, iss, iat, exp, cnf, status, _sd, _sd_alg, ...open } = decodeJwt(jwt) as Record<string, unknown>;
+  const shown = rest.slice(0, -1).map((one) => JSON.parse(Buffer.from(one, "base64url").toString()) as unknown[]);
+  return linesOf({ ...open, ...Object.fromEntries(shown.map(([, name, value]) => [name, value])) }).map(({ name }) => name).filter((name) => !/_sd|\.\.\./.test(name)); // digests tell nothing
+}
+const listed = (presentation: Presentation): string[] => presentation.picks.flatMap(itemsOf).map(({ name }) => name).toSorted();
+
+test("a card with claims in the open: what the screen and the history list is what is disclosed and what is open", async () => {
+  abroad.claims = { ...abroad.claims, sub: "user-7" };
+  abroad.leftOpen = ["family_name", "address", "nationalities", "sub"];
+  await receive();
+  abroad.requestClaims = { dcql_query: pidQuery([["given_name"]]) };
+  const presentation = await ask();
+  expect(listed(presentation)).toEqual(["address.country", "family_name", "given_name", "sub"]);
+  await wallet.present(presentation, PIN);
+  expect(told(abroad.answers[0]).toSorted()).toEqual(listed(presentation));
+  expect((await wallet.presenter.history())[0]?.items.map(({ name }) => name).toSorted()).toEqual(listed(presentation));
+});
+
+test("claims in the open are listed of a card kept before they were written down as well", async () => {
+  abroad.leftOpen = ["family_name"];
+  await receive();
+  const [order] = wallet.orders;
+  const older = { ...order!, parts: order!.parts.map(({ open: _open, ...part }) => part) };
+  await writeOne(wallet.store, wallet.vault, "order", "", older);
+  await wallet.read();
+  abroad.requestClaims = { dcql_query: pidQuery([["given_name"]]) };
+  expect(listed(await ask())).toEqual(["family_name", "given_name"]);
+});
+
+test("copies that came since the holder said yes and leave more open are not shown", async () => {
+  await receive();
+  abroad.requestClaims = { dcql_query: pidQuery([["given_name"]]) };
+  const presentation = await ask();
+  abroad.leftOpen = ["family_name"];
+  abroad.refreshes = true;
+  await receive();
+  await expect(wallet.present(presentation, PIN)).rejects.toMatchObject({ code: "conflict" });
+  expect(abroad.answers).toEqual([]);
+});
+
+test("a registered shop gets no card that says more in the open than its purpose covers", async () => {
+  abroad.claims = { name: "Ada", phone: "020 7946 0000" };
+  abroad.leftOpen = ["phone"];
+  const purpose = { name: "n", why: "w", legal_basis: "l", retention: "r", document: { vct: PID } };
+  land.more.push({ ...purpose, id: "less", items: ["name"] }, { ...purpose, id: "more", items: ["name", "phone"] });
+  await receive();
+  land.requestClaims = { mapae_purpose: "less", dcql_query: pidQuery([["name"]]) };
+  const link = await land.qr();
+  await expect(ask(link)).rejects.toMatchObject({ code: "over_asking", facts: { items: ["phone"] } });
+  expect((await wallet.presenter.history())[0]).toMatchObject({ result: "refused", code: "over_asking", items: [{ name: "phone", value: null }] });
+  land.requestClaims = { mapae_purpose: "more", dcql_query: pidQuery([["name"]]) };
+  expect(listed(await ask(link))).toEqual(["name", "phone"]);
 });
 
 test("one element of a list is shown without the others (section 7.1)", async () => {

@@ -1,7 +1,8 @@
 """Which of the holder's cards answer a question: OpenID4VP 1.0 section 6.4.2. Pure.
 
-Promises: an answer discloses exactly the claims the query names and is complete, or there is none. Trusts: nothing in
-the query. Keeps: nothing. Refuses: nothing; a query that no card fits has no answers.
+Promises: an answer discloses exactly the claims the query names, and what the issuer left open for everybody, which it
+names as well; it is complete, or there is none. Trusts: nothing in the query. Keeps: nothing. Refuses: nothing; a query
+that no card fits has no answers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Candidate:
     claims: Mapping[str, Any]
     authorities: frozenset[str]  # base64url authority key identifiers of the card's chain
     bound: bool = True  # to a key of this wallet, so that showing it can be proved
+    open: tuple[str, ...] = ()  # what everybody who is shown it is told, by the name it stands under
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Match:
     card: str
     format: str
     paths: tuple[Path, ...]
+    open: tuple[str, ...] = ()  # goes along unasked
 
 
 Option = tuple[Match, ...]
@@ -43,6 +46,11 @@ Matches = Mapping[str, tuple[Match, ...]]  # by the id of the credential query
 def matches(dcql: Dcql, candidates: Collection[Candidate]) -> Matches:
     """The cards each credential query fits."""
     return {query.id: _match(query, candidates) for query in dcql.queries}
+
+
+def within(found: Matches, items: Collection[str]) -> Matches:
+    """Without the cards that tell everybody more than a purpose of these items covers."""
+    return {id: tuple(match for match in fitting if set(match.open) <= set(items)) for id, fitting in found.items()}
 
 
 def answers(dcql: Dcql, found: Matches) -> tuple[Option, ...]:
@@ -94,5 +102,5 @@ def _match(query: Query, candidates: Collection[Candidate]) -> tuple[Match, ...]
             continue
         paths = query.selects(card.claims)
         if paths is not None:
-            found.append(Match(query.id, card.card, card.format, paths))
+            found.append(Match(query.id, card.card, card.format, paths, card.open))
     return tuple(found)

@@ -22,7 +22,7 @@ from mapae.formats.mdoc import IssuerSigned, openid4vp_dc_api_transcript, openid
 from mapae.formats.sd_jwt import SdJwt
 
 from . import browser, request, unsigned
-from .choose import Candidate, Match, Matches, Option, accepts, answers, matches
+from .choose import Candidate, Match, Matches, Option, accepts, answers, matches, within
 from .client import FORM
 from .pocket import Pocket
 from .received import candidate
@@ -84,7 +84,7 @@ class Asked:
 
     @property
     def items(self) -> list[str]:
-        """The claims the preferred answer discloses."""
+        """The claims the preferred answer discloses, those that its issuer left open for everybody among them."""
         return items_of(self.options[0]) if self.options else []
 
     @property
@@ -212,12 +212,16 @@ class Presentation:
     # --- what fits ---
 
     def _asked(self, made: Request) -> Asked:
-        """A card without a copy left is still offered, so that the holder hears it must be renewed; but last."""
+        """A card without a copy left is still offered, so that the holder hears it must be renewed; but last. One that
+        tells everybody more than the purpose covers is not; raises Refused(OVER_ASKING) where there is no other."""
         self._only_the_bridge(made)
         cards, at = self._pocket.state.cards, self._pocket.at()
         spent = {card.id for card in cards.values() if not usable(card, at)}
         there = sorted((card for card in cards.values() if card.copies), key=lambda card: card.id in spent)
-        found = matches(made.query, [self._candidate(card) for card in there])
+        every = matches(made.query, [self._candidate(card) for card in there])
+        found = every if made.purpose is None else within(every, made.purpose.items)
+        if answers(made.query, every) and not answers(made.query, found):
+            raise Refused(Code.OVER_ASKING, "the card tells more to everybody than this purpose allows", step="purpose")
         options = sorted(answers(made.query, found), key=lambda option: any(match.card in spent for match in option))
         reusable = frozenset(card.id for card in cards.values() if card.reusable)
         return Asked(made, found, tuple(options), reusable)
@@ -387,9 +391,9 @@ def _error_code(refused: Refused) -> str:
 
 
 def items_of(option: Sequence[Match]) -> list[str]:
-    """The claims an answer discloses, each once."""
+    """The claims an answer tells, each once: those that were asked for, and those that go along."""
     names = [str(path[1 if match.format == MDOC else 0]) for match in option for path in match.paths]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, *(name for match in option for name in match.open)]))
 
 
 def usable(card: Card, at: int) -> int:

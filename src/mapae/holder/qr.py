@@ -26,7 +26,7 @@ from mapae.formats.sd_jwt import SdJwt
 from mapae.trust.entries import Purpose as Registered
 from mapae.trust.purposes import Listed, PurposesDocument
 
-from .choose import Match, matches
+from .choose import Match, matches, within
 from .country import CountryTrust
 from .pocket import Pocket
 from .presentation import usable
@@ -152,7 +152,7 @@ class Codes:
         at = self._pocket.at()
         cards = [card for card in self._pocket.state.cards.values() if card.copies]
         query = _query(purpose, items or purpose.items)
-        found = matches(query, [candidate(card) for card in cards])
+        found = within(matches(query, [candidate(card) for card in cards]), purpose.items)
         every = [match for one in query.queries for match in found[one.id]]
         return tuple(sorted(every, key=lambda match: not usable(self._card(match.card), at)))
 

@@ -19,7 +19,7 @@ from mapae.errors import Code, Refused, step
 from mapae.formats.dcql import MDOC, SD_JWT
 from mapae.formats.jose import PublicKey, b64u, check_times, unb64u
 from mapae.formats.mdoc import IssuerSigned
-from mapae.formats.sd_jwt import SdJwt, holder_key
+from mapae.formats.sd_jwt import SIGNED_OPEN, SdJwt, holder_key
 from mapae.formats.status import StatusRef
 from mapae.formats.x509 import UNREADABLE, Profile
 
@@ -27,6 +27,7 @@ from .choose import Candidate
 from .store import Card, Copy, Standing
 from .trusted import TrustedIssuer, standing_of
 
+_ENVELOPE: Final = SIGNED_OPEN | {"iat"}  # not `sub`: it names the holder
 FOREVER: Final = 253_402_300_799  # the end of 9999: a credential that says no end
 
 
@@ -150,10 +151,12 @@ def claims_of(card: Card) -> dict[str, Any]:
 
 def candidate(card: Card) -> Candidate:
     """The card as a query sees it."""
+    told: tuple[str, ...] = ()
     if card.format == MDOC:
         chain = IssuerSigned.parse(unb64u(card.copies[0].raw)).x5chain
     else:
-        chain = SdJwt.parse(card.copies[0].raw).x5c
+        credential = SdJwt.parse(card.copies[0].raw)
+        chain, told = credential.x5c, left_open(credential)
     return Candidate(
         card.id,
         card.format,
@@ -161,7 +164,26 @@ def candidate(card: Card) -> Candidate:
         _tree(card),
         frozenset(filter(None, map(_aki, chain))),
         bool(card.copies[0].key),
+        told,
     )
+
+
+def left_open(credential: SdJwt) -> tuple[str, ...]:
+    """What the issuer left open for everybody, by the names at the top; what is of the card itself is none of it."""
+    hidden = credential.paths()
+
+    def tells(value: Any, *path: str | int) -> bool:
+        if path in hidden:
+            return False
+        match value:
+            case dict():
+                return any(tells(inner, *path, name) for name, inner in value.items())
+            case list():
+                return any(tells(inner, *path, place) for place, inner in enumerate(value))
+            case _:
+                return True
+
+    return tuple(name for name, value in credential.peek().items() if name not in _ENVELOPE and tells(value, name))
 
 
 def _tree(card: Card) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,7 +19,10 @@ from mapae.formats import jwe, mdoc
 from mapae.formats.jose import PublicKey, sign_jws, x5c_header
 from mapae.holder import AnchorTrust, MemoryStore, ProviderAttester, Wallet
 from mapae.holder.store import Card
+from mapae.holder.trusted import Chain, Party
 from mapae.keys import Signer
+from mapae.rules import Words
+from mapae.trust.publish import Purpose
 from unit.holder.conftest import BASE, Killed
 from unit.holder.stranger import DOCTYPE, ISSUER, SERVER, VCT, VERIFIER, Abroad, Authority, Terms
 
@@ -125,6 +129,50 @@ async def test_signing_in_where_haip_is_not_kept(how: dict[str, Any]) -> None:
     assert (ISSUER in pushed.get("authorization_details", "")) is ("own_server" in how)
     await me.redeem(place.signs_in(sign_in.url))
     assert sorted(card.kind for card in me.cards) == sorted([VCT, DOCTYPE])
+    await place.http.aclose()
+
+
+# --- what an issuer leaves open ---------------------------------------------------------------------------------------
+
+
+class Registering(AnchorTrust):
+    """Whoever it knows has registered one purpose with these items."""
+
+    def __init__(self, place: Abroad, *items: str) -> None:
+        super().__init__(issuers=[place.ca.root], verifiers=[place.readers.root])
+        word = Words(ko="가", en="a")
+        self._purpose = Purpose(id="p", name=word, why=word, legal_basis=word, items=items, retention=word)
+
+    def party(self, chain: Chain, now: datetime) -> Party:
+        return replace(super().party(chain, now), standing="listed", purposes=(self._purpose,))
+
+
+async def test_claims_in_the_open_are_on_the_consent_screen_and_in_the_history() -> None:
+    """The issuer hides the name and the courses, and leaves the programme open: whoever is shown one learns it."""
+    place = abroad(datasets=("arts",))
+    me = wallet(place)
+    await me.receive(place.offer("student"))
+    asked = await me.open_request(place.ask({"credentials": [STUDENT]}))
+    shown = await me.present(asked)
+    (presentation,) = place.opened(place.answers[-1])["vp_token"]["card"]
+    told = place.check(presentation, place.client_id)
+    assert (told["name"], told["programme"], told["courses"]) == ("Ada", "arts", [])
+    assert asked.items == shown.items == ["name", "programme"]
+    await place.http.aclose()
+
+
+@pytest.mark.parametrize(("items", "taken"), [(("name",), False), (("name", "programme"), True)])
+async def test_a_registered_shop_gets_no_card_that_tells_more_than_its_purpose_covers(
+    items: tuple[str, ...], taken: bool
+) -> None:
+    place = abroad(datasets=("arts",))
+    me = wallet(place, trust=Registering(place, *items))
+    await me.receive(place.offer("student"))
+    text = place.ask({"credentials": [STUDENT]}, mapae_purpose="p", nonce="n" * 22)
+    if taken:
+        assert (await me.open_request(text)).items == ["name", "programme"]
+    else:
+        assert await refusal(lambda: me.open_request(text)) == (Code.OVER_ASKING, "purpose")
     await place.http.aclose()
 
 

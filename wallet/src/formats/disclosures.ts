@@ -124,16 +124,20 @@ class Opening {
   }
 }
 
-/** The disclosures needed to show what the paths point at, and everything below it, in the order the issuer gave them. */
-export async function disclosuresFor(raw: string, signed: Claims, paths: readonly Path[]): Promise<string[]> {
-  const given = raw.split("~").slice(1, -1);
+/** A member or element: a plain one, or one that a disclosure brings. */
+export interface Child {
+  readonly at: string | number;
+  readonly inner: unknown;
+  readonly by?: string;
+}
+
+/** How to go down into what was signed, as the disclosures given with it tell. */
+export async function childrenOf(raw: string): Promise<(node: unknown) => Child[]> {
   const found = new Map<string, { raw: string; parts: readonly unknown[] }>();
-  for (const one of given) found.set(b64u(await sha256(utf8(one))), { raw: one, parts: read(one) });
-  const wanted = new Set<string>();
-  /** The members or elements of a node: its plain ones, and those a disclosure brings, which is then wanted too. */
-  const children = (node: unknown): { at: string | number; inner: unknown; by?: string }[] => {
+  for (const one of raw.split("~").slice(1, -1)) found.set(b64u(await sha256(utf8(one))), { raw: one, parts: read(one) });
+  const disclosure = (digest: unknown): { raw: string; parts: readonly unknown[] } | undefined => found.get(String(digest));
+  return (node) => {
     if (typeof node !== "object" || node === null) return [];
-    const disclosure = (digest: unknown): { raw: string; parts: readonly unknown[] } | undefined => found.get(String(digest));
     if (Array.isArray(node)) {
       const shown = node.flatMap((element: unknown): { inner: unknown; by?: string }[] => {
         if (typeof element !== "object" || element === null || !Object.hasOwn(element, "...")) return [{ inner: element }];
@@ -147,6 +151,12 @@ export async function disclosuresFor(raw: string, signed: Claims, paths: readonl
     const hidden = (Array.isArray(digests) ? (digests as unknown[]) : []).flatMap((digest) => disclosure(digest) ?? []);
     return [...plain.map(([at, inner]) => ({ at, inner })), ...hidden.map((one) => ({ at: String(one.parts[1]), inner: one.parts[2], by: one.raw }))];
   };
+}
+
+/** The disclosures needed to show what the paths point at, and everything below it, in the order the issuer gave them. */
+export async function disclosuresFor(raw: string, signed: Claims, paths: readonly Path[]): Promise<string[]> {
+  const children = await childrenOf(raw);
+  const wanted = new Set<string>();
   const walk = (node: unknown, path: Path): void => {
     const [step] = path;
     for (const child of children(node)) {
@@ -156,5 +166,5 @@ export async function disclosuresFor(raw: string, signed: Claims, paths: readonl
     }
   };
   for (const path of paths) walk(signed, path);
-  return given.filter((one) => wanted.has(one));
+  return raw.split("~").slice(1, -1).filter((one) => wanted.has(one));
 }

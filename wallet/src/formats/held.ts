@@ -3,6 +3,7 @@
  * Promises, trusts, keeps, refuses: nothing. It is what the first screen needs of the formats, without their libraries.
  */
 import { type Bytes, unb64 } from "../bytes.ts";
+import type { Open } from "../dcql.ts";
 import type { Signer } from "../x509.ts";
 
 /** What both formats tell us about a checked credential. */
@@ -13,6 +14,8 @@ export interface Held {
   readonly status?: { readonly uri: string; readonly idx: number };
   /** Of an mdoc: what is in which namespace. */
   readonly spaces?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Of an SD-JWT: what everybody who is shown it is told. */
+  readonly open?: readonly Open[];
   readonly signer: Signer;
   /** The signer's certificate, and when it says it signed (seconds), if it says so. */
   readonly leaf: Bytes;
