@@ -1,7 +1,8 @@
 /**
  * When an open wallet that nobody touches locks itself.
  * Promises: locks two minutes after it was hidden, even if nobody comes back, and five minutes after the last touch while shown.
- * Trusts: the clock, not only the timer: a phone that slept through its timers locks as it wakes. Keeps: when it was last touched.
+ * Trusts: the clock, not only the timer: a phone that slept through its timers locks as it wakes. A clock that was put back says nothing:
+ * the wallet locks. Keeps: when it was last touched.
  */
 export const AWAY_MS = 120_000;
 export const IDLE_MS = 300_000;
@@ -41,7 +42,8 @@ export class Idle {
   }
 
   private over(): boolean {
-    return this.now() >= this.ends();
+    const now = this.now();
+    return now >= this.ends() || now < this.touched || (this.hiddenAt !== null && now < this.hiddenAt);
   }
 
   private fire(): void {

@@ -57,6 +57,8 @@ export interface RevokedReader {
 export interface TrustList {
   readonly iat: number;
   readonly exp: number;
+  /** It grows with every change: a list with a lower one is older, whatever its date says. Missing: kept before it was read. */
+  readonly seq?: number;
   readonly issuers: readonly TrustedIssuer[];
   readonly access_ca: readonly string[];
   readonly relying_parties: readonly RelyingParty[];
@@ -68,6 +70,8 @@ interface Kept {
   readonly fetched: number;
 }
 const FRESH_MS = 60_000;
+/** Seconds two clocks may differ. */
+const AHEAD_S = 60;
 /** Who asks is looked up in a list this old at the most, so that a shop struck off gets no answer within seconds. */
 export const ASKED_MS = 5_000;
 /** As long as a copy may live. A shop struck off meanwhile could still ask a phone that cannot reach the registry. */
@@ -102,7 +106,8 @@ export class Trust {
   async list(atMost = FRESH_MS): Promise<TrustList> {
     const kept = await this.store.meta<Kept>("trust-list");
     const good = kept && kept.list.exp * 1000 > this.now() ? kept : undefined;
-    if (good && this.now() - good.fetched < atMost) return good.list;
+    const age = good ? this.now() - good.fetched : -1; // below zero: fetched while this phone's clock was ahead
+    if (good && age >= 0 && age < atMost) return good.list;
     try {
       return await this.fetchList(good?.list);
     } catch (thrown) {
@@ -139,7 +144,7 @@ export class Trust {
     const raw = await this.net.text(`${this.base}/trust/list`, "application/jwt");
     const { claims } = await openByKey(raw, "mapae-trust-list+jwt", await this.key(), this.now());
     const list = parseList(claims);
-    if (known && list.iat < known.iat) throw new Problem("untrusted_list", "older than the one we have");
+    if (known && isOlder(list, known, this.now())) throw new Problem("untrusted_list", "older than the one we have");
     await this.store.setMeta("trust-list", { list, fetched: this.now() } satisfies Kept);
     return list;
   }
@@ -160,9 +165,16 @@ export class Trust {
   }
 }
 
+/** By its number, or by its date; but the date of a list that a clock made which was ahead says nothing. */
+function isOlder(list: TrustList, known: TrustList, now: number): boolean {
+  const ahead = known.iat > now / 1000 + AHEAD_S;
+  return (list.seq ?? 0) < (known.seq ?? 0) || (list.iat < known.iat && !ahead);
+}
+
 function parseList(claims: Claims): TrustList {
-  const { iat, exp, issuers, access_ca, relying_parties, signers, revoked_readers = [] } = claims;
+  const { iat, exp, seq = 0, issuers, access_ca, relying_parties, signers, revoked_readers = [] } = claims;
   if (typeof iat !== "number" || typeof exp !== "number") throw new Problem("untrusted_list", "no dates");
+  if (!Number.isSafeInteger(seq)) throw new Problem("untrusted_list", "no number");
   if (![issuers, access_ca, relying_parties, revoked_readers].every(Array.isArray)) throw new Problem("untrusted_list", "members missing");
   const named = (entries: unknown): Claims[] => entries as Claims[];
   const logged = parseSigners(signers);
@@ -170,6 +182,7 @@ function parseList(claims: Claims): TrustList {
   return {
     iat,
     exp,
+    seq: seq as number,
     access_ca: access_ca as string[],
     revoked_readers: revoked_readers as RevokedReader[],
     issuers: named(issuers).map((issuer) => ({ ...issuer, name: wordsOf(issuer["name"]), signers: enteredBy(issuer) }) as unknown as TrustedIssuer),

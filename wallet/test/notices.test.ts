@@ -119,6 +119,26 @@ test("a hidden wallet locks after two minutes although nobody comes back, and no
   vi.advanceTimersByTime(121_000);
   expect(lock).toHaveBeenCalledTimes(1);
 });
+test.each([["shown", false], ["hidden", true]])("a clock put back a day does not keep a wallet open that is %s", (_how, hidden) => {
+  const lock = vi.fn();
+  const idle = new Idle(lock);
+  vi.advanceTimersByTime(1000);
+  if (hidden) idle.hidden();
+  else idle.touch();
+  vi.setSystemTime(Date.now() - 86_400_000);
+  vi.advanceTimersByTime(301_000);
+  expect(lock).toHaveBeenCalled();
+});
+test("a wallet whose clock was put back while it was hidden is locked to whoever comes back", () => {
+  const lock = vi.fn();
+  const idle = new Idle(lock);
+  idle.hidden();
+  vi.setSystemTime(Date.now() - 1000); // no timer ran
+  idle.shown();
+  expect(lock).toHaveBeenCalledTimes(1);
+  vi.advanceTimersByTime(299_000); // the clock of now counts from here
+  expect(lock).toHaveBeenCalledTimes(1);
+});
 test("a phone that slept through its timers locks as it wakes", () => {
   const lock = vi.fn();
   const idle = new Idle(lock);
