@@ -4,7 +4,8 @@ Promises: an assertion is signed only after the right one-time code, within its 
 check. Wrong name, wrong number, wrong phone, deceased and unknown are one answer after the same work, so nobody learns
 which part was wrong. That answer is honest, because an applicant who mistyped must be told; what keeps it from being a
 dictionary is that it needs all three parts at once, that knocks are counted by number, by phone and by address before
-anything is looked up, and that every hit rings the phone of the person it is about. Trusts: the population register,
+anything is looked up (an address over its limit counts for nobody else), and that every hit rings the phone of the
+person it is about. Trusts: the population register,
 the carrier to deliver. Keeps: checks for a day, the code only as a keyed hash; knocks as keyed hashes while they count.
 Refuses: a knock too many, a wrong, late or used code. A stranger who knows somebody's number can use up that person's
 knocks for a while; the counter, where an officer looks at a card, is the way round that.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,7 +27,7 @@ from ..db import Db, Tx
 from ..errors import Code, Refused
 from ..formats.jose import Signing, sign_jws
 from ..keys import Vault
-from ..rules import IdentityRules, NumberScheme
+from ..rules import IdentityRules, KnockLimit, NumberScheme
 from .number import parse_number
 from .population import LONGEST_NAME
 from .store import Check, Match, PopulationStore, end_check, forget_identity, knock, look_at_check, open_check, take_try
@@ -149,10 +150,13 @@ class IdentityCheck:
         return Started(check.id, self._rules.code_seconds, self._rules.tries, check.phone_hint)
 
     async def confirm(self, check_id: str, code: str) -> Confirmed:
-        """1 one try spent  2 the code  3 the check ends  4 the assertion is signed."""
+        """1 a check that waits  2 one try spent  3 the code  4 the check ends  5 the assertion is signed."""
         if len(code) != self._rules.code_digits or not (code.isascii() and code.isdecimal()):
             raise Refused(Code.MALFORMED, f"the code has {self._rules.code_digits} digits")
         now = self._clock.now()
+        known = await look_at_check(self._db, check_id)
+        if known is None or known.state != "waiting" or known.expires_at <= int(now.timestamp()):
+            raise _why_not(known)  # whoever tries ids keeps no writer busy
         check, right = await self._db.write(lambda tx: self._try(tx, check_id, code, now))
         if not right:
             raise WrongCode(check.tries_left)
@@ -170,19 +174,25 @@ class IdentityCheck:
         return Confirmed(sign_jws(self._signer, {"typ": TYP, "kid": self._signer.kid}, claims), check.name)
 
     async def _count_knocks(self, subjects: dict[str, str]) -> None:
-        """Counted before anything is looked up, so that a refused knock costs the same as any other."""
+        """Counted before anything is looked up, so that a refused knock costs the same as any other. The address comes
+        first: one that is over its limit uses up nobody's knocks and leaves no new row."""
         now = int(self._clock.now().timestamp())
         longest = max(limit.seconds for limit in self._rules.limits)
 
-        async def body(tx: Tx) -> int:
-            await forget_identity(tx, now - KEEP_SECONDS, now - 2 * longest)
+        async def count(tx: Tx, limits: Iterable[KnockLimit]) -> int:
             wait = 0
-            for limit in self._rules.limits:
+            for limit in limits:
                 starts_at = now - now % limit.seconds
                 context = f"knock {limit.subject} {limit.seconds}".encode()
                 if await knock(tx, self._vault.index(subjects[limit.subject], context), starts_at) > limit.most:
                     wait = max(wait, starts_at + limit.seconds - now)
             return wait
+
+        async def body(tx: Tx) -> int:
+            await forget_identity(tx, now - KEEP_SECONDS, now - 2 * longest)
+            limits = self._rules.limits
+            wait = await count(tx, [limit for limit in limits if limit.subject == "address"])
+            return wait or await count(tx, [limit for limit in limits if limit.subject != "address"])
 
         wait = await self._db.write(body)
         if wait:
@@ -216,7 +226,7 @@ class IdentityCheck:
     async def _try(self, tx: Tx, id: str, code: str, now: datetime) -> tuple[Check, bool]:
         check = await take_try(tx, id, int(now.timestamp()))
         if check is None:
-            raise await _why_not(tx, id)
+            raise _why_not(await look_at_check(tx, id))
         right = hmac.compare_digest(check.code_hash, self._code_hash(id, code))
         if not right and check.tries_left > 0:
             return check, False
@@ -226,8 +236,7 @@ class IdentityCheck:
         return replace(check, state="used" if right else "spent"), right
 
 
-async def _why_not(tx: Tx, id: str) -> Refused:
-    check = await look_at_check(tx, id)
+def _why_not(check: Check | None) -> Refused:
     if check is None:
         return Refused(Code.NOT_FOUND, "no such identity check")
     if check.state == "waiting":

@@ -381,8 +381,8 @@ async def end_check(tx: Tx, id: str, state: str) -> None:
     await tx.run("UPDATE identity_check SET state = $2 WHERE id = $1 AND state = 'waiting'", id, state)
 
 
-async def look_at_check(tx: Tx, id: str) -> Check | None:
-    row = await tx.one("SELECT * FROM identity_check WHERE id = $1", id)
+async def look_at_check(on: Db | Tx, id: str) -> Check | None:
+    row = await on.one("SELECT * FROM identity_check WHERE id = $1", id)
     return _check(row) if row is not None else None
 
 

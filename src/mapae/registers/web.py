@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 
 from ..errors import Code, Refused
 from ..ui.http import PROTOCOL, Answer, Caller, Csrf, door, json_answer, json_body
-from ..ui.rate import network
+from ..ui.rate import Rate, network
 from .identity import Ask, IdentityCheck, WrongCode, parse_phone
 from .population import Population
 from .telling import Notice, Telling
@@ -227,12 +227,14 @@ def _identity_doors(identity: IdentityCheck) -> list[BaseRoute]:
             answer = {"error": wrong.code.value, "detail": wrong.detail, "tries_left": wrong.tries_left}
             return json_answer(answer, status=PROTOCOL[wrong.code][0])
 
-    public = {"/identity/checks": start, "/identity/checks/{id}/code": confirm}
+    # A code comes also by way of the issuer, whose address is the whole country's: its bound is the tries of a check.
+    public = (("/identity/checks", start, Rate(300, 60)), ("/identity/checks/{id}/code", confirm, None))
     return [
         door("GET", "/identity/form", shape, caller=Caller.ANYONE, answer=Answer.JSON, limit=0, cors=True),
         door("POST", "/registers/checks", start_for, caller=Caller.PEER, answer=Answer.JSON, limit=4096),
         *(
-            door("POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True)
-            for path, handler in public.items()
+            door("POST", path, handler, caller=Caller.ANYONE, answer=Answer.JSON, csrf=Csrf.NONE, limit=4096, cors=True,
+                 rate=rate)
+            for path, handler, rate in public
         ),
-    ]
+    ]  # fmt: skip

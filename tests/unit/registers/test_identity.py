@@ -189,6 +189,53 @@ async def test_one_address_cannot_knock_at_every_door(office: Office) -> None:
     assert await office.identity.start(ask_of(office), "198.51.100.2")
 
 
+async def test_an_address_over_its_limit_uses_up_nobodys_knocks(office: Office) -> None:
+    """Nor does it fill the table: what it asks for after its limit leaves no trace but its own count."""
+
+    async def rows() -> int:
+        return len(await office.db.all("SELECT subject FROM identity_knock"))
+
+    async def knock(at: int) -> Code:
+        ask = ask_of(office, resident_number=f"91010{at % 9 + 1}-1{at:06d}", phone=f"010-0{at:03d}-0000")
+        return (await refusal(office.identity.start(ask, "198.51.100.1"))).code
+
+    assert [await knock(at) for at in range(301)][-1] is Code.TOO_OFTEN
+    before = await rows()
+    assert {await knock(at) for at in range(301, 401)} == {Code.TOO_OFTEN}
+    for _ in range(11):
+        assert (await refusal(office.identity.start(ask_of(office), "198.51.100.1"))).code is Code.TOO_OFTEN
+    assert await rows() == before
+    assert await office.identity.start(ask_of(office), "198.51.100.2")
+
+
+async def test_an_address_that_knocks_without_end_is_stopped_at_the_door(office: Office) -> None:
+    """Before anything of it is read or counted."""
+    answers = [await office.http.post("/identity/checks", json={}) for _ in range(301)]
+    assert [answer.status_code for answer in answers] == [400] * 300 + [429]
+
+
+async def test_whoever_tries_ids_of_checks_keeps_no_writer_busy(office: Office) -> None:
+    """None that there is not, none that is used up, none that is too old."""
+    too_old = await office.identity.start(ask_of(office, "minjae"), CLIENT)
+    office.clock.advance(minutes=3)
+    spent = await office.identity.start(ask_of(office), CLIENT)
+    wrong = f"{(int(await office.code_for('010-0000-0001')) + 1) % 10**6:06d}"
+    for _ in range(5):
+        await refusal(office.identity.confirm(spent.check_id, wrong))
+
+    class ReadOnly:
+        """The database, without its writer."""
+
+        one = staticmethod(office.db.one)
+
+    reading = IdentityCheck(
+        ReadOnly(), office.vault, office.clock, SeededDice(8), scheme=office.country.number,  # type: ignore[arg-type]
+        rules=office.country.identity, signer=office.signer, carrier=None,  # type: ignore[arg-type]
+    )  # fmt: skip
+    codes = [(await refusal(reading.confirm(id, wrong))).code for id in ("none", spent.check_id, too_old.check_id)]
+    assert codes == [Code.NOT_FOUND, Code.CODE_SPENT, Code.CODE_EXPIRED]
+
+
 async def test_a_carrier_that_fails_loses_nothing_but_the_code(office: Office) -> None:
     await office.carrier.misbehave("fail", 0, 1)
     assert (await refusal(office.identity.start(ask_of(office), CLIENT))).code is Code.UNAVAILABLE
