@@ -4,7 +4,7 @@
  * counted on disk before it is tried, so killing the app wins no extra try; the fifth wrong PIN locks for good.
  * Trusts: WebCrypto, Argon2id (hash-wasm), and a device key the browser will not export: the stored files alone, without
  * this browser, are not enough to guess the PIN. Keeps: salts, parameters, the wrapped data key, the failure count.
- * Refuses: weak PINs, a sixth try, a record whose id, kind or owner was changed.
+ * Refuses: weak PINs, a first PIN where there is one, a sixth try, a record whose id, kind or owner was changed.
  */
 import { alone } from "./alone.ts";
 import { type Bytes, random, utf8 } from "./bytes.ts";
@@ -68,13 +68,14 @@ export class Vault {
     return Math.max(0, TRIES - ((await this.store.meta<number>("pin-failures")) ?? 0));
   }
 
-  /** First PIN: makes the data key. */
+  /** First PIN: makes the data key. Throws `conflict` where there is one: what it opens would be lost. */
   async create(pin: string, avoid: readonly string[] = []): Promise<void> {
     if (!/^\d{6}$/.test(pin)) throw new Problem("malformed", "a PIN is six digits");
     if (weakPin(pin, avoid)) throw new Problem("weak_pin");
     const raw = random(32);
     const record = await this.wrapUnderPin(pin, raw);
     await this.store.write(async (tx) => {
+      if ((await tx.objectStore("meta").get("pin")) !== undefined) throw new Problem("conflict", "there is a PIN");
       await tx.objectStore("meta").put(record, "pin");
       await tx.objectStore("meta").put(0, "pin-failures");
       await tx.objectStore("meta").delete("passkey");

@@ -135,6 +135,13 @@ export class Wallet extends EventTarget {
     return this.device;
   }
 
+  /** The first PIN. Throws `conflict` where another tab has set one, or has forgotten this phone. */
+  async setPin(pin: string, avoid: readonly string[]): Promise<void> {
+    this.device = await this.phone.device();
+    if (!this.device) throw new Problem("conflict", "the phone was forgotten");
+    await this.vault.create(pin, avoid);
+  }
+
   async unlock(pin: string): Promise<void> {
     await this.vault.unlock(pin);
     await this.read();

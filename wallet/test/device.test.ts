@@ -50,6 +50,13 @@ test("a tab that has not heard of a forgotten PIN brings no phone back by asking
   expect([answers.length, await wallet.store.meta("device"), await wallet.phase()]).toEqual([0, undefined, "identity"]);
 });
 
+test("a tab left at the first PIN sets none once another has forgotten the phone", async () => {
+  const left = await open(wallet.store.name);
+  await wallet.forgetPin();
+  await expect(left.setPin("860217", [])).rejects.toMatchObject({ code: "conflict" });
+  expect([await left.phase(), await left.vault.hasPin(), left.vault.open]).toEqual(["identity", false, false]);
+});
+
 test("what the provider said before everything was erased brings no phone back", async () => {
   const late = await asking();
   await wallet.eraseAll(null);

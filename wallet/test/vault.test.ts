@@ -30,6 +30,20 @@ test("what was sealed opens after an unlock with the right PIN, in another proce
   expect(await second.unseal(row)).toEqual({ shown: "이름" });
 });
 
+test("a second tab left at the first PIN sets none over the first tab's, at the same moment or later", async () => {
+  const [one, store, name] = await vault();
+  const two = new Vault(await Store.open(name), CHEAP);
+  const made = await Promise.allSettled([one.create("274913"), two.create("805162")]);
+  expect(made.map((each) => (each.status === "fulfilled" ? "made" : (each.reason as { code: string }).code)).toSorted()).toEqual(["conflict", "made"]);
+  const [first, other] = one.open ? [one, two] : [two, one];
+  const row = await first.seal("order", "a", "", { n: 1 });
+  await expect(other.create("860217")).rejects.toMatchObject({ code: "conflict" });
+  expect(other.open).toBe(false);
+  const again = new Vault(store, CHEAP);
+  await again.unlock(first === one ? "274913" : "805162");
+  expect(await again.unseal(row)).toEqual({ n: 1 });
+});
+
 test("five wrong PINs lock for good; each try is counted before it is made", async () => {
   const [one, store, name] = await vault();
   await one.create("274913");

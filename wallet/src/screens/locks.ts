@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { passkeySupported } from "../passkey.ts";
 import "../parts/pin_pad.ts";
 import type { PinPad } from "../parts/pin_pad.ts";
-import { Problem } from "../problem.ts";
+import { asProblem, Problem } from "../problem.ts";
 import { weakPin } from "../vault.ts";
 import { type Key, t } from "../words.ts";
 import { heading, icon, Screen } from "./screen.ts";
@@ -46,7 +46,14 @@ class NewPin extends Screen {
       this.host.go({ name: "settings" }, true);
       return;
     }
-    await this.wallet.vault.create(pin, this.host.avoid);
+    try {
+      await this.wallet.setPin(pin, this.host.avoid);
+    } catch (thrown) {
+      const phase = await this.wallet.phase();
+      if (asProblem(thrown).code !== "conflict" || phase === "pin") throw thrown;
+      this.host.go({ name: phase === "ready" ? "unlock" : phase }, true);
+      return;
+    }
     this.host.avoid = [];
     this.host.go({ name: "passkey" }, true);
   }
