@@ -303,6 +303,7 @@ export class App extends LitElement implements Host {
   }
 
   private async heardLock(): Promise<void> {
+    this.wallet.phone.forget();
     this.wallet.device = await this.wallet.phone.device();
     if (this.wallet.vault.open) this.wallet.lock(false);
     await this.guard();

@@ -7,7 +7,7 @@
  */
 import { b64u, sha256, token, utf8 } from "./bytes.ts";
 import { type IdentityForm, parseForm } from "./identity_form.ts";
-import { keepKey, signJwt } from "./keys.ts";
+import { keepKey, signJwt, thumbprint } from "./keys.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
 import type { KeyRow, PublicJwk, Store } from "./store.ts";
@@ -121,13 +121,14 @@ export class Phone {
 
   /** A wallet attestation for one authorization server's client key; kept in memory until shortly before it ends. */
   async attestation(authorizationServer: string, client: PublicJwk): Promise<string> {
-    const known = this.attested.get(authorizationServer);
+    const about = `${await thumbprint(client)} ${authorizationServer}`; // the key of a wallet that was erased since is another
+    const known = this.attested.get(about);
     if (known && known.until > this.now()) return known.jwt;
     const answer = await this.call<{ wallet_attestation: string; expires_in: number }>("POST", "/attestations", {
       client_jwk: client,
     });
     const until = this.now() + Math.max(0, answer.expires_in - 120) * 1000;
-    this.attested.set(authorizationServer, { jwt: answer.wallet_attestation, until });
+    this.attested.set(about, { jwt: answer.wallet_attestation, until });
     return answer.wallet_attestation;
   }
 

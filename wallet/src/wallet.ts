@@ -478,6 +478,7 @@ export class Wallet extends EventTarget {
       await tx.objectStore("meta").put(true, "welcomed");
     });
     this.device = undefined;
+    this.phone.forget();
     this.lock();
   }
 

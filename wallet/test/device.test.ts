@@ -1,7 +1,8 @@
 /** What the wallet provider says of this phone, where its answer comes late, twice or in another order. */
+import { decodeJwt } from "jose";
 import { beforeEach, expect, test } from "vitest";
 import { Wallet } from "../src/wallet.ts";
-import { BASE, Country, NOW } from "./country.ts";
+import { BASE, Country, NOW, OFFER } from "./country.ts";
 
 const PIN = "274913";
 const cost = { memoryKiB: 64, passes: 1, lanes: 1 };
@@ -48,6 +49,28 @@ test("a tab that has not heard of a forgotten PIN brings no phone back by asking
   await (await open(wallet.store.name)).forgetPin();
   await wallet.obey();
   expect([answers.length, await wallet.store.meta("device"), await wallet.phase()]).toEqual([0, undefined, "identity"]);
+});
+
+test.each([["in this tab", false], ["in another tab", true]])("after a PIN was forgotten %s no attestation of the erased wallet's key goes out", async (_where, another) => {
+  const attested: unknown[] = [];
+  land.doors.set("POST /issuer/token", (init) => {
+    const headers = new Headers(init.headers);
+    const { cnf } = decodeJwt(headers.get("OAuth-Client-Attestation") ?? "") as { cnf: { jwk: object } };
+    attested.push(cnf.jwk);
+    return Response.json({ error: "server_error" }, { status: 500 });
+  });
+  land.offers.set("code-1", { dpop: null, spent: false });
+  await wallet.documents();
+  await (another ? await open(wallet.store.name) : wallet).forgetPin();
+  wallet.device = { id: "d1", state: "active", heard: NOW };
+  await wallet.store.setMeta("device", wallet.device);
+  await wallet.vault.create("860217");
+  const meant = await wallet.understand(OFFER);
+  if (!("offered" in meant)) throw new Error("not an offer");
+  await wallet.acceptOffer(meant.offered, () => undefined).catch(() => undefined);
+  const keys = (await wallet.store.keysOf(`client:${BASE}/issuer`)).map(({ jwk }) => jwk);
+  expect(attested).toHaveLength(1);
+  expect(keys).toContainEqual(attested[0]);
 });
 
 test("a tab left at the first PIN sets none once another has forgotten the phone", async () => {
