@@ -3,7 +3,8 @@
 Promises: `Peers.call` POSTs JSON with a bearer JWT that covers the path and the very bytes of the body; a peer's
 refusal arrives as the same `Refused`. `Gate.admit` says which role is calling. Trusts: the public keys it was given,
 one a role. Keeps: nothing. Refuses: unknown roles, messages for another path or with another body, tokens older than a
-minute. Within that minute a copy of the very same message is let through again, so peer doors are idempotent.
+minute, an answer over `LIMIT` while it still arrives. Within that minute a copy of the very same message is let through
+again, so peer doors are idempotent.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from .bodies import ACCEPTED, body_within
 from .clock import Clock
 from .errors import Code, Refused
 from .formats.jose import Jws, PublicKey, Signing, b64u, check_times, sign_jws
@@ -104,10 +106,13 @@ class Peers:
         if self._inside is not None and base == self._inside.base:
             return _read(role, *await self._inside.post(path, body, headers))
         try:
-            answer = await self._http.post(base + path, content=body, headers=headers)
+            async with self._http.stream("POST", base + path, content=body, headers={**headers, **ACCEPTED}) as answer:
+                content = await body_within(answer, LIMIT)
         except httpx.HTTPError:
             raise Refused(Code.UNAVAILABLE, f"{role} does not answer; nothing was lost, try again") from None
-        return _read(role, answer.status_code, answer.content)
+        except Refused:
+            raise _unreadable(role) from None
+        return _read(role, answer.status_code, content)
 
 
 def _read(role: str, status: int, content: bytes) -> dict[str, Any]:
@@ -119,10 +124,14 @@ def _read(role: str, status: int, content: bytes) -> dict[str, Any]:
         refusal = msgspec.json.decode(content, type=_Refusal)
         code = Code(refusal.error)
     except (msgspec.DecodeError, msgspec.ValidationError, ValueError):
-        raise Refused(Code.UNAVAILABLE, f"{role} answered something unreadable; try again") from None
+        raise _unreadable(role) from None
     if code is Code.NOT_SIGNED_IN:  # about us two (a key, a clock), not about the person whose request we serve
         raise Refused(Code.UNAVAILABLE, f"{role} does not know us: look at keys and clocks")
     raise Refused(code, refusal.detail, step=refusal.step)
+
+
+def _unreadable(role: str) -> Refused:
+    return Refused(Code.UNAVAILABLE, f"{role} answered something unreadable; try again")
 
 
 class Gate:

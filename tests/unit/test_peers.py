@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +16,10 @@ from starlette.routing import Route
 from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.formats.jose import PublicKey
+from mapae.issuer.identity import Identity
 from mapae.keys import Signer
-from mapae.peers import Gate, Inside, Peers
+from mapae.peers import LIMIT, Gate, Inside, Peers
+from mapae.registers.identity import Carrier
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
 ISSUER = Signer.ephemeral()
@@ -128,3 +132,62 @@ async def test_a_silent_peer_is_unavailable() -> None:
     with pytest.raises(Refused) as refused:
         await peers.call("registers", "/x", {})
     assert refused.value.code is Code.UNAVAILABLE
+
+
+class Endless(httpx.AsyncByteStream):
+    """64 MiB, as they are or folded to a thousandth; how much of it was taken."""
+
+    def __init__(self, folded: bool) -> None:
+        self.taken = 0
+        self._fold = zlib.compressobj(9, wbits=31) if folded else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(64):
+            part = bytes(1 << 20)
+            if self._fold is not None:
+                part = self._fold.compress(part) + self._fold.flush(zlib.Z_SYNC_FLUSH)
+            self.taken += len(part)
+            yield part
+
+    def over_http(self, status: int) -> httpx.AsyncClient:
+        headers = {"Content-Encoding": "gzip"} if self._fold is not None else {}
+        answer = httpx.Response(status, headers=headers, stream=self)
+        return httpx.AsyncClient(transport=httpx.MockTransport(lambda request: answer))
+
+
+async def _held(call: Awaitable[Any]) -> int:
+    """Bytes in memory at the most, until it was refused."""
+    tracemalloc.start()
+    with pytest.raises(Refused) as refused:
+        await call
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refused.value.code is Code.UNAVAILABLE
+    return most
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["plain", "gzip"])
+async def test_a_peer_that_answers_without_end_is_read_to_the_limit_and_no_further(folded: bool) -> None:
+    answer = Endless(folded)
+    peers = Peers("issuer", ISSUER, lambda role: "http://peer", answer.over_http(200), MovableClock(NOW))
+    assert await _held(peers.call("registers", "/x", {})) < 4 * LIMIT
+    assert answer.taken <= LIMIT + 2 * (1 << 20)
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["plain", "gzip"])
+async def test_an_identity_check_that_answers_without_end_is_not_read_to_it(folded: bool) -> None:
+    answer = Endless(folded)
+    http = answer.over_http(200)
+    peers = Peers("issuer", ISSUER, lambda role: "http://peer", http, MovableClock(NOW))
+    identity = Identity(clock=MovableClock(NOW), keys=lambda kid: None, peers=peers, http=http, url="http://peer")
+    assert await _held(identity.confirm("check", "123456")) < LIMIT
+    assert answer.taken <= 1 << 20
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["plain", "gzip"])
+async def test_of_a_carriers_answer_nothing_is_read_but_the_status(folded: bool) -> None:
+    took, refused = Endless(folded), Endless(folded)
+    await Carrier(took.over_http(202), "http://carrier", "key").send("1", "010", "hello")
+    with pytest.raises(Refused, match="could not be sent"):
+        await Carrier(refused.over_http(500), "http://carrier", "key").send("1", "010", "hello")
+    assert took.taken == refused.taken == 0

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from mapae.bodies import ACCEPTED, body_within
 from mapae.clock import Clock
 from mapae.errors import Code, Refused, step
 from mapae.formats.jose import Jws, PublicKey, check_times
@@ -122,15 +123,16 @@ class Identity:
         """POST to the registers' public door; its refusals arrive as ours."""
         try:
             url = f"{self._url}/checks/{quote(check_id, safe='')}/code"
-            answer = await self._http.post(url, json={"code": code})
+            async with self._http.stream("POST", url, json={"code": code}, headers=ACCEPTED) as answer:
+                content = await body_within(answer, _ANSWER_LIMIT)
         except httpx.HTTPError:
             raise Refused(Code.UNAVAILABLE, "the identity check does not answer; nothing was lost") from None
+        except Refused:
+            raise Refused(Code.UNAVAILABLE, "the identity check answered something unreadable") from None
         try:
-            if len(answer.content) > _ANSWER_LIMIT:
-                raise ValueError
             if answer.is_success:
-                return msgspec.json.decode(answer.content, type=_Confirmed)
-            refusal = msgspec.json.decode(answer.content, type=_Refusal)
+                return msgspec.json.decode(content, type=_Confirmed)
+            refusal = msgspec.json.decode(content, type=_Refusal)
             code_said = Code(refusal.error)
         except ValueError:  # msgspec's errors are ValueErrors, and so is an unknown code
             raise Refused(Code.UNAVAILABLE, "the identity check answered something unreadable") from None
