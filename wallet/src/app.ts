@@ -176,18 +176,28 @@ export class App extends LitElement implements Host {
 
   private async openLink(text: string): Promise<void> {
     this.waitingLink = null;
+    const { visit } = this;
     try {
       await this.open(text);
     } catch (thrown) {
+      if (this.overtaken(visit)) return;
       this.go({ name: "home" }, true);
       this.linkProblem = asProblem(thrown);
       this.requestUpdate();
     }
   }
 
-  /** Reads a code and shows what it asks. Throws what the wallet refuses. */
+  /** Locked since, or a question came up since: nothing may change it under the holder's finger. */
+  private overtaken(visit: number): boolean {
+    return !this.wallet.vault.open || (this.visit !== visit && ALONE.has(this.route.name));
+  }
+
+  /** Reads a code and shows what it asks, unless it took so long that something else is asked now. Throws what the wallet refuses. */
   async open(text: string): Promise<void> {
+    const { visit } = this;
     const meant = await this.wallet.understand(text);
+    if (!this.wallet.vault.open) this.waitingLink = text; // for after the unlock
+    if (this.overtaken(visit)) return;
     if ("offered" in meant) {
       if (this.wallet.device?.state === "waiting") throw new Problem("phone_already_active");
       this.go({ name: "offer", with: meant.offered });
