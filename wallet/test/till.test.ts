@@ -307,6 +307,18 @@ describe("the minute on the network", () => {
     expect((await store.pack())?.pack).toEqual(pack());
   });
 
+  test.each([["missing", (): Response => new Response(null, { status: 404 })], ["another", (): Response => new Response("x")], ["hanging", (): Promise<Response> => Promise.reject(new DOMException("", "TimeoutError"))]])("a list that is %s holds up neither the clock, nor the questions, nor the receipts", async (_how, list) => {
+    const [store, sync] = await begin();
+    await store.take({ id: "old", pack: pack({ publishers: [] }) });
+    await store.noteTime(NOW + 20 * DAY, NOW); // this device woke with its clock ahead, without a network
+    await store.putFacts(facts("one"));
+    const rest = fetch;
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => (path.startsWith("/x/lists/") ? list() : rest(path, init)));
+    await expect(sync.run()).rejects.toMatchObject({ name: "Problem" });
+    expect(await store.noteTime(NOW, NOW)).toBe(NOW);
+    expect([(await store.pack())?.id, await store.asksLeft("adult", NOW), await store.signed()]).toEqual(["old", 2, ["signed one"]]);
+  });
+
   test("a purpose that is refused holds up no other, nor the receipts", async () => {
     const [store, sync] = await begin();
     await store.putFacts(facts("one"));

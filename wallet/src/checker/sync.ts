@@ -77,6 +77,17 @@ function saidOf(raw: Record<string, unknown>): Said {
   return { now: now as number, csrf, till: { party, shop: { ko, en }, purposes, own, until: until as number } };
 }
 
+/** One that fails holds up no other, unless it is by `stop`. Throws the first problem. */
+async function eachOf(deeds: readonly (() => Promise<void>)[], stop?: string): Promise<void> {
+  let first: Problem | null = null;
+  for (const deed of deeds) {
+    const problem = await deed().then(() => null, asProblem);
+    first ??= problem;
+    if (problem && problem.code === stop) break;
+  }
+  if (first) throw first;
+}
+
 export class Sync {
   constructor(
     private readonly store: TillStore,
@@ -102,28 +113,31 @@ export class Sync {
   }
 
   /** Throws offline, unavailable, malformed, storage, what a pack is refused for, and beginning: the server has no pack yet, nor has this
-   * device. What came before and after that stays. */
+   * device. What came before and after that stays: a list that cannot be had, or hangs, holds up neither the clock nor the shop. */
   async run(): Promise<Synced> {
     const began = Date.now();
     const said = saidOf(json((await this.ask("till")).body));
     const ahead = Math.round((began + Date.now()) / 2000 - said.now);
     await this.store.setTill(said.till);
-    const taken = await this.takePack();
-    const kept = await this.store.pack();
-    if (kept) await this.store.hearTime(said.now, kept.pack.as_of);
-    if (said.till) await this.asShop(said.till, said);
+    const { till } = said;
+    let taken = false;
+    await eachOf([
+      async () => void (taken = await this.takePack()),
+      () => this.hear(said.now),
+      async () => void (till && (await this.asShop(till, said))),
+    ]);
     return { ahead, taken };
+  }
+
+  private async hear(now: number): Promise<void> {
+    const kept = await this.store.pack();
+    if (kept) await this.store.hearTime(now, kept.pack.as_of);
   }
 
   /** A purpose that is refused holds up no other, nor the receipts. */
   private async asShop(till: Till, { csrf, now }: Said): Promise<void> {
     const deeds = [...till.purposes.map((purpose) => () => this.topUp(purpose, csrf, now)), () => this.store.dropAsks(now + AHEAD), () => this.report(csrf)];
-    let first: Problem | null = null;
-    for (const deed of deeds) {
-      await deed().catch((thrown: unknown) => (first ??= asProblem(thrown)));
-      if ((first as Problem | null)?.code === "offline") break;
-    }
-    if (first) throw first as Problem;
+    await eachOf(deeds, "offline");
   }
 
   private async takePack(): Promise<boolean> {
