@@ -133,7 +133,8 @@ class Provider:
             return self.phones[message["jkt"]]
         if path.endswith("/ended"):
             numbered = [{**one, "number": number} for number, one in enumerate(self.ended, 1)]
-            return {"devices": [one for one in numbered if one["number"] > message["after"]][: message["limit"]]}
+            found = [one for one in numbered if one["number"] > message["after"]][: message["limit"]]
+            return {"devices": found, "last": len(numbered)}
         return {"state": "done"}
 
     def attest(self, client: Signer, **changed: Any) -> str:

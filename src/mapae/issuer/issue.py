@@ -355,6 +355,9 @@ class Issuer:
         while True:
             asked = {"after": after, "limit": ENDED_AT_ONCE}
             answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
+            if 0 <= int(answer["last"]) < seen:  # its database was put back to an earlier day: its numbers begin anew
+                seen = after = 0
+                continue
             for device in answer["devices"]:
                 count += await self._end_on(str(device["device_id"]))
             until = max((int(device["number"]) for device in answer["devices"]), default=after)

@@ -293,6 +293,10 @@ class WalletProvider:
         that is told late, or while a clock was wrong, still has the next number."""
         return await store.ended_after(self._db, after, max(1, min(limit, 1000)))
 
+    async def last_end(self) -> int:
+        """The number of the newest end. Lower than before: our database was put back to an earlier day."""
+        return await store.last_end(self._db)
+
     async def prune(self) -> int:
         """Forget what can no longer be replayed; how many rows."""
         at = int(self._clock.now().timestamp())

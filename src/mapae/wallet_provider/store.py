@@ -167,6 +167,12 @@ async def _number(tx: Tx, device_id: str) -> None:
     )
 
 
+async def last_end(db: Db) -> int:
+    """The highest number; 0 before the first end."""
+    row = await db.one("SELECT MAX(ended_seq) AS last FROM device")
+    return 0 if row is None else int(row["last"] or 0)
+
+
 async def ended_after(db: Db, number: int, limit: int) -> list[tuple[int, Device]]:
     rows = await db.all("SELECT * FROM device WHERE ended_seq > $1 ORDER BY ended_seq LIMIT $2", number, limit)
     return [(row["ended_seq"], _device(row)) for row in rows]

@@ -196,7 +196,8 @@ def _peer_doors(provider: WalletProvider) -> list[Door]:
     async def ended(request: Request) -> Response:
         asked = await _from_issuer(request, After)
         found = await provider.ended(asked.after, asked.limit)
-        return json_answer({"devices": [{**_full(device), "number": number} for number, device in found]})
+        devices = [{**_full(device), "number": number} for number, device in found]
+        return json_answer({"devices": devices, "last": await provider.last_end()})
 
     handlers = (standing, active, suspend, release, move, end, ended)
     return [

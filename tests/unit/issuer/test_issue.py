@@ -326,6 +326,20 @@ async def test_a_phone_that_ended_at_the_provider_takes_its_card_along(hall: Hal
     assert [one.state for one in await hall.issuer.holdings("jisoo")] == ["ended"]
 
 
+async def test_no_end_is_missed_when_the_provider_was_put_back_to_an_earlier_day(hall: Hall) -> None:
+    """Its numbers begin anew where its copy ends, below the one we had seen."""
+    await hall.carded()
+    hall.provider.ended = [{"device_id": f"device-{n}", "state": "ended"} for n in range(2 * ENDED_AGAIN)]
+    await hall.issuer.follow_devices()
+    hall.provider.ended = [{"device_id": "device-jisoo", "state": "ended"}]
+    assert await hall.issuer.follow_devices() == 2
+    hall.provider.asked.clear()
+    assert await hall.issuer.follow_devices() == 0
+    assert len(hall.provider.asked) == 1, "and we go on from there"
+    hall.provider.ended = []
+    assert await hall.issuer.follow_devices() == 0
+
+
 async def test_a_phone_that_ended_before_it_fetched_gets_nothing(hall: Hall) -> None:
     """The code was redeemed and the keys were attested in time; the card must not be signed onto an ended phone."""
     phone = Phone(hall, "jisoo")
