@@ -25,6 +25,7 @@ import { dropOrder, dropOwned, type KeyRow, type SealedRow, type Store, type Wri
 import { anchors, issuerOf, type Trust, type TrustedIssuer } from "./trust.ts";
 import type { Vault } from "./vault.ts";
 import type { Answered, IssuerLine, Tokens } from "./vci.ts";
+import { sameSigner } from "./x509.ts";
 
 export type Step = "token" | "keys" | "credential" | "check" | "store" | "receipt";
 
@@ -382,11 +383,14 @@ export class Issuance {
     return listed;
   }
 
-  /** What nobody vouches for has to stay the same: a stranger's fresh copies come from whom the first came from. */
+  /**
+   * What nobody vouches for has to stay the same: a stranger's fresh copies are by the key of the first, that of its authority where the
+   * chain shows one. Another key needs another yes of the holder's: an offer.
+   */
   private async mustBeTheSame(pending: Pending, what: Configuration, held: readonly Held[]): Promise<void> {
     const known = (await this.order(cardOf(pending, what.id)))?.parts.find((part) => part.configuration === what.id)?.signer;
-    const same = held.every(({ signer }) => signer.certifiedBy === (known ?? held[0]?.signer)?.certifiedBy);
-    if (pending.stranger && !same) throw new Problem("not_what_was_asked", "signed by somebody else than before");
+    const first = (pending.renewal ? known : undefined) ?? held[0]?.signer;
+    if (pending.stranger && !(first && held.every(({ signer }) => sameSigner(first, signer)))) throw new Problem("not_what_was_asked", "signed by somebody else than before");
   }
 
   private async storeBatch(

@@ -50,6 +50,8 @@ export interface Order {
   readonly received: number;
   readonly standing: Standing;
   readonly standingHeard: number;
+  /** Of a stranger's card: who signed the list that said so. */
+  readonly statusSigner?: Signer;
 }
 
 export interface Copy {

@@ -9,24 +9,32 @@ import { type Claims, openByChain, openByStranger } from "./jws.ts";
 import type { Net } from "./net.ts";
 import { Problem } from "./problem.ts";
 import { type Entered, standing } from "./signers.ts";
-import { signerOf } from "./x509.ts";
+import { sameSigner, type Signer, signerOf } from "./x509.ts";
 
 const TYPE = "application/statuslist+jwt";
 export type Standing = "valid" | "revoked" | "suspended" | "renew";
 
-/** Who may sign the list: a listed issuer by its authority, a stranger by whoever certified its card's signer. */
+/** Who may sign the list: a listed issuer by its authority, a stranger by the key of its card, or by the key that signed it before. */
 export type Signers =
   | { readonly prefix: string; readonly anchors: readonly Bytes[]; readonly entered: Entered }
-  | { readonly certifiedBy: readonly string[] };
+  | { readonly card: readonly Signer[]; readonly before: Signer | null };
 
-export async function standingOf(status: { uri: string; idx: number }, by: Signers, net: Net, now: number): Promise<Standing> {
+export async function standingOf(status: { uri: string; idx: number }, by: Signers, net: Net, now: number): Promise<{ standing: Standing; signer: Signer }> {
   if ("prefix" in by && !status.uri.startsWith(by.prefix)) throw new Problem("status_unknown", "not this issuer's list");
   const raw = await net.text(status.uri, TYPE);
   const { claims, chain, leaf } = await ("prefix" in by ? openByChain(raw, "statuslist+jwt", by.anchors, "status", now) : openByStranger(raw, "statuslist+jwt", now));
   if ("prefix" in by && by.entered) await standing(by.entered, leaf.der, "status_signer", now);
-  if ("certifiedBy" in by && !by.certifiedBy.includes(signerOf(chain).certifiedBy)) throw new Problem("status_unknown", "another's list");
+  const signer = signerOf(chain);
+  if ("card" in by && !mayPublish(by, signer)) throw new Problem("status_unknown", "another's list");
   const value = (await readList(claims, status.uri))(status.idx);
-  return (["valid", "revoked", "suspended", "renew"] as const)[value] ?? "revoked";
+  return { standing: (["valid", "revoked", "suspended", "renew"] as const)[value] ?? "revoked", signer };
+}
+
+/** Chains of a leaf alone show no key of their authority. Then the first list is taken by its name, and its key holds for the next. */
+function mayPublish({ card, before }: Extract<Signers, { card: unknown }>, signer: Signer): boolean {
+  if (card.some(({ key }) => key !== undefined && key === signer.key)) return true;
+  if (before) return sameSigner(before, signer);
+  return card.some(({ key, alone = false, certifiedBy }) => (key === undefined || (alone && signer.alone)) && certifiedBy === signer.certifiedBy);
 }
 
 const LARGEST = 1 << 22;

@@ -254,22 +254,22 @@ export class Wallet extends EventTarget {
     if (!status) return order;
     const by = await this.statusSigners(order, status.uri);
     if (!by) return order;
-    const standing = await standingOf(status, by, this.net, this.now());
-    return this.noteStanding(order.id, standing);
+    const { standing, signer } = await standingOf(status, by, this.net, this.now());
+    return this.noteStanding(order.id, { standing, ...(order.stranger ? { statusSigner: signer } : {}) });
   }
 
   private async statusSigners(order: Order, uri: string): Promise<Signers | null> {
-    if (order.stranger) return { certifiedBy: order.parts.flatMap(({ signer }) => signer?.certifiedBy ?? []) };
+    if (order.stranger) return { card: order.parts.flatMap(({ signer }) => signer ?? []), before: order.statusSigner ?? null };
     const issuer = (await this.trust.list()).issuers.find((item) => uri.startsWith(item.status_prefix));
     return issuer ? { prefix: issuer.status_prefix, anchors: anchors(issuer.ca), entered: issuer.signers } : null;
   }
 
   /** On the newest record, whoever wrote it: a renewal in another tab must not lose its refresh token to us. */
-  private async noteStanding(id: string, standing: Order["standing"]): Promise<Order> {
+  private async noteStanding(id: string, said: Partial<Order>): Promise<Order> {
     for (;;) {
       const row = await this.store.row(id);
       if (!row) throw new Problem("conflict", "the card is gone");
-      const heard: Order = { ...(await this.vault.unseal<Order>(row)), standing, standingHeard: this.now() };
+      const heard: Order = { ...(await this.vault.unseal<Order>(row)), ...said, standingHeard: this.now() };
       const fresh = await this.vault.seal("order", id, "", heard);
       const written = await this.store.write(async (tx) => {
         const current = await tx.objectStore("sealed").get(id);

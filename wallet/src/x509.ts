@@ -240,7 +240,14 @@ export interface Signer {
   readonly certifiedBy: string;
   /** base64url key identifiers of the authorities in the chain (OpenID4VP 1.0 section 6.1.1.1). */
   readonly authorities: readonly string[];
+  /** The public key at the top of the chain (SPKI, base64url). Missing: kept before it was written down. */
+  readonly key?: string;
+  /** The chain is the leaf alone: it names its authority and does not show the authority's key. */
+  readonly alone?: boolean;
 }
+
+/** Whether it is who it was: by key. The name of who certified somebody, anybody can write. */
+export const sameSigner = (known: Signer, now: Signer): boolean => (known.key === undefined ? known.certifiedBy === now.certifiedBy : known.key === now.key);
 
 export function signerOf(chain: readonly Bytes[]): Signer {
   const certificates = chain.map((der) => parseCertificate(der));
@@ -250,6 +257,7 @@ export function signerOf(chain: readonly Bytes[]): Signer {
     subject: leaf ? readable(leaf.subject) : "",
     certifiedBy: last ? readable(last.issuer) : "",
     authorities: certificates.flatMap(({ aki }) => (aki ? b64u(aki) : [])),
+    ...(last ? { key: b64u(last.spki), alone: certificates.length === 1 } : {}),
   };
 }
 

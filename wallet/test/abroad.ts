@@ -35,6 +35,10 @@ export class Abroad {
   claims: Record<string, unknown> = PERSON;
   /** Claims it does not hide. */
   leftOpen: readonly string[] = [];
+  /** What its chain holds beside the signer. */
+  above: readonly Bytes[] = [];
+  /** Who signs its status list; null: who signs its cards. */
+  statusBy: { readonly key: CryptoKey; readonly chain: readonly Bytes[] } | null = null;
   signedMetadata = false;
   refreshes = false;
   standing = 0;
@@ -142,12 +146,13 @@ export class Abroad {
     });
     const envelope = { vct, iss: HOST, iat: NOW / 1000, exp: NOW / 1000 + 86_400 * 30, cnf: { jwk: { ...jwk } }, status: { status_list: { uri: `${HOST}/status`, idx: 1 } } };
     const frame = { _sd: Object.keys(this.claims).filter((name) => !this.leftOpen.includes(name)), address: { _sd: ["street_address", "locality"] }, nationalities: { _sd: [0, 1] } };
-    return vc.issue({ ...envelope, ...this.claims } as never, frame as never, { header: { x5c: [b64(this.dsDer)] } });
+    return vc.issue({ ...envelope, ...this.claims } as never, frame as never, { header: { x5c: [this.dsDer, ...this.above].map(b64) } });
   }
 
   private async status(): Promise<Response> {
     const list = { bits: 1, lst: deflateSync(Buffer.alloc(8, this.standing ? 255 : 0)).toString("base64url") };
-    const raw = await signJwt(this.ds.key, { typ: "statuslist+jwt", x5c: [b64(this.dsDer)] }, { sub: `${HOST}/status`, iat: NOW / 1000, status_list: list });
+    const { key, chain } = this.statusBy ?? { key: this.ds.key, chain: [this.dsDer, ...this.above] };
+    const raw = await signJwt(key, { typ: "statuslist+jwt", x5c: chain.map(b64) }, { sub: `${HOST}/status`, iat: NOW / 1000, status_list: list });
     return typed("application/statuslist+jwt", raw);
   }
 

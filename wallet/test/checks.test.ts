@@ -112,7 +112,7 @@ test.each(LISTED.map((one) => [one.name, one] as const))("%s", async (_name, { i
   const by = { prefix: them.status_prefix, anchors: them.ca.map(unb64), entered: parseSigners(them.signers) };
   const work = standingOf({ uri: input.uri, idx: input.place }, by, net, input.now * 1000);
   if (refused) await expect(work).rejects.toMatchObject({ name: "Problem" });
-  else expect(await work).toBe(STANDINGS[expected as number]);
+  else expect((await work).standing).toBe(STANDINGS[expected as number]);
 });
 
 // --- the wallet's own door: what an issuer hands it -------------------------------------------------------------------------------------

@@ -49,6 +49,15 @@ export async function authority(name: string): Promise<Authority> {
   });
   return { ...made, name, der: new Uint8Array(certificate.rawData) };
 }
+/** One below another: not the anchor, so a chain may hold it. */
+export async function below(ca: Authority, name: string): Promise<Authority> {
+  const made = await pair();
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: name, issuer: ca.name, publicKey: made.keys.publicKey, signingKey: ca.key, signingAlgorithm: EC, notBefore: days(-10), notAfter: days(3000), serialNumber: "03",
+    extensions: [new x509.BasicConstraintsExtension(true, 0, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true)],
+  });
+  return { ...made, name, der: new Uint8Array(certificate.rawData) };
+}
 export async function certify(ca: Authority, subject: string, holder: Pair, until = 300, purpose: keyof typeof PURPOSE | null = "document", dns: readonly string[] = []): Promise<Bytes> {
   const certificate = await x509.X509CertificateGenerator.create({
     subject, issuer: ca.name, publicKey: holder.keys.publicKey, signingKey: ca.key, signingAlgorithm: EC,

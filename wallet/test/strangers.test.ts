@@ -11,7 +11,7 @@ import { DeviceResponse, Verifier } from "@owf/mdoc";
 import { mdocContext, transcript } from "../src/formats/mdoc.ts";
 import { encryptionThumbprint } from "../src/request.ts";
 import { Abroad, MDL, PID, pidQuery, SHOP } from "./abroad.ts";
-import { authority, b64, BASE, certify, Country, NOW, OFFER, pair, VCT } from "./country.ts";
+import { type Authority, authority, b64, BASE, below, certify, Country, NOW, OFFER, pair, VCT } from "./country.ts";
 
 const PIN = "274913";
 let names = 0;
@@ -105,6 +105,68 @@ test("what nobody vouches for has to stay the same: fresh copies by another auth
   abroad.ds = await pair();
   abroad.dsDer = await certify(other, "C=GB, CN=PID signer", abroad.ds, 300, null);
   await expect(wallet.finish(await wallet.issuance.renew(wallet.orders[0]!), () => undefined)).rejects.toMatchObject({ code: "not_what_was_asked" });
+});
+
+const renewed = async (): Promise<string> => wallet.finish(await wallet.issuance.renew(wallet.orders[0]!), () => undefined);
+/** Signs its cards from now on by another key. */
+async function signsAnew(ca: Authority, above: readonly Authority[] = []): Promise<void> {
+  abroad.ds = await pair();
+  abroad.dsDer = await certify(ca, "C=GB, O=Home Office, CN=PID signer", abroad.ds, 300, null);
+  abroad.above = above.map(({ der }) => der);
+}
+
+test("fresh copies by an authority of the same name and a key of its own are refused, and taken when the holder says yes anew", async () => {
+  abroad.refreshes = true;
+  await receive();
+  await signsAnew(await authority(abroad.ca.name));
+  await expect(renewed()).rejects.toMatchObject({ code: "not_what_was_asked" });
+  await receive();
+  expect(wallet.orders).toHaveLength(1);
+  await renewed();
+});
+
+test("where the chain shows the authority, fresh copies by another of its signers are taken, and by an authority of the same name refused", async () => {
+  abroad.refreshes = true;
+  const office = await below(abroad.ca, "C=GB, CN=Office CA");
+  await signsAnew(office, [office]);
+  await receive();
+  await signsAnew(office, [office]);
+  await renewed();
+  const forged = await below(await authority(abroad.ca.name), office.name);
+  await signsAnew(forged, [forged]);
+  await expect(renewed()).rejects.toMatchObject({ code: "not_what_was_asked" });
+});
+
+test("a card kept before keys were pinned is renewed by name once, and by key from then on", async () => {
+  abroad.refreshes = true;
+  await receive();
+  const [order] = wallet.orders;
+  const parts = order!.parts.map(({ signer, ...part }) => ({ ...part, signer: { subject: signer!.subject, certifiedBy: signer!.certifiedBy, authorities: [] } }));
+  const older = { ...order!, parts };
+  await writeOne(wallet.store, wallet.vault, "order", "", older);
+  await wallet.read();
+  await signsAnew(abroad.ca);
+  await renewed();
+  await signsAnew(await authority(abroad.ca.name));
+  await expect(renewed()).rejects.toMatchObject({ code: "not_what_was_asked" });
+});
+
+test.each([["the authority in the chain", true], ["leaves alone, once one was heard", false]])("how a card stands is not heard from an authority of the same name and a key of its own: %s", async (_how, shows) => {
+  const office = shows ? await below(abroad.ca, "C=GB, CN=Office CA") : abroad.ca;
+  if (shows) await signsAnew(office, [office]);
+  await receive();
+  const list = async (ca: Authority): Promise<void> => {
+    const signer = await pair();
+    abroad.statusBy = { key: signer.key, chain: [await certify(ca, "C=GB, CN=Lists", signer, 300, null), ...(shows ? [ca.der] : [])] };
+  };
+  await list(office);
+  await wallet.tend();
+  const heard = wallet.orders[0]?.standingHeard;
+  expect(wallet.orders[0]?.statusSigner?.subject).toBe("Lists, GB");
+  await list(shows ? await below(await authority(abroad.ca.name), office.name) : await authority(abroad.ca.name));
+  abroad.standing = 1;
+  await wallet.tend();
+  expect(wallet.orders[0]).toMatchObject({ standing: "valid", standingHeard: heard });
 });
 
 test("a stranger's card hears how it stands, from a list its own authority signed only", async () => {
