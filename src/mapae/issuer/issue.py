@@ -317,8 +317,8 @@ class Issuer:
         return count
 
     async def prune(self) -> int:
-        """Forget what could not be used any more anyway."""
-        now = self._clock.now()
+        """Forget what could not be used any more anyway: spent proofs among it, which must not count again."""
+        now = self._clock.surely()
         gone = await self._db.write(lambda tx: store.forget(tx, now, now - KEEP_OFFERS))
         return gone + await self.deferred.prune(now)
 

@@ -299,7 +299,7 @@ class WalletProvider:
 
     async def prune(self) -> int:
         """Forget what can no longer be replayed; how many rows."""
-        at = int(self._clock.now().timestamp())
+        at = int(self._clock.surely().timestamp())
         self._pruned = at
         return await self._db.write(lambda tx: store.forget_expired(tx, at))
 
@@ -323,7 +323,7 @@ class WalletProvider:
                 raise Refused(Code.TOO_OFTEN, "too many requests from this phone; try again in five minutes")
             return await body(tx, device, now)
 
-        if not 0 <= at - self._pruned < PRUNE_EVERY:  # below 0: the clock was ahead then
+        if not 0 <= int(self._clock.surely().timestamp()) - self._pruned < PRUNE_EVERY:
             await self.prune()
         return await self._db.write(admit)
 
