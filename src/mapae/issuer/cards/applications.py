@@ -28,12 +28,12 @@ from . import store
 from .fees import Channel, Due, Why, due, must_be_entitled, must_be_new
 from .life import Act, By, State
 from .partners import PaymentPort
-from .sealing import portrait
+from .rewriting import LARGEST_PHOTO, Rewriting
+from .sealing import must_have_few_scans
 from .store import Card, HandedIn, Photo, Step
 from .trail import CITIZEN, THE_HOUSE, Actor, begun, go, note, tell_register
 
 PHOTO_DRAFT: Final = timedelta(hours=1)
-LARGEST_PHOTO: Final = 512 * 1024
 GOOD: Final = "good"
 UNJUDGED: Final = "unjudged"  # the machine does not answer: officers look
 PHOTO_TAKEN: Final = ("photo_judged", "photo_overridden")  # the steps that send a photo to the register
@@ -101,6 +101,7 @@ class Applications:
     ) -> None:  # fmt: skip
         self._db, self._clock, self._dice, self._vault = db, clock, dice, vault
         self.country, self._register, self._payment, self._judge = country, register, payment, judge
+        self._rewriting = Rewriting()
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -135,12 +136,14 @@ class Applications:
         return bool(person.photo)
 
     async def bring_photo(self, person_id: str, jpeg: bytes, taken: date, brought_by: str) -> Judged:
-        """Judge a photo, and hold it for an hour. One that no machine finds good needs two officers later."""
+        """Judge a photo, and hold it for an hour. One that no machine finds good needs two officers later. It is never
+        decoded in this process."""
         must_be_new(self.country, taken, self.today())
         if not jpeg.startswith(b"\xff\xd8\xff"):
             raise Refused(Code.PHOTO_REFUSED, "the photo is not a JPEG", step="unreadable")
         if len(jpeg) > LARGEST_PHOTO:
             raise Refused(Code.PHOTO_REFUSED, "the photo has more than 512 KiB", step="too-large")
+        must_have_few_scans(jpeg)
         report = await self._report(jpeg)
         codes = sorted({finding.code.value for finding in report.findings}) if report is not None else []
         if "unreadable" in codes or "too-large" in codes:  # nothing that anybody could look at
@@ -149,7 +152,8 @@ class Applications:
         if self._judge is None:  # a country whose officers judge photos, as they always did
             verdict = GOOD
         # As a register keeps it: upright, small enough for every document, without what the camera wrote beside it.
-        record = report.record if report is not None and report.record else portrait(jpeg)
+        judged = report is not None and report.record
+        record = judged or await self._rewriting.portrait(jpeg)
         id, at = self._dice.token(16), int(self._clock.now().timestamp())
         sealed = self._vault.seal(record, _photo_of(id))
         kept = Photo(id, person_id, "", brought_by, sealed, taken.isoformat(), verdict, "", at)

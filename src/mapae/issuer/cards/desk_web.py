@@ -27,13 +27,14 @@ from mapae.ui import csrf
 from mapae.ui.http import Answer, Caller, Csrf, Door, door, form, form_with_files, see_other
 
 from . import store
-from .applications import LARGEST_PHOTO, UNJUDGED, Applications, Asking, CardView, Wish
+from .applications import UNJUDGED, Applications, Asking, CardView, Wish
 from .fees import Channel, Why, chip_rules, photo_since
 from .handing import COUNTED, TO_DESTROY, TO_HAND_OUT, HandOver
 from .journey import expected, journey
 from .life import OPEN, State
 from .making import Making
 from .partners import Fingerprint
+from .rewriting import LARGEST_PHOTO
 from .trail import Actor
 
 UPLOAD: Final = LARGEST_PHOTO + 256 * 1024  # what a browser may send, so that a photo too large is told so in words

@@ -21,6 +21,8 @@ from .partners import CardData
 
 LARGEST_PORTRAIT: Final = 20 * 1024  # with its header it fits what a chip holds
 MOST_PIXELS: Final = 16_000_000
+MOST_SCANS: Final = 32  # of a progressive picture: a camera makes ten, and each is decoded over all its pixels
+_SCAN: Final = b"\xff\xda"  # ITU-T T.81 B.1.1.3: start of scan
 _SIZES: Final = ((360, 466), (300, 386), (240, 308), (180, 231))
 _QUALITIES: Final = (85, 70, 55)
 
@@ -59,13 +61,22 @@ class Groups:
         return infos.read_dg14(dg14).encode()
 
 
+def must_have_few_scans(jpeg: bytes) -> None:
+    """Asked before anything is decoded. Raises Refused(PHOTO_REFUSED)."""
+    if jpeg.count(_SCAN) > MOST_SCANS:
+        raise Refused(Code.PHOTO_REFUSED, "the photo has too many scans", step="unreadable")
+
+
 def portrait(jpeg: bytes) -> bytes:
     """A photo written anew: upright, without metadata, as large as a chip takes it. Raises Refused(PHOTO_REFUSED)."""
+    must_have_few_scans(jpeg)
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise Refused(Code.PHOTO_REFUSED, "the photo has too many pixels", step="too-large")
             picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise Refused(Code.PHOTO_REFUSED, "the photo has too many pixels", step="too-large") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise Refused(Code.PHOTO_REFUSED, "the photo cannot be read", step="unreadable") from error
     for size in _SIZES:

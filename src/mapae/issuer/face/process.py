@@ -30,7 +30,7 @@ QUEUE: Final = 8  # questions, with the one being answered
 QUESTIONS: Final = 40  # then a new child: what it computed and kept is bounded
 PAUSE: Final = 30.0  # seconds until a child that could not start is tried again
 _ROOT: Final = str(Path(__file__).resolve().parents[3])
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
 }  # fmt: skip
@@ -40,11 +40,11 @@ A = TypeVar("A", bound=talk.Answer)
 
 
 class Lost(Exception):
-    """The child gave no answer that counts. `slow`: it may only have been busy."""
+    """The child gave no answer that counts. `slow`: it may only have been busy; `over_it`: it had the question."""
 
-    def __init__(self, why: str, *, slow: bool = False) -> None:
+    def __init__(self, why: str, *, slow: bool = False, over_it: bool = False) -> None:
         super().__init__(why)
-        self.slow = slow
+        self.slow, self.over_it = slow, over_it
 
 
 class FaceProcess:
@@ -91,11 +91,14 @@ class FaceProcess:
         return outcome
 
     async def judge(self, photo: bytes) -> PhotoReport:
-        """Raises Refused(FACE_UNAVAILABLE). Whoever uploads photos fills half of the queue at most: a person before a
-        camera is waiting, and a busy verifier costs that person a try of the day."""
+        """Raises Refused(FACE_UNAVAILABLE), and PHOTO_REFUSED for a photo over which the child is lost. Whoever uploads
+        photos fills half of the queue at most: a person before a camera is waiting, and a busy verifier costs that
+        person a try of the day."""
         try:
             return (await self._ask(talk.Judge(photo), talk.Judged, max(1, self._queue // 2))).report
-        except Lost:
+        except Lost as lost:
+            if lost.over_it:
+                raise Refused(Code.PHOTO_REFUSED, "the photo cannot be read", step="unreadable") from None
             raise Refused(Code.FACE_UNAVAILABLE, "photos cannot be judged just now: an officer looks instead") from None
 
     async def close(self) -> None:
@@ -121,11 +124,11 @@ class FaceProcess:
         except TimeoutError:
             await self._end()
             _log.warning("the face worker was too slow and was ended")
-            raise Lost("no answer in time", slow=True) from None
+            raise Lost("no answer in time", slow=True, over_it=True) from None
         except (OSError, EOFError, ValueError) as error:
             await self._end()
             _log.warning("the face worker was lost", kind=type(error).__name__)
-            raise Lost("the worker is gone") from None
+            raise Lost("the worker is gone", over_it=True) from None
         except asyncio.CancelledError:  # its answer would be taken for the next one's
             await self._end()
             raise
@@ -136,7 +139,7 @@ class FaceProcess:
         if isinstance(answer, talk.Broke):
             _log.error("the face worker broke", kind=answer.kind[:100], where=answer.where[:8])
         await self._end()
-        raise Lost("not the answer to this question")
+        raise Lost("not the answer to this question", over_it=True)
 
     async def _started(self) -> _Child:
         """The child, running and ready. Raises Lost."""
@@ -183,7 +186,7 @@ class _Child:
             await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 # A library's complaint could hold anything of a picture; what we log, the worker says in its answers.
-                stderr=asyncio.subprocess.DEVNULL, env=dict(_ENVIRONMENT), cwd="/", close_fds=True,
+                stderr=asyncio.subprocess.DEVNULL, env=dict(ENVIRONMENT), cwd="/", close_fds=True,
                 start_new_session=True,
             )
         )  # fmt: skip
@@ -213,6 +216,8 @@ class _Child:
             self._process.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
+        if self._process.stdout is not None:
+            await self._process.stdout.read()  # else asyncio waits for ever for one that had more to say than we heard
         await self._process.wait()
 
 

@@ -181,8 +181,9 @@ class PhotoReport:
 
 
 class PhotoJudge(Protocol):
-    """Can this be a photo on record? Never raises for what somebody may upload."""
+    """Can this be a photo on record? Raises nothing else for what somebody may upload."""
 
     async def judge(self, photo: bytes) -> PhotoReport:
-        """Raises Refused(FACE_UNAVAILABLE) when nobody can judge: an officer looks instead."""
+        """Raises Refused(FACE_UNAVAILABLE) when nobody can judge: an officer looks instead; PHOTO_REFUSED when the
+        judge was lost over this photo."""
         ...
