@@ -329,6 +329,25 @@ async def test_the_page_of_an_expired_paper_is_erased(counter: Counter) -> None:
     assert await counter.papers.prune() == 1
 
 
+async def test_pruning_with_the_clock_ahead_erases_no_page(counter: Counter) -> None:
+    pdf = await counter.issue()
+    counter.hall.clock.leap(days=365)
+    assert await counter.papers.prune() == 0
+    counter.hall.clock.leap(days=-365)
+    assert (await counter.papers.page(APPLICATION)).pdf == pdf
+
+
+async def test_a_paper_whose_page_was_erased_by_a_clock_that_was_believed_is_replaced(counter: Counter) -> None:
+    """Else the application could have no paper at all: the one nobody can print stood in the way."""
+    first = await code_of(counter)
+    counter.hall.clock.advance(days=365)
+    assert await counter.papers.prune() == 1
+    counter.hall.clock.advance(days=-365)
+    second = await code_of(counter)
+    await counter.check(second)
+    assert await counter.refusal(first) == ("standing", Code.REVOKED)
+
+
 async def test_an_application_whose_paper_has_expired_gets_another(counter: Counter) -> None:
     first = await code_of(counter)
     counter.hall.clock.advance(days=40)

@@ -190,7 +190,8 @@ class FaceChecks:
         return CameTo(passed if passed is not None and passed.ok else None, spent)
 
     async def prune(self) -> int:
-        now = self._clock.now()
+        """Forget checks whose days have surely passed: they are what somebody may appeal against."""
+        now = self._clock.surely()
         kept = now - timedelta(days=self.rules.appeal_days)
         return await self._db.write(
             lambda tx: store.forget(tx, int((now - UNANSWERED).timestamp()), int(kept.timestamp()))

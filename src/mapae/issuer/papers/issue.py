@@ -112,8 +112,8 @@ class Papers:
         return True
 
     async def prune(self) -> int:
-        """Erase the pages of papers whose last day has passed."""
-        now = _seconds(self._clock.now())
+        """Erase the pages of papers whose last day has surely passed: none comes back."""
+        now = _seconds(self._clock.surely())
         return await self._db.write(lambda tx: store.erase_expired(tx, now))
 
     # --- the steps ----------------------------------------------------------------------------------------------------
@@ -158,8 +158,8 @@ class Papers:
         return row, Paper.read(paper.payload())  # lint: what we sign is what a checker takes
 
     async def _intend(self, row: PaperRow, paper: Paper, slot: Slot, actor: str) -> bool:
-        """False when somebody else's paper of this application is already good. One that was begun and never recorded
-        is ended: nobody has it."""
+        """False when somebody else's paper of this application is already good. One that was begun and never recorded,
+        or whose page is erased, is ended: nobody can print it."""
         now, order = self._clock.now(), _order(row.id)
         batch = tickets.BatchRow(row.id, order, CONFIGURATION, "intended")
         draft = hashlib.sha256(to_be_signed(paper)).digest()
@@ -168,7 +168,7 @@ class Papers:
         async def body(tx: Tx) -> bool:
             await tx.serial(f"person:{row.person}")
             before = await store.live(tx, row.application)
-            if before is not None and before.state == "issued" and before.until > row.issued:
+            if before is not None and before.page is not None and before.until > row.issued:
                 return False
             if before is not None:
                 await self.end_in(tx, row.application, "replaced", actor, now)

@@ -429,6 +429,14 @@ async def test_after_the_appeal_period_nothing_is_left(room: Room) -> None:
     assert await room.db.all("SELECT * FROM face_check") == []
 
 
+async def test_pruning_with_the_clock_ahead_forgets_nothing_somebody_may_appeal_against(room: Room) -> None:
+    await room.try_once()
+    room.clock.leap(days=730)
+    assert await room.checks.prune() == 0
+    room.clock.leap(days=-730)
+    assert await room.checks.last("case:c-1") is not None
+
+
 async def test_frames_arrive_at_the_verifier_as_they_were_sent(room: Room) -> None:
     id = (await room.ask()).challenge.id
     await room.checks.answer(id, JKT, burst(id, 7))
