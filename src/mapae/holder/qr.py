@@ -148,11 +148,12 @@ class Codes:
         return open_ask(text, view, purposes, self._pocket.now(), self._registration)
 
     def options(self, purpose: Listed, items: tuple[str, ...] | None = None) -> tuple[Match, ...]:
-        """The cards that have what the purpose asks, those with a copy left first."""
+        """The cards that have what the purpose asks and tell nothing besides, those with a copy left first."""
         at = self._pocket.at()
         cards = [card for card in self._pocket.state.cards.values() if card.copies]
-        query = _query(purpose, items or purpose.items)
-        found = within(matches(query, [candidate(card) for card in cards]), purpose.items)
+        asked = items or purpose.items
+        query = _query(purpose, asked)
+        found = within(matches(query, [candidate(card) for card in cards]), asked)
         every = [match for one in query.queries for match in found[one.id]]
         return tuple(sorted(every, key=lambda match: not usable(self._card(match.card), at)))
 

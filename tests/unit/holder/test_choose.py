@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mapae.formats.dcql import parse
-from mapae.holder.choose import Candidate, Match, accepts, answers, matches
+from mapae.holder.choose import Candidate, Match, accepts, answers, matches, within
 from unit.formats.test_dcql import VCT, mdoc, query
 
 CARD = Candidate(
@@ -49,6 +49,14 @@ def test_only_what_is_asked_is_picked() -> None:
 )  # fmt: skip
 def test_type_format_and_authority_must_fit(changes: dict[str, Any], fits: bool) -> None:
     assert bool(found(one(**changes))) is fits
+
+
+def test_a_card_that_tells_everybody_more_than_is_allowed_is_left_out_and_another_is_not() -> None:
+    frank = Candidate("frank", "dc+sd-jwt", VCT, CARD.claims, CARD.authorities, open=("address",))
+    asked = matches(parse(one({"path": ["name"]})), (frank, CARD))
+    assert [match.open for match in asked["q"]] == [("address",), ()]
+    assert [match.card for match in within(asked, ("name",))["q"]] == ["card-1"]
+    assert [match.card for match in within(asked, ("name", "address"))["q"]] == ["frank", "card-1"]
 
 
 def test_a_card_without_a_key_is_given_only_where_no_proof_is_asked() -> None:
