@@ -34,6 +34,8 @@ from .store import Card, HandedIn, Photo, Step
 from .trail import CITIZEN, THE_HOUSE, Actor, begun, go, note, tell_register
 
 PHOTO_DRAFT: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+ONLINE_A_DAY: Final = 5
 GOOD: Final = "good"
 UNJUDGED: Final = "unjudged"  # the machine does not answer: officers look
 PHOTO_TAKEN: Final = ("photo_judged", "photo_overridden")  # the steps that send a photo to the register
@@ -197,7 +199,8 @@ class Applications:
         return await self._file(Actor.officer(officer), Channel.DESK, officer.office, person_id, wish)
 
     async def file_online(self, person_id: str, wish: Wish) -> str:
-        """The same by the citizen. The office is the one that hands out, or one of the person's own municipality."""
+        """The same by the citizen, a few times a day. The office is the one that hands out, or one of the person's own
+        municipality."""
         person = await self._register.get(person_id)
         own = [office.id for office in self.country.offices.values() if office.municipality == person.municipality]
         office = wish.pickup or (own or list(self.country.offices))[0]
@@ -253,6 +256,8 @@ class Applications:
 
     async def _begin(self, tx: Tx, card: Card, actor: Actor, photo: Photo | None) -> None:
         now = self._clock.now()
+        if card.channel is Channel.PORTAL:
+            await self._must_not_apply_all_day(tx, card, now)
         await store.put_card(tx, card)
         if photo is not None and not await store.use_photo(tx, photo.id, card.id):
             raise Refused(Code.CONFLICT, "this photo was used already: bring it again")
@@ -265,6 +270,12 @@ class Applications:
         if card.amount == 0:
             known = {"paid_at": int(now.timestamp()), "since": card.since, "look_at": card.look_at}
             await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", **known)
+
+    async def _must_not_apply_all_day(self, tx: Tx, card: Card, now: datetime) -> None:
+        """Each application begins a payment and ends in a refund that is asked for until it is answered."""
+        since, at = (int(moment.timestamp()) for moment in (now - DAY, now))
+        if await store.applied_for(tx, card.person, card.channel, since, at) >= ONLINE_A_DAY:
+            raise Refused(Code.TOO_OFTEN, "five applications were made online within a day: try tomorrow", step="often")
 
     async def _old_card(self, tx: Tx, card: Card, actor: Actor, now: datetime) -> None:
         """A card that is lost or handed in counts no more from this moment, here and in the register. The register may

@@ -46,6 +46,7 @@ _PAUSE: Final = {
 }  # fmt: skip
 _FARTHEST: Final = max(_PAUSE.values())  # whatever is to be looked at later still was put off by a wrong clock
 _SILENT: Final = 30
+_LONGEST: Final = 21600  # between two questions after a refund that gets no answer
 _log = structlog.get_logger("mapae.cards")
 
 
@@ -62,12 +63,13 @@ class Making:
 
     async def tick(self) -> None:
         await store.forget_photos(self._db, self._now() - int(PHOTO_DRAFT.total_seconds()))
-        for card in await store.refunds(self._db, _BATCH):
-            await self._guarded(card, self._refund(card))
         for _ in range(_TURNS):  # a clock that was moved far lets a card take several steps at once
             due = await store.due(self._db, self._now(), self._now() + _FARTHEST, _BATCH)
             if not sum([await self.look(card.id) for card in due]):
-                return
+                break
+        for card in await store.refunds(self._db, self._now(), self._now() + _FARTHEST, _BATCH):
+            owed = min(max(self._now() - card.since, _SILENT), _LONGEST)  # seconds so far: each pause doubles them
+            await self._guarded(card, self._refund(card), owed, silent=owed)
 
     async def look(self, card_id: str) -> bool:
         """Take the next step of one card, if there is one; whether there was."""
@@ -76,7 +78,7 @@ class Making:
             return False
         return await self._guarded(card, self._step(card), _PAUSE[card.state])
 
-    async def _guarded(self, card: Card, work: Awaitable[bool], pause: int = 0) -> bool:
+    async def _guarded(self, card: Card, work: Awaitable[bool], pause: int, silent: int = _SILENT) -> bool:
         """Whether the card moved; if not, when it is looked at again."""
         try:
             if moved := await work:
@@ -85,10 +87,10 @@ class Making:
             if refused.code not in (Code.UNAVAILABLE, Code.CONFLICT):  # silence, or somebody was faster
                 _log.warning("card is stuck", card=card.id, state=card.state.value, code=refused.code.value)
                 await self._trouble(card, refused.step or refused.code.value)
-            pause = _SILENT
+            pause = silent
         except Exception as bug:  # noqa: BLE001 must not escape: one card's trouble is not the others'
             _log.error("card failed", card=card.id, state=card.state.value, kind=type(bug).__name__, where=where(bug))
-            pause = _SILENT
+            pause = silent
         await store.look_later(self._db, card.id, self._now() + pause)
         return False
 

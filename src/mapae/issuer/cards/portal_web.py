@@ -30,6 +30,7 @@ SESSION: Final = csrf.COOKIES["citizen"]
 _PHOTOS: Final = Rate(20, 60)  # each is a second of a machine's work
 _ON_FORM: Final = (
     Code.CONFLICT, Code.RECORD_PHOTO_TOO_OLD, Code.PHOTO_REFUSED, Code.MALFORMED, Code.NOT_FOUND, Code.TOO_LARGE,
+    Code.TOO_OFTEN,
 )  # fmt: skip
 
 Handler = Callable[[Request], Awaitable[Response]]

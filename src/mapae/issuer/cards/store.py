@@ -174,6 +174,15 @@ async def cards_of_person(db: Db, person: str) -> list[Card]:
     return [_card(row) for row in rows]
 
 
+async def applied_for(tx: Tx, person: str, channel: Channel, since: int, now: int) -> int:
+    """How many applications this person has opened this way since then, whatever became of them."""
+    row = await tx.one(
+        "SELECT count(*) AS n FROM card_life WHERE person = $1 AND channel = $2 AND opened > $3 AND opened <= $4",
+        person, channel.value, since, now,
+    )  # fmt: skip
+    return int(row["n"]) if row is not None else 0
+
+
 async def cards_of_office(db: Db, office: str, states: tuple[State, ...]) -> list[Card]:
     """What this office has to do with: applied for here, or handed out here. Longest in its state first."""
     listed = ", ".join(f"'{state.value}'" for state in states)
@@ -195,8 +204,13 @@ async def due(db: Db, now: int, farthest: int, limit: int) -> list[Card]:
     return [_card(row) for row in rows]
 
 
-async def refunds(db: Db, limit: int) -> list[Card]:
-    rows = await db.all("SELECT * FROM card_life WHERE refund = 'due' ORDER BY card_id LIMIT $1", limit)
+async def refunds(db: Db, now: int, farthest: int, limit: int) -> list[Card]:
+    """Whose refund to ask for now, the same way."""
+    rows = await db.all(
+        "SELECT * FROM card_life WHERE (look_at <= $1 OR look_at > $2) AND refund = 'due'"
+        " ORDER BY look_at, card_id LIMIT $3",
+        now, farthest, limit,
+    )  # fmt: skip
     return [_card(row) for row in rows]
 
 

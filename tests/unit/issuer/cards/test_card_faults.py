@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from mapae.audit import first_broken_link
-from mapae.db import Body, Db, Row, Value
+from mapae.db import Body, Db, Row, Tx, Value
 from mapae.errors import Code, Refused
 from mapae.issuer.cards import store
-from mapae.issuer.cards.applications import Wish
+from mapae.issuer.cards.applications import ONLINE_A_DAY, Wish
 from mapae.issuer.cards.fees import Why
 from mapae.issuer.cards.life import State
 from mapae.issuer.cards.partners import Payment, Stage, Transit
 from mapae.issuer.cards.trail import CITIZEN
-from unit.issuer.cards.card_world import JISOO, KIM, CardWorld, jpeg, somebody
+from unit.issuer.cards.card_world import JISOO, KIM, CardWorld, Provider, jpeg, somebody
 
 pytestmark = pytest.mark.parametrize("migrated", ["sqlite"], indirect=True)  # the SQL is plain: test_card_races.py
 
@@ -87,6 +88,62 @@ async def test_a_refund_the_provider_does_not_confirm_is_asked_again(world: Card
     world.provider.silent = False
     await world.turn()
     assert (await world.card(card)).refund == "done"
+
+
+class _Stuck(Provider):
+    """Never says that the payments of "stuck-…" went back, and asks how the others' cards stand by then."""
+
+    def __init__(self, stands: Callable[[], Awaitable[State]]) -> None:
+        super().__init__()
+        self.stands, self.asked, self.seen = stands, list[str](), list[State]()
+
+    async def refund(self, id: str) -> Payment:
+        self.asked.append(id)
+        self.seen.append(await self.stands())
+        return Payment.UNKNOWN if id.startswith("stuck-") else await super().refund(id)
+
+
+async def test_a_hundred_refunds_without_an_answer_starve_neither_the_next_one_nor_production(world: CardWorld) -> None:
+    posted = await world.posted()
+    world.register.people["p-other"] = somebody("p-other")
+    provider = world.provider = _Stuck(lambda: world.state(posted))
+    world.begin()
+    good = await world.applications.file_at_desk(KIM, "p-other", Wish(Why.REISSUE, "", 10000), same_person=True)
+    provider.pay()
+    await world.turn()
+    await world.making.cancel(good, CITIZEN)
+    like = await world.card(good)
+
+    async def fill(tx: Tx) -> None:
+        for at in range(100):
+            id = f"!{at:03}"  # before every id of ours
+            await store.put_card(tx, replace(like, id=id, person=f"p{at}", payment_id=f"stuck-{at}"))
+
+    await world.db.write(fill)
+    world.mail.bring()
+    await world.turn(days=1)
+    assert provider.seen[0] is State.AT_OFFICE  # cards come first
+    await world.turn()
+    assert (await world.card(good)).refund == "done"
+    before = len(provider.asked)
+    for _ in range(20):
+        await world.turn()
+    assert len(provider.asked) - before <= 100  # asked again ever less often, and not given up
+    await world.turn(days=1)
+    assert len(provider.asked) - before >= 100
+
+
+async def test_who_applies_and_cancels_online_all_day_begins_few_payments(world: CardWorld) -> None:
+    wish = Wish(Why.REISSUE, KIM.office, 10000)
+    for _ in range(ONLINE_A_DAY):
+        await world.applications.cancel(await world.applications.file_online(JISOO, wish), CITIZEN)
+    with pytest.raises(Refused) as refused:
+        await world.applications.file_online(JISOO, wish)
+    assert (refused.value.code, refused.value.step) == (Code.TOO_OFTEN, "often")
+    assert len(world.provider.payments) == ONLINE_A_DAY
+    await world.applications.cancel(await world.apply(), CITIZEN)  # an office takes it all the same
+    world.clock.advance(days=1)
+    await world.applications.file_online(JISOO, wish)
 
 
 async def test_an_unpaid_application_that_lapses_and_is_paid_in_that_moment_is_refunded(world: CardWorld) -> None:
