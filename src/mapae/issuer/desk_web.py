@@ -310,7 +310,8 @@ class _Cases(Pages):
         now, asked = stage(live), request.query_params
         if asked.get("stage") == now and asked.get("seen") == str(len(live.events)):
             return Response(status_code=204)  # nothing new: nothing is swapped, nothing is read aloud again
-        fresh = live.events[int(asked["seen"]) :] if asked.get("seen", "").isdecimal() else ()
+        seen = asked.get("seen", "")
+        fresh = live.events[int(seen) :] if seen.isdecimal() and len(seen) <= 6 else ()
         news = asked.get("stage") != now or any(event.what in _FACE for event in fresh)
         headers = {"HX-Refresh": "true"} if news else None
         return self._page(request, "desk/live.html", officer, headers=headers, live=live, case=live.case, stage=now)

@@ -52,6 +52,16 @@ async def new_case(browser: httpx.AsyncClient) -> str:
     return opened.headers["location"]
 
 
+async def test_a_page_that_says_it_has_seen_a_number_of_five_thousand_digits_is_shown_the_news(
+    desk_world: DeskWorld,
+) -> None:
+    """int() refuses so many, and that was an accident of ours."""
+    browser = await signed_in(desk_world)
+    case = await new_case(browser)
+    live = await browser.get(f"{case}/live?stage=open&seen={'9' * 5000}", headers={"hx-request": "true"})
+    assert live.status_code == 200
+
+
 @pytest.mark.parametrize("language", ["ko", "en"])
 async def test_the_whole_counter_story_without_script(desk_world: DeskWorld, language: str) -> None:
     browser = await signed_in(desk_world, language)
