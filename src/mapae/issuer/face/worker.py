@@ -57,8 +57,9 @@ def confine() -> None:
 
 
 def shut_in() -> None:
-    """Once all is loaded: only the three open descriptors, and no further process."""
-    _limit(resource.RLIMIT_NOFILE, 3)
+    """Once all is loaded: only the descriptors that are open, also when one of them is closed, and no further
+    process."""
+    _limit(resource.RLIMIT_NOFILE, 0)
     _limit(resource.RLIMIT_NPROC, 0)
 
 

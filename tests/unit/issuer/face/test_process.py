@@ -50,7 +50,7 @@ async def test_the_worker_starts_with_the_first_question_and_is_shut_in(tmp_path
         proc = Path(f"/proc/{child_of(verifier)}")
         limits = {line[:25].strip(): line[26:].split()[:2] for line in (proc / "limits").read_text().splitlines()}
         assert limits["Max file size"] == limits["Max core file size"] == limits["Max processes"] == ["0", "0"]
-        assert limits["Max open files"] == ["3", "3"] and {path.name for path in (proc / "fd").iterdir()} == {
+        assert limits["Max open files"] == ["0", "0"] and {path.name for path in (proc / "fd").iterdir()} == {
             "0",
             "1",
             "2",
@@ -62,6 +62,25 @@ async def test_the_worker_starts_with_the_first_question_and_is_shut_in(tmp_path
     finally:
         await verifier.close()
     assert not proc.exists()
+
+
+async def test_a_worker_taken_over_that_closes_what_is_open_opens_nothing_in_its_place():
+    code = """
+import os, socket
+from mapae.issuer.face.worker import confine, shut_in
+confine(); shut_in()
+os.close(2)
+for name, attempt in {"file": lambda: os.open("/dev/null", os.O_RDONLY), "socket": socket.socket}.items():
+    try:
+        attempt()
+    except OSError:
+        print(name, "refused")
+"""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", code, stdout=asyncio.subprocess.PIPE, env=dict(process.ENVIRONMENT)
+    )
+    said, _ = await child.communicate()
+    assert said.decode().splitlines() == ["file refused", "socket refused"]
 
 
 async def test_nothing_of_a_check_appears_on_a_disk():
