@@ -36,18 +36,26 @@ class Steady:
 
     def __init__(self, wall: Callable[[], float], counted: Callable[[], float]) -> None:
         self._wall, self._counted = wall, counted
-        self._apart = wall() - counted()
+        self._apart = self._before = wall() - counted()
         self._leapt: float | None = None  # when, as counted
+        self._fell: float | None = None
 
     def surely(self) -> float:
-        """Epoch seconds. A clock put back is followed at once, one ahead after an hour."""
+        """Epoch seconds. A clock put back is followed at once, and back again; one ahead after an hour."""
         counted = self._counted()
         apart = self._wall() - counted
-        if apart > self._apart + LEAP:
+        if self._fell is not None and counted - self._fell >= LASTS:
+            self._before, self._fell = self._apart, None
+        if apart > max(self._apart, self._before) + LEAP:
             if self._leapt is None:
                 self._leapt = counted
             if counted - self._leapt < LASTS:
                 return counted + self._apart
+            self._before, self._fell = apart, None
+        elif apart < self._before - LEAP:
+            self._fell = counted if self._fell is None else self._fell
+        else:
+            self._before, self._fell = apart, None
         self._apart, self._leapt = apart, None
         return counted + apart
 

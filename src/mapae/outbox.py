@@ -66,7 +66,8 @@ class Outbox:
             if await self._try(item["id"], item["kind"], item["payload"], item["tries"], now):
                 finished += 1
         if finished:
-            await self._db.run("DELETE FROM outbox_item WHERE done_at < $1", now - KEEP_DONE)
+            sure = int(self._clock.surely().timestamp())
+            await self._db.run("DELETE FROM outbox_item WHERE done_at < $1", sure - KEEP_DONE)
         return finished
 
     async def run_forever(self) -> None:

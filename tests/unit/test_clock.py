@@ -49,8 +49,18 @@ def test_a_clock_that_stays_ahead_is_believed_after_an_hour(machine: Machine) ->
 
 
 def test_a_clock_put_back_is_followed_at_once(machine: Machine) -> None:
-    """What is early is at worst done late."""
+    """What is early is at worst done late. Nor is the right time, when it comes back, a leap."""
     assert machine.go(5, wall=-86_400) == machine.wall
+    assert machine.go(10, wall=86_410) == machine.wall
+    machine.go(5, wall=-86_400)
+    machine.go(LASTS)
+    assert machine.go(5, wall=86_400) < machine.wall, "after an hour the earlier time was the right one"
+    assert machine.go(LASTS) == machine.wall
+
+
+def test_a_clock_far_ahead_after_it_was_put_back_is_not_followed(machine: Machine) -> None:
+    machine.go(5, wall=-86_400)
+    assert machine.go(5, wall=365 * 86_400) < machine.wall - 300 * 86_400
 
 
 def test_both_clocks_say_the_same_where_nothing_is_wrong() -> None:

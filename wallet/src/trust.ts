@@ -165,10 +165,10 @@ export class Trust {
   }
 }
 
-/** By its number, or by its date; but the date of a list that a clock made which was ahead says nothing. */
+/** By its number, or of one number by its date; but the date of a list that a clock made which was ahead says nothing. */
 function isOlder(list: TrustList, known: TrustList, now: number): boolean {
-  const ahead = known.iat > now / 1000 + AHEAD_S;
-  return (list.seq ?? 0) < (known.seq ?? 0) || (list.iat < known.iat && !ahead);
+  const [seq, held] = [list.seq ?? 0, known.seq ?? list.seq ?? 0]; // one kept before numbers were read has none
+  return seq < held || (seq === held && list.iat < known.iat && known.iat <= now / 1000 + AHEAD_S);
 }
 
 function parseList(claims: Claims): TrustList {

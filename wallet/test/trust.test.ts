@@ -41,6 +41,14 @@ test("a list made by a clock that was ahead does not shut out the true one", asy
   expect(await taken()).toBe(NOW);
 });
 
+test("of two registry processes seconds apart, the list with the higher number is the newer one", async () => {
+  listOf(NOW + 30_000, { seq: 4 });
+  clock = NOW + 30_000;
+  await taken();
+  listOf(NOW, { seq: 5 });
+  expect(await taken()).toBe(NOW);
+});
+
 test.each([
   ["by its date", { seq: 4 }, { seq: 4 }, 0],
   ["by its number, though its date is later", { seq: 4 }, { seq: 3 }, -2 * HOUR],

@@ -89,7 +89,8 @@ class Portal:
         who = self._vault.seal(known.name.encode(), _who_of(token))
 
         async def body(tx: Tx) -> None:
-            if not await store.take_assertion(tx, known.jti, known.expires + SKEW, at):
+            over = int(self._clock.surely().timestamp())
+            if not await store.take_assertion(tx, known.jti, known.expires + SKEW, over):
                 raise Refused(Code.CODE_SPENT, "this identity check was used already", step="unused")
             await store.put_session(tx, _hash(token), known.person, who, at, at - int(SESSION_LIFE.total_seconds()))
             await record(tx, Event(known.person, "portal", "entered", "citizen"), now)

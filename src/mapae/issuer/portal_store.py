@@ -23,9 +23,9 @@ async def put_session(tx: Tx, token_hash: bytes, person: str, who: bytes, now: i
     )
 
 
-async def take_assertion(tx: Tx, jti: str, expires: int, now: int) -> bool:
-    """False when it was taken before."""
-    await tx.run("DELETE FROM portal_assertion WHERE expires <= $1", now)
+async def take_assertion(tx: Tx, jti: str, expires: int, over: int) -> bool:
+    """False when it was taken before. `over`: when the others that are forgotten have expired."""
+    await tx.run("DELETE FROM portal_assertion WHERE expires <= $1", over)
     taken = await tx.run(
         "INSERT INTO portal_assertion (jti, expires) VALUES ($1, $2) ON CONFLICT DO NOTHING", jti, expires
     )

@@ -193,7 +193,8 @@ class IdentityCheck:
             return wait
 
         async def body(tx: Tx) -> int:
-            await forget_identity(tx, now - KEEP_SECONDS, now - 2 * longest)
+            sure = int(self._clock.surely().timestamp())  # what is forgotten counts no more against whoever knocks
+            await forget_identity(tx, sure - KEEP_SECONDS, sure - 2 * longest)
             limits = self._rules.limits
             wait = await count(tx, [limit for limit in limits if limit.subject == "address"])
             return wait or await count(tx, [limit for limit in limits if limit.subject != "address"])

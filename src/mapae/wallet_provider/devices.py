@@ -298,10 +298,15 @@ class WalletProvider:
         return await store.last_end(self._db)
 
     async def prune(self) -> int:
-        """Forget what can no longer be replayed; how many rows."""
+        """Forget what can no longer be replayed; how many rows. And number what was ended without one."""
         at = int(self._clock.surely().timestamp())
         self._pruned = at
-        return await self._db.write(lambda tx: store.forget_expired(tx, at))
+
+        async def body(tx: Tx) -> int:
+            await store.number_the_rest(tx)
+            return await store.forget_expired(tx, at)
+
+        return await self._db.write(body)
 
     # --- shared ---
 

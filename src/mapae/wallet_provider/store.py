@@ -159,6 +159,16 @@ async def end_all(tx: Tx, person: str, reason: str, now: int) -> list[str]:
     return ended
 
 
+async def number_the_rest(tx: Tx) -> None:
+    """Ends that a process of before these numbers wrote, while a role was upgraded one process at a time."""
+    if await tx.one("SELECT 1 AS due FROM device WHERE state = 'ended' AND ended_seq IS NULL LIMIT 1") is None:
+        return
+    await tx.serial(ENDS)
+    rows = await tx.all("SELECT device_id FROM device WHERE state = 'ended' AND ended_seq IS NULL ORDER BY since")
+    for row in rows:
+        await _number(tx, row["device_id"])
+
+
 async def _number(tx: Tx, device_id: str) -> None:
     """Behind `serial(ENDS)`: whoever sees this number sees all before it."""
     await tx.run(

@@ -124,6 +124,17 @@ async def test_a_guardian_reads_for_whom_each_document_is(town: Town) -> None:
     assert away.text.count('data-holding-state="suspended"') == 4
 
 
+async def test_an_assertion_opens_one_session_whatever_the_clock_was_meanwhile(town: Town) -> None:
+    mine = town.assertion()
+    await town.portal.enter_with(mine, "한지수")
+    town.world.clock.leap(days=1)
+    await town.portal.enter_with(town.assertion(), "한지수")
+    town.world.clock.leap(days=-1)
+    with pytest.raises(Refused) as refused:
+        await town.portal.enter_with(mine, "한지수")
+    assert refused.value.code is Code.CODE_SPENT
+
+
 @pytest.mark.parametrize("language", ["ko", "en"])
 async def test_a_lost_phone_is_locked_by_one_report(town: Town, language: str) -> None:
     """Identity check, one confirmation, and the page says what is locked since when and how to get it back."""

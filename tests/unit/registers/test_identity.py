@@ -179,6 +179,15 @@ async def test_knocks_are_counted_right_or_wrong(office: Office, subject: str) -
     assert await office.identity.start(ask_of(office), CLIENT)
 
 
+async def test_knocks_are_not_forgotten_by_a_clock_ahead_for_a_moment(office: Office) -> None:
+    for _ in range(10):
+        await refusal(office.identity.start(ask_of(office, phone="010-0000-0002"), CLIENT))
+    office.clock.leap(days=3)
+    await refusal(office.identity.start(ask_of(office, resident_number="910101-1234567"), "192.0.2.77"))
+    office.clock.leap(days=-3)
+    assert (await refusal(office.identity.start(ask_of(office), CLIENT))).code is Code.TOO_OFTEN
+
+
 async def test_one_address_cannot_knock_at_every_door(office: Office) -> None:
     async def knock(at: int) -> Code:
         ask = ask_of(office, resident_number=f"91010{at % 9 + 1}-1{at:06d}", phone=f"010-0{at:03d}-0000")

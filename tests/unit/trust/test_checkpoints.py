@@ -13,6 +13,7 @@ import pytest
 
 from ledgers import AT, Country, digest, note_key
 from mapae.cli_ledger import status_lines
+from mapae.clock import MovableClock
 from mapae.errors import Code, Refused
 from mapae.trust import ledger_store
 from mapae.trust.checkpoints import Checkpoints
@@ -97,6 +98,18 @@ async def test_a_clock_far_ahead_for_a_moment_costs_no_witness_and_no_act(countr
     published = await country.checkpoints.published(Log.REGISTRY)
     assert published is not None and published.size == (await country.ledger.head(Log.REGISTRY)).size
     assert await names(country) == {"w1", "w2", "w3"}
+
+
+async def test_a_slow_clock_that_is_put_right_goes_on_at_once(country: Country) -> None:
+    """What has surely passed stays behind for an hour then; the witnesses go by the right time."""
+    await country.checkpoints.tick()
+    country.clock.leap(hours=1)
+    for witness in country.witnesses.values():
+        witness._clock = MovableClock(country.clock.now())
+    await country.cast.admit(country.ledger)
+    await country.checkpoints.round()
+    published = await country.checkpoints.published(Log.REGISTRY)
+    assert published is not None and published.size == (await country.ledger.head(Log.REGISTRY)).size
 
 
 async def test_a_witness_that_is_down_holds_nobody_up(country: Country) -> None:

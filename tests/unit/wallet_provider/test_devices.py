@@ -234,6 +234,16 @@ async def test_an_end_told_while_the_clock_was_ahead_hides_none_after_it(house: 
     assert await house.provider.ended(1, 2) == found[1:3]
 
 
+async def test_an_end_that_a_process_of_before_wrote_gets_its_number(house: Any) -> None:
+    """One of two processes still runs what knew no numbers: nobody would hear of that end."""
+    old, new = [await house.register(house.phone(), f"person-{n}") for n in range(2)]
+    await house.db.run("UPDATE device SET state = 'ended' WHERE device_id = $1", old.device_id)
+    await house.provider.end("person-1", "deceased", "issuer")
+    assert [device.device_id for _, device in await house.provider.ended(0)] == [new.device_id]
+    await house.provider.prune()
+    assert [device.device_id for _, device in await house.provider.ended(1)] == [old.device_id]
+
+
 async def test_phones_that_end_at_the_same_second_are_numbered_one_by_one(house: Any) -> None:
     for n in range(12):
         await house.register(house.phone(), f"person-{n // 2}")

@@ -380,8 +380,8 @@ async def _anything_due(db: Db, now: datetime, forget_before: datetime) -> bool:
         "SELECT 1 AS due FROM check_session WHERE (shown IS NOT NULL AND erase_at <= $1)"
         " OR (state = 'open' AND expires_at <= $1) OR (state = 'ended' AND ended_at <= $2)"
         " OR (state = 'returning' AND return_by <= $1)"
-        " UNION ALL SELECT 1 FROM till_invitation WHERE expires_at <= $1"
-        " UNION ALL SELECT 1 FROM till WHERE expires_at <= $1 LIMIT 1",
+        " UNION ALL SELECT 1 FROM till_invitation WHERE expires_at <= $2"
+        " UNION ALL SELECT 1 FROM till WHERE expires_at <= $2 LIMIT 1",
         at, epoch(forget_before),
     )  # fmt: skip
     return row is not None

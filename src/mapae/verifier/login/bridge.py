@@ -276,7 +276,7 @@ class Bridge:
         return answer_uri(uri, {"state": state[:2000]}) if state is not None else uri
 
     async def sweep(self) -> None:
-        await store.sweep(self._db, self._clock.surely())
+        await store.sweep(self._db, self._clock.now(), self._clock.surely())
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -290,23 +290,25 @@ async def first_use(db: Db, assertion: bytes, until: datetime) -> bool:
     return bool(added)
 
 
-async def sweep(db: Db, now: datetime) -> None:
-    """Forget what is over. A spent code is remembered a while, with nothing of the person."""
-    at = epoch(now)
+async def sweep(db: Db, now: datetime, surely: datetime) -> None:
+    """Forget what is over. A spent code is remembered a while, with nothing of the person. `surely`: a time by which
+    it may be forgotten that something was used."""
+    at, used = epoch(now), epoch(surely)
     due = await db.one(
-        "SELECT 1 AS due FROM login_request WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_assertion"
-        " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $1 UNION ALL SELECT 1"
-        " FROM login_pushed WHERE expires_at <= $1 LIMIT 1", at,
+        "SELECT 1 AS due FROM login_request WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_pushed"
+        " WHERE expires_at <= $1 UNION ALL SELECT 1 FROM login_grant WHERE claims IS NOT NULL AND expires_at <= $1"
+        " UNION ALL SELECT 1 FROM login_assertion WHERE expires_at <= $2"
+        " UNION ALL SELECT 1 FROM login_grant WHERE expires_at <= $3 LIMIT 1", at, used, used - SPENT_FOR,
     )  # fmt: skip
     if due is None:
         return
 
     async def body(tx: Tx) -> None:
         await tx.run("DELETE FROM login_request WHERE expires_at <= $1", at)
-        await tx.run("DELETE FROM login_assertion WHERE expires_at <= $1", at)
+        await tx.run("DELETE FROM login_assertion WHERE expires_at <= $1", used)
         await tx.run("DELETE FROM login_pushed WHERE expires_at <= $1", at)
         await tx.run("UPDATE login_grant SET claims = NULL WHERE claims IS NOT NULL AND expires_at <= $1", at)
-        await tx.run("DELETE FROM login_grant WHERE expires_at <= $1", at - SPENT_FOR)
+        await tx.run("DELETE FROM login_grant WHERE expires_at <= $1", used - SPENT_FOR)
 
     await db.write(body)
 

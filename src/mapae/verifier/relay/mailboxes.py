@@ -100,7 +100,7 @@ class Relay:
         await store.close(self._db, channel)
 
     async def sweep(self) -> None:
-        await store.sweep(self._db, int(self._clock.surely().timestamp()))
+        await store.sweep(self._db, self._now())
 
     async def _look(self, channel: bytes) -> bytes | None:
         match await store.state(self._db, channel, self._now()):

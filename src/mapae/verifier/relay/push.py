@@ -113,7 +113,7 @@ class Pusher:
         await store.drop(self._db, id)
 
     async def sweep(self) -> None:
-        await store.sweep(self._db, int(self._clock.surely().timestamp()))
+        await store.sweep(self._db, self._at())
 
     async def _promise(self, session: Session, whom: Whom) -> None:
         now, expires = self._clock.now(), int(session.expires_at.timestamp())

@@ -420,6 +420,16 @@ async def test_codes_and_tokens_live_for_minutes(club: Club) -> None:
         assert (await browser.get("/login/userinfo")).headers["www-authenticate"] == 'Bearer realm="login"'
 
 
+async def test_what_was_shown_is_erased_by_whichever_clock_says_so_first(club: Club) -> None:
+    """That a code was spent is forgotten by the slower one."""
+    async with club.browser() as browser:
+        await club.log_in(browser)
+    club.clock.leap(hours=1)
+    await club.bridge.sweep()
+    rows = await club.shop.db.all("SELECT claims FROM login_grant")
+    assert [row["claims"] for row in rows] == [None]
+
+
 async def test_a_process_that_is_killed_between_code_and_token_loses_nothing(club: Club) -> None:
     async with club.browser() as browser:
         code = (await club.log_in(browser))["code"]

@@ -76,7 +76,7 @@ async def test_an_assertion_counts_once_and_is_forgotten_when_it_has_expired(clu
     db, until = club.shop.db, club.clock.now() + timedelta(minutes=1)
     assert await login_store.first_use(db, b"one", until)
     assert not await login_store.first_use(db, b"one", until)
-    await login_store.sweep(db, until)
+    await login_store.sweep(db, until, until)
     assert await login_store.first_use(db, b"one", until)
 
 

@@ -17,7 +17,7 @@ from mapae.formats import status
 from mapae.verifier.asking.ask import Form
 from mapae.verifier.asking.store import Outcome, Till, Verdict
 from mapae.verifier.checking.check import Format
-from mapae.verifier.till.kiosk import LIFE, REMEMBER, SEEN, UNSEEN, Ended, Waiting
+from mapae.verifier.till.kiosk import INVITATION, LIFE, REMEMBER, SEEN, UNSEEN, Ended, Waiting
 from unit.verifier.shop import ACCESS, NAMES, Shop, asked_in, opened, request_id, sealed, trust_list
 from unit.verifier.world import CLAIMS, FORMATS, NOW, STRANGER, TODAY, Card
 
@@ -314,6 +314,19 @@ async def test_next_customer_erases_at_once(shop: Shop) -> None:
     assert (await ended(shop, till, id)).shown
     await shop.verifier.done(till, id)
     assert not (await ended(shop, till, id)).shown
+
+
+async def test_what_has_ended_and_is_not_forgotten_yet_costs_no_write_a_look(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.verifier.invite("mart")
+    shop.clock.advance(INVITATION)
+    await shop.verifier.sweep()
+    before = await shop.db.one("SELECT count(*) AS n FROM till_invitation")
+    assert before is not None and before["n"] == 1  # it is over, and forgotten later
+    monkeypatch.setattr(shop.db, "write", None)  # not even begun
+    for _ in range(3):
+        await shop.verifier.sweep()
 
 
 async def test_a_clock_ahead_for_a_moment_signs_no_till_off(shop: Shop) -> None:
