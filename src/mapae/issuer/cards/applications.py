@@ -269,7 +269,7 @@ class Applications:
         await self._old_card(tx, card, actor, now)
         if card.amount == 0:
             known = {"paid_at": int(now.timestamp()), "since": card.since, "look_at": card.look_at}
-            await go(tx, card, Act.WAIVE, THE_HOUSE, now, detail=f"rule-{card.free}", **known)
+            await go(tx, card, Act.WAIVE, THE_HOUSE, self._clock, detail=f"rule-{card.free}", **known)
 
     async def _must_not_apply_all_day(self, tx: Tx, card: Card, now: datetime) -> None:
         """Each application begins a payment and ends in a refund that is asked for until it is answered."""
@@ -287,7 +287,8 @@ class Applications:
         await tell_register(tx, card, {"do": "mark", "number": card.old_number, "state": state})
         chip = await store.active_card(tx, card.person)
         if chip is not None:
-            await go(tx, chip, Act.LOSE if lost else Act.REPLACE, actor if lost else THE_HOUSE, now, detail=card.id)
+            act, by = (Act.LOSE, actor) if lost else (Act.REPLACE, THE_HOUSE)
+            await go(tx, chip, act, by, self._clock, detail=card.id)
             if chip.number != card.old_number:
                 await tell_register(tx, chip, {"do": "mark", "number": chip.number, "state": state})
         elif not lost:
@@ -338,20 +339,20 @@ class Applications:
                 seen = await note(tx, card, "photo_judged", actor, now, detail=_detail(photo), photo="judged")
                 await tell_register(tx, seen, {"do": "photo"})
             else:
-                await go(tx, card, Act.REFUSE, actor, now, detail="photo", refund=_refund(card))
+                await go(tx, card, Act.REFUSE, actor, self._clock, detail="photo", refund=_refund(card))
                 await store.drop_photo(tx, card.id)
 
         await self._db.write(body)
 
     async def cancel(self, card_id: str, actor: Actor, *, taken_back: bool = False) -> None:
         """Before production, and what was paid goes back. `taken_back`: the factory has given the order up."""
-        card, now = await self.found(card_id), self._clock.now()
+        card = await self.found(card_id)
         self._must_be_ours(card, actor)
         if card.state is State.ORDERED and not taken_back:
             raise Refused(Code.CONFLICT, "the card is being made: it cannot be cancelled any more")
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, Act.CANCEL, actor, now, refund=_refund(card))
+            await go(tx, card, Act.CANCEL, actor, self._clock, refund=_refund(card))
             await store.drop_photo(tx, card.id)
 
         await self._db.write(body)

@@ -27,6 +27,7 @@ from .store import Card, HandedIn
 from .trail import THE_HOUSE, Actor, go, note, tell_lost, tell_register
 
 FRESH: Final = timedelta(minutes=30)  # a comparison serves the visit it was made on
+SKEW: Final = 60  # seconds another process of ours may be ahead
 MISMATCHES: Final = 3
 TO_HAND_OUT: Final = (State.AT_OFFICE, State.DELIVERED)
 TO_DESTROY: Final = (State.REPLACED, State.EXPIRED, State.UNCOLLECTED)
@@ -69,7 +70,7 @@ class HandOver:
     def finger(self, card: Card) -> Fingerprint | None:
         """What the reader said on this visit."""
         said, _, at = card.fingerprint.partition("@")
-        if not said or not 0 <= self._clock.now().timestamp() - int(at) <= FRESH.total_seconds():
+        if not said or not -SKEW <= self._clock.now().timestamp() - int(at) <= FRESH.total_seconds():
             return None
         return Fingerprint(said)
 
@@ -89,7 +90,7 @@ class HandOver:
         said = card.fingerprint.partition("@")[0]
 
         async def body(tx: Tx) -> None:
-            after = await go(tx, card, Act.HAND_OVER, actor, now, detail=said, pickup=officer.office)
+            after = await go(tx, card, Act.HAND_OVER, actor, self._clock, detail=said, pickup=officer.office)
             if by_eye:
                 await note(tx, after, "handed_over_by_eye", actor, now, detail=said)
             if card.old_fate == "kept":
@@ -122,17 +123,17 @@ class HandOver:
 
     async def put_back(self, officer: Officer, card_id: str) -> None:
         """The PIN was not set: the card goes back into the safe of this office."""
-        card, now = await self._ours(officer, card_id), self._clock.now()
+        card = await self._ours(officer, card_id)
         changes = {"fingerprint": "", "pickup": officer.office}
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, Act.PUT_BACK, Actor.officer(officer), now, detail=officer.office, **changes)
+            await go(tx, card, Act.PUT_BACK, Actor.officer(officer), self._clock, detail=officer.office, **changes)
 
         await self._db.write(body)
 
     async def activate(self, officer: Officer, card_id: str, *, pin_set: bool) -> None:
         """The citizen has set an own PIN. From here the card counts, and the one before no more."""
-        card, now = await self._ours(officer, card_id), self._clock.now()
+        card = await self._ours(officer, card_id)
         if not pin_set:
             raise Refused(Code.EVIDENCE_MISSING, "the citizen sets the PIN first", step="pin")
         told = {"do": "card", "number": card.number, "issued": card.issued}
@@ -140,8 +141,8 @@ class HandOver:
         async def body(tx: Tx) -> None:
             before = await store.active_card(tx, card.person)
             if before is not None:
-                await go(tx, before, Act.REPLACE, THE_HOUSE, now, detail=card.id)
-            after = await go(tx, card, Act.ACTIVATE, Actor.officer(officer), now, trouble="")
+                await go(tx, before, Act.REPLACE, THE_HOUSE, self._clock, detail=card.id)
+            after = await go(tx, card, Act.ACTIVATE, Actor.officer(officer), self._clock, trouble="")
             await tell_register(tx, after, told)
 
         await self._db.write(body)
@@ -163,10 +164,10 @@ class HandOver:
         )
 
     async def _act(self, officer: Officer, card_id: str, act: Act, *, detail: str, **changes: str | int) -> None:
-        card, now = await self._ours(officer, card_id), self._clock.now()
+        card = await self._ours(officer, card_id)
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, act, Actor.officer(officer), now, detail=detail, **changes)
+            await go(tx, card, act, Actor.officer(officer), self._clock, detail=detail, **changes)
 
         await self._db.write(body)
 
@@ -180,7 +181,7 @@ class HandOver:
 
         async def body(tx: Tx) -> None:
             for card in ours:
-                await go(tx, card, Act.LOSE, actor, now)
+                await go(tx, card, Act.LOSE, actor, self._clock)
                 await tell_register(tx, card, {"do": "mark", "number": card.number, "state": "lost"})
             known = {card.number for card in ours}
             if person.card is not None and person.card.state == "valid" and person.card.number not in known:
@@ -191,19 +192,19 @@ class HandOver:
 
     async def lost_here(self, officer: Officer, card_id: str) -> None:
         """Lost in our own hands, or by the post."""
-        card, now = await self._ours(officer, card_id), self._clock.now()
+        card = await self._ours(officer, card_id)
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, Act.LOSE, Actor.officer(officer), now)
+            await go(tx, card, Act.LOSE, Actor.officer(officer), self._clock)
 
         await self._db.write(body)
 
     async def destroy(self, officer: Officer, second: Officer, card_id: str) -> None:
         """A chip of ours, before two officers' eyes."""
-        card, now = await self._ours(officer, card_id), self._clock.now()
+        card = await self._ours(officer, card_id)
 
         async def body(tx: Tx) -> None:
-            await go(tx, card, Act.DESTROY, Actor.officer(officer, second), now)
+            await go(tx, card, Act.DESTROY, Actor.officer(officer, second), self._clock)
 
         await self._db.write(body)
 

@@ -316,10 +316,8 @@ class Making:
         return self._now() - card.since > than.total_seconds()
 
     async def _go(self, card: Card, act: Act, *, detail: str = "", **changes: Any) -> bool:
-        now, passed = self._clock.now(), self._now()
-
         async def body(tx: Tx) -> None:
-            await go(tx, card, act, THE_HOUSE, now, detail=detail, since=passed, look_at=passed, **changes)
+            await go(tx, card, act, THE_HOUSE, self._clock, detail=detail, **changes)
             if act in (Act.REFUSE, Act.LAPSE):
                 await store.drop_photo(tx, card.id)
 

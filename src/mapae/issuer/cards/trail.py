@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mapae import outbox
 from mapae.audit import Event, record
+from mapae.clock import Clock
 from mapae.db import Tx, Value
 from mapae.errors import Code, Refused
 from mapae.issuer.officers import Officer
@@ -52,10 +53,10 @@ CITIZEN: Final = Actor(By.CITIZEN, "citizen")
 
 
 async def go(
-    tx: Tx, seen: Card, act: Act, actor: Actor, now: datetime, *, detail: str = "", **changes: Value
+    tx: Tx, seen: Card, act: Act, actor: Actor, clock: Clock, *, detail: str = "", **changes: Value
 ) -> Card:  # fmt: skip
-    """The card in its next state."""
-    target, at = _target(seen.state, act, actor), int(now.timestamp())
+    """The card in its next state, since a moment that has surely passed: what ends by itself ends by that."""
+    target, now, at = _target(seen.state, act, actor), clock.now(), int(clock.surely().timestamp())
     if not await store.move(tx, seen, target, at, **changes):
         raise Refused(Code.CONFLICT, "the card has changed: look at it again")
     moved: dict[str, Any] = {"since": at, "look_at": at, **changes, "state": target}

@@ -40,11 +40,11 @@ A = TypeVar("A", bound=talk.Answer)
 
 
 class Lost(Exception):
-    """The child gave no answer that counts. `slow`: it may only have been busy; `over_it`: it had the question."""
+    """The child gave no answer that counts. `slow`: it may only have been busy."""
 
-    def __init__(self, why: str, *, slow: bool = False, over_it: bool = False) -> None:
+    def __init__(self, why: str, *, slow: bool = False) -> None:
         super().__init__(why)
-        self.slow, self.over_it = slow, over_it
+        self.slow = slow
 
 
 class FaceProcess:
@@ -91,14 +91,11 @@ class FaceProcess:
         return outcome
 
     async def judge(self, photo: bytes) -> PhotoReport:
-        """Raises Refused(FACE_UNAVAILABLE), and PHOTO_REFUSED for a photo over which the child is lost. Whoever uploads
-        photos fills half of the queue at most: a person before a camera is waiting, and a busy verifier costs that
-        person a try of the day."""
+        """Raises Refused(FACE_UNAVAILABLE). Whoever uploads photos fills half of the queue at most: a person before a
+        camera is waiting, and a busy verifier costs that person a try of the day."""
         try:
             return (await self._ask(talk.Judge(photo), talk.Judged, max(1, self._queue // 2))).report
-        except Lost as lost:
-            if lost.over_it:
-                raise Refused(Code.PHOTO_REFUSED, "the photo cannot be read", step="unreadable") from None
+        except Lost:  # perhaps over this photo, perhaps for another reason: no fault of the photo's that we know of
             raise Refused(Code.FACE_UNAVAILABLE, "photos cannot be judged just now: an officer looks instead") from None
 
     async def close(self) -> None:
@@ -124,11 +121,11 @@ class FaceProcess:
         except TimeoutError:
             await self._end()
             _log.warning("the face worker was too slow and was ended")
-            raise Lost("no answer in time", slow=True, over_it=True) from None
+            raise Lost("no answer in time", slow=True) from None
         except (OSError, EOFError, ValueError) as error:
             await self._end()
             _log.warning("the face worker was lost", kind=type(error).__name__)
-            raise Lost("the worker is gone", over_it=True) from None
+            raise Lost("the worker is gone") from None
         except asyncio.CancelledError:  # its answer would be taken for the next one's
             await self._end()
             raise
@@ -139,7 +136,7 @@ class FaceProcess:
         if isinstance(answer, talk.Broke):
             _log.error("the face worker broke", kind=answer.kind[:100], where=answer.where[:8])
         await self._end()
-        raise Lost("not the answer to this question", over_it=True)
+        raise Lost("not the answer to this question")
 
     async def _started(self) -> _Child:
         """The child, running and ready. Raises Lost."""

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from mapae.issuer.cards.fees import Why
+from mapae.issuer.cards.fees import Why, chip_rules
 from mapae.issuer.cards.life import State
 from mapae.issuer.cards.partners import Fingerprint, Stage
 from unit.issuer.cards.card_world import JISOO, KIM, CardWorld
@@ -103,6 +103,26 @@ async def test_a_card_paid_by_a_clock_that_was_believed_is_ordered_once_it_is_ri
     world.clock.advance(days=-3)
     await world.turn(days=1)
     assert await world.state(card) is State.ORDERED
+
+
+async def test_a_card_put_back_while_the_clock_was_ahead_is_given_up_in_time(world: CardWorld) -> None:
+    """What an officer does is dated by what has surely passed as well, or it would lie in the safe a year longer."""
+    card = await world.waiting()
+    world.clock.leap(days=365)
+    await world.handing.compare(KIM, card)
+    await world.handing.hand_over(KIM, card, same_person=True, old_card=True)
+    await world.handing.put_back(KIM, card)
+    world.clock.leap(days=-365)
+    await world.turn(days=chip_rules(world.country).pickup_days + 10)
+    assert await world.state(card) is State.UNCOLLECTED
+
+
+async def test_a_fingerprint_counts_for_a_process_that_is_a_second_behind(world: CardWorld) -> None:
+    card = await world.waiting()
+    world.clock.advance(seconds=2)
+    await world.handing.compare(KIM, card)
+    world.clock.advance(seconds=-2)
+    assert world.handing.finger(await world.card(card)) is Fingerprint.MATCHED
 
 
 async def test_a_fingerprint_compared_while_the_clock_was_ahead_serves_no_later_visit(world: CardWorld) -> None:

@@ -179,10 +179,11 @@ async def test_photos_that_nobody_can_judge_are_for_an_officer():
     ],
     ids=["hangs", "goes", "broke"],
 )
-async def test_a_photo_made_to_lose_the_worker_is_refused_and_no_officers_trouble(code):
+async def test_a_photo_over_which_the_worker_is_lost_is_not_called_a_bad_one(code):
+    """It may be one, or the machine was busy: a child of its own writes it anew, and an officer looks."""
     verifier = pretending(code, patience=0.5)
     try:
-        with refuses(Code.PHOTO_REFUSED, "cannot be read"):
+        with refuses(Code.FACE_UNAVAILABLE):
             await verifier.judge(b"photo")
     finally:
         await verifier.close()
@@ -214,7 +215,7 @@ async def test_whoever_uploads_photos_leaves_room_for_somebody_before_a_camera()
         await verifier.close()
     assert reason is None
     codes = [one.code for one in said if isinstance(one, Refused)]
-    assert codes == [Code.PHOTO_REFUSED] * 2 + [Code.FACE_UNAVAILABLE] * 7  # two were asked, and got no judgement
+    assert codes == [Code.FACE_UNAVAILABLE] * 9
 
 
 async def test_a_question_whose_asker_left_is_not_answered_to_the_next_one():
