@@ -36,7 +36,8 @@ class Steady:
 
     def __init__(self, wall: Callable[[], float], counted: Callable[[], float]) -> None:
         self._wall, self._counted = wall, counted
-        self._apart = self._before = wall() - counted()
+        self._apart = wall() - counted()
+        self._before = self._apart  # until the wall clock fell: it may come back to that within the hour
         self._leapt: float | None = None  # when, as counted
         self._fell: float | None = None
 
