@@ -2,10 +2,11 @@
  * When an open wallet that nobody touches locks itself.
  * Promises: locks two minutes after it was hidden, even if nobody comes back, and five minutes after the last touch while shown.
  * Trusts: the clock, not only the timer: a phone that slept through its timers locks as it wakes. A clock that was put back says nothing:
- * the wallet locks. Keeps: when it was last touched.
+ * the wallet locks, unless it was corrected by a few seconds, as networks do. Keeps: when it was last touched.
  */
 export const AWAY_MS = 120_000;
 export const IDLE_MS = 300_000;
+const BACK_MS = 5_000;
 
 export class Idle {
   private touched: number;
@@ -43,7 +44,7 @@ export class Idle {
 
   private over(): boolean {
     const now = this.now();
-    return now >= this.ends() || now < this.touched || (this.hiddenAt !== null && now < this.hiddenAt);
+    return now >= this.ends() || now < this.touched - BACK_MS || (this.hiddenAt !== null && now < this.hiddenAt - BACK_MS);
   }
 
   private fire(): void {

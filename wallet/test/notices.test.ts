@@ -133,11 +133,22 @@ test("a wallet whose clock was put back while it was hidden is locked to whoever
   const lock = vi.fn();
   const idle = new Idle(lock);
   idle.hidden();
-  vi.setSystemTime(Date.now() - 1000); // no timer ran
+  vi.setSystemTime(Date.now() - 6000); // no timer ran
   idle.shown();
   expect(lock).toHaveBeenCalledTimes(1);
   vi.advanceTimersByTime(299_000); // the clock of now counts from here
   expect(lock).toHaveBeenCalledTimes(1);
+});
+test.each([["shown", false], ["hidden", true]])("a clock that is corrected by a twentieth of a second locks nothing of a wallet that is %s", (_how, hidden) => {
+  const lock = vi.fn();
+  const idle = new Idle(lock);
+  vi.advanceTimersByTime(1000);
+  if (hidden) idle.hidden();
+  else idle.touch();
+  vi.setSystemTime(Date.now() - 50);
+  if (hidden) idle.shown();
+  else idle.touch();
+  expect(lock).not.toHaveBeenCalled();
 });
 test("a phone that slept through its timers locks as it wakes", () => {
   const lock = vi.fn();
