@@ -87,6 +87,7 @@ export async function cardWith(
     received: known?.received ?? now,
     standing: "valid",
     standingHeard: now,
+    ...(pending.renewal && known?.statusSigner ? { statusSigner: known.statusSigner } : {}),
   };
 }
 

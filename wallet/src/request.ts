@@ -324,7 +324,7 @@ export function choicesFor(asked: Pick<Asked, "query" | "transactions" | "party"
     return choices(query, holdings, among, may);
   } catch (thrown) {
     if (more.size === 0 || asProblem(thrown).code !== "not_held") throw thrown;
-    throw new Problem("over_asking", "what a card says in the open", { party: party.name, purpose: purpose?.name, items: [...more] });
+    throw new Problem("card_tells_more", "what a card says in the open", { items: [...more] });
   }
 }
 

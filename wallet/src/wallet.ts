@@ -333,8 +333,7 @@ export class Wallet extends EventTarget {
       return { asked, choices, picks };
     } catch (thrown) {
       // Section 8.5. A stranger does not learn from a link alone what is not in this wallet.
-      if (asProblem(thrown).code === "over_asking") throw await this.presenter.recordRefusal(asProblem(thrown));
-      if (asProblem(thrown).code === "not_held" && !asked.stranger && !asked.anyone) {
+      if (["not_held", "card_tells_more"].includes(asProblem(thrown).code) && !asked.stranger && !asked.anyone) {
         await sendError(this.net, asked, asked.transactions.length > 0 ? "invalid_transaction_data" : "access_denied");
       }
       throw thrown;

@@ -7,6 +7,7 @@ import { itemsOf } from "../src/dcql.ts";
 import { writeOne } from "../src/records.ts";
 import { PAYMENT } from "../src/transaction.ts";
 import { type Presentation, Wallet } from "../src/wallet.ts";
+import { problemWords, speak, t } from "../src/words.ts";
 import { DeviceResponse, Verifier } from "@owf/mdoc";
 import { mdocContext, transcript } from "../src/formats/mdoc.ts";
 import { encryptionThumbprint } from "../src/request.ts";
@@ -151,14 +152,29 @@ test("a card kept before keys were pinned is renewed by name once, and by key fr
   await expect(renewed()).rejects.toMatchObject({ code: "not_what_was_asked" });
 });
 
+/** Signs its status list from now on by another key. */
+async function lists(ca: Authority, above: readonly Authority[] = []): Promise<void> {
+  const signer = await pair();
+  abroad.statusBy = { key: signer.key, chain: [await certify(ca, "C=GB, CN=Lists", signer, 300, null), ...above.map(({ der }) => der)] };
+}
+
+test("the signer of the first list stays the one that is heard after fresh copies came; another of its authority's name is not", async () => {
+  abroad.refreshes = true;
+  await receive();
+  await lists(abroad.ca);
+  await wallet.tend();
+  await renewed();
+  await lists(await authority(abroad.ca.name));
+  abroad.standing = 1;
+  await wallet.tend();
+  expect(wallet.orders[0]).toMatchObject({ standing: "valid", statusSigner: { subject: "Lists, GB" } });
+});
+
 test.each([["the authority in the chain", true], ["leaves alone, once one was heard", false]])("how a card stands is not heard from an authority of the same name and a key of its own: %s", async (_how, shows) => {
   const office = shows ? await below(abroad.ca, "C=GB, CN=Office CA") : abroad.ca;
   if (shows) await signsAnew(office, [office]);
   await receive();
-  const list = async (ca: Authority): Promise<void> => {
-    const signer = await pair();
-    abroad.statusBy = { key: signer.key, chain: [await certify(ca, "C=GB, CN=Lists", signer, 300, null), ...(shows ? [ca.der] : [])] };
-  };
+  const list = (ca: Authority): Promise<void> => lists(ca, shows ? [ca] : []);
   await list(office);
   await wallet.tend();
   const heard = wallet.orders[0]?.standingHeard;
@@ -238,7 +254,7 @@ test("copies that came since the holder said yes and leave more open are not sho
   expect(abroad.answers).toEqual([]);
 });
 
-test("a registered shop gets no card that says more in the open than its purpose covers", async () => {
+test("a registered shop gets no card that says more in the open than its purpose covers, hears so, and is accused of nothing", async () => {
   abroad.claims = { name: "Ada", phone: "020 7946 0000" };
   abroad.leftOpen = ["phone"];
   const purpose = { name: "n", why: "w", legal_basis: "l", retention: "r", document: { vct: PID } };
@@ -246,8 +262,13 @@ test("a registered shop gets no card that says more in the open than its purpose
   await receive();
   land.requestClaims = { mapae_purpose: "less", dcql_query: pidQuery([["name"]]) };
   const link = await land.qr();
-  await expect(ask(link)).rejects.toMatchObject({ code: "over_asking", facts: { items: ["phone"] } });
-  expect((await wallet.presenter.history())[0]).toMatchObject({ result: "refused", code: "over_asking", items: [{ name: "phone", value: null }] });
+  await expect(ask(link)).rejects.toMatchObject({ code: "card_tells_more", facts: { items: ["phone"] } });
+  expect(await wallet.presenter.history()).toEqual([]);
+  expect(land.responses).toEqual([{ error: "access_denied" }]);
+  for (const language of ["en", "ko"] as const) {
+    speak(language);
+    expect(problemWords("card_tells_more")).not.toBe(t("problem.other"));
+  }
   land.requestClaims = { mapae_purpose: "more", dcql_query: pidQuery([["name"]]) };
   expect(listed(await ask(link))).toEqual(["name", "phone"]);
 });

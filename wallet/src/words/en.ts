@@ -332,6 +332,7 @@ export const en: Record<keyof typeof ko, string> = {
   "problem.report": "Under History you can tell the supervisor.",
   "problem.untrusted_issuer": "This issuer is not on the trust list, so the card was not accepted.",
   "problem.untrusted_list": "The trust list cannot be verified.",
+  "problem.card_tells_more": "Your card tells everybody it is shown to something more besides. This purpose does not cover that, so the card was not shown.",
   "problem.not_held": "No card in this wallet holds what was asked for.",
   "problem.card_not_valid": "Your card cannot be used at the moment.",
   "problem.no_copies": "No one-time copy is left. Go online to receive fresh ones.",

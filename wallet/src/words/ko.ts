@@ -331,6 +331,7 @@ export const ko = {
   "problem.report": "이용 기록에서 감독기관에 알릴 수 있습니다.",
   "problem.untrusted_issuer": "신뢰목록에 없는 발급기관이라서 받지 않았습니다.",
   "problem.untrusted_list": "신뢰목록을 확인할 수 없습니다.",
+  "problem.card_tells_more": "이 카드를 보여 주면 다른 내용도 함께 드러납니다. 이 목적에 들어 있지 않은 내용이라서 카드를 보여 주지 않았습니다.",
   "problem.not_held": "요청한 내용을 가진 카드가 없습니다.",
   "problem.card_not_valid": "카드가 지금 쓸 수 없는 상태입니다.",
   "problem.no_copies": "남은 일회용 사본이 없습니다. 인터넷에 연결하여 새 사본을 받아 주세요.",
