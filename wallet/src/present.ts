@@ -58,14 +58,15 @@ export class Presenter {
     );
   }
 
-  /** With what its copies leave open, for cards kept before that was written down. */
+  /** With what its copies leave open, and the value of each such claim, for cards kept before that was written down. */
   async completed(order: Order): Promise<Order> {
     const parts = order.parts.map(async (part) => {
       if (part.format !== "dc+sd-jwt" || part.open) return part;
       const row = (await this.store.rowsUnder(`${order.id}/${part.configuration}`)).find(({ kind }) => kind === "copy");
       if (!row) return part;
-      const { openIn } = await import("./formats/sd_jwt.ts");
-      return { ...part, open: await openIn((await this.vault.unseal<Copy>(row)).raw) };
+      const { claimsIn, openIn } = await import("./formats/sd_jwt.ts");
+      const { raw } = await this.vault.unseal<Copy>(row);
+      return { ...part, claims: { ...(await claimsIn(raw)), ...part.claims }, open: await openIn(raw) };
     });
     return { ...order, parts: await Promise.all(parts) };
   }

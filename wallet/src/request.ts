@@ -310,8 +310,8 @@ function raise(problem: Problem): never {
 }
 
 /** What the holder may choose between; `card_not_valid` and the like are the caller's to say. */
-export function choicesFor(asked: Pick<Asked, "query" | "transactions" | "party" | "purpose">, holdings: readonly Holding[]): Choices {
-  const { query, party, purpose } = asked;
+export function choicesFor(asked: Pick<Asked, "query" | "transactions" | "purpose">, holdings: readonly Holding[]): Choices {
+  const { query, purpose } = asked;
   const among = asked.transactions.map(({ credentialIds }) => credentialIds);
   const more = new Set<string>();
   /** A card that says more to everybody than the purpose covers is not for it. */

@@ -232,15 +232,18 @@ test("a card with claims in the open: what the screen and the history list is wh
   expect((await wallet.presenter.history())[0]?.items.map(({ name }) => name).toSorted()).toEqual(listed(presentation));
 });
 
-test("claims in the open are listed of a card kept before they were written down as well", async () => {
-  abroad.leftOpen = ["family_name"];
+test("claims in the open are listed, with what is sent of them, of a card kept before they were written down as well", async () => {
+  abroad.claims = { ...abroad.claims, sub: "user-7" };
+  abroad.leftOpen = ["family_name", "sub"];
   await receive();
   const [order] = wallet.orders;
-  const older = { ...order!, parts: order!.parts.map(({ open: _open, ...part }) => part) };
+  const older = { ...order!, parts: order!.parts.map(({ open: _open, claims: { sub: _sub, ...claims }, ...part }) => ({ ...part, claims })) };
   await writeOne(wallet.store, wallet.vault, "order", "", older);
   await wallet.read();
   abroad.requestClaims = { dcql_query: pidQuery([["given_name"]]) };
-  expect(listed(await ask())).toEqual(["family_name", "given_name"]);
+  const presentation = await ask();
+  expect(listed(presentation)).toEqual(["family_name", "given_name", "sub"]);
+  expect(presentation.picks.flatMap(itemsOf)).toContainEqual({ name: "sub", value: "user-7" });
 });
 
 test("copies that came since the holder said yes and leave more open are not shown", async () => {

@@ -37,9 +37,8 @@ export async function checkSdJwt(
   }
   const { exp, iat } = payload;
   if (trusted && typeof exp !== "number") throw new Problem("not_what_was_asked", "no exp");
-  const claims = Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
   return {
-    claims,
+    claims: ofTheHolder(payload),
     open: await openIn(raw),
     // HAIP 1.0 6.1 leaves exp to a foreign issuer; its signer's certificate bounds it then.
     validUntil: typeof exp === "number" ? exp : Math.floor(opened.leaf.notAfter.getTime() / 1000),
@@ -49,6 +48,11 @@ export async function checkSdJwt(
     ...statusOf(payload["status"]),
   };
 }
+
+const ofTheHolder = (payload: Claims): Claims => Object.fromEntries(Object.entries(payload).filter(([name]) => !ENVELOPE.has(name)));
+
+/** What a copy that was checked when it arrived says. */
+export const claimsIn = async (raw: string): Promise<Claims> => ofTheHolder(await disclosed(raw, signedIn(raw)));
 
 export function statusOf(status: unknown): { status?: { uri: string; idx: number } } {
   const list = (status as { status_list?: { uri?: unknown; idx?: unknown } } | undefined)?.status_list;

@@ -281,6 +281,7 @@ export const en: Record<keyof typeof ko, string> = {
   "blocked.next.scan": "Scan the QR code at the counter to receive your card again.",
 
   "claim.name": "Name",
+  "claim.sub": "The issuer's number for you",
   "claim.name_latin": "Name in Latin letters",
   "claim.birth_date": "Date of birth",
   "claim.sex": "Sex",

@@ -280,6 +280,7 @@ export const ko = {
   "blocked.next.scan": "창구의 QR을 촬영하여 카드를 다시 받습니다.",
 
   "claim.name": "이름",
+  "claim.sub": "발급기관이 나에게 붙인 번호",
   "claim.name_latin": "영문 이름",
   "claim.birth_date": "생년월일",
   "claim.sex": "성별",
