@@ -73,6 +73,7 @@ export async function cardWith(
   const bare = known && !hasLook(line, what.id);
   const look = bare ? { name: known.name, colors: known.colors, labels: { ...fresh.labels, ...known.labels } } : fresh;
   const { host } = new URL(pending.issuer);
+  const kept = pending.renewal ? known : null;
   const logo = bare ? (known.logo ?? null) : await fetched(fresh.logo ?? issuerLogo(line.issuer), net);
   return {
     id: cardOf(pending, what.id),
@@ -87,7 +88,8 @@ export async function cardWith(
     received: known?.received ?? now,
     standing: "valid",
     standingHeard: now,
-    ...(pending.renewal && known?.statusSigner ? { statusSigner: known.statusSigner } : {}),
+    ...(kept?.statusSigner ? { statusSigner: kept.statusSigner } : {}),
+    ...(kept?.unheard ? { unheard: true, standingHeard: kept.standingHeard } : {}),
   };
 }
 

@@ -52,6 +52,8 @@ export interface Order {
   readonly standingHeard: number;
   /** Of a stranger's card: who signed the list that said so. */
   readonly statusSigner?: Signer;
+  /** Since `standingHeard` there was an answer, and none to believe. */
+  readonly unheard?: boolean;
 }
 
 export interface Copy {

@@ -254,8 +254,10 @@ export class Wallet extends EventTarget {
     if (!status) return order;
     const by = await this.statusSigners(order, status.uri);
     if (!by) return order;
-    const { standing, signer } = await standingOf(status, by, this.net, this.now());
-    return this.noteStanding(order.id, { standing, ...(order.stranger ? { statusSigner: signer } : {}) });
+    const heard = await standingOf(status, by, this.net, this.now()).catch(asProblem);
+    if (heard instanceof Problem) return heard.code === "offline" ? order : this.noteStanding(order.id, { unheard: true });
+    const { standing, signer } = heard;
+    return this.noteStanding(order.id, { standing, standingHeard: this.now(), unheard: false, ...(order.stranger ? { statusSigner: signer } : {}) });
   }
 
   private async statusSigners(order: Order, uri: string): Promise<Signers | null> {
@@ -269,7 +271,7 @@ export class Wallet extends EventTarget {
     for (;;) {
       const row = await this.store.row(id);
       if (!row) throw new Problem("conflict", "the card is gone");
-      const heard: Order = { ...(await this.vault.unseal<Order>(row)), ...said, standingHeard: this.now() };
+      const heard: Order = { ...(await this.vault.unseal<Order>(row)), ...said };
       const fresh = await this.vault.seal("order", id, "", heard);
       const written = await this.store.write(async (tx) => {
         const current = await tx.objectStore("sealed").get(id);

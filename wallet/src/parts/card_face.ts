@@ -8,7 +8,7 @@ import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { portraitBytes } from "../formats/held.ts";
 import { claimsOf, expiryOf, personName } from "../claims.ts";
 import type { Order } from "../records.ts";
-import { clock, day, pickWords, t } from "../words.ts";
+import { clock, day, moment, pickWords, t } from "../words.ts";
 
 export type Face = "valid" | "renew" | "suspended" | "revoked" | "expired";
 
@@ -99,6 +99,7 @@ export class CardFace extends LitElement {
           <p class="card-name" data-testid="card-name">${name}</p>
           ${latin ? html`<p class="card-latin">${latin}</p>` : nothing}
           <p class="card-standing ${face}" data-testid="card-standing"><i aria-hidden="true"></i>${t(`card.${face}`)}</p>
+          ${order.unheard ? html`<p class="card-stranger" data-testid="card-unheard">${t("card.unheard", { time: moment(order.standingHeard) })}</p>` : nothing}
           ${stranger ? html`<p class="card-stranger" data-testid="card-stranger">${t("stranger.badge")} · ${stranger}</p>` : nothing}
           ${expiry ? html`<p class="card-until">${t("card.expiry")} <b>${day(expiry)}</b></p>` : nothing}
         </div>

@@ -166,6 +166,7 @@ export const en: Record<keyof typeof ko, string> = {
   "card.until": "until {date}",
   "card.expiry": "Valid until",
   "card.heard": "Status checked {time}",
+  "card.unheard": "Not heard how this card stands since {time}",
   "card.details": "Show details",
   "card.hide": "Hide details",
   "card.reveal": "Show the whole number",

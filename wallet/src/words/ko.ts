@@ -165,6 +165,7 @@ export const ko = {
   "card.until": "{date}까지",
   "card.expiry": "유효기간",
   "card.heard": "상태 확인 {time}",
+  "card.unheard": "{time} 이후 이 카드의 상태를 확인하지 못함",
   "card.details": "자세히 보기",
   "card.hide": "가리기",
   "card.reveal": "번호 모두 보기",
