@@ -153,9 +153,9 @@ class Certificates:
         try:
             raw = path.read_bytes()
             certificate = x509.load_der_x509_certificate(raw)
+            if certificate.public_key() != key.public_key:
+                return None
         except (FileNotFoundError, *UNREADABLE):
-            return None
-        if certificate.public_key() != key.public_key:
             return None
         good = certificate.not_valid_before_utc <= self._clock.now() < _until(certificate, part)
         return raw if good else None

@@ -49,7 +49,8 @@ def key_add(
             return await make_key(db, party, label, SystemClock(), SystemDice())
 
     key, secret = run(work)
-    talk.print(f"key {key.id} of {key.relying_party} ({key.label}): keep it like a password, it is not shown again")
+    said = f"key {key.id} of {key.relying_party} ({key.label}): keep it like a password, it is not shown again"
+    talk.print(said, markup=False)
     typer.echo(secret)
 
 

@@ -13,7 +13,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import msgspec
@@ -41,8 +41,8 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     purpose: str = ""
     form: Form = Form.EITHER
-    prefix: str = "x509_hash"
-    method: str = "get"
+    prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
+    method: Literal["get", "post"] = "get"
     same_device: bool = False
     query: dict[str, Any] | None = None
     transaction: dict[str, Any] | None = None
@@ -195,7 +195,10 @@ def wanted(
     ):  # fmt: skip
         if value not in choices:
             raise Refused(Code.BAD_CONFIG, f"{value} is none of {', '.join(choices)}")
-    return Wanted(purpose, Form(form), prefix, method, same_device, query, transaction, anchors)
+    return msgspec.convert({
+        "purpose": purpose, "form": form, "prefix": prefix, "method": method, "same_device": same_device,
+        "query": query, "transaction": transaction, "anchors": anchors,
+    }, Wanted)  # fmt: skip
 
 
 def read_json(text: str, what: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from .ui.http import Answer, Caller, Door, Rate, door, json_answer, json_body
 OFFERS: Final = "/demo/offers"
 PROVIDERS: Final = "/demo/wallet-providers"
 OFFICER: Final = "software-officer"
+MOST_PROVIDERS: Final = 50
 GRANTS: Final = {"pre-authorized": Way.PRE_AUTHORIZED, "authorization-code": Way.AUTHORIZATION_CODE}
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -145,6 +146,9 @@ class DemoOffer:
         if not _NAME.fullmatch(name):
             raise Refused(Code.MALFORMED, "a name is small letters, digits and hyphens")
         f, country = self._house.foundation, self._house.country
+        made = {one.id for one in await self._house.registry.entries() if one.id.startswith("demo:")}
+        if f"demo:{name}" not in made and len(made) >= MOST_PROVIDERS:  # each makes everybody's trust list longer
+            raise Refused(Code.TOO_OFTEN, f"this demo has {MOST_PROVIDERS} wallet providers already: take one of them")
         secret = self._private_key(name)
         key, ca = Signer(secret), f.signer("demo", f"wallet-ca-{name}")
         anchor = f.certificates.anchor(f"demo-wallet-ca-{name}", Subject(f"{name} CA", country=country.code), ca)

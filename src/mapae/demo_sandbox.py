@@ -207,6 +207,15 @@ class Sandbox:
         )
         if path.exists():
             return wallet
+        try:
+            await self._register(named, wallet)
+        except BaseException:  # half made, it would be handed out as a phone without cards from now on
+            path.unlink(missing_ok=True)
+            raise
+        return wallet
+
+    async def _register(self, named: Named, wallet: FaultyWallet) -> None:
+        f = self._house.foundation
         fresh = await phone_of(f.http, self._base, f.clock, named.resident, wallet=wallet)
         if (await fresh.standing()).state != "active":
             raise Refused(Code.PHONE_ALREADY_ACTIVE, "this person has a phone of their own: answer with that one")
@@ -218,7 +227,6 @@ class Sandbox:
             hits = await self._house.population.search(resident_number=named.resident.number.written)
             await self._house.issuer.renew(hits.hits[0].person, "address", "sandbox")
         await self._house.settle()
-        return wallet
 
     async def _revoked(self) -> Resealed:
         """A signer of the country's own authority, entered in the log and revoked there as stolen: made once."""

@@ -101,10 +101,12 @@ class DemoYou:
         return await self._judging.judge(jpeg)
 
     async def _keep(self, jpeg: bytes) -> str:
-        today = self._house.country.today(self._house.clock.now())
-        person = await self._person()
-        await self._register.put_photo(person.person, jpeg, today)
-        return today.isoformat()
+        """Of today, or of the day of the one it replaces: the register takes none that is older."""
+        person, today = await self._person(), self._house.country.today(self._house.clock.surely())
+        taken = max(today, person.photo_taken or today)
+        if not await self._register.put_photo(person.person, jpeg, taken) and person.photo != jpeg:
+            raise Refused(Code.CONFLICT, "another picture came in between: look again")
+        return taken.isoformat()
 
     async def _person(self) -> Person:
         hits = await self._register.search(resident_number=self._named.resident.number.written)

@@ -322,7 +322,10 @@ class House:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for end in self.endings:
-            await end()
+            try:
+                await end()
+            except Exception as failed:  # noqa: BLE001  the databases are closed all the same
+                _log.error("something did not end well", kind=type(failed).__name__)
         await self.foundation.http.aclose()
         for db in self.foundation.databases.values():
             await db.close()

@@ -101,6 +101,16 @@ def test_a_portrait_becomes_the_photo_on_record_gets_a_card_by_face_and_is_remov
     assert on_record(town).photo == drawn.photo
 
 
+def test_a_picture_taken_while_the_clock_was_ahead_can_be_removed(town: Town) -> None:
+    """The register takes no photo that is older than the one it has, and this one is of somebody real."""
+    drawn = on_record(town)
+    town.clock.advance(days=30)
+    assert send(town, "photo", card_photo("p01_b")).status_code == 201
+    town.clock.advance(days=-30)
+    assert send(town, "remove", b"{}", "application/json").status_code == 200
+    assert on_record(town).photo == drawn.photo
+
+
 def test_what_is_wrong_is_said_and_drawn_before_anything_is_kept(town: Town) -> None:
     before = on_record(town).photo
     said = msgspec.json.decode(send(town, "judge", photograph("p01_a")).content)

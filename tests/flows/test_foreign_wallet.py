@@ -12,10 +12,11 @@ import pytest
 
 from foreign import knock, read, redeem, sign_in, wallet
 from issuing import MDOC, SD_JWT, Phone
+from mapae import demo_offer
 from mapae.formats.jose import Jws
 from mapae.formats.sd_jwt import SdJwt
 from mapae.formats.status import StatusToken
-from town import Town
+from town import BASE, Town
 
 
 def _fetch_both(town: Town, phone: Phone) -> list[str]:
@@ -92,6 +93,18 @@ def test_a_provider_counts_from_the_moment_it_is_named(town: Town) -> None:
     for name in ("acme", "other"):
         offer = knock(town, "/demo/offers", person=town.first)
         assert town.call(redeem, wallet(town, name), offer["offer"]).status_code == 200
+
+
+def test_no_more_than_so_many_wallet_providers_are_made_for_strangers(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes the trust list longer, and past its limit nobody reads it any more."""
+    named = knock(town, "/demo/wallet-providers", name="acme")
+    monkeypatch.setattr(demo_offer, "MOST_PROVIDERS", 1)
+    post = town.house.foundation.http.post
+    full = town.call(lambda: post(f"{BASE}/demo/wallet-providers", json={"name": "one-more"}))
+    assert (full.status_code, full.json()["error"]) == (429, "too_often")
+    assert knock(town, "/demo/wallet-providers", name="acme") == named
 
 
 def test_the_country_knows_a_provider_by_its_name_and_another_by_none(town: Town) -> None:

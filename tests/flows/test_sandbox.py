@@ -64,6 +64,9 @@ def test_people_in_odd_states_answer_as_they_are(town: Town, till: Till) -> None
     town.clock.advance(seconds=2)
     assert let(town, till.ask("alcohol_tobacco"), "minjae")["error"] == "phone_already_active"
     http = town.house.foundation.http
+    for wrong in ({"prefix": "zzz"}, {"method": "PUT"}):
+        asked = {"purpose": "alcohol_tobacco", **wrong}
+        assert town.call(lambda asked=asked: http.post(f"{BASE}/demo/asks", json=asked)).status_code == 400
     put = town.call(lambda: http.post(f"{BASE}/demo/asks", json={"purpose": "alcohol_tobacco"})).json()
     assert let(town, put["request_uri"], "renamed")["wallet"] == "sent"
     look = town.call(lambda: http.post(f"{BASE}/demo/asks/{put['id']}/look", json={"token": put["token"]})).json()

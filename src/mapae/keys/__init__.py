@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -100,7 +101,7 @@ class KeyStore:
     def _seen(self, path: Path) -> ec.EllipticCurvePublicKey:
         try:
             key = load_der_public_key(path.read_bytes())
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Refused(Code.BAD_CONFIG, f"{path.name} is damaged: remove it while the token is there")

@@ -159,6 +159,14 @@ class _Lost:
         if self._gone is not None:
             self._gone()
 
+    async def _try(self, work: Any) -> Any:
+        from bumble.core import BaseBumbleError
+
+        try:
+            return await work
+        except (BaseBumbleError, TimeoutError):
+            raise Refused(Code.TRANSPORT_LOST, "the other device has gone away") from None
+
 
 class _Connected(_Lost):
     def __init__(self, connection: Any, peer: Any, service: Any) -> None:
@@ -188,14 +196,6 @@ class _Connected(_Lost):
         if not found:
             raise Refused(Code.TRANSPORT_LOST, "the other device lacks a part of its service")
         return found[0]
-
-    async def _try(self, work: Any) -> Any:
-        from bumble.core import BaseBumbleError
-
-        try:
-            return await work
-        except (BaseBumbleError, TimeoutError):
-            raise Refused(Code.TRANSPORT_LOST, "the other device has gone away") from None
 
 
 class _Serving(_Lost):
@@ -230,13 +230,14 @@ class _Serving(_Lost):
     async def notify(self, characteristic: str, value: bytes) -> None:
         if self._connection is None or self._is_gone:
             raise Refused(Code.TRANSPORT_LOST, "the other device has gone away")
-        await self._device.notify_subscriber(self._connection, self.characteristics[characteristic], value)
+        subscriber = self._connection, self.characteristics[characteristic]
+        await self._try(self._device.notify_subscriber(*subscriber, value))
 
     async def close(self) -> None:
         if self._device.is_advertising:
             await self._device.stop_advertising()
         if self._connection is not None and not self._is_gone:
-            await self._connection.disconnect()
+            await self._try(self._connection.disconnect())
 
 
 def _uuid(text: str) -> Any:

@@ -7,11 +7,12 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from bumble.controller import Controller as VirtualController
 from bumble.device import Device as BumbleDevice
-from bumble.hci import Address
+from bumble.hci import HCI_UNKNOWN_CONNECTION_IDENTIFIER_ERROR, Address, HCI_Error
 from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
@@ -26,7 +27,8 @@ from mapae.formats.mdoc import MacKey
 from mapae.formats.proximity import Ble, EphemeralKey
 from mapae.holder.proximity import Device
 from mapae.keys import Signer
-from mapae.radio.controller import Controller
+from mapae.radio import Link
+from mapae.radio.controller import Controller, _Serving
 from mapae.verifier.checking.check import Answer, check_answer
 from mapae.verifier.checking.steps import Policy
 from mapae.verifier.till.reader import Access, Reading, Want
@@ -354,3 +356,17 @@ def test_the_ident_of_the_published_engagement() -> None:
     key = EphemeralKey(bytes(48))
     assert len(ble.ident(key.cose)) == 16 and ble.ident(key.cose) != ble.ident(EphemeralKey(b"\1" * 48).cose)
     assert mdoc.qr_transcript(engagement=b"\xa0", reader_key=key.cose)
+
+
+async def test_a_phone_that_hangs_up_while_we_do_loses_us_nothing() -> None:
+    """What was read is read: its own way of being gone is one way of ending."""
+
+    async def gone() -> None:
+        raise HCI_Error(HCI_UNKNOWN_CONNECTION_IDENTIFIER_ERROR)
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    serving = _Serving(SimpleNamespace(is_advertising=False))
+    serving.connected(SimpleNamespace(on=lambda *_: None, disconnect=gone, att_mtu=100))
+    await Link(nothing, serving.close, nothing, lambda: 100, grace=0.01).close()

@@ -4,7 +4,7 @@ Promises: a stranger's picture that no face verifier has judged is decoded apart
 lives for this picture alone, can open no file and no socket, and holds and computes no more than the face worker may;
 whatever becomes of the child is this photo's trouble and nobody else's. Trusts: nothing the child says but a small JPEG
 or a known reason. Keeps: nothing; a line of a few photos. Refuses: a photo over which the child is lost, with
-PHOTO_REFUSED; more photos than the line holds.
+PHOTO_REFUSED; with UNAVAILABLE more photos than the line holds, and what the machine is too busy for.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Rewriting:
     async def portrait(self, jpeg: bytes) -> bytes:
         """Upright, without metadata, as large as a chip takes it. Raises Refused(PHOTO_REFUSED, UNAVAILABLE)."""
         if self._waiting >= self._line:
-            raise Refused(Code.UNAVAILABLE, "too many photos are brought just now: try again")
+            raise _busy()
         self._waiting += 1
         try:
             async with self._turn:
@@ -62,10 +62,14 @@ class Rewriting:
 
     async def _child(self, jpeg: bytes) -> bytes:
         """What it said; nothing when it was lost."""
-        child = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, env=dict(ENVIRONMENT), cwd="/", close_fds=True, start_new_session=True,
-        )  # fmt: skip
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL, env=dict(ENVIRONMENT), cwd="/", close_fds=True,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            raise _busy() from None
         assert child.stdin is not None and child.stdout is not None
         said = b""
         try:
@@ -75,7 +79,9 @@ class Rewriting:
                 child.stdin.close()
                 while len(said) <= LARGEST_PORTRAIT and (more := await child.stdout.read(LARGEST_PORTRAIT)):
                     said += more
-        except (TimeoutError, OSError):
+        except TimeoutError:  # the child's own limit of processor time would have ended it: the machine is busy
+            raise _busy() from None
+        except OSError:
             return b""
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -84,6 +90,10 @@ class Rewriting:
             await child.stdout.read()  # what is left: asyncio does not see the end of a child that is still being heard
             await child.wait()
         return said
+
+
+def _busy() -> Refused:
+    return Refused(Code.UNAVAILABLE, "too many photos are brought just now: try again")
 
 
 def main() -> None:

@@ -100,7 +100,10 @@ class FaceProcess:
 
     async def close(self) -> None:
         self._closed = True
-        await self._end()
+        if self._child is not None:
+            self._child.kill()  # whoever waits for its answer hears the end, and lets go
+        async with self._turn:
+            await self._end()
 
     async def _ask(self, question: talk.Question, wanted: type[A], room: int | None = None) -> A:
         """Raises Lost."""
@@ -207,10 +210,13 @@ class _Child:
             raise ValueError("the answer is too long")
         return talk.read_answer(await self._process.stdout.readexactly(length))
 
-    async def end(self) -> None:
-        """It has nothing to tidy up."""
+    def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    async def end(self) -> None:
+        """It has nothing to tidy up. Nobody may be hearing it."""
+        self.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._process.stdout is not None:

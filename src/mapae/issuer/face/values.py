@@ -184,6 +184,5 @@ class PhotoJudge(Protocol):
     """Can this be a photo on record? Raises nothing else for what somebody may upload."""
 
     async def judge(self, photo: bytes) -> PhotoReport:
-        """Raises Refused(FACE_UNAVAILABLE) when nobody can judge: an officer looks instead; PHOTO_REFUSED when the
-        judge was lost over this photo."""
+        """Raises Refused(FACE_UNAVAILABLE) when nobody can judge: an officer looks instead."""
         ...

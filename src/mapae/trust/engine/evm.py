@@ -246,6 +246,8 @@ class EvmLedger:
                     sizes[event.log] += 1
                     found.append(event)
             at = until + 1
+        if any(sizes[log] < heads[log].size for log in missing):  # its index of events is behind its state
+            raise Refused(Code.UNAVAILABLE, "the node shows fewer entries than its head says; ask again")
         return found
 
     async def _take(self, found: list[Appended], heads: dict[Log, Head]) -> bool:

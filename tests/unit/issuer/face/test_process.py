@@ -189,6 +189,15 @@ async def test_a_photo_over_which_the_worker_is_lost_is_not_called_a_bad_one(cod
         await verifier.close()
 
 
+async def test_a_house_that_closes_while_a_photo_is_judged_closes():
+    verifier = pretending("say(talk.Ready(model_id())); hear(); time.sleep(60)", patience=30)
+    asked = asyncio.create_task(verifier.judge(b"photo"))
+    await asyncio.sleep(0.5)
+    await verifier.close()
+    with refuses(Code.FACE_UNAVAILABLE):
+        await asked
+
+
 async def test_too_many_questions_are_turned_away_and_the_first_ones_answered():
     verifier = pretending(
         "say(talk.Ready(model_id()))\nwhile True: hear(); time.sleep(0.05); say(talk.Has(None))", queue=3
