@@ -214,6 +214,7 @@ class Sqlite(Db):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # an acknowledged one-time code must not come back to life
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is erased is not to stand in the file
         return connection
 
     async def write(self, body: Body[T]) -> T:

@@ -296,7 +296,7 @@ export class App extends LitElement implements Host {
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) idle.shown(); // out of the browser's back-forward cache
     });
-    setInterval(() => void this.mail(), POLL_MS); // for phones that no push service wakes
+    setInterval(() => this.wallet.pushes.subscribed || void this.mail(), POLL_MS); // for phones that no push service wakes
     navigator.serviceWorker?.addEventListener("message", (event) => {
       if (event.data === "pushed") void this.mail();
     });

@@ -444,7 +444,7 @@ export class Wallet extends EventTarget {
       for (const key of await tx.objectStore("keys").getAll()) {
         if (key.owner !== "phone") await tx.objectStore("keys").delete(key.id);
       }
-      for (const name of ["trust-list", "purposes", "watch", "returned"]) await tx.objectStore("meta").delete(name);
+      for (const name of ["trust-list", "purposes", "watch", "told", "returned"]) await tx.objectStore("meta").delete(name);
       await tx.objectStore("meta").put({ why, at: this.now() } satisfies Erased, "erased");
     });
     this.phone.forget();

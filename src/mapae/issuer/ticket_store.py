@@ -337,7 +337,9 @@ async def has_arrived(reader: Reader, card: str) -> bool:
 
 
 async def acknowledge(tx: Tx, batch: BatchRow, now: datetime) -> bool:
-    """The wallet has stored it: the batches it replaces are retired."""
+    """The wallet has stored it: the batches it replaces are retired. Their copies stay what they were until their end,
+    in the same phone and under the same lock: changed together, in a list that everybody reads, they would say that
+    what was shown in two places was shown by one person."""
     moved = await tx.run(
         "UPDATE batch SET state = 'acknowledged', changed = $2 WHERE id = $1 AND state = 'signed'",
         batch.id,
@@ -345,10 +347,9 @@ async def acknowledge(tx: Tx, batch: BatchRow, now: datetime) -> bool:
     )
     if not moved:
         return False
-    older = await tx.all(
-        "SELECT id FROM batch WHERE order_id = $1 AND configuration = $2 AND state = 'acknowledged' AND id <> $3",
-        batch.order_id, batch.configuration, batch.id,
+    await tx.run(
+        "UPDATE batch SET state = 'retired', changed = $4"
+        " WHERE order_id = $1 AND configuration = $2 AND state = 'acknowledged' AND id <> $3",
+        batch.order_id, batch.configuration, batch.id, seconds(now),
     )  # fmt: skip
-    for row in older:
-        await end_batch(tx, row["id"], ("acknowledged",), "retired", now)
     return True

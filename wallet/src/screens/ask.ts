@@ -82,7 +82,6 @@ export class Ask extends Screen {
       this.done(t(this.phrases.sent));
       // OpenID4VP 1.0 section 8.2: the browser goes where the verifier says, after it took the answer and not before.
       if (this.next) this.leaving = setTimeout(() => location.assign(this.next ?? "/wallet/"), RETURN_MS);
-      void this.wallet.tend().catch(asProblem);
     });
   }
 

@@ -390,7 +390,7 @@ async def _none(party: str) -> str | None:
 
 def asker_of(token: str) -> str:
     """Whoever holds this token, as questions name it: always the same, and the token cannot be told from it."""
-    return f"visit-{_digest(token).hex()[:40]}"
+    return f"{store.VISITOR}{_digest(token).hex()[:40]}"
 
 
 def _digest(token: str) -> bytes:

@@ -9,12 +9,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from mapae.audit import first_broken_link
+from mapae.audit import events_about, first_broken_link
 from mapae.clock import MovableClock
 from mapae.db import Db
 from mapae.errors import Code, Refused
 from mapae.formats import status
 from mapae.verifier.asking.ask import Form
+from mapae.verifier.asking.questions import asker_of
 from mapae.verifier.asking.store import Outcome, Till, Verdict
 from mapae.verifier.checking.check import Format
 from mapae.verifier.till.kiosk import INVITATION, LIFE, REMEMBER, SEEN, UNSEEN, Ended, Waiting
@@ -341,6 +342,17 @@ async def test_a_clock_ahead_for_a_moment_signs_no_till_off(shop: Shop) -> None:
         len(await shop.db.all("SELECT id FROM till")) == 1
         and len(await shop.db.all("SELECT id FROM check_session")) == 1
     )
+
+
+async def test_the_chain_says_nothing_by_which_a_browsers_visits_could_be_put_together(shop: Shop) -> None:
+    """It is kept for ever, and a site's visitor has one cookie for a day."""
+    visitor = asker_of("the cookie of a browser")
+    for _ in range(2):
+        till = Till(visitor, "mart", shop.clock.now() + timedelta(days=1))
+        id = await shop.verifier.open(till, "alcohol_tobacco")
+        assert [one.event.actor for one in await events_about(shop.db, id)] == ["visitor"]
+    rows = await shop.db.all("SELECT * FROM audit_event")
+    assert all(visitor.removeprefix("visit-") not in str(tuple(row)) for row in rows)
 
 
 async def test_ended_questions_are_forgotten(shop: Shop) -> None:
