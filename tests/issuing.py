@@ -449,5 +449,9 @@ async def must_be_whole(hall: Hall, db: Db) -> None:
 
 
 async def live_batches(db: Db) -> int:
-    rows = await db.all("SELECT DISTINCT batch_id FROM ticket WHERE state = 'signed' AND status = 0")
+    """Those a wallet may be using: the ones of before end by themselves."""
+    rows = await db.all(
+        "SELECT DISTINCT batch_id FROM ticket JOIN batch ON batch.id = batch_id"
+        " WHERE ticket.state = 'signed' AND status = 0 AND batch.state <> 'retired'"
+    )
     return len(rows)
