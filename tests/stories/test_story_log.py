@@ -49,8 +49,10 @@ def test_anybody_follows_the_log_from_the_list_to_a_proof(stage: Stage, language
     expect(page.locator("main")).to_contain_text({"ko": "(발급 기관)", "en": "(Issuer)"}[language])
     album.look(page, "log-home", *BOTH)
     page.locator('a[href="/trust/log/registry/entries"]').first.click()
+    expect(page.locator(f'a[href="{ENTRY}"]')).to_be_visible()
     album.look(page, "log-entries", *BOTH)
     page.locator(f'a[href="{ENTRY}"]').click()
+    expect(page.locator("[data-start]")).to_be_visible()
     album.look(page, "log-entry", *BOTH)
 
     page.locator("[data-start]").focus()

@@ -101,6 +101,8 @@ def _at_the_counter(desk: Desk, phone: Phone, who: Resident, album: Album) -> No
     desk.find(who)
     album.look(page, "desk-person", *BOTH)
     page.locator('form:has(input[name="kind"][value="resident_card"]):has(input[value="issue"]) button').click()
+    expect(page).to_have_url(re.compile(r"/desk/cases/[^/]+$"))
+    expect(page.locator("h1")).to_be_visible()
     album.look(page, "desk-case", *BOTH, whole=True)
     desk.check_card()
     desk.two_officers()

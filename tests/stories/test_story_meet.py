@@ -41,6 +41,7 @@ def test_a_till_reads_a_phones_code(stage: Stage, country: Indoors, language: st
     album.look(phone.page, "wallet-meet")
     till.page.goto("/checker/")
     till.page.click("#meet")
+    expect(till.page.locator("#code")).to_be_visible()
     album.look(till.page, "checker-meet", "phone", "desktop")
     till.page.fill("#code", "MAPAE-MEET:123")
     till.page.click("#ask")

@@ -89,6 +89,7 @@ def test_the_desk_moves_a_person_to_a_new_phone_after_two_confirmations(stage: S
     album.look(page, "desk-two-phones", *BOTH)
     desk.two_officers()
     page.locator('a[href*="/move?device="]').last.click()  # the phone that came last
+    expect(page.locator("#asked")).to_be_visible()
     album.look(page, "desk-move", *BOTH)
     page.check("#asked")
     page.check("#ends")
