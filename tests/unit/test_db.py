@@ -128,3 +128,11 @@ async def test_processes_that_start_together_all_find_their_tables(database_url:
         await opened.close()
 
     await asyncio.gather(*(start() for _ in range(6)))
+
+
+async def test_what_is_erased_does_not_stay_in_the_file(tmp_path: Path) -> None:
+    """Whatever the build of SQLite: some leave deleted rows where they were."""
+    db = await connect(f"sqlite:///{tmp_path}/erased.db")
+    row = await db.one("PRAGMA secure_delete")
+    await db.close()
+    assert row is not None and row["secure_delete"] == 1

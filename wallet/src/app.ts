@@ -223,6 +223,11 @@ export class App extends LitElement implements Host {
     if ((await notifying(this.wallet.store)) === "on") await this.wallet.pushes.subscribe();
   }
 
+  /** For phones that no push service wakes: each look is signed, and tells the provider where the wallet is open. */
+  private poll(): void {
+    if (!this.wallet.pushes.subscribed) void this.mail();
+  }
+
   /** What somebody sent to the holder's name. Said, shown above the screen, never opened by itself. */
   private async mail(): Promise<void> {
     if (document.visibilityState === "hidden" || !navigator.onLine) return;
@@ -296,7 +301,7 @@ export class App extends LitElement implements Host {
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) idle.shown(); // out of the browser's back-forward cache
     });
-    setInterval(() => this.wallet.pushes.subscribed || void this.mail(), POLL_MS); // for phones that no push service wakes
+    setInterval(() => this.poll(), POLL_MS);
     navigator.serviceWorker?.addEventListener("message", (event) => {
       if (event.data === "pushed") void this.mail();
     });

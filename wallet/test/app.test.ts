@@ -65,3 +65,13 @@ test("a link that answers slowly is opened where nothing else is asked", async (
   await settled();
   expect(shown).toEqual(["#/history", "#/ask"]);
 });
+
+test.each([[true, 0], [false, 1]])("where a push service wakes the wallet (%s) its mailbox is not asked again and again", (subscribed, asked) => {
+  let looks = 0;
+  const lookForPushes = async (): Promise<boolean> => (looks++, false);
+  vi.stubGlobal("document", { visibilityState: "visible" });
+  vi.stubGlobal("navigator", { onLine: true });
+  Object.assign(app, { wallet: { pushes: { subscribed }, lookForPushes } });
+  (app as unknown as { poll: () => void }).poll();
+  expect(looks).toBe(asked);
+});

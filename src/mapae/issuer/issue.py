@@ -355,7 +355,7 @@ class Issuer:
         while True:
             asked = {"after": after, "limit": ENDED_AT_ONCE}
             answer = await self._peers.call("wallet_provider", "/wallet-provider/peer/ended", asked)
-            if 0 <= int(answer["last"]) < seen:  # its database was put back to an earlier day: its numbers begin anew
+            if int(answer["last"]) < seen:  # its database was put back to an earlier day: its numbers begin anew
                 seen = after = 0
                 continue
             for device in answer["devices"]:

@@ -5,10 +5,10 @@ check. Wrong name, wrong number, wrong phone, deceased and unknown are one answe
 which part was wrong. That answer is honest, because an applicant who mistyped must be told; what keeps it from being a
 dictionary is that it needs all three parts at once, that knocks are counted by number, by phone and by address before
 anything is looked up (an address over its limit counts for nobody else), and that every hit rings the phone of the
-person it is about. Trusts: the population register,
-the carrier to deliver. Keeps: checks for a day, the code only as a keyed hash; knocks as keyed hashes while they count.
-Refuses: a knock too many, a wrong, late or used code. A stranger who knows somebody's number can use up that person's
-knocks for a while; the counter, where an officer looks at a card, is the way round that.
+person it is about. Trusts: the population register, the carrier to deliver. Keeps: checks for a day, the code only as
+a keyed hash; knocks as keyed hashes while they count. Refuses: a knock too many, a wrong, late or used code. A
+stranger who knows somebody's number can use up that person's knocks for a while; the counter, where an officer looks
+at a card, is the way round that.
 """
 
 from __future__ import annotations

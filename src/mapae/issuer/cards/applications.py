@@ -275,7 +275,9 @@ class Applications:
         """Each application begins a payment and ends in a refund that is asked for until it is answered."""
         since, at = (int(moment.timestamp()) for moment in (now - DAY, now))
         if await store.applied_for(tx, card.person, card.channel, since, at) >= ONLINE_A_DAY:
-            raise Refused(Code.TOO_OFTEN, "five applications were made online within a day: try tomorrow", step="often")
+            raise Refused(
+                Code.TOO_OFTEN, f"{ONLINE_A_DAY} applications online within a day: try tomorrow", step="often"
+            )
 
     async def _old_card(self, tx: Tx, card: Card, actor: Actor, now: datetime) -> None:
         """A card that is lost or handed in counts no more from this moment, here and in the register. The register may

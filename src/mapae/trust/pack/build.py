@@ -280,6 +280,8 @@ class Packs:
         pack, raw = await self.newest()
         if id == pack.id:
             return None
+        if id in self._deltas:
+            return self._deltas[id]
         async with self._making:  # the same one is made once, however many ask for it
             if self._newest is pack and id in self._deltas:
                 return self._deltas[id]

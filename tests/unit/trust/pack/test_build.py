@@ -18,6 +18,7 @@ from mapae.trust.epoch import Epoch, EpochList
 from mapae.trust.log.entry import Log
 from mapae.trust.pack import format, store
 from mapae.trust.pack.build import Packs
+from mapae.trust.pack.format import Pack
 from mapae.trust.pack.verify import open_pack
 from mapae.trust.pack.web import routes
 from mapae.ui.site import application
@@ -53,14 +54,19 @@ async def test_a_pack_is_made_kept_and_served(trust: Db) -> None:
         assert (await http.get("/trust/pack/since/none")).status_code == 404
 
 
-async def test_the_second_pack_is_numbered_takes_over_and_goes_out_as_a_delta(trust: Db) -> None:
-    nation = small()
-    publisher = packs(nation, trust)
+async def two(nation: Nation, publisher: Packs) -> tuple[Pack, Pack]:
+    """One list has changed between them."""
     first = await publisher.publish()
     nation.later(minutes=5)
     nation.set("list-1", 8)
     nation.anchor()
-    second = await publisher.publish()
+    return first, await publisher.publish()
+
+
+async def test_the_second_pack_is_numbered_takes_over_and_goes_out_as_a_delta(trust: Db) -> None:
+    nation = small()
+    publisher = packs(nation, trust)
+    first, second = await two(nation, publisher)
     assert (first.manifest.number, second.manifest.number) == (1, 2)
     same = set(first.bodies) & set(second.bodies)
     assert nation.lists[LIST].packed != nation.lists[STATUS_PREFIX + "list-2"].packed and len(same) >= 3
@@ -76,11 +82,7 @@ async def test_a_delta_is_made_once_however_many_ask(trust: Db, monkeypatch: pyt
     """And beside the loop that serves everybody: a nation's list takes a third of a second."""
     nation = small()
     publisher = packs(nation, trust)
-    first = await publisher.publish()
-    nation.later(minutes=5)
-    nation.set("list-1", 8)
-    nation.anchor()
-    second = await publisher.publish()
+    first, second = await two(nation, publisher)
     made: list[int] = []
     by_id, delta = store.by_id, format.delta
 
