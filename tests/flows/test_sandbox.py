@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from mapae import demo_sandbox
 from mapae.app import open_house
 from mapae.demo import Demo
 from mapae.demo_faults import MUST_SEE, SENT, Fault
+from mapae.errors import Code, Refused
 from town import BASE, Till, Town, Visitor
 
 pytestmark = pytest.mark.parametrize("town", ["sqlite"], indirect=True)
@@ -71,6 +73,22 @@ def test_people_in_odd_states_answer_as_they_are(town: Town, till: Till) -> None
     assert let(town, put["request_uri"], "renamed")["wallet"] == "sent"
     look = town.call(lambda: http.post(f"{BASE}/demo/asks/{put['id']}/look", json={"token": put["token"]})).json()
     assert (look["outcome"], look["note"]) == ("accepted", "renew")  # accepted, and to be refreshed
+
+
+def test_somebody_whose_first_answer_failed_gets_a_card_the_next_time(
+    town: Town, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone left half made would be handed out from then on, without a card."""
+
+    async def trouble(sandbox: Any, named: Any, wallet: Any) -> None:
+        (sandbox._folder / named.key).write_bytes(b"as far as a kill or a refusal let it come")
+        raise Refused(Code.UNAVAILABLE, "the counter is closed for a moment")
+
+    with monkeypatch.context() as closed:
+        closed.setattr(demo_sandbox.Sandbox, "_register", trouble)
+        assert let(town, till.ask("alcohol_tobacco"))["error"] == "unavailable"
+    assert let(town, till.ask("alcohol_tobacco"))["wallet"] == "sent"
+    assert till.verdict()["outcome"] == "accepted"
 
 
 @pytest.mark.parametrize("link", [

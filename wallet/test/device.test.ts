@@ -115,3 +115,9 @@ test("an older refusal erases nothing that was registered since", async () => {
   await (await asking()).answer(unknown());
   expect((await wallet.erased())?.why).toBe("unknown");
 });
+
+test("of a phone reported lost no list of cards stays that reminders were given of", async () => {
+  for (const name of ["told", "watch"]) await wallet.store.setMeta(name, [{ card: "of a random id" }]);
+  await wallet.eraseCards("lost");
+  expect([await wallet.store.meta("told"), await wallet.store.meta("watch")]).toEqual([undefined, undefined]);
+});
